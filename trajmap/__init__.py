@@ -1,0 +1,46 @@
+"""Answer where an optimizer went, and what the loss landscape is there.
+
+trajmap records an optimizer's iterates, reduces them to a few coordinates with honest scores, lifts those
+coordinates back to parameter space to evaluate the loss there, and compares the found manifold with the
+Hessian's top eigenspace. Public names load when they are first used, so importing trajmap costs no torch.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "trajmap.data": (
+        "Alignment",
+        "Eigenspace",
+        "Grid",
+        "Landscape",
+        "Layout",
+        "Plane",
+        "Reduction",
+        "Trajectory",
+    ),
+    "trajmap.recording": ("Recorder",),
+    "trajmap.reduction": ("Autoencoder", "DiffusionMap", "RowSpace", "UMAP"),
+    "trajmap.scores": ("TimeBlockSplit", "null_test", "score"),
+    "trajmap.objective": ("Objective", "supervised"),
+    "trajmap.directions": ("interpolation_plane", "principal_plane", "random_plane"),
+    "trajmap.projection": ("curve", "surface", "tangent"),
+    "trajmap.curvature": ("alignment", "overlap", "principal_angles", "top_eigenspace"),
+    "trajmap.plots": ("plot_landscape",),
+    "trajmap.report": ("write_report",),
+}
+_ROOMS = {name: room for room, names in _HOME.items() for name in names}
+
+__all__ = [*_ROOMS]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'trajmap' has no attribute {name!r}")
+    return getattr(importlib.import_module(_ROOMS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_ROOMS])

@@ -1,0 +1,72 @@
+"""How the Hessian's top eigenspace lies against the chart, the gradient and the step, along a run."""
+
+import dataclasses
+
+from trajmap._validation import Array, check_array, frozen_array, worded
+from trajmap.data.archive import Saved
+from trajmap.errors import InputError
+
+__all__ = ["Alignment"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Alignment(Saved):
+    """Top eigenspaces at m iterates compared with what the run did there, each beside its baseline.
+
+    Parameters
+    ----------
+    steps : numpy.ndarray, shape (m,)
+        Optimizer steps of the compared iterates.
+    eigenvalues : numpy.ndarray, shape (m, k)
+        Top Hessian eigenvalues there.
+    residuals : numpy.ndarray, shape (m, k)
+        Their residuals.
+    angles : numpy.ndarray, shape (m, min(d, k))
+        Principal angles between the chart's tangent and the eigenspace, radians, ascending.
+    tangent : numpy.ndarray, shape (m,)
+        Overlap of the chart's tangent with the eigenspace: mean squared cosine of its d directions, in [0, 1].
+    gradient : numpy.ndarray, shape (m,)
+        Share of the squared gradient norm inside the eigenspace, in [0, 1].
+    step : numpy.ndarray, shape (m,)
+        Share of the squared norm of the next recorded step inside it, in [0, 1].
+    baselines : dict of str to numpy.ndarray of shape (3,)
+        5 %, 50 % and 95 % quantiles under a random subspace, for ``tangent`` (d directions drawn isotropically),
+        ``vector`` (one direction drawn isotropically) and ``row_space`` (d directions drawn inside the span
+        of the iterates).
+    size : int
+        P; the mean of the isotropic baselines is k/P.
+    name : str
+        Name of the chart.
+    """
+
+    steps: Array
+    eigenvalues: Array
+    residuals: Array
+    angles: Array
+    tangent: Array
+    gradient: Array
+    step: Array
+    baselines: dict[str, Array]
+    size: int
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        m = len(self.steps)
+        shapes: dict[str, tuple[int | None, ...]] = {
+            "steps": (m,),
+            "eigenvalues": (m, None),
+            "residuals": (m, None),
+            "angles": (m, None),
+            "tangent": (m,),
+            "gradient": (m,),
+            "step": (m,),
+        }
+        if not m:
+            raise InputError(worded("steps", "at least one compared iterate", "none"))
+        for name, shape in shapes.items():
+            object.__setattr__(self, name, frozen_array(check_array(name, getattr(self, name), shape)))
+
+    @property
+    def expected(self) -> float:
+        """k/P, the mean share of a random direction inside the eigenspace."""
+        return float(self.eigenvalues.shape[1] / self.size)

@@ -1,0 +1,148 @@
+"""How a noun is kept on disk: one ``.npz`` of plain arrays with a JSON manifest; opening it runs no code."""
+
+import dataclasses
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from trajmap._validation import Array, worded
+from trajmap.errors import InputError, RunFormatError
+
+__all__ = ["Saved"]
+
+_FORMAT = "trajmap-noun"
+_VERSION = 1
+_MANIFEST = "manifest.json"
+
+
+class Saved:
+    """Mixin of the frozen dataclasses: ``save(path)`` and ``open(path)``.
+
+    A field may hold an array, None, a number, a word, a list of words, a dict of arrays or of plain values,
+    a tuple of arrays, or another noun. Files are written aside and renamed, so a reader never sees half of one.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> from trajmap.data.landscape import Grid
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Grid((np.array([0.0, 1.0]),)).save(folder + "/grid.npz")
+    ...     Grid.open(path).shape
+    (2,)
+    """
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the noun to a file.
+
+        Parameters
+        ----------
+        path : path-like
+            File to write; its folder is made when missing.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+        """
+        arrays: dict[str, Array] = {}
+        fields = {name: _pack(name, value, arrays) for name, value in _values(self).items()}
+        manifest = {"format": _FORMAT, "version": _VERSION, "kind": type(self).__name__, "fields": fields}
+        arrays[_MANIFEST] = np.frombuffer(json.dumps(manifest).encode(), dtype=np.uint8)
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = target.with_name(target.name + ".part")
+        with aside.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        aside.replace(target)
+        return target
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """Read the noun back.
+
+        Parameters
+        ----------
+        path : path-like
+            A file written by `save`.
+
+        Returns
+        -------
+        Self
+            The noun.
+
+        Raises
+        ------
+        RunFormatError
+            If the file is missing, damaged, of another version, or holds another noun.
+        """
+        arrays = _read(Path(path))
+        manifest = json.loads(arrays.pop(_MANIFEST).tobytes())
+        if manifest.get("format") != _FORMAT or manifest.get("version") != _VERSION:
+            raise RunFormatError(
+                f"{path}: expected {_FORMAT} version {_VERSION}, got {manifest.get('format')} version "
+                f"{manifest.get('version')}; repair: make it again with this release of trajmap"
+            )
+        if manifest["kind"] != cls.__name__:
+            raise RunFormatError(f"{path}: expected a {cls.__name__}, got a {manifest['kind']}")
+        return cls(**{name: _unpack(name, entry, arrays) for name, entry in manifest["fields"].items()})
+
+
+def _values(noun: Any) -> dict[str, Any]:
+    return {field.name: getattr(noun, field.name) for field in dataclasses.fields(noun)}
+
+
+def _pack(name: str, value: Any, arrays: dict[str, Array]) -> dict[str, Any]:
+    """Put the arrays of a field in `arrays` and return the JSON entry that finds them again."""
+    if isinstance(value, np.ndarray):
+        arrays[name] = value
+        return {"type": "array"}
+    if isinstance(value, Saved):
+        fields = {key: _pack(f"{name}/{key}", part, arrays) for key, part in _values(value).items()}
+        return {"type": "noun", "kind": type(value).__name__, "fields": fields}
+    if isinstance(value, tuple):
+        return {
+            "type": "tuple",
+            "items": [_pack(f"{name}/{i}", part, arrays) for i, part in enumerate(value)],
+        }
+    if isinstance(value, dict):
+        return {
+            "type": "dict",
+            "items": {key: _pack(f"{name}/{key}", part, arrays) for key, part in value.items()},
+        }
+    if value is None or isinstance(value, (bool, int, float, str, list)):
+        return {"type": "value", "value": value}
+    if isinstance(value, np.generic):
+        return {"type": "value", "value": value.item()}
+    raise InputError(worded(name, "arrays, numbers, words, or nouns of them", value))
+
+
+def _unpack(name: str, entry: dict[str, Any], arrays: dict[str, Array]) -> Any:
+    kind = entry["type"]
+    if kind == "array":
+        return arrays[name]
+    if kind == "noun":
+        known = {cls.__name__: cls for cls in Saved.__subclasses__()}
+        parts = {key: _unpack(f"{name}/{key}", part, arrays) for key, part in entry["fields"].items()}
+        return known[entry["kind"]](**parts)
+    if kind == "tuple":
+        return tuple(_unpack(f"{name}/{i}", part, arrays) for i, part in enumerate(entry["items"]))
+    if kind == "dict":
+        return {key: _unpack(f"{name}/{key}", part, arrays) for key, part in entry["items"].items()}
+    return entry["value"]
+
+
+def _read(path: Path) -> dict[str, Array]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except FileNotFoundError as error:
+        raise RunFormatError(f"{path}: expected a file, got none") from error
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise RunFormatError(f"{path}: expected an archive of arrays, got a damaged file ({error})") from error
+    if _MANIFEST not in arrays:
+        raise RunFormatError(f"{path}: expected an archive with a manifest, got none")
+    return arrays

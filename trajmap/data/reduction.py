@@ -1,0 +1,69 @@
+"""What a reduction did to a cloud of points: before, in few coordinates, and lifted back."""
+
+import dataclasses
+from typing import Any
+
+from trajmap._validation import Array, check_array, frozen_array, worded
+from trajmap.data.archive import Saved
+from trajmap.errors import InputError
+
+__all__ = ["Reduction"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Reduction(Saved):
+    """Points X, their embedding Z and their lift X̂, row by row the same points.
+
+    Parameters
+    ----------
+    X : numpy.ndarray, shape (n, r)
+        The points, in time order when they are iterates (row-space coordinates serve).
+    Z : numpy.ndarray, shape (n, d)
+        Their embedding coordinates.
+    X_hat : numpy.ndarray, shape (n, r)
+        The embedding lifted back.
+    name : str
+        What made it, for titles.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.decomposition import PCA
+    >>> X = np.random.default_rng(0).normal(size=(20, 3))
+    >>> Reduction.of(PCA(3).fit(X), X).Z.shape
+    (20, 3)
+    """
+
+    X: Array
+    Z: Array
+    X_hat: Array
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        X = check_array("X", self.X, (None, None))
+        Z = check_array("Z", self.Z, (len(X), None))
+        X_hat = check_array("X_hat", self.X_hat, X.shape)
+        if len(X) < 2:
+            raise InputError(worded("X", "at least 2 points", X))
+        for name, value in (("X", X), ("Z", Z), ("X_hat", X_hat)):
+            object.__setattr__(self, name, frozen_array(value))
+
+    @classmethod
+    def of(cls, embedding: Any, X: Array) -> "Reduction":
+        """Apply a fitted embedding to points and lift the result back.
+
+        Parameters
+        ----------
+        embedding : estimator
+            Anything fitted with ``transform`` and ``inverse_transform``.
+        X : array-like, shape (n, r)
+            Points: those of the fit, or held-out ones.
+
+        Returns
+        -------
+        Reduction
+            Named after the estimator's class.
+        """
+        X = check_array("X", X, (None, None))
+        Z = embedding.transform(X)
+        return cls(X, Z, embedding.inverse_transform(Z), type(embedding).__name__)
