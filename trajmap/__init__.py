@@ -28,7 +28,7 @@ _HOME = {
     "trajmap.directions": ("interpolation_plane", "principal_plane", "random_plane"),
     "trajmap.projection": ("curve", "surface", "tangent"),
     "trajmap.curvature": ("alignment", "overlap", "principal_angles", "top_eigenspace"),
-    "trajmap.plots": ("plot_landscape",),
+    "trajmap.plots": ("plot_alignment", "plot_landscape"),
     "trajmap.report": ("write_report",),
 }
 _ROOMS = {name: room for room, names in _HOME.items() for name in names}

@@ -1,21 +1,29 @@
 """Nouns: frozen dataclasses of NumPy arrays that know how to save and open themselves. No torch here."""
 
 from trajmap.data.alignment import Alignment
+from trajmap.data.artefacts import Artefacts
 from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.layout import Layout
+from trajmap.data.lift_gap import LiftGap
 from trajmap.data.plane import Plane
 from trajmap.data.reduction import Reduction
+from trajmap.data.score_table import ScoreTable
 from trajmap.data.trajectory import Iterates, Trajectory
+from trajmap.data.variance_spectrum import VarianceSpectrum
 
 __all__ = [
     "Alignment",
+    "Artefacts",
     "Eigenspace",
     "Grid",
     "Iterates",
     "Landscape",
     "Layout",
+    "LiftGap",
     "Plane",
     "Reduction",
+    "ScoreTable",
     "Trajectory",
+    "VarianceSpectrum",
 ]

@@ -82,7 +82,8 @@ class Plane(Saved):
         shifted = check_array("thetas", shifted, (None, len(self.origin)))
         directions = self.directions.astype(np.float64)
         gram = directions @ directions.T
-        return np.linalg.solve(gram, directions @ shifted.T).T
+        coordinates: Array = np.linalg.solve(gram, directions @ shifted.T).T
+        return coordinates
 
     def inverse_transform(self, Z: Array) -> Array:
         """Points of the plane at some coordinates.
@@ -98,4 +99,5 @@ class Plane(Saved):
             Points, float64.
         """
         Z = check_array("Z", Z, (None, self.n_components), dtype=np.float64)
-        return self.origin + Z @ self.directions.astype(np.float64)
+        points: Array = self.origin + Z @ self.directions.astype(np.float64)
+        return points

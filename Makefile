@@ -1,0 +1,52 @@
+# Two commands matter: `make demo` and `make test`. Each does its own set-up in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# one thread a process: the tests run two processes side by side, and two pools of threads would fight
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
+WORKERS ?= 2
+
+.PHONY: help install demo test lint types check browser format clean
+
+help:
+	@echo "make demo     train on real data, map the run, write report.html"
+	@echo "make test     lint, types, tests"
+	@echo "make install  the environment in $(VENV), done by the other two when needed"
+
+install: $(VENV)/.installed
+
+# torch first and alone: the constraints name the release, so no other build is ever considered
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: install
+	$(BIN)/trajmap demo $(DEMO)
+
+test: install lint types browser check
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+check: install
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+# the report is tested in a real browser; without one, and without the right to install one, those tests say so
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || \
+	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
+	echo "no Chromium found: the browser tests of the report will be skipped"
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

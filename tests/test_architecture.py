@@ -1,0 +1,132 @@
+"""The house rules, held by measurement: who imports whom, how large a piece may be, what an import costs."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "trajmap"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+SHARED = {"_validation", "_registry", "_optional", "errors"}
+
+# room: the rooms it may import (itself and the shared modules always)
+ALLOWED: dict[str, set[str]] = {
+    "data": set(),
+    "recording": {"data"},
+    "reduction": {"data"},
+    "scores": {"data"},
+    "topology": {"data"},
+    "objective": {"data"},
+    "plots": {"data"},
+    "projection": {"data", "objective"},
+    "curvature": {"data", "objective", "projection"},
+    "directions": {"data", "objective", "curvature", "reduction"},
+    "sensitivity": {"data", "objective", "projection"},
+    "integrations": {"data", "recording"},
+    "examples": {"data", "recording", "objective"},
+    "report": {"data", "plots", "scores"},
+    "cli": {
+        "data", "recording", "reduction", "scores", "objective", "plots", "projection", "curvature",
+        "directions", "report", "examples",
+    },
+}  # fmt: skip
+TORCH_FREE = {"data", "scores", "topology", "plots", "report"}
+HEAVY = {"torch", "umap", "pydiffmap", "numba", "sklearn", "scipy", "matplotlib"}
+
+
+def room_of(path: pathlib.Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(tree: ast.AST) -> list[str]:
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.append(node.module)
+    return names
+
+
+def parsed(path: pathlib.Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_run_downward(path):
+    room = room_of(path)
+    if room == "__init__":
+        return
+    for name in imports(parsed(path)):
+        head, *rest = name.split(".")
+        if head != "trajmap" or not rest or rest[0] in SHARED:
+            continue
+        assert room not in SHARED, f"{path}: a shared module imports the room {rest[0]}"
+        assert rest[0] in ALLOWED[room] | {room}, f"{path}: {room} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_names_come_from_the_file_that_defines_them(path):
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("trajmap."):
+            folder = ROOT.joinpath(*node.module.split("."))
+            names = {alias.name for alias in node.names}
+            submodules = {p.stem for p in folder.glob("*.py")} | {p.name for p in folder.glob("*/")}
+            assert not folder.is_dir() or names <= submodules, f"{path}: imports {names} from a package"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_sizes(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 300, f"{path} has {text.count(chr(10))} lines"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+            assert lines <= 50, f"{path}:{node.lineno} {node.name} has {lines} lines"
+            arguments = len(node.args.args) + len(node.args.kwonlyargs)
+            assert arguments <= 10, f"{path}:{node.lineno} {node.name} takes {arguments} arguments"
+
+
+def test_every_room_is_ruled():
+    rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    assert rooms <= set(ALLOWED)
+
+
+def modules_after(statement: str) -> set[str]:
+    code = f"import sys\n{statement}\nprint('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+def test_importing_trajmap_loads_nothing_heavy():
+    assert not modules_after("import trajmap") & (HEAVY | {"numpy"})
+
+
+@pytest.mark.parametrize("room", sorted(TORCH_FREE))
+def test_torch_free_rooms(room):
+    if not (PACKAGE / room).is_dir():
+        pytest.skip("not built yet")
+    files = [p for p in MODULES if room_of(p) == room]
+    names = [str(p.relative_to(ROOT).with_suffix("")).replace("/", ".").removesuffix(".__init__") for p in files]
+    assert "torch" not in modules_after("import " + ", ".join(names))
+
+
+def test_import_time():
+    # measured inside a fresh process, the best of three: the interpreter's own start does not count
+    code = "import time; t = time.perf_counter(); import trajmap; print(time.perf_counter() - t)"
+    times = [float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(3)]
+    assert min(times) < 0.3
+
+
+def test_public_names_exist_and_are_documented():
+    import trajmap
+
+    for name in trajmap.__all__:
+        assert getattr(trajmap, name).__doc__, name
+    assert set(trajmap.__all__) <= set(dir(trajmap))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = trajmap.nonsense

@@ -1,0 +1,89 @@
+"""The charts the command line knows by name, fitted to a run."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.pipeline import Pipeline
+
+from trajmap.data.artefacts import Artefacts
+from trajmap.data.reduction import Reduction
+from trajmap.data.trajectory import Trajectory
+from trajmap.directions.random import random_plane
+from trajmap.errors import RunFormatError
+from trajmap.reduction.autoencoder import Autoencoder
+from trajmap.reduction.diffusion_map import DiffusionMap
+from trajmap.reduction.rowspace import RowSpace
+from trajmap.reduction.umap import UMAP
+
+__all__ = ["CHARTS", "EMBEDDINGS", "fit_chart", "fit_row_space", "open_run"]
+
+EMBEDDINGS: dict[str, Callable[[int], Any]] = {
+    "pca": lambda seed: PCA(n_components=2, svd_solver="full"),
+    "autoencoder": lambda seed: Autoencoder(n_components=2, random_state=seed),
+    "diffusion": lambda seed: DiffusionMap(n_components=2),
+    "umap": lambda seed: UMAP(n_components=2, random_state=seed),
+}
+CHARTS = (*EMBEDDINGS, "random")
+
+
+@functools.cache
+def open_run(folder: Path) -> Trajectory:
+    """Open a run once; iterates with NaN or inf are left out, and the verb that shows the run says so."""
+    trajectory = Trajectory.open(folder)
+    finite = trajectory.finite()
+    return trajectory if finite.n_iterates == trajectory.n_iterates else finite
+
+
+@functools.cache
+def fit_row_space(folder: Path) -> tuple[Any, Any]:
+    """Row space of a run and the coordinates of its iterates; one pass over the store a process."""
+    space = RowSpace()
+    return space, space.fit_transform(open_run(folder).iterates)
+
+
+@functools.cache
+def fit_chart(folder: Path, name: str, seed: int) -> Any:
+    """Fit a chart by name.
+
+    Fits are deterministic, so a verb refits what an earlier one has shown instead of unpickling it, and
+    compares with the stored coordinates.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The run folder.
+    name : str
+        One of `CHARTS`.
+    seed : int
+        Seed of the fit.
+
+    Returns
+    -------
+    chart
+        Something with ``transform`` and ``inverse_transform`` between R^P and R².
+
+    Raises
+    ------
+    RunFormatError
+        If the stored embedding is not what the fit gives now.
+    """
+    trajectory = open_run(folder)
+    if name == "random":
+        return random_plane(trajectory.theta(-1), trajectory.layout, random_state=seed)
+    space, X = fit_row_space(folder)
+    embedding = EMBEDDINGS[name](seed).fit(X)
+    path = Artefacts.of(folder).path("embeddings", name)
+    if path.exists():
+        stored = Reduction.open(path)
+        Z = embedding.transform(X)
+        # 1e-4 of the range: the same fit on another machine's BLAS
+        if stored.Z.shape != Z.shape or np.abs(stored.Z - Z).max() > 1e-4 * np.ptp(stored.Z):
+            raise RunFormatError(
+                f"{path}: expected the coordinates a fit with seed {seed} gives, got others; "
+                "repair: trajmap embed again, or pass the same --seed"
+            )
+    return Pipeline([("rowspace", space), (name, embedding)])

@@ -1,0 +1,75 @@
+"""Parse the command line, call the verb, and turn errors into one line and an exit status."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from trajmap import __version__
+from trajmap.cli import compare, demo, embed, hessian, info, plot, report, score, surface
+from trajmap.errors import TrajmapError
+
+__all__ = ["main"]
+
+VERBS = (demo, info, embed, score, surface, hessian, compare, plot, report)
+
+_EPILOG = """\
+A run folder is what trajmap.Recorder writes. Each verb reads it and leaves its result in it, so the next verb
+needs no more arguments:
+
+  trajmap embed RUN && trajmap score RUN && trajmap surface RUN --objective my.py:make_objective
+  trajmap hessian RUN --objective my.py:make_objective && trajmap compare RUN --objective my.py:make_objective
+  trajmap report RUN
+
+Exit status: 0 done, 1 failed, 2 wrong use."""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Build the parser of every verb."""
+    parser = argparse.ArgumentParser(
+        prog="trajmap",
+        description="Where did my optimizer go, and what is the landscape there?",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"trajmap {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb in VERBS:
+        name = verb.__name__.rpartition(".")[2]
+        text = (verb.__doc__ or "").strip()
+        child = verbs.add_parser(name, help=text.splitlines()[0], description=text)
+        child.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        verb.add_arguments(child)
+        child.set_defaults(run=verb.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; those of the process by default.
+
+    Returns
+    -------
+    int
+        Exit status: 0 done, 1 failed; wrong use leaves with 2.
+
+    Raises
+    ------
+    TrajmapError, OSError
+        Only with ``--debug``; otherwise it becomes one line on stderr.
+    """
+    args = make_parser().parse_args(argv)
+    try:
+        args.run(args)
+    except (TrajmapError, OSError) as error:
+        if args.debug:
+            raise
+        print(f"trajmap {args.verb}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"trajmap {args.verb}: interrupted", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,38 @@
+"""Arguments that several verbs share."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["add_charts", "add_objective", "add_run", "add_seed"]
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add the run folder."""
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="a run folder written by trajmap.Recorder")
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """Add the seed of everything random."""
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: %(default)s)")
+
+
+def add_objective(parser: argparse.ArgumentParser) -> None:
+    """Add the user's loss."""
+    parser.add_argument(
+        "--objective",
+        metavar="FILE.py:FUNCTION",
+        help="a function without arguments that returns a trajmap.Objective; runs of the demo need none",
+    )
+
+
+def add_charts(parser: argparse.ArgumentParser, charts: Sequence[str]) -> None:
+    """Add the choice of charts."""
+    parser.add_argument(
+        "--charts",
+        nargs="+",
+        choices=charts,
+        default=list(charts),
+        metavar="CHART",
+        help=f"any of {', '.join(charts)} (default: all)",
+    )

@@ -1,0 +1,39 @@
+"""Progress bars for whatever takes longer than two seconds."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Generator
+
+from tqdm import tqdm
+
+__all__ = ["bar", "say"]
+
+
+def say(text: str = "") -> None:
+    """Print a result line."""
+    print(text, flush=True)
+
+
+@contextlib.contextmanager
+def bar(description: str, unit: str = "it") -> Generator[Callable[[int, int], None], None, None]:
+    """Show a bar while a long call reports ``progress(done, total)``.
+
+    Parameters
+    ----------
+    description : str
+        What is going on.
+    unit : str
+        What is counted.
+
+    Yields
+    ------
+    callable
+        To be called with the work done and the whole work.
+    """
+    with tqdm(desc=description, unit=unit, delay=2.0, leave=False, file=sys.stderr, dynamic_ncols=True) as meter:
+
+        def progress(done: int, total: int) -> None:
+            meter.total = total
+            meter.update(done - meter.n)
+
+        yield progress

@@ -1,0 +1,62 @@
+"""Train a small network on real data, then run the whole road and write the report."""
+
+import argparse
+from pathlib import Path
+
+from trajmap.cli import compare, embed, hessian, report, score, surface
+from trajmap.cli._charts import CHARTS, EMBEDDINGS
+from trajmap.cli._options import add_seed
+from trajmap.cli._progress import bar, say
+from trajmap.examples import digits
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/demo"), help="folder of the runs (default: %(default)s)"
+    )
+    parser.add_argument("--model", choices=list(digits.MODELS), default="mlp", help="default: %(default)s")
+    parser.add_argument("--optimizer", choices=list(digits.OPTIMIZERS), default="sgd", help="default: %(default)s")
+    parser.add_argument("--lr", type=float, help="learning rate (default: the optimizer's customary one)")
+    parser.add_argument("--epochs", type=int, default=20, help="default: %(default)s")
+    parser.add_argument("--batch-size", type=int, default=32, help="default: %(default)s")
+    parser.add_argument("--n", type=int, default=41, help="grid points an axis (default: %(default)s)")
+    parser.add_argument("--draws", type=int, default=20, help="random walks for the null (default: %(default)s)")
+    add_seed(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Record four runs, analyse the first beside its sisters, print where the report is."""
+    # name: (seed of the initialisation, seed of the batch order)
+    runs = {"base": (0, 0), "sister-1": (0, 1), "sister-2": (0, 2), "other": (1, 0)}
+    for name, (init, order) in runs.items():
+        with bar(f"training {name}", "step") as progress:
+            digits.train(
+                args.out / name,
+                model=args.model,
+                optimizer=args.optimizer,
+                lr=args.lr,
+                epochs=args.epochs,
+                batch_size=args.batch_size,
+                init_seed=args.seed + init,
+                order_seed=args.seed + order,
+                progress=progress,
+            )
+    base = args.out / "base"
+    say(f"recorded {', '.join(runs)} in {args.out}")
+    shared = {"run_folder": base, "seed": args.seed, "objective": None}
+    embed.run(argparse.Namespace(**shared, charts=list(EMBEDDINGS)))
+    score.run(
+        argparse.Namespace(
+            **shared, charts=list(EMBEDDINGS), sister=args.out / "sister-1", draws=args.draws, slow_draws=2
+        )
+    )
+    say("loss over each chart")
+    surface.run(argparse.Namespace(**shared, charts=list(CHARTS), n=args.n, margin=0.25, every=4))
+    say("Hessian along the run")
+    hessian.run(argparse.Namespace(**shared, k=10, at=8, tol=1e-2))
+    say("tangent, gradient and step inside the top eigenspace (medians along the run)")
+    compare.run(argparse.Namespace(**shared, charts=list(CHARTS)))
+    report.run(argparse.Namespace(run_folder=base, out=None))

@@ -1,0 +1,38 @@
+"""Reduce a run's iterates to two coordinates by PCA, an autoencoder, a diffusion map and UMAP."""
+
+import argparse
+
+from trajmap.cli._charts import EMBEDDINGS, fit_chart, fit_row_space, open_run
+from trajmap.cli._options import add_charts, add_run, add_seed
+from trajmap.cli._progress import bar, say
+from trajmap.data.artefacts import Artefacts
+from trajmap.data.reduction import Reduction
+from trajmap.scores.reconstruction import reconstruction_error
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_run(parser)
+    add_charts(parser, tuple(EMBEDDINGS))
+    add_seed(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Fit each chart and keep its coordinates and lift."""
+    artefacts = Artefacts.of(args.run_folder)
+    T, P = open_run(args.run_folder).iterates.shape
+    _, X = fit_row_space(args.run_folder)
+    say(f"row space: {T} iterates of {P} parameters lie in {X.shape[1]} coordinates, exactly")
+    with bar("embeddings", "chart") as progress:
+        for i, name in enumerate(args.charts):
+            artefacts.path("embeddings", name).unlink(missing_ok=True)
+            chart = fit_chart(args.run_folder, name, args.seed)
+            found = Reduction.of(chart[-1], X)
+            reduction = Reduction(found.X, found.Z, found.X_hat, name)
+            reduction.save(artefacts.path("embeddings", name))
+            say(
+                f"  {name:<12} reconstruction error in sample {reconstruction_error(reduction):.3g} of the variance"
+            )
+            progress(i + 1, len(args.charts))

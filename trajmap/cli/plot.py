@@ -1,0 +1,31 @@
+"""Draw every figure the run folder's artefacts allow, as PNG files."""
+
+import argparse
+from pathlib import Path
+
+from trajmap.cli._options import add_run
+from trajmap.cli._progress import bar, say
+from trajmap.data.artefacts import Artefacts
+from trajmap.data.trajectory import Trajectory
+from trajmap.report.figures import draw_figures
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_run(parser)
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: artefacts/figures in the run folder")
+    parser.add_argument("--dark", action="store_true", help="light figures on a dark ground")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write one PNG a figure."""
+    artefacts = Artefacts.of(args.run_folder)
+    folder = args.out or artefacts.figures
+    folder.mkdir(parents=True, exist_ok=True)
+    with bar("figures", "figure") as progress:
+        pictures = draw_figures(Trajectory.open(args.run_folder), artefacts, dark=args.dark, progress=progress)
+    for name, png in pictures.items():
+        (folder / f"{name}.png").write_bytes(png)
+        say(str(folder / f"{name}.png"))

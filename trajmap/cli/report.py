@@ -1,0 +1,21 @@
+"""Write one self-contained HTML page of everything the run folder holds."""
+
+import argparse
+from pathlib import Path
+
+from trajmap.cli._options import add_run
+from trajmap.cli._progress import say
+from trajmap.report.write import write_report
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_run(parser)
+    parser.add_argument("--out", type=Path, metavar="FILE.html", help="default: report.html in the run folder")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the report and print where it is."""
+    say(str(write_report(args.run_folder, args.out)))

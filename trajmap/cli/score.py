@@ -1,0 +1,84 @@
+"""Score the embeddings of a run beside random walks with its own step norms."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from trajmap._validation import Array
+from trajmap.cli._charts import EMBEDDINGS, fit_row_space, open_run
+from trajmap.cli._options import add_charts, add_run, add_seed
+from trajmap.cli._progress import bar, say
+from trajmap.data.artefacts import Artefacts
+from trajmap.data.score_table import ScoreTable
+from trajmap.scores.null import explained_variance
+from trajmap.scores.table import score_table
+
+__all__ = ["add_arguments", "format_table", "run"]
+
+# a fit of these takes seconds, and each draw of the null is a fit
+_SLOW = ("autoencoder", "umap")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_run(parser)
+    add_charts(parser, tuple(EMBEDDINGS))
+    parser.add_argument(
+        "--sister", type=Path, metavar="RUN", help="a run of the same initialisation, other batch order"
+    )
+    parser.add_argument("--draws", type=int, default=20, help="random walks for the null (default: %(default)s)")
+    parser.add_argument(
+        "--slow-draws", type=int, default=2, help="the same for the autoencoder and UMAP (default: %(default)s)"
+    )
+    add_seed(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Fill the score table and the explained variance, each with its null."""
+    trajectory = open_run(args.run_folder)
+    artefacts = Artefacts.of(args.run_folder)
+    _, X = fit_row_space(args.run_folder)
+    spectrum = explained_variance(X, size=trajectory.size, n_draws=args.draws, random_state=args.seed)
+    spectrum.save(artefacts.path("variance"))
+    low, high = np.quantile(spectrum.null[:, :2].sum(axis=1), [0.05, 0.95])
+    say(f"two principal components hold {spectrum.ratios[:2].sum():.1%}; random walks {low:.1%} to {high:.1%}")
+    sister = None if args.sister is None else _in_row_space(args.run_folder, args.sister)
+    table = _table(args, X, trajectory.size, sister)
+    table.save(artefacts.path("scores"))
+    say(format_table(table))
+
+
+def _table(args: argparse.Namespace, X: Array, size: int, sister: tuple[Array, Array] | None) -> ScoreTable:
+    draws = {name: args.slow_draws if name in _SLOW else args.draws for name in args.charts}
+    embeddings = {name: EMBEDDINGS[name](args.seed) for name in args.charts}
+    with bar("scores and their nulls", "fit") as progress:
+        return score_table(
+            X, embeddings, size=size, sister=sister, n_draws=draws, random_state=args.seed, progress=progress
+        )
+
+
+def _in_row_space(run_folder: Path, sister: Path) -> tuple[Array, Array]:
+    """Coordinates of a sister run in this run's row space, and its squared distance from that space."""
+    other = open_run(sister)
+    open_run(run_folder).layout.require(other.layout, "--sister")
+    space, _ = fit_row_space(run_folder)
+    coordinates = space.transform(other.iterates)
+    lifted = (space.inverse_transform(row[None])[0] for row in coordinates)
+    off = [float(np.sum((theta - near) ** 2)) for theta, near in zip(other.iterates, lifted, strict=True)]
+    return coordinates, np.array(off)
+
+
+def format_table(table: ScoreTable) -> str:
+    """Lay the score table out in columns, each score with the range of its null below it."""
+    width = max(len(name) for name in table.reductions) + 2
+    lines = ["".ljust(width) + "".join(f"{name:>18}" for name in table.scores)]
+    for name, values, null in zip(table.reductions, table.values, table.null, strict=True):
+        lines.append(name.ljust(width) + "".join(f"{value:18.4g}" for value in values))
+        ranges = [_range(draws[np.isfinite(draws)]) for draws in null]
+        lines.append("  walks".ljust(width) + "".join(f"{text:>18}" for text in ranges))
+    return "\n".join(lines)
+
+
+def _range(draws: Array) -> str:
+    return f"{draws.min():.3g}…{draws.max():.3g}" if len(draws) else "–"

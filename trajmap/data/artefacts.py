@@ -1,0 +1,96 @@
+"""What the command line makes of a run, and where in the run folder it lies."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TypeVar
+
+from trajmap.data.alignment import Alignment
+from trajmap.data.archive import Saved
+from trajmap.data.eigenspace import Eigenspace
+from trajmap.data.landscape import Landscape
+from trajmap.data.lift_gap import LiftGap
+from trajmap.data.reduction import Reduction
+from trajmap.data.score_table import ScoreTable
+from trajmap.data.variance_spectrum import VarianceSpectrum
+
+__all__ = ["Artefacts"]
+
+Noun = TypeVar("Noun", bound=Saved)
+
+
+@dataclasses.dataclass(frozen=True)
+class Artefacts:
+    """The folder ``artefacts/`` of a run: verbs write nouns into it, the report reads them.
+
+    ::
+
+        artefacts/embeddings/<chart>.npz      Reduction of the run's row space
+        artefacts/variance.npz                VarianceSpectrum
+        artefacts/scores.npz                  ScoreTable
+        artefacts/landscapes/<chart>.npz      Landscape
+        artefacts/lift_gaps/<chart>.npz       LiftGap
+        artefacts/hessian/<step>.npz          Eigenspace at the iterate of that step
+        artefacts/comparisons/<chart>.npz     Alignment
+        artefacts/figures/<name>.png
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The run folder.
+
+    Examples
+    --------
+    >>> Artefacts.of("runs/base").path("landscapes", "pca").as_posix()
+    'runs/base/artefacts/landscapes/pca.npz'
+    """
+
+    folder: Path
+
+    @classmethod
+    def of(cls, run: str | os.PathLike[str]) -> "Artefacts":
+        """Name the artefacts of a run folder; nothing is read or made."""
+        return cls(Path(run))
+
+    def path(self, *parts: str) -> Path:
+        """Path of an artefact by its place, without the suffix ``.npz``."""
+        return self.folder.joinpath("artefacts", *parts).with_name(parts[-1] + ".npz")
+
+    @property
+    def figures(self) -> Path:
+        """Folder of the drawn figures."""
+        return self.folder / "artefacts" / "figures"
+
+    def embeddings(self) -> dict[str, Reduction]:
+        """Reductions by chart name."""
+        return self._all("embeddings", Reduction)
+
+    def landscapes(self) -> dict[str, Landscape]:
+        """Landscapes by chart name."""
+        return self._all("landscapes", Landscape)
+
+    def lift_gaps(self) -> dict[str, LiftGap]:
+        """Lift gaps by chart name."""
+        return self._all("lift_gaps", LiftGap)
+
+    def eigenspaces(self) -> dict[int, Eigenspace]:
+        """Top eigenspaces by optimizer step."""
+        return {int(step): space for step, space in self._all("hessian", Eigenspace).items()}
+
+    def comparisons(self) -> dict[str, Alignment]:
+        """Alignments by chart name."""
+        return self._all("comparisons", Alignment)
+
+    def scores(self) -> ScoreTable | None:
+        """Score table, or None if the run has not been scored."""
+        path = self.path("scores")
+        return ScoreTable.open(path) if path.exists() else None
+
+    def variance(self) -> VarianceSpectrum | None:
+        """Explained variance with its null, or None."""
+        path = self.path("variance")
+        return VarianceSpectrum.open(path) if path.exists() else None
+
+    def _all(self, kind: str, noun: type[Noun]) -> dict[str, Noun]:
+        folder = self.folder / "artefacts" / kind
+        return {path.stem: noun.open(path) for path in sorted(folder.glob("*.npz"))}

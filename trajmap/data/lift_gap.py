@@ -1,0 +1,50 @@
+"""The loss of each iterate beside the loss of its lift."""
+
+import dataclasses
+
+from trajmap._validation import Array, check_array, frozen_array
+from trajmap.data.archive import Saved
+
+__all__ = ["LiftGap"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LiftGap(Saved):
+    """Loss L(θ_t), loss of the lift L(D(Eθ_t)), and how far apart the two points are.
+
+    Parameters
+    ----------
+    steps : numpy.ndarray, shape (m,)
+        Optimizer steps of the compared iterates.
+    values : numpy.ndarray, shape (m,)
+        Loss of the iterates.
+    lifted_values : numpy.ndarray, shape (m,)
+        Loss of their lifts.
+    residuals : numpy.ndarray, shape (m,)
+        Distance ‖θ_t − D(Eθ_t)‖ in R^P.
+    control_values : numpy.ndarray, shape (m,)
+        Loss of θ_t moved by as much in a random direction: what the distance alone would cost.
+    name : str
+        Name of the chart.
+    """
+
+    steps: Array
+    values: Array
+    lifted_values: Array
+    residuals: Array
+    control_values: Array
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        m = len(self.steps)
+        for name in ("steps", "values", "lifted_values", "residuals", "control_values"):
+            object.__setattr__(self, name, frozen_array(check_array(name, getattr(self, name), (m,))))
+
+    @property
+    def gap(self) -> Array:
+        """Δ_t = L(lift of θ_t) − L(θ_t), shape (m,), in units of the loss.
+
+        Negative where the lift denoises, as weight averaging does; positive where it leaves the valley.
+        """
+        difference: Array = self.lifted_values - self.values
+        return difference

@@ -1,0 +1,69 @@
+"""A model as a function of its parameters: what a loss calls, with the weights of one point θ."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.func import functional_call
+
+from trajmap.errors import InputError
+
+__all__ = ["ModelAt", "private_copy"]
+
+
+class ModelAt:
+    """A callable with given parameters, so that the user's own model is never written to.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The model.
+    tensors : mapping of str to torch.Tensor
+        Parameters and buffers to use instead of the module's own.
+    """
+
+    def __init__(self, module: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+        self._module = module
+        self._tensors = dict(tensors)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the model's forward."""
+        return functional_call(self._module, self._tensors, args, kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"model: expected a call model(...) inside the loss, got the attribute {name!r}, which would not see "
+            "the parameters that are being evaluated; repair: reach it through forward"
+        )
+
+
+def private_copy(
+    model: torch.nn.Module, dtype: torch.dtype | None, device: torch.device | None
+) -> torch.nn.Module:
+    """Copy a model in evaluation mode, without gradients.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The user's model; it is not changed.
+    dtype, device : optional
+        Convert the copy.
+
+    Returns
+    -------
+    torch.nn.Module
+        The copy.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be copied.
+    """
+    if not isinstance(model, torch.nn.Module):
+        raise InputError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
+    try:
+        twin = copy.deepcopy(model)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise InputError(f"model: expected a model that copy.deepcopy can copy, got {error}") from error
+    return twin.to(device=device, dtype=dtype).eval().requires_grad_(requires_grad=False)

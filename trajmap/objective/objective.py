@@ -1,0 +1,272 @@
+"""The loss as a function of the flat parameter vector θ."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from trajmap._validation import Array, check_array, worded
+from trajmap.data.layout import Layout
+from trajmap.errors import InputError, NondeterministicError
+from trajmap.objective.batches import batch_weights, fixed_batches
+from trajmap.objective.isolation import isolated_rng
+from trajmap.objective.losses import Loss
+from trajmap.objective.model_at import ModelAt, private_copy
+
+__all__ = ["Objective"]
+
+
+class Objective:
+    """L(θ) over fixed data, with its gradient and Hessian products.
+
+    The model is copied once, put in evaluation mode, and only the copy is evaluated: parameters, buffers,
+    gradients, modes and random states of the user's process are never changed by looking. Buffers are frozen at
+    the model's present values. Batches are read once and weighted by their number of samples.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+    loss : callable
+        ``loss(model, batch)`` gives the scalar mean over the batch. `model` there is a callable with the given
+        parameters, so classifiers, language models (``model(**batch).loss``) and physics-informed networks
+        (derivatives through the model) are written the same way.
+    batches : iterable
+        The data: a loader or a list of batches of any structure.
+    layout : Layout, optional
+        Which parameters θ lists, as ``trajectory.layout``; the others keep the model's values. By default all
+        parameters that require gradients.
+    metrics : dict of str to callable, optional
+        Further ``metric(model, batch) -> scalar mean``.
+    device, dtype : optional
+        Where and in which precision to evaluate; by default as the model is.
+    check : bool
+        Evaluate the first batch twice and refuse a loss that gives two values.
+
+    Raises
+    ------
+    InputError
+        If the arguments do not fit, or the loss is not a scalar.
+    LayoutError
+        If `layout` names parameters the model does not have.
+    NondeterministicError
+        If the loss is not a function of θ (dropout or sampling left on).
+
+    Examples
+    --------
+    >>> model = torch.nn.Linear(2, 1, bias=False)
+    >>> batch = (torch.eye(2), torch.zeros(2, 1))
+    >>> bowl = Objective(model, lambda model, b: ((model(b[0]) - b[1]) ** 2).mean(), [batch])
+    >>> bowl.value([3.0, 4.0]), bowl.gradient([3.0, 4.0]).tolist(), bowl.hvp([3.0, 4.0], [1.0, 0.0]).tolist()
+    (12.5, [3.0, 4.0], [1.0, 0.0])
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        loss: Loss,
+        batches: Iterable[Any],
+        *,
+        layout: Layout | None = None,
+        metrics: Mapping[str, Loss] | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        check: bool = True,
+    ) -> None:
+        place = None if device is None else torch.device(device)
+        names = (
+            [name for name, p in model.named_parameters() if p.requires_grad] if layout is None else layout.names
+        )
+        self._module = private_copy(model, dtype, place)
+        own = dict(self._module.named_parameters())
+        shapes = {name: tuple(own[name].shape) for name in names if name in own}
+        self.layout = Layout(tuple(shapes), tuple(shapes.values()))
+        if layout is not None:
+            self.layout.require(layout, "layout")
+        self._leaves = [own[name] for name in self.layout.names]
+        self._loss = loss
+        self._metrics = dict(metrics or {})
+        with isolated_rng():
+            self._batches = fixed_batches(batches, place, dtype)
+        self._weights = batch_weights(self._batches)
+        self._needs_graph = False
+        self._probe(check=check)
+
+    @property
+    def size(self) -> int:
+        """P, the number of entries of θ."""
+        return self.layout.size
+
+    @property
+    def theta(self) -> Array:
+        """The model's own point, shape (P,), as it was when the objective was made."""
+        return np.concatenate([_numpy(leaf).ravel() for leaf in self._leaves])
+
+    def value(self, theta: Array) -> float:
+        """Loss at one point; NaN and inf are returned as they are.
+
+        Parameters
+        ----------
+        theta : array-like, shape (P,)
+            The point.
+
+        Returns
+        -------
+        float
+            L(θ), in the units of the loss.
+        """
+        return float(self.values(np.asarray(theta)[None])[0])
+
+    def values(self, thetas: Array) -> Array:
+        """Loss at several points.
+
+        Parameters
+        ----------
+        thetas : array-like, shape (n, P)
+            The points.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n,)
+            Losses, float64.
+        """
+        thetas = check_array("thetas", thetas, (None, self.size))
+        with isolated_rng():
+            return np.array([self._mean(self._loss, self._tensor(theta)) for theta in thetas])
+
+    def metrics(self, theta: Array) -> dict[str, float]:
+        """Every metric at one point, shape (P,), by name."""
+        point = self._tensor(check_array("theta", theta, (self.size,)))
+        with isolated_rng():
+            return {name: self._mean(metric, point) for name, metric in self._metrics.items()}
+
+    def gradient(self, theta: Array) -> Array:
+        """Gradient ∇L(θ).
+
+        Parameters
+        ----------
+        theta : array-like, shape (P,)
+            The point.
+
+        Returns
+        -------
+        numpy.ndarray, shape (P,)
+            The gradient, float64.
+        """
+        point = self._tensor(check_array("theta", theta, (self.size,))).requires_grad_()
+        with isolated_rng(), torch.enable_grad():
+            parts = [torch.autograd.grad(term, point)[0] for term in self._terms(point)]
+        return _numpy(torch.stack(parts).sum(dim=0)).astype(np.float64)
+
+    def hvp(self, theta: Array, v: Array) -> Array:
+        """Hessian-vector product H(θ)v; for many vectors at one point take `hessian`.
+
+        Parameters
+        ----------
+        theta, v : array-like, shape (P,)
+            The point and the vector.
+
+        Returns
+        -------
+        numpy.ndarray, shape (P,)
+            The product, float64.
+        """
+        return self.hessian(theta)(v)
+
+    def hessian(self, theta: Array) -> Callable[[Array], Array]:
+        """Hessian at a point as a function v ↦ H(θ)v, both of shape (P,), float64.
+
+        The graph of the first backward pass is kept and differentiated again for each vector (Pearlmutter's
+        product), which costs 1.1 to 1.4 gradients a vector instead of two; it holds the activations of all
+        batches until the function is let go.
+
+        Parameters
+        ----------
+        theta : array-like, shape (P,)
+            The point.
+
+        Returns
+        -------
+        callable
+            The product.
+        """
+        point = self._tensor(check_array("theta", theta, (self.size,))).requires_grad_()
+        with isolated_rng(), torch.enable_grad():
+            graphs = [torch.autograd.grad(term, point, create_graph=True)[0] for term in self._terms(point)]
+
+        def product(v: Array) -> Array:
+            vector = self._tensor(check_array("v", v, (self.size,)))
+            total = torch.zeros_like(vector)
+            with isolated_rng():
+                for gradient in graphs:
+                    # a gradient without a graph is constant in θ: its Hessian is zero
+                    if gradient.requires_grad:
+                        total += torch.autograd.grad(
+                            gradient, point, vector, retain_graph=True, materialize_grads=True
+                        )[0]
+            return _numpy(total).astype(np.float64)
+
+        return product
+
+    def _terms(self, point: torch.Tensor) -> Iterable[torch.Tensor]:
+        model = self._model_at(point)
+        for weight, batch in zip(self._weights, self._batches, strict=True):
+            yield self._loss(model, batch) * weight
+
+    def _mean(self, function: Loss, point: torch.Tensor) -> float:
+        model = self._model_at(point)
+        with torch.set_grad_enabled(self._needs_graph):
+            terms = [
+                weight * float(function(model, batch))
+                for weight, batch in zip(self._weights, self._batches, strict=True)
+            ]
+        return sum(terms)
+
+    def _tensor(self, theta: Array) -> torch.Tensor:
+        return torch.tensor(theta, dtype=self._leaves[0].dtype, device=self._leaves[0].device)
+
+    def _model_at(self, point: torch.Tensor) -> ModelAt:
+        pieces = torch.split(point, list(self.layout.sizes))
+        tensors = {
+            name: piece.view(leaf.shape).to(leaf.dtype)
+            for name, piece, leaf in zip(self.layout.names, pieces, self._leaves, strict=True)
+        }
+        # a forward that writes to a buffer writes to a clone, so that no evaluation sees another's
+        buffers = {name: buffer.clone() for name, buffer in self._module.named_buffers()}
+        return ModelAt(self._module, {**buffers, **tensors})
+
+    def _probe(self, *, check: bool) -> None:
+        """Learn whether the loss needs a graph, and whether it is a function."""
+        point = self._tensor(self.theta)
+        with isolated_rng():
+            try:
+                first = self._first_batch(point)
+            except RuntimeError as error:
+                if "grad" not in str(error):
+                    raise
+                self._needs_graph = True  # derivatives through the model, as in a physics-informed loss
+                first = self._first_batch(point)
+            if not check:
+                return
+            second = self._first_batch(point)
+        # 1e3 units of rounding: reductions on several threads or a GPU may differ by a few
+        tolerance = 1e3 * torch.finfo(self._leaves[0].dtype).eps
+        if not np.isclose(first, second, rtol=tolerance, atol=0, equal_nan=True):
+            raise NondeterministicError(
+                f"loss: expected one value at one point, got {first!r} and then {second!r}; "
+                "repair: switch dropout, sampling and augmentation off inside the loss"
+            )
+
+    def _first_batch(self, point: torch.Tensor) -> float:
+        with torch.set_grad_enabled(self._needs_graph):
+            result = self._loss(self._model_at(point), self._batches[0])
+        if not isinstance(result, torch.Tensor) or result.numel() != 1:
+            got = tuple(result.shape) if isinstance(result, torch.Tensor) else type(result).__name__
+            raise InputError(worded("loss", "a tensor with one entry, the mean over the batch", f"{got}"))
+        return float(result)
+
+
+def _numpy(tensor: torch.Tensor) -> Array:
+    array: Array = tensor.detach().to("cpu").to(torch.promote_types(tensor.dtype, torch.float32)).numpy()
+    return array
