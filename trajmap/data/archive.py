@@ -137,7 +137,8 @@ def _unpack(name: str, entry: dict[str, Any], arrays: dict[str, Array]) -> Any:
 
 def _read(path: Path) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # the stream is ours to close: NumPy leaves it open when the archive is damaged
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except FileNotFoundError as error:
         raise RunFormatError(f"{path}: expected a file, got none") from error

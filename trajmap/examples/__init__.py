@@ -1,1 +1,1 @@
-"""TODO."""
+"""Real training on data that scikit-learn ships, for the demo, the tests and the experiments."""

@@ -1,0 +1,174 @@
+"""The verbs compose through the run folder; wrong use and failures are told apart by the exit status."""
+
+import html.parser
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from trajmap.cli import main
+from trajmap.cli._main import VERBS
+from trajmap.data.artefacts import Artefacts
+from trajmap.recording.recorder import Recorder
+
+OBJECTIVE = """
+import torch, trajmap
+
+def data():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(96, 6, generator=generator)
+    return x, torch.tanh(x @ torch.arange(6.0)).unsqueeze(1)
+
+def net():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Tanh(), torch.nn.Linear(5, 1))
+
+def make_objective():
+    return trajmap.Objective(net(), trajmap.supervised(torch.nn.functional.mse_loss), [data()])
+
+def other_layout():
+    return trajmap.Objective(torch.nn.Linear(6, 1), trajmap.supervised(torch.nn.functional.mse_loss), [data()])
+
+def not_an_objective():
+    return 3
+"""
+
+
+def train(folder, namespace, order):
+    x, y = namespace["data"]()
+    state = torch.get_rng_state()
+    model = namespace["net"]()
+    torch.set_rng_state(state)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    generator = torch.Generator().manual_seed(order)
+    with Recorder(model, folder).attach(optimizer) as recorder:
+        for _ in range(70):
+            rows = torch.randint(len(x), (16,), generator=generator)
+            optimizer.zero_grad()
+            loss = torch.nn.functional.mse_loss(model(x[rows]), y[rows])
+            loss.backward()
+            optimizer.step()
+            recorder.record(loss=loss.item())
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "my.py").write_text(OBJECTIVE)
+    namespace = {}
+    exec(OBJECTIVE, namespace)
+    for name, order in (("base", 0), ("sister", 1)):
+        train(folder / name, namespace, order)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def road(study):
+    run, objective = str(study / "base"), f"{study / 'my.py'}:make_objective"
+    charts = ["--charts", "pca", "diffusion"]
+    verbs = [
+        ["embed", run, *charts],
+        ["score", run, *charts, "--sister", str(study / "sister"), "--draws", "3"],
+        ["surface", run, *charts, "--objective", objective, "--n", "7", "--every", "20"],
+        ["hessian", run, "--objective", objective, "--k", "3", "--at", "5"],
+        ["compare", run, *charts, "--objective", objective],
+        ["plot", run],
+        ["report", run],
+    ]
+    for verb in verbs:
+        assert main(verb) == 0, verb
+    return study / "base"
+
+
+def test_verbs_compose(road):
+    artefacts = Artefacts.of(road)
+    assert (
+        set(artefacts.embeddings())
+        == set(artefacts.landscapes())
+        == set(artefacts.comparisons())
+        == {"pca", "diffusion"}
+    )
+    assert artefacts.scores().values.shape[0] == 2
+    assert np.isfinite(artefacts.scores().values).all()
+    assert len(artefacts.eigenspaces()) == 5
+    assert artefacts.landscapes()["pca"].values.shape == (7, 7)
+    assert len(list(artefacts.figures.glob("*.png"))) >= 6
+
+
+def test_report_is_written(road):
+    class Sections(html.parser.HTMLParser):
+        headings = 0
+
+        def handle_starttag(self, tag, attrs):
+            self.headings += tag == "h2"
+
+    parser = Sections()
+    parser.feed((road / "report.html").read_text(encoding="utf-8"))
+    assert parser.headings >= 5
+
+
+def test_info_prints_what_a_run_holds(study, capsys):
+    assert main(["info", str(study / "base"), "--verify"]) == 0
+    out = capsys.readouterr().out
+    assert "T = 71 iterates of P = 41 parameters" in out
+    assert "every checksum agrees" in out
+    assert "0.weight" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["info", "nowhere"], "nowhere: expected a run folder"),
+        (["surface", "{run}"], "--objective: expected FILE.py:FUNCTION"),
+        (["surface", "{run}", "--objective", "nofile.py:f"], "with an existing file"),
+        (["surface", "{run}", "--objective", "{my}:absent"], "expected a function absent"),
+        (["surface", "{run}", "--objective", "{my}:not_an_objective"], "expected a function that returns"),
+        (["surface", "{run}", "--objective", "{my}:other_layout"], "objective: expected the same parameters"),
+        (["compare", "{sister}", "--objective", "{my}:make_objective"], "repair: trajmap hessian"),
+        (["embed", "{run}", "--charts", "pca", "--seed", "-1"], "seed"),
+    ],
+)
+def test_failure_is_one_line_and_status_1(study, arguments, message, capsys):
+    places = {"run": study / "base", "sister": study / "sister", "my": study / "my.py"}
+    assert main([a.format(**places) for a in arguments]) == 1
+    err = capsys.readouterr().err.strip()
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_debug_shows_the_traceback():
+    from trajmap.errors import RunFormatError
+
+    with pytest.raises(RunFormatError):
+        main(["info", "nowhere", "--debug"])
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["embed", "run", "--charts", "tsne"], ["surface"]])
+def test_wrong_use_is_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_wrong_chart_lists_the_choices(capsys):
+    with pytest.raises(SystemExit):
+        main(["embed", "run", "--charts", "tsne"])
+    assert "autoencoder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", [verb.__name__.rpartition(".")[2] for verb in VERBS])
+def test_help(verb, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([verb, "--help"])
+    assert stop.value.code == 0
+    assert "usage: trajmap" in capsys.readouterr().out
+
+
+def test_installed_command_answers():
+    done = subprocess.run(
+        [sys.executable, "-m", "trajmap", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("trajmap ")

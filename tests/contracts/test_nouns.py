@@ -1,0 +1,153 @@
+"""Every noun saves and opens as itself, keeps NaN, is read-only, and refuses what is not its own."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from trajmap.data.alignment import Alignment
+from trajmap.data.archive import Saved
+from trajmap.data.eigenspace import Eigenspace
+from trajmap.data.landscape import Grid, Landscape
+from trajmap.data.lift_gap import LiftGap
+from trajmap.data.plane import Plane
+from trajmap.data.reduction import Reduction
+from trajmap.data.score_table import ScoreTable
+from trajmap.data.variance_spectrum import VarianceSpectrum
+from trajmap.errors import InputError, RunFormatError
+
+rng = np.random.default_rng(0)
+GRID = Grid((np.array([0.0, 1, 2]), np.array([0.0, 1])))
+VALUES = np.array([[1.0, np.nan], [2, np.inf], [3, 4]])
+PAIRS = rng.normal(size=(2, 3))
+NOUNS = {
+    "grid": GRID,
+    "landscape": Landscape(
+        GRID, VALUES, path=PAIRS[:, :2], path_values=PAIRS[:, 0], support=VALUES < 3, reach=0.5, name="é"
+    ),
+    "bare landscape": Landscape(GRID, VALUES, metrics={"accuracy": VALUES}),
+    "plane": Plane(rng.normal(size=5), rng.normal(size=(2, 5))),
+    "reduction": Reduction(rng.normal(size=(4, 3)), rng.normal(size=(4, 2)), rng.normal(size=(4, 3)), "pca"),
+    "eigenspace": Eigenspace(np.ones(2), np.eye(2, 6), np.zeros(2), np.array([True, False]), 7),
+    "alignment": Alignment(
+        np.arange(2.0), PAIRS, PAIRS, PAIRS[:, :2], *PAIRS.T, {"vector": np.arange(3.0)}, size=9
+    ),
+    "lift gap": LiftGap(*rng.normal(size=(5, 6)), name="pca"),
+    "scores": ScoreTable(
+        ["p"], ["a", "b"], np.array([[1.0, np.nan]]), np.zeros((1, 2, 3)), [True, False], ["x", "y"]
+    ),
+    "variance": VarianceSpectrum(np.ones(2), np.ones(2), np.ones((4, 2))),
+}
+
+
+def equal(a, b):
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+    if isinstance(a, Saved):
+        return all(equal(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(a[k], b[k]) for k in a)
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(map(equal, a, b))
+    return a == b or (np.isnan(a) and np.isnan(b))
+
+
+@pytest.mark.parametrize("name", NOUNS)
+def test_saves_and_opens_as_itself(name, tmp_path):
+    noun = NOUNS[name]
+    path = noun.save(tmp_path / "deep" / "noun.npz")
+    again = type(noun).open(path)
+    assert type(again) is type(noun)
+    assert equal(noun, again)
+    assert list(path.parent.iterdir()) == [path], "nothing is left beside it"
+
+
+@pytest.mark.parametrize("name", NOUNS)
+def test_is_frozen(name):
+    noun = NOUNS[name]
+    field = dataclasses.fields(noun)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(noun, field, 1)
+    for field in dataclasses.fields(noun):
+        value = getattr(noun, field.name)
+        if isinstance(value, np.ndarray):
+            assert not value.flags.writeable, field.name
+
+
+def test_opening_runs_no_code(tmp_path):
+    path = tmp_path / "evil.npz"
+    np.savez(path, x=np.array([object()]), allow_pickle=True)
+    with pytest.raises(RunFormatError, match="damaged|manifest"):
+        Grid.open(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"not an archive"])
+def test_damaged_files_are_worded(tmp_path, content):
+    path = tmp_path / "x.npz"
+    path.write_bytes(content)
+    with pytest.raises(RunFormatError, match="damaged file"):
+        Grid.open(path)
+
+
+def test_truncated_anywhere(tmp_path):
+    path = NOUNS["landscape"].save(tmp_path / "x.npz")
+    whole = path.read_bytes()
+    for length in range(0, len(whole), max(1, len(whole) // 23)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(RunFormatError):
+            Landscape.open(path)
+
+
+def test_other_nouns_are_refused(tmp_path):
+    with pytest.raises(RunFormatError, match="expected a Plane, got a Grid"):
+        Plane.open(GRID.save(tmp_path / "x.npz"))
+    with pytest.raises(RunFormatError, match="got none"):
+        Plane.open(tmp_path / "absent.npz")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Grid(()), "at least one axis"),
+        (lambda: Grid((np.array([1.0, 1]),)), "strictly increasing"),
+        (lambda: Grid((np.array([0.0, np.nan]),)), "strictly increasing"),
+        (lambda: Grid.around(np.array([[np.inf, 1]])), "Z: expected finite"),
+        (lambda: Landscape(GRID, VALUES.T), r"values: expected shape \(3, 2\)"),
+        (lambda: Landscape(GRID, VALUES, path=np.zeros((4, 3))), r"path: expected shape"),
+        (lambda: Landscape(GRID, VALUES, path=np.zeros((4, 2)), path_values=np.zeros(3)), "path_values"),
+        (lambda: Plane(np.zeros(3), np.array([[1.0, 0, 0], [2, 0, 0]])), "linearly independent"),
+        (lambda: Plane(np.zeros(3), np.zeros((1, 3))), "linearly independent"),
+        (lambda: Plane(np.array([np.nan]), np.ones((1, 1))), "origin: expected finite"),
+        (lambda: Plane(np.zeros(3), np.ones((1, 4))), r"directions: expected shape \(any, 3\)"),
+        (lambda: Reduction(np.zeros((4, 3)), np.zeros((3, 2)), np.zeros((4, 3))), r"Z: expected shape \(4, any\)"),
+        (lambda: Eigenspace(np.zeros(0), np.zeros((0, 2)), np.zeros(0), np.zeros(0, bool)), "at least one"),
+        (lambda: LiftGap(*np.zeros((4, 6)), np.zeros(5)), r"control_values: expected shape \(6,\)"),
+    ],
+)
+def test_worded_errors(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def test_grid_owns_its_order():
+    grid = Grid((np.array([0.0, 1]), np.array([10.0, 20, 30]), np.array([5.0, 6])))
+    values = np.arange(12).reshape(grid.shape)
+    for flat, point in enumerate(grid.points):
+        where = tuple(int(np.flatnonzero(axis == c)[0]) for axis, c in zip(grid.axes, point, strict=True))
+        assert values[where] == flat
+
+
+def test_grid_around_spans_the_points():
+    Z = np.array([[0.0, 5.0], [10.0, 5.0]])
+    grid = Grid.around(Z, n=5, margin=0.1)
+    np.testing.assert_allclose(grid.axes[0], np.linspace(-1, 11, 5))
+    assert grid.axes[1][0] < 5 < grid.axes[1][-1], "a flat axis still has a range"
+
+
+def test_plane_solves_least_squares():
+    plane = NOUNS["plane"]
+    thetas = rng.normal(size=(6, 5))
+    expected = np.linalg.lstsq(plane.directions.T, (thetas - plane.origin).T, rcond=None)[0].T
+    np.testing.assert_allclose(plane.transform(thetas), expected, rtol=1e-9, atol=1e-12)
+    Z = rng.normal(size=(3, 2))
+    np.testing.assert_allclose(plane.transform(plane.inverse_transform(Z)), Z, atol=1e-12)

@@ -1,0 +1,223 @@
+"""The recorder writes exactly what the optimizer did, and leaves no trace in the loop."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from trajmap.data.store import iterate_path
+from trajmap.data.trajectory import Trajectory
+from trajmap.errors import InputError
+from trajmap.recording.recorder import Recorder
+
+
+def make(seed=0, dtype=torch.float32):
+    torch.manual_seed(seed)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 2)).to(dtype)
+    return model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+
+def step(model, optimizer):
+    optimizer.zero_grad()
+    parameter = next(model.parameters())
+    loss = model(torch.randn(8, 3, dtype=parameter.dtype)).square().mean()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def flat(model):
+    return torch.cat([p.detach().reshape(-1).clone() for p in model.parameters()]).numpy()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_round_trip_is_bit_exact(tmp_path, dtype):
+    model, optimizer = make(dtype=dtype)
+    expected, losses = [flat(model)], []
+    with Recorder(model, tmp_path / "run").attach(optimizer) as recorder:
+        for _ in range(7):
+            losses.append(step(model, optimizer))
+            recorder.record(loss=losses[-1])
+            expected.append(flat(model))
+    run = Trajectory.open(tmp_path / "run")
+    assert run.iterates.dtype == expected[0].dtype
+    np.testing.assert_array_equal(run.iterates, np.array(expected))
+    np.testing.assert_array_equal(run.steps, np.arange(8))
+    np.testing.assert_array_equal(run.scalars["loss"], [np.nan, *losses])
+    np.testing.assert_array_equal(run.scalars["lr"], [np.nan, *[0.1] * 7])
+    assert run.settings["optimizer"]["class"] == "SGD"
+    assert run.settings["optimizer"]["momentum"] == 0.9
+
+
+def test_any_safetensors_reader_sees_the_tensors_by_name(tmp_path):
+    model, optimizer = make()
+    with Recorder(model, tmp_path / "run").attach(optimizer):
+        step(model, optimizer)
+    tensors = load_file(iterate_path(tmp_path / "run", 1))
+    assert {name: t.shape for name, t in tensors.items()} == {
+        n: tuple(p.shape) for n, p in model.named_parameters()
+    }
+    for name, parameter in model.named_parameters():
+        np.testing.assert_array_equal(tensors[name], parameter.detach().numpy())
+
+
+def test_narrow_parameters_are_widened_without_loss(tmp_path):
+    model = torch.nn.Linear(3, 2).to(torch.bfloat16)
+    with Recorder(model, tmp_path / "run") as recorder:
+        recorder.record()
+        recorder.record()
+    run = Trajectory.open(tmp_path / "run")
+    assert run.iterates.dtype == np.float32
+    np.testing.assert_array_equal(run.theta(0), flat(model.to(torch.float32)))
+
+
+def test_every_keeps_each_kth_and_the_last(tmp_path):
+    model, optimizer = make()
+    with Recorder(model, tmp_path / "run", every=4).attach(optimizer) as recorder:
+        for i in range(1, 11):
+            step(model, optimizer)
+            recorder.record(mark=i)
+    run = Trajectory.open(tmp_path / "run")
+    assert run.steps.tolist() == [0, 4, 8, 10]
+    np.testing.assert_array_equal(run.scalars["mark"], [np.nan, 4, 8, 10])
+    np.testing.assert_array_equal(run.theta(-1), flat(model))
+
+
+def test_recording_by_hand(tmp_path):
+    model, _ = make()
+    with Recorder(model, tmp_path / "run") as recorder:
+        recorder.record(loss=3.0)
+        with torch.no_grad():
+            model[0].weight.fill_(float("nan"))
+        recorder.record(step=5, loss=2.0)
+        recorder.record(step=5, accuracy=0.5)
+        recorder.record(accuracy=0.75)
+    run = Trajectory.open(tmp_path / "run")
+    assert run.steps.tolist() == [0, 5, 6]
+    np.testing.assert_array_equal(run.scalars["accuracy"], [np.nan, 0.5, 0.75])
+    assert np.isnan(run.theta(1)).sum() == 12, "NaN is data"
+
+
+def test_tied_and_frozen_parameters(tmp_path):
+    class Tied(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = torch.nn.Linear(3, 3, bias=False)
+            self.second = torch.nn.Linear(3, 3, bias=False)
+            self.second.weight = self.first.weight
+            self.frozen = torch.nn.Parameter(torch.ones(2), requires_grad=False)
+
+    model = Tied()
+    recorder = Recorder(model, tmp_path / "run")
+    assert recorder.layout.names == ("first.weight",)
+    everything = Recorder(model, tmp_path / "all", select=lambda name, parameter: True)
+    assert everything.layout.names == ("frozen", "first.weight")
+
+
+def test_closures_and_groups(tmp_path):
+    model = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=3)
+    x = torch.randn(10, 2)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (model(x) - 1).square().mean()
+        loss.backward()
+        return loss
+
+    with Recorder(model, tmp_path / "lbfgs").attach(optimizer):
+        for _ in range(3):
+            optimizer.step(closure)
+    assert Trajectory.open(tmp_path / "lbfgs").n_iterates == 4
+    groups = torch.optim.SGD([{"params": [model.weight], "lr": 0.5}, {"params": [model.bias], "lr": 0.1}])
+    with Recorder(model, tmp_path / "groups").attach(groups):
+        groups.step(closure)
+    assert Trajectory.open(tmp_path / "groups").scalars["lr"][1] == 0.5
+
+
+def test_recording_changes_nothing(tmp_path):
+    def run(record):
+        model, optimizer = make()
+        recorder = Recorder(model, tmp_path / "run").attach(optimizer) if record else None
+        for _ in range(5):
+            loss = step(model, optimizer)
+            if recorder:
+                recorder.record(loss=loss)
+        if recorder:
+            recorder.close()
+        state = [copy.deepcopy(model.state_dict()), optimizer.state_dict()["state"]]
+        return state, [p.grad for p in model.parameters()], model.training, torch.get_rng_state(), optimizer
+
+    (plain, grads, mode, rng, _), (seen, grads_seen, mode_seen, rng_seen, optimizer) = (
+        run(record=False),
+        run(record=True),
+    )
+    for name, value in plain[0].items():
+        assert torch.equal(value, seen[0][name])
+    for key, value in plain[1].items():
+        assert torch.equal(value["momentum_buffer"], seen[1][key]["momentum_buffer"])
+    assert all(torch.equal(a, b) for a, b in zip(grads, grads_seen, strict=True))
+    assert mode == mode_seen
+    assert torch.equal(rng, rng_seen)
+    assert not optimizer._optimizer_step_post_hooks, "a closed recorder lets the optimizer go"
+
+
+def test_an_error_in_the_loop_keeps_what_was_recorded(tmp_path):
+    model, optimizer = make()
+
+    def crash():
+        with Recorder(model, tmp_path / "run").attach(optimizer):
+            for _ in range(3):
+                step(model, optimizer)
+            raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        crash()
+    run = Trajectory.open(tmp_path / "run")
+    assert run.steps.tolist() == [0, 1, 2, 3]
+
+
+def test_a_taken_path_is_refused_and_only_runs_are_replaced(tmp_path):
+    model, optimizer = make()
+    with Recorder(model, tmp_path / "run").attach(optimizer):
+        step(model, optimizer)
+    with pytest.raises(InputError, match="overwrite=True"):
+        Recorder(model, tmp_path / "run")
+    assert Trajectory.open(tmp_path / "run").n_iterates == 2, "a refusal loses nothing"
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="which is none"):
+        Recorder(model, tmp_path / "notes", overwrite=True)
+    assert (tmp_path / "notes" / "thesis.txt").read_text() == "years of work"
+    Recorder(model, tmp_path / "run", overwrite=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_worded_errors(tmp_path):
+    model, optimizer = make()
+    stranger = torch.optim.SGD(torch.nn.Linear(2, 2).parameters(), lr=0.1)
+    with pytest.raises(InputError, match=r"^model: expected a torch.nn.Module"):
+        Recorder(model.parameters(), tmp_path / "run")
+    with pytest.raises(InputError, match="every: expected an integer ≥ 1, got 0"):
+        Recorder(model, tmp_path / "run", every=0)
+    with pytest.raises(InputError, match="select: expected at least one parameter"):
+        Recorder(model, tmp_path / "run", select=lambda name, parameter: False)
+    with pytest.raises(InputError, match="settings: expected plain JSON"):
+        Recorder(model, tmp_path / "run", settings={"model": model})
+    with pytest.raises(InputError, match="optimizer: expected one that holds"):
+        Recorder(model, tmp_path / "run").attach(stranger)
+    assert not (tmp_path / "run").exists(), "nothing is written before the arguments are right"
+    recorder = Recorder(model, tmp_path / "run").attach(optimizer)
+    with pytest.raises(InputError, match="one attachment"):
+        recorder.attach(optimizer)
+    with pytest.raises(InputError, match="loss: expected a number, got 'low'"):
+        recorder.record(loss="low")
+    step(model, optimizer)
+    with pytest.raises(InputError, match="step"):
+        recorder.record(step=0)
+    recorder.close()
+    recorder.close()
+    with pytest.raises(InputError, match="a closed one"):
+        recorder.record()
