@@ -23,7 +23,7 @@ _HOME = {
     ),
     "trajmap.recording": ("Recorder",),
     "trajmap.reduction": ("Autoencoder", "DiffusionMap", "RowSpace", "UMAP"),
-    "trajmap.scores": ("TimeBlockSplit", "null_test", "score"),
+    "trajmap.scores": ("TimeBlockSplit", "null_test", "score", "score_table"),
     "trajmap.objective": ("Objective", "supervised"),
     "trajmap.directions": ("interpolation_plane", "principal_plane", "random_plane"),
     "trajmap.projection": ("curve", "surface", "tangent"),

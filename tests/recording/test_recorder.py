@@ -85,6 +85,96 @@ def test_every_keeps_each_kth_and_the_last(tmp_path):
     np.testing.assert_array_equal(run.theta(-1), flat(model))
 
 
+def test_scalars_of_steps_that_every_leaves_out(tmp_path):
+    model, optimizer = make()
+    with Recorder(model, tmp_path / "run", every=3).attach(optimizer) as recorder:
+        recorder.record(start=1.0)
+        for i in range(1, 6):
+            step(model, optimizer)
+            recorder.record(mark=i)
+            if i == 2:
+                recorder.record(step=2, extra=torch.tensor(2.5, requires_grad=True))
+            recorder.record(twice=10 * i)
+        expected = flat(model)
+    run = Trajectory.open(tmp_path / "run")
+    assert run.steps.tolist() == [0, 2, 3, 5], "2 was asked for by name, 5 is the last"
+    np.testing.assert_array_equal(run.scalars["start"], [1, np.nan, np.nan, np.nan])
+    np.testing.assert_array_equal(run.scalars["mark"], [np.nan, 2, 3, 5])
+    np.testing.assert_array_equal(run.scalars["twice"], [np.nan, 20, 30, 50])
+    np.testing.assert_array_equal(run.scalars["extra"], [np.nan, 2.5, np.nan, np.nan])
+    np.testing.assert_array_equal(run.scalars["lr"], [np.nan, 0.1, 0.1, 0.1])
+    np.testing.assert_array_equal(run.theta(-1), expected)
+
+
+def test_the_rate_is_the_one_the_step_used(tmp_path):
+    model, optimizer = make()
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    with Recorder(model, tmp_path / "run").attach(optimizer):
+        for _ in range(3):
+            step(model, optimizer)
+            schedule.step()
+    np.testing.assert_array_equal(Trajectory.open(tmp_path / "run").scalars["lr"], [np.nan, 0.1, 0.05, 0.025])
+
+
+def test_attaching_after_recording_by_hand_counts_on(tmp_path):
+    model, optimizer = make()
+    with Recorder(model, tmp_path / "run") as recorder:
+        recorder.record(step=10)
+        recorder.attach(optimizer)
+        for _ in range(2):
+            step(model, optimizer)
+    assert Trajectory.open(tmp_path / "run").steps.tolist() == [10, 11, 12]
+
+
+def test_nothing_is_recorded_after_closing(tmp_path):
+    model, optimizer = make()
+    with Recorder(model, tmp_path / "run").attach(optimizer):
+        step(model, optimizer)
+    step(model, optimizer)
+    assert Trajectory.open(tmp_path / "run").n_iterates == 2
+
+
+def test_two_recorders_on_one_optimizer(tmp_path):
+    model, optimizer = make()
+    weights = Recorder(model, tmp_path / "w", select=lambda name, parameter: name.endswith("weight"))
+    with weights.attach(optimizer), Recorder(model, tmp_path / "all", every=2).attach(optimizer):
+        for _ in range(4):
+            step(model, optimizer)
+    narrow, whole = Trajectory.open(tmp_path / "w"), Trajectory.open(tmp_path / "all")
+    assert narrow.layout.names == ("0.weight", "1.weight", "2.weight")
+    np.testing.assert_array_equal(narrow.thin(2).iterates, whole.select("*.weight").iterates)
+
+
+def test_settings_tell_how_the_run_was_made(tmp_path):
+    model, _ = make()
+    rate = torch.tensor(0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.8, 0.9), weight_decay=0.1)
+    with Recorder(model, tmp_path / "run", every=2, settings={"note": [1, None]}).attach(optimizer):
+        step(model, optimizer)
+    run = Trajectory.open(tmp_path / "run")
+    assert run.settings["model"] == "Sequential"
+    assert run.settings["every"] == 2
+    assert run.settings["note"] == [1, None]
+    assert run.settings["versions"]["torch"] == torch.__version__
+    noted = run.settings["optimizer"]
+    assert (noted["class"], noted["betas"], noted["weight_decay"]) == ("AdamW", [0.8, 0.9], 0.1)
+    assert noted["lr"] == run.scalars["lr"][1] == rate.item()
+
+
+def test_views_and_mixed_precision_are_laid_flat(tmp_path):
+    model = torch.nn.Module()
+    model.image = torch.nn.Parameter(torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last))
+    model.wide = torch.nn.Parameter(torch.randn(3, 2, dtype=torch.float64).T)
+    model.narrow = torch.nn.Parameter(torch.randn(4).half())
+    with Recorder(model, tmp_path / "run") as recorder:
+        recorder.record()
+        recorder.record()
+    run = Trajectory.open(tmp_path / "run")
+    assert run.iterates.dtype == np.float64
+    for name, value in run.layout.split(run.theta(0)).items():
+        np.testing.assert_array_equal(value, getattr(model, name).detach().numpy())
+
+
 def test_recording_by_hand(tmp_path):
     model, _ = make()
     with Recorder(model, tmp_path / "run") as recorder:
@@ -191,8 +281,53 @@ def test_a_taken_path_is_refused_and_only_runs_are_replaced(tmp_path):
     with pytest.raises(InputError, match="which is none"):
         Recorder(model, tmp_path / "notes", overwrite=True)
     assert (tmp_path / "notes" / "thesis.txt").read_text() == "years of work"
-    Recorder(model, tmp_path / "run", overwrite=True)
-    assert not (tmp_path / "run").exists()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="which is none"):
+        Recorder(model, tmp_path / "file", overwrite=True)
+
+
+def test_the_old_run_lives_until_the_new_one_begins(tmp_path):
+    model, optimizer = make()
+    with Recorder(model, tmp_path / "run").attach(optimizer):
+        for _ in range(3):
+            step(model, optimizer)
+    (tmp_path / "run" / "artefacts").mkdir()
+    (tmp_path / "run" / "artefacts" / "old.npz").write_bytes(b"of the old run")
+    stranger = torch.optim.SGD(torch.nn.Linear(2, 2).parameters(), lr=0.1)
+    with pytest.raises(InputError, match="optimizer"):
+        Recorder(model, tmp_path / "run", overwrite=True).attach(stranger)
+    Recorder(model, tmp_path / "run", overwrite=True).close()
+    assert Trajectory.open(tmp_path / "run").n_iterates == 4, "nothing came to replace it"
+    with Recorder(model, tmp_path / "run", overwrite=True).attach(optimizer):
+        step(model, optimizer)
+    assert Trajectory.open(tmp_path / "run").n_iterates == 2, "no iterate of the old run is left"
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["iterates", "run.json"]
+
+
+def test_a_path_that_is_taken_meanwhile_is_left_alone(tmp_path):
+    model, optimizer = make()
+    recorder = Recorder(model, tmp_path / "run", overwrite=True)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="which is none"):
+        recorder.attach(optimizer)
+    assert (tmp_path / "run" / "thesis.txt").read_text() == "years of work"
+
+
+def test_what_a_link_in_an_old_run_points_to_is_left_alone(tmp_path):
+    model, _ = make()
+    with Recorder(model, tmp_path / "run") as recorder:
+        recorder.record()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x").write_text("kept")
+    (tmp_path / "run" / "data").symlink_to(tmp_path / "data")
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    with Recorder(model, tmp_path / "link", overwrite=True) as recorder:
+        recorder.record()
+        recorder.record()
+    assert Trajectory.open(tmp_path / "run").n_iterates == 2
+    assert not (tmp_path / "run" / "data").exists()
+    assert (tmp_path / "data" / "x").read_text() == "kept"
 
 
 def test_worded_errors(tmp_path):
@@ -209,15 +344,40 @@ def test_worded_errors(tmp_path):
     with pytest.raises(InputError, match="optimizer: expected one that holds"):
         Recorder(model, tmp_path / "run").attach(stranger)
     assert not (tmp_path / "run").exists(), "nothing is written before the arguments are right"
+    with pytest.raises(InputError, match="optimizer: expected a torch.optim.Optimizer"):
+        Recorder(model, tmp_path / "run").attach(model)
+    with pytest.raises(InputError, match="settings: expected names other than .*, got optimizer"):
+        Recorder(model, tmp_path / "run", settings={"optimizer": "mine"})
+    with pytest.raises(InputError, match="settings: expected plain JSON"):
+        Recorder(model, tmp_path / "run", settings=3)
+    with pytest.raises(InputError, match="weight: expected a parameter with a shape"):
+        Recorder(torch.nn.LazyLinear(2), tmp_path / "run")
+    with pytest.raises(InputError, match="p: expected real numbers, got torch.complex64"):
+        Recorder(torch.nn.ParameterDict({"p": torch.zeros(2, dtype=torch.complex64)}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
     recorder = Recorder(model, tmp_path / "run").attach(optimizer)
     with pytest.raises(InputError, match="one attachment"):
         recorder.attach(optimizer)
     with pytest.raises(InputError, match="loss: expected a number, got 'low'"):
         recorder.record(loss="low")
+    for value, told in (("0.5", "'0.5'"), (None, "None"), (torch.zeros(2), "Tensor"), (1j, "complex")):
+        with pytest.raises(InputError, match=f"loss: expected a number, got {told}"):
+            recorder.record(loss=value)
     step(model, optimizer)
-    with pytest.raises(InputError, match="step"):
-        recorder.record(step=0)
+    for wrong in (0, 2, "one"):
+        with pytest.raises(InputError, match="step: expected 1, the optimizer's steps so far"):
+            recorder.record(step=wrong)
     recorder.close()
     recorder.close()
     with pytest.raises(InputError, match="a closed one"):
         recorder.record()
+    with pytest.raises(InputError, match="a closed one"):
+        recorder.attach(optimizer)
+    by_hand = Recorder(model, tmp_path / "by hand")
+    by_hand.record(step=3)
+    for wrong in (2, 3.5):
+        with pytest.raises(InputError, match="step: expected an integer ≥ 3"):
+            by_hand.record(step=wrong)
+    by_hand.close()
+    with pytest.raises(InputError, match="at least 2 iterates, got 1"):
+        Trajectory.open(tmp_path / "by hand")

@@ -58,8 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Raises
     ------
-    TrajmapError, OSError
+    TrajmapError
         Only with ``--debug``; otherwise it becomes one line on stderr.
+    OSError
+        As well.
     """
     args = make_parser().parse_args(argv)
     try:

@@ -32,7 +32,6 @@ def run(args: argparse.Namespace) -> None:
             found = Reduction.of(chart[-1], X)
             reduction = Reduction(found.X, found.Z, found.X_hat, name)
             reduction.save(artefacts.path("embeddings", name))
-            say(
-                f"  {name:<12} reconstruction error in sample {reconstruction_error(reduction):.3g} of the variance"
-            )
+            error = reconstruction_error(reduction)
+            say(f"  {name:<12} reconstruction error in sample {error:.3g} of the variance")
             progress(i + 1, len(args.charts))

@@ -25,9 +25,8 @@ def run(args: argparse.Namespace) -> None:
     broken = [
         int(s) for s, row in zip(trajectory.steps, trajectory.iterates, strict=True) if not np.isfinite(row).all()
     ]
-    say(
-        f"{args.run_folder}: T = {T} iterates of P = {P} parameters, {trajectory.iterates.dtype}, {megabytes:.1f} MB"
-    )
+    dtype = trajectory.iterates.dtype
+    say(f"{args.run_folder}: T = {T} iterates of P = {P} parameters, {dtype}, {megabytes:.1f} MB")
     say(f"steps {trajectory.steps[0]} to {trajectory.steps[-1]}")
     if broken:
         say(f"NaN or inf in {len(broken)} iterates, the first at step {broken[0]}")

@@ -12,6 +12,7 @@ from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.score_table import ScoreTable
 from trajmap.scores.null import explained_variance
+from trajmap.scores.reconstruction import OtherRun
 from trajmap.scores.table import score_table
 
 __all__ = ["add_arguments", "format_table", "run"]
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     say(format_table(table))
 
 
-def _table(args: argparse.Namespace, X: Array, size: int, sister: tuple[Array, Array] | None) -> ScoreTable:
+def _table(args: argparse.Namespace, X: Array, size: int, sister: OtherRun | None) -> ScoreTable:
     draws = {name: args.slow_draws if name in _SLOW else args.draws for name in args.charts}
     embeddings = {name: EMBEDDINGS[name](args.seed) for name in args.charts}
     with bar("scores and their nulls", "fit") as progress:
@@ -58,15 +59,16 @@ def _table(args: argparse.Namespace, X: Array, size: int, sister: tuple[Array, A
         )
 
 
-def _in_row_space(run_folder: Path, sister: Path) -> tuple[Array, Array]:
-    """Coordinates of a sister run in this run's row space, and its squared distance from that space."""
+def _in_row_space(run_folder: Path, sister: Path) -> OtherRun:
+    """See a sister run from this run's row space."""
     other = open_run(sister)
     open_run(run_folder).layout.require(other.layout, "--sister")
     space, _ = fit_row_space(run_folder)
     coordinates = space.transform(other.iterates)
     lifted = (space.inverse_transform(row[None])[0] for row in coordinates)
     off = [float(np.sum((theta - near) ** 2)) for theta, near in zip(other.iterates, lifted, strict=True)]
-    return coordinates, np.array(off)
+    _, own = fit_row_space(sister)
+    return OtherRun(coordinates, np.array(off), float(np.sum(own**2)))
 
 
 def format_table(table: ScoreTable) -> str:

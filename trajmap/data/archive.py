@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import zipfile
 from pathlib import Path
 from typing import Any, Self
 
@@ -48,7 +47,7 @@ class Saved:
         pathlib.Path
             The file.
         """
-        arrays: dict[str, Array] = {}
+        arrays: dict[str, Any] = {}
         fields = {name: _pack(name, value, arrays) for name, value in _values(self).items()}
         manifest = {"format": _FORMAT, "version": _VERSION, "kind": type(self).__name__, "fields": fields}
         arrays[_MANIFEST] = np.frombuffer(json.dumps(manifest).encode(), dtype=np.uint8)
@@ -56,7 +55,7 @@ class Saved:
         target.parent.mkdir(parents=True, exist_ok=True)
         aside = target.with_name(target.name + ".part")
         with aside.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+            np.savez(file, **arrays)  # objects were refused above, so nothing is pickled
         aside.replace(target)
         return target
 
@@ -80,15 +79,21 @@ class Saved:
             If the file is missing, damaged, of another version, or holds another noun.
         """
         arrays = _read(Path(path))
-        manifest = json.loads(arrays.pop(_MANIFEST).tobytes())
+        try:
+            manifest = dict(json.loads(arrays.pop(_MANIFEST).tobytes()))
+        except (ValueError, TypeError) as error:
+            raise RunFormatError(f"{path}: expected a manifest, got a damaged one ({error})") from error
         if manifest.get("format") != _FORMAT or manifest.get("version") != _VERSION:
             raise RunFormatError(
                 f"{path}: expected {_FORMAT} version {_VERSION}, got {manifest.get('format')} version "
                 f"{manifest.get('version')}; repair: make it again with this release of trajmap"
             )
-        if manifest["kind"] != cls.__name__:
-            raise RunFormatError(f"{path}: expected a {cls.__name__}, got a {manifest['kind']}")
-        return cls(**{name: _unpack(name, entry, arrays) for name, entry in manifest["fields"].items()})
+        if manifest.get("kind") != cls.__name__:
+            raise RunFormatError(f"{path}: expected a {cls.__name__}, got a {manifest.get('kind')}")
+        try:
+            return cls(**{name: _unpack(name, entry, arrays) for name, entry in manifest["fields"].items()})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunFormatError(f"{path}: expected the fields of a {cls.__name__}, got {error!r}") from error
 
 
 def _values(noun: Any) -> dict[str, Any]:
@@ -98,6 +103,8 @@ def _values(noun: Any) -> dict[str, Any]:
 def _pack(name: str, value: Any, arrays: dict[str, Array]) -> dict[str, Any]:
     """Put the arrays of a field in `arrays` and return the JSON entry that finds them again."""
     if isinstance(value, np.ndarray):
+        if value.dtype.hasobject:
+            raise InputError(worded(name, "an array of numbers or words", value))
         arrays[name] = value
         return {"type": "array"}
     if isinstance(value, Saved):
@@ -142,7 +149,7 @@ def _read(path: Path) -> dict[str, Array]:
             arrays = {name: file[name] for name in file.files}
     except FileNotFoundError as error:
         raise RunFormatError(f"{path}: expected a file, got none") from error
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged archive can fail in any layer: zip, decompression, array header
         raise RunFormatError(f"{path}: expected an archive of arrays, got a damaged file ({error})") from error
     if _MANIFEST not in arrays:
         raise RunFormatError(f"{path}: expected an archive with a manifest, got none")

@@ -15,7 +15,7 @@ Headers are padded with spaces to a multiple of 64 bytes.
 
 One file an iterate was chosen because it loses nothing: a file is written aside, flushed and renamed, so an
 iterate is there whole or not at all, whatever kills the writer; nothing in it is executed on opening; and
-rows and columns are read by memory map at the speed of a raw file.
+rows and columns are read in place at the speed of a raw file.
 """
 
 import contextlib
@@ -106,18 +106,12 @@ def iterate_path(folder: Path, index: int) -> Path:
 def write_iterate(path: Path, theta: Array, layout: Layout, *, step: int, scalars: Mapping[str, float]) -> None:
     """Write one iterate, durably: aside, flushed to the disk, renamed."""
     data = np.ascontiguousarray(theta)
-    header: dict[str, Any] = {
-        "__metadata__": {
-            "step": str(step),
-            "scalars": json.dumps(dict(scalars)),
-            "crc32": str(zlib.crc32(data.data)),
-        }
+    metadata = {
+        "step": str(step),
+        "scalars": json.dumps(dict(scalars)),
+        "crc32": str(zlib.crc32(data.data)),
     }
-    width = data.dtype.itemsize
-    for (name, where), shape in zip(layout.slices.items(), layout.shapes, strict=True):
-        offsets = [where.start * width, where.stop * width]
-        header[name] = {"dtype": _CODES[data.dtype.name], "shape": list(shape), "data_offsets": offsets}
-    text = json.dumps(header).encode()
+    text = json.dumps({"__metadata__": metadata, **_tensors(layout, data.dtype.name)}).encode()
     text += b" " * (-(len(text) + 8) % _ALIGN)
     _write_aside(path, [len(text).to_bytes(8, "little"), text, data.data])
 
@@ -128,11 +122,13 @@ def read_iterate_file(path: Path, layout: Layout, dtype: str) -> IterateFile:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length)) if 0 < length < _LARGEST_HEADER else {}
-        meta = header["__metadata__"]
+        meta = header.pop("__metadata__")
         scalars = {str(name): float(value) for name, value in json.loads(meta["scalars"]).items()}
         entry = IterateFile(path, int(meta["step"]), scalars, 8 + length, int(meta["crc32"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunFormatError(f"{path}: expected an iterate, got a damaged header; {_REPAIR}") from error
+    if header != _tensors(layout, dtype):
+        raise RunFormatError(f"{path}: expected the tensors that run.json lists, got others; {_REPAIR}")
     expected = entry.offset + layout.size * np.dtype(dtype).itemsize
     if path.stat().st_size != expected:
         raise RunFormatError(f"{path}: expected {expected} bytes, got {path.stat().st_size}; {_REPAIR}")
@@ -143,6 +139,19 @@ def verify_iterate(entry: IterateFile, theta: Array) -> None:
     """Raise RunFormatError if the numbers of an iterate differ from those that were written."""
     if zlib.crc32(np.ascontiguousarray(theta).data) != entry.crc32:
         raise RunFormatError(f"{entry.path}: expected checksum {entry.crc32}, got another; {_REPAIR}")
+
+
+def _tensors(layout: Layout, dtype: str) -> dict[str, Any]:
+    """List the tensors of an iterate as safetensors does: in layout order, end to end."""
+    width = np.dtype(dtype).itemsize
+    return {
+        name: {
+            "dtype": _CODES[dtype],
+            "shape": list(shape),
+            "data_offsets": [where.start * width, where.stop * width],
+        }
+        for (name, where), shape in zip(layout.slices.items(), layout.shapes, strict=True)
+    }
 
 
 _REPAIR = "repair: move this file away to open the rest of the run"

@@ -40,7 +40,6 @@ class Iterates:
         self._files = list(files)
         self._size = size
         self._columns = list(columns)
-        self._maps: dict[int, Array] = {}
         self.dtype = np.dtype(dtype)
         self.shape = (len(self._files), sum(c.stop - c.start for c in self._columns))
 
@@ -49,9 +48,6 @@ class Iterates:
 
     def __repr__(self) -> str:
         return f"Iterates(shape={self.shape}, dtype={self.dtype})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_maps": {}}
 
     def __iter__(self) -> Iterator[Array]:
         return (self[i] for i in range(len(self)))
@@ -62,16 +58,16 @@ class Iterates:
         return self[:].astype(dtype or self.dtype, copy=False)
 
     def __getitem__(self, key: Any) -> Array:
-        rows, columns = key if isinstance(key, tuple) else (key, slice(None))
+        rows, columns = key if isinstance(key, tuple) and len(key) == 2 else (key, slice(None))
+        if isinstance(rows, tuple) or rows is None or not isinstance(columns, slice):
+            raise InputError(worded("index", "rows, or rows and a slice of columns", repr(key)))
         chosen = np.arange(len(self))[rows]
         ranges = self._ranges(*columns.indices(self.shape[1]))
-        if np.ndim(chosen) == 0:
-            return self._row(int(chosen), ranges)
         width = sum(stop - start for start, stop in ranges)
-        out = np.empty((len(chosen), width), self.dtype)
-        for place, i in enumerate(chosen):
-            out[place] = self._row(int(i), ranges)
-        return out
+        out = np.empty((chosen.size, width), self.dtype)
+        for row, i in zip(out, chosen.ravel(), strict=True):
+            self._read(int(i), ranges, row)
+        return out.reshape(*chosen.shape, width)
 
     def _ranges(self, start: int, stop: int, step: int) -> list[tuple[int, int]]:
         """Translate a range of this matrix's columns to stretches of a file."""
@@ -86,12 +82,21 @@ class Iterates:
             left += width
         return found
 
-    def _row(self, i: int, ranges: list[tuple[int, int]]) -> Array:
-        if i not in self._maps:
-            entry = self._files[i]
-            self._maps[i] = np.memmap(entry.path, self.dtype, "r", entry.offset, (self._size,))
-        row = self._maps[i]
-        return np.concatenate([row[a:b] for a, b in ranges]) if ranges else np.empty(0, self.dtype)
+    def _read(self, i: int, ranges: list[tuple[int, int]], out: Array) -> None:
+        """Read stretches of a file into `out`; no file is held open, so T may exceed the process's limit."""
+        entry, width = self._files[i], self.dtype.itemsize
+        data, place = out.view(np.uint8).data, 0
+        try:
+            with entry.path.open("rb") as file:
+                for start, stop in ranges:
+                    file.seek(entry.offset + start * width)
+                    place += file.readinto(data[place : place + (stop - start) * width])
+        except FileNotFoundError as error:
+            raise RunFormatError(
+                f"{entry.path}: expected an iterate, got none since the run was opened"
+            ) from error
+        if place != len(data):
+            raise RunFormatError(f"{entry.path}: expected {len(data)} bytes of numbers, got {place}")
 
     def take(self, rows: Array) -> "Iterates":
         """Keep some rows, still lazily."""
@@ -105,7 +110,9 @@ class Iterates:
     def verify(self) -> None:
         """Compare every file's numbers with its checksum; RunFormatError names the first that differs."""
         for i, entry in enumerate(self._files):
-            verify_iterate(entry, self._row(i, [(0, self._size)]))
+            theta = np.empty(self._size, self.dtype)
+            self._read(i, [(0, self._size)], theta)
+            verify_iterate(entry, theta)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -155,7 +162,9 @@ class Trajectory:
         steps = check_array("steps", self.steps, (len(self.iterates),), dtype=np.int64)
         if not np.all(np.diff(steps) > 0):
             raise InputError(worded("steps", "strictly increasing steps", "a repeated or falling one"))
+        scalars = {n: frozen_array(check_array(n, v, steps.shape)) for n, v in self.scalars.items()}
         object.__setattr__(self, "steps", frozen_array(steps))
+        object.__setattr__(self, "scalars", scalars)
 
     @classmethod
     def of(
@@ -215,11 +224,10 @@ class Trajectory:
         paths = sorted((folder / "iterates").glob("*.safetensors"))
         files = [read_iterate_file(p, header.layout, header.dtype) for p in paths]
         if len(files) < 2:
-            message = f"{folder}: expected at least 2 iterates, got {len(files)}"
-            raise InputError(worded("run", "at least 2 iterates", message, "record more steps"))
+            raise InputError(worded(str(folder), "at least 2 iterates", f"{len(files)}", "record more steps"))
         size = header.layout.size
         names = dict.fromkeys(name for file in files for name in file.scalars)
-        scalars = {n: frozen_array(np.array([f.scalars.get(n, np.nan) for f in files])) for n in names}
+        scalars = {n: np.array([f.scalars.get(n, np.nan) for f in files]) for n in names}
         steps = np.array([file.step for file in files])
         if not np.all(np.diff(steps) > 0):
             raise RunFormatError(f"{folder}: expected increasing steps, got a repeated or falling one")

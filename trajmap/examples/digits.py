@@ -11,7 +11,8 @@ from sklearn.model_selection import train_test_split
 from torch import nn
 
 from trajmap._registry import pick
-from trajmap._validation import check_count, check_positive
+from trajmap._validation import check_count, check_positive, worded
+from trajmap.errors import InputError
 from trajmap.objective.losses import accuracy, supervised
 from trajmap.objective.objective import Objective
 from trajmap.recording.recorder import Recorder
@@ -63,7 +64,12 @@ def digits_split(*, validation: float = 0.25, seed: int = 0) -> tuple[Split, Spl
     Returns
     -------
     train, validation : tuple of torch.Tensor
-        Each ``(x, y)``: pixels in [0, 1], shape (n, 64), and classes, shape (n,).
+        Each ``(x, y)``: pixels in [0, 1], float32 of shape (n, 64), and classes, int64 of shape (n,).
+
+    Raises
+    ------
+    InputError
+        If the share leaves a part too small to hold every class.
 
     Examples
     --------
@@ -71,6 +77,9 @@ def digits_split(*, validation: float = 0.25, seed: int = 0) -> tuple[Split, Spl
     >>> tuple(x.shape), len(x_val)
     ((1347, 64), 450)
     """
+    if not 0.01 <= check_positive("validation", validation) <= 0.99:
+        raise InputError(worded("validation", "a share in [0.01, 0.99]", validation))
+    seed = check_count("seed", seed, low=0)
     x, y = load_digits(return_X_y=True)
     pixels, classes = torch.tensor(x / 16, dtype=torch.float32), torch.tensor(y)
     x, x_val, y, y_val = train_test_split(pixels, classes, test_size=validation, random_state=seed, stratify=y)
@@ -91,10 +100,20 @@ def make_model(name: str = "mlp", *, seed: int = 0) -> nn.Module:
     -------
     torch.nn.Module
         The network, 64 inputs and 10 outputs.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown or the seed is no whole number.
+
+    Examples
+    --------
+    >>> sum(parameter.numel() for parameter in make_model("mlp").parameters())
+    4810
     """
     make = pick("model", name, MODELS)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(check_count("seed", seed, low=0))
         model: nn.Module = make()
     return model
 
@@ -109,11 +128,14 @@ def train(
     batch_size: int = 32,
     init_seed: int = 0,
     order_seed: int = 0,
+    every: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Train on the digits and record about 400 iterates with training and validation scores.
+    """Train on the digits and record the run, with training and validation scores beside each iterate.
 
-    Runs of one `init_seed` and several `order_seed` are sisters.
+    Runs of one `init_seed` and several `order_seed` are sisters: they part from the same weights. Scalars:
+    ``train_loss`` on the whole training part, ``val_loss`` and ``val_accuracy`` on the validation part,
+    ``batch_loss`` as the step saw it (before it moved) and ``lr``.
 
     Parameters
     ----------
@@ -127,6 +149,8 @@ def train(
         Length of the run.
     init_seed, order_seed : int
         Seeds of the weights and of the batch order.
+    every : int, optional
+        Record after every `every`-th step; by default such that the run has about 400 iterates.
     progress : callable, optional
         Called with the steps done and their number.
 
@@ -148,8 +172,8 @@ def train(
     steps = check_count("epochs", epochs) * (n // batch_size)
     network = make_model(model, seed=init_seed)
     algorithm = make(network.parameters(), rate)
-    order = torch.Generator().manual_seed(order_seed)
-    every = max(1, steps // 400)
+    order = torch.Generator().manual_seed(check_count("order_seed", order_seed, low=0))
+    every = max(1, round(steps / 400)) if every is None else check_count("every", every)
     settings = {
         "example": {"name": "digits", "model": model, "optimizer": optimizer, "lr": rate, "epochs": epochs},
         "batch_size": batch_size,

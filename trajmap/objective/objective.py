@@ -75,10 +75,9 @@ class Objective:
         check: bool = True,
     ) -> None:
         place = None if device is None else torch.device(device)
-        names = (
-            [name for name, p in model.named_parameters() if p.requires_grad] if layout is None else layout.names
-        )
         self._module = private_copy(model, dtype, place)
+        trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+        names = trainable if layout is None else list(layout.names)
         own = dict(self._module.named_parameters())
         shapes = {name: tuple(own[name].shape) for name in names if name in own}
         self.layout = Layout(tuple(shapes), tuple(shapes.values()))
@@ -218,7 +217,7 @@ class Objective:
         model = self._model_at(point)
         with torch.set_grad_enabled(self._needs_graph):
             terms = [
-                weight * float(function(model, batch))
+                weight * float(function(model, batch).detach())
                 for weight, batch in zip(self._weights, self._batches, strict=True)
             ]
         return sum(terms)
@@ -264,7 +263,7 @@ class Objective:
         if not isinstance(result, torch.Tensor) or result.numel() != 1:
             got = tuple(result.shape) if isinstance(result, torch.Tensor) else type(result).__name__
             raise InputError(worded("loss", "a tensor with one entry, the mean over the batch", f"{got}"))
-        return float(result)
+        return float(result.detach())
 
 
 def _numpy(tensor: torch.Tensor) -> Array:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -11,14 +10,18 @@ from typing import Any, Self
 import torch
 
 from trajmap import __version__
-from trajmap._validation import Array, check_count, describe, worded
+from trajmap._validation import check_count, describe, worded
 from trajmap.data.layout import Layout
-from trajmap.data.store import RunHeader, iterate_path, write_iterate
-from trajmap.errors import InputError, RunFormatError, TrajmapError
+from trajmap.data.store import RunHeader
+from trajmap.errors import InputError
+from trajmap.recording.writer import RunWriter
 
 __all__ = ["Recorder", "requires_grad"]
 
 Select = Callable[[str, torch.nn.Parameter], bool]
+Numbers = dict[str, float]
+
+_RESERVED = ("every", "model", "optimizer", "versions")
 
 
 def requires_grad(name: str, parameter: torch.nn.Parameter) -> bool:
@@ -32,7 +35,10 @@ class Recorder:
     Attached to an optimizer it records the iterate before the first step as step 0, then the iterate after
     every `every`-th step, and on closing the last one. The newest iterate is held in memory until the next one
     comes, so that scalars can still be added to it; use the recorder as a context manager, or close it, so that
-    the last iterate reaches the disk. Model, optimizer, gradients and random states are left as they are.
+    the last iterate reaches the disk. An error inside the ``with`` block keeps what was recorded.
+
+    Model, optimizer, gradients and random states are left as they are. Numbers are stored as they are, NaN
+    included: in float64 if a recorded parameter is float64, else in float32, to which narrower ones widen exactly.
 
     Parameters
     ----------
@@ -45,14 +51,16 @@ class Recorder:
     select : callable
         ``select(name, parameter) -> bool`` chooses the parameters; by default the trainable ones.
     overwrite : bool
-        Replace an existing run folder. Anything that is not a run folder is never removed.
+        Replace an existing run folder, at the first iterate and not before. What is no run folder is never
+        removed.
     settings : dict, optional
-        What else to note in ``run.json``; plain JSON.
+        What else to note in ``run.json``; plain JSON, under other names than the recorder's own ``model``,
+        ``optimizer``, ``every`` and ``versions``.
 
     Raises
     ------
     InputError
-        If the path is taken, nothing is selected, or the settings are not JSON; before anything is written.
+        If the path is taken, nothing real is selected, or the settings are not JSON; before anything is written.
 
     Examples
     --------
@@ -85,25 +93,22 @@ class Recorder:
         if not isinstance(model, torch.nn.Module):
             raise InputError(worded("model", "a torch.nn.Module", model))
         self._every = check_count("every", every)
-        chosen = {name: p for name, p in model.named_parameters() if select(name, p)}
-        if not chosen:
-            raise InputError(worded("select", "at least one parameter", "none selected"))
+        chosen = _chosen(model, select)
         self._parameters = list(chosen.values())
         self.layout = Layout(tuple(chosen), tuple(tuple(p.shape) for p in chosen.values()))
         wide = any(p.dtype == torch.float64 for p in self._parameters)
-        self._dtype = torch.float64 if wide else torch.float32
-        self._settings = {
+        own = {
             "model": type(model).__name__,
             "every": self._every,
             "versions": {"trajmap": __version__, "torch": str(torch.__version__)},
-            **_checked_settings(settings),
         }
+        self._header = RunHeader(self.layout, "float64" if wide else "float32", {**own, **_checked(settings)})
         self.path = Path(path)
-        _clear(self.path, overwrite=overwrite)
-        self._flat = torch.empty(self.layout.size, dtype=self._dtype)
-        self._pending: tuple[int, dict[str, float]] | None = None
-        self._loose: dict[str, float] = {}
-        self._count = 0
+        self._writer = RunWriter(self.path, overwrite=overwrite)
+        self._flat = torch.empty(self.layout.size, dtype=torch.float64 if wide else torch.float32)
+        self._last = -1  # step of the newest iterate, none yet
+        self._held: Numbers | None = None  # its scalars, until it is written
+        self._loose: Numbers = {}  # scalars of a step that `every` leaves out, should it turn out to be the last
         self._step = 0
         self._optimizer: torch.optim.Optimizer | None = None
         self._handle: Any = None
@@ -112,11 +117,13 @@ class Recorder:
     def attach(self, optimizer: torch.optim.Optimizer) -> Self:
         """Record after the optimizer's steps; the iterate of now becomes step 0.
 
+        When iterates were recorded by hand before, the count goes on from the last of them instead.
+
         Parameters
         ----------
         optimizer : torch.optim.Optimizer
-            The optimizer of the model; its class and defaults are noted in ``run.json``, and its learning rate
-            (of the first group) is recorded beside each iterate as ``lr``.
+            The optimizer of the model; its class and defaults are noted in ``run.json``, and the learning rate
+            of its first group, as used by the step, is recorded beside each iterate as ``lr`` (step 0 has none).
 
         Returns
         -------
@@ -129,53 +136,64 @@ class Recorder:
             If the recorder is closed or already attached, or the optimizer holds none of the recorded parameters.
         """
         self._require_open()
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise InputError(worded("optimizer", "a torch.optim.Optimizer", optimizer))
         if self._optimizer is not None:
             raise InputError(worded("optimizer", "one attachment", "a second one", "make another Recorder"))
         own = {id(p) for p in self._parameters}
         if not any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
+            repair = "attach the optimizer that was made of this model's parameters()"
             raise InputError(
-                worded("optimizer", "one that holds the model's parameters", "one of other parameters",
-                       "attach the optimizer that was made of this model's parameters()")
-            )  # fmt: skip
+                worded("optimizer", "one that holds the model's parameters", "one of other parameters", repair)
+            )
+        self._header.settings["optimizer"] = {"class": type(optimizer).__name__, **_plain(optimizer.defaults)}
+        if self._last < 0:
+            self._snapshot(0, {})
+        self._step = self._last
         self._optimizer = optimizer
-        plain = {
-            key: v for key, v in optimizer.defaults.items() if isinstance(v, (bool, int, float, str, list, tuple))
-        }
-        self._settings["optimizer"] = {"class": type(optimizer).__name__, **plain}
-        self._snapshot(0, {})
         self._handle = optimizer.register_step_post_hook(self._after_step)
         return self
 
     def record(self, step: int | None = None, **scalars: float) -> None:
-        """Add scalars to the iterate of the present step, or record an iterate by hand.
+        """Add scalars to the present iterate, or record an iterate by hand.
+
+        Attached, scalars go to the iterate that the last optimizer step made. Where `every` leaves that step out
+        they are dropped, unless the step turns out to be the last; naming the step records it all the same.
+
+        Without an optimizer, each call records the model as it is now; a call that names the last recorded step
+        only adds scalars to it.
 
         Parameters
         ----------
         step : int, optional
-            Step of the iterate. By default the present step: attached, the number of optimizer steps so far;
-            otherwise one more than the last recorded step. A step that is already recorded gets the scalars; a
-            later one is recorded now.
+            Attached, the number of optimizer steps so far, which is also the default. Otherwise a step not
+            before the last recorded one, by default the one after it, from 0 on.
         **scalars : float
-            Named numbers, as ``loss=loss.item()``. Scalars of steps that `every` leaves out are dropped.
+            Named numbers or one-element tensors, as ``loss=loss.item()``; NaN and inf are kept.
 
         Raises
         ------
         InputError
-            If the recorder is closed, a scalar is no number, or the step lies before the last one.
+            If the recorder is closed, a scalar is no number, or the step is not as above.
         """
         self._require_open()
         numbers = {name: _number(name, value) for name, value in scalars.items()}
-        last = -1 if self._pending is None else self._pending[0]
-        if step is None and self._optimizer is not None and self._step != last:
-            self._loose = numbers  # wanted after all if this step turns out to be the last
-            return
-        if step is None:
-            step = last if self._optimizer is not None else last + 1
-        check_count("step", step, low=max(last, 0))
-        if self._pending is not None and step == last:
-            self._pending[1].update(numbers)
+        if self._optimizer is not None:
+            if step is not None and step != self._step:
+                raise InputError(
+                    worded("step", f"{self._step}, the optimizer's steps so far", step, "leave step out")
+                )
+            if step is None and self._step != self._last:
+                self._loose.update(numbers)
+                return
+            step, numbers = self._step, {**self._loose, **numbers}
+        elif step is None:
+            step = self._last + 1
+        check_count("step", step, low=max(self._last, 0))
+        if step == self._last and self._held is not None:
+            self._held.update(numbers)
         else:
-            self._snapshot(step, numbers)
+            self._snapshot(step, {**self._rate(), **numbers})
 
     def close(self) -> None:
         """Record the last iterate if it is not yet, write what is held, and let the optimizer go."""
@@ -190,18 +208,15 @@ class Recorder:
         self._close(complete=kind is None)
 
     def _close(self, *, complete: bool) -> None:
+        """Finish; after an error the present parameters may be half a step, so only what is held is written."""
         if self._closed:
             return
         if self._handle is not None:
             self._handle.remove()
-        if (
-            complete
-            and self._optimizer is not None
-            and self._pending is not None
-            and self._pending[0] != self._step
-        ):
+        if complete and self._optimizer is not None and self._last != self._step:
             self._snapshot(self._step, {**self._rate(), **self._loose})
         self._flush()
+        self._writer.close()
         self._closed = True
 
     def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
@@ -210,59 +225,72 @@ class Recorder:
         if self._step % self._every == 0:
             self._snapshot(self._step, self._rate())
 
-    def _rate(self) -> dict[str, float]:
-        assert self._optimizer is not None
-        rate = self._optimizer.param_groups[0].get("lr")
-        return {} if rate is None else {"lr": float(rate)}
+    def _rate(self) -> Numbers:
+        rate = None if self._optimizer is None else self._optimizer.param_groups[0].get("lr")
+        return {} if rate is None else {"lr": _number("lr", rate)}
 
     @torch.no_grad()
-    def _snapshot(self, step: int, scalars: dict[str, float]) -> None:
+    def _snapshot(self, step: int, scalars: Numbers) -> None:
         """Write the iterate that is held and hold the present one."""
         self._flush()
-        if self._pending is None and not self._count:
-            RunHeader(self.layout, str(self._dtype).removeprefix("torch."), self._settings).write(self.path)
-        for parameter, piece in zip(
-            self._parameters, torch.split(self._flat, list(self.layout.sizes)), strict=True
-        ):
+        if self._last < 0:
+            self._writer.begin(self._header)
+        pieces = torch.split(self._flat, list(self.layout.sizes))
+        for parameter, piece in zip(self._parameters, pieces, strict=True):
             piece.copy_(parameter.reshape(-1))
-        self._pending = (step, dict(scalars))
+        self._last, self._held = step, dict(scalars)
 
     def _flush(self) -> None:
-        if self._pending is None:
-            return
-        step, scalars = self._pending
-        theta: Array = self._flat.numpy()
-        write_iterate(iterate_path(self.path, self._count), theta, self.layout, step=step, scalars=scalars)
-        self._count += 1
+        if self._held is not None:
+            self._writer.write(self._flat.numpy(), self._header, step=self._last, scalars=self._held)
+            self._held = None
 
     def _require_open(self) -> None:
         if self._closed:
             raise InputError(worded("recorder", "an open recorder", "a closed one", "make another Recorder"))
 
 
+def _chosen(model: torch.nn.Module, select: Select) -> dict[str, torch.nn.Parameter]:
+    chosen = {name: p for name, p in model.named_parameters() if select(name, p)}
+    for name, parameter in chosen.items():
+        if isinstance(parameter, torch.nn.UninitializedParameter):
+            raise InputError(worded(name, "a parameter with a shape", "a lazy one", "run the model on one batch"))
+        if not parameter.is_floating_point():
+            raise InputError(worded(name, "real numbers", f"{parameter.dtype}", "leave it out by select"))
+    if not sum(parameter.numel() for parameter in chosen.values()):
+        raise InputError(worded("select", "at least one parameter", "none selected"))
+    return chosen
+
+
 def _number(name: str, value: object) -> float:
+    if isinstance(value, torch.Tensor) and value.numel() == 1:
+        value = value.detach().item()
     try:
+        if isinstance(value, str):  # float() would read one, but a word is a slip of the pen here
+            raise TypeError
         return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(worded(name, "a number", describe(value))) from error
 
 
-def _checked_settings(settings: Mapping[str, Any] | None) -> dict[str, Any]:
+def _checked(settings: Mapping[str, Any] | None) -> dict[str, Any]:
     try:
-        json.dumps(dict(settings or {}))
+        found = dict(settings or {})
+        json.dumps(found)
     except (TypeError, ValueError) as error:
         raise InputError(worded("settings", "plain JSON values", str(error))) from error
-    return dict(settings or {})
+    taken = [name for name in _RESERVED if name in found]
+    if taken:
+        raise InputError(worded("settings", f"names other than {', '.join(_RESERVED)}", ", ".join(taken)))
+    return found
 
 
-def _clear(path: Path, *, overwrite: bool) -> None:
-    """Make sure the run folder can be made; only a run folder is ever removed."""
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return
-    if not overwrite:
-        raise InputError(worded("path", "a new or empty folder", f"{path}, which exists", "pass overwrite=True"))
-    try:
-        RunHeader.read(path)
-    except (TrajmapError, RunFormatError) as error:
-        raise InputError(worded("path", "a run folder to overwrite", f"{path}, which is none")) from error
-    shutil.rmtree(path)
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the options that JSON can hold; the rest, as functions, are left out."""
+    found = {}
+    for name, value in options.items():
+        parts = value if isinstance(value, (list, tuple)) else [value]
+        parts = [part.tolist() if isinstance(part, torch.Tensor) else part for part in parts]
+        if all(part is None or isinstance(part, (bool, int, float, str)) for part in parts):
+            found[name] = parts if isinstance(value, (list, tuple)) else parts[0]
+    return found

@@ -220,7 +220,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 def _finite_block(X: Any, columns: slice, bad: Array) -> Array:
     """Read a block in float64 and mark the rows with NaN or inf, zeroed because the pass ends in an error."""
     block = np.asarray(X[:, columns], dtype=np.float64)
-    broken = ~np.isfinite(block).all(axis=1)
+    broken: Array = np.logical_not(np.isfinite(block).all(axis=1))
     bad |= broken
     return np.where(broken[:, None], 0.0, block) if broken.any() else block
 

@@ -1,0 +1,47 @@
+"""The plane of a trajectory's principal components."""
+
+from trajmap._validation import check_count
+from trajmap.data.plane import Plane
+from trajmap.data.trajectory import Trajectory
+from trajmap.reduction.rowspace import RowSpace
+
+__all__ = ["principal_plane"]
+
+
+def principal_plane(trajectory: Trajectory, *, n_components: int = 2, origin: int | None = None) -> Plane:
+    """Span a plane by the first principal components of the iterates, mean-centred.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+        The run.
+    n_components : int
+        d, the number of components.
+    origin : int, optional
+        Iterate to lay the plane through, −1 for the last as the literature does; the mean by default, which is
+        the plane nearest to all iterates.
+
+    Returns
+    -------
+    Plane
+        Orthonormal directions, so coordinates are distances in parameter space.
+
+    Raises
+    ------
+    InputError
+        If the iterates span fewer dimensions, or hold NaN.
+
+    References
+    ----------
+    E. Lorch, Visualizing deep network training trajectories with PCA, 2016; H. Li et al. 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> run = Trajectory.of(np.array([[0.0, 0, 1], [3, 0, 1], [0, 1, 1], [3, 1, 1]]))
+    >>> abs(principal_plane(run).directions).round(6).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
+    space = RowSpace(n_components=check_count("n_components", n_components)).fit(trajectory.iterates)
+    point = space.mean_ if origin is None else trajectory.theta(origin)
+    return Plane(point, space.components_, "principal plane")

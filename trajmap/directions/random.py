@@ -1,0 +1,60 @@
+"""Planes through a point in random directions."""
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, check_count
+from trajmap.data.layout import Layout
+from trajmap.data.plane import Plane
+from trajmap.directions.normalise import Normalise, filter_norm
+
+__all__ = ["random_plane"]
+
+
+def random_plane(
+    theta: Array,
+    layout: Layout,
+    *,
+    n_components: int = 2,
+    normalise: Normalise = filter_norm,
+    random_state: int = 0,
+) -> Plane:
+    """Span a plane by Gaussian directions at a point.
+
+    Parameters
+    ----------
+    theta : array-like, shape (P,)
+        The point; it is the plane's origin, so its loss is at z = 0 exactly.
+    layout : Layout
+        Which entry of θ is which parameter.
+    n_components : int
+        d, the number of directions.
+    normalise : callable
+        How to scale them: `filter_norm`, `tensor_norm`, `no_norm`, or ``f(direction, theta, layout)``.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    Plane
+        Not orthogonal to the last digit: random directions of R^P have |cosine| about √(2/(πP)).
+
+    Raises
+    ------
+    InputError
+        If θ does not fit the layout.
+
+    References
+    ----------
+    H. Li et al., Visualizing the loss landscape of neural nets, 2018.
+
+    Examples
+    --------
+    >>> layout = Layout(("w",), ((3, 4),))
+    >>> plane = random_plane(np.ones(12), layout)
+    >>> np.linalg.norm(plane.directions.reshape(2, 3, 4), axis=2).round(6).tolist()
+    [[2.0, 2.0, 2.0], [2.0, 2.0, 2.0]]
+    """
+    theta = check_array("theta", theta, (layout.size,))
+    rng = np.random.default_rng(random_state)
+    draws = rng.standard_normal((check_count("n_components", n_components), layout.size))
+    return Plane(theta, np.stack([normalise(draw, theta, layout) for draw in draws]), "random plane")

@@ -1,0 +1,57 @@
+"""What the projector, the tangent and the comparison ask of a chart, and nothing else."""
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, worded
+from trajmap.errors import InputError
+
+__all__ = ["Chart", "encode", "lift"]
+
+
+@runtime_checkable
+class Chart(Protocol):
+    """Anything with ``transform`` and ``inverse_transform`` between R^P and R^d.
+
+    A fitted ``Pipeline(RowSpace(), embedding)`` is one, and a `Plane`.
+    """
+
+    def transform(self, X: Any) -> Array:
+        """Coordinates of points, (n, P) → (n, d)."""
+
+    def inverse_transform(self, X: Any) -> Array:
+        """Points at some coordinates, (n, d) → (n, P)."""
+
+
+def lift(chart: Chart, Z: Array, size: int) -> Array:
+    """Lift coordinates, checking that the result lies in the objective's space.
+
+    Parameters
+    ----------
+    chart : Chart
+        The chart.
+    Z : numpy.ndarray, shape (n, d)
+        Coordinates.
+    size : int
+        P.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n, P)
+        Points.
+
+    Raises
+    ------
+    InputError
+        If the object is no chart, does not take these coordinates, or lifts to another space.
+    """
+    if not isinstance(chart, Chart):
+        raise InputError(worded("chart", "an object with transform and inverse_transform", chart))
+    thetas = np.asarray(chart.inverse_transform(Z))
+    return check_array("chart.inverse_transform(Z)", thetas, (len(Z), size))
+
+
+def encode(chart: Chart, thetas: Any) -> Array:
+    """Coordinates of points or lazy iterates, shape (n, d), float64."""
+    return check_array("chart.transform(X)", chart.transform(thetas), (len(thetas), None), dtype=np.float64)

@@ -1,0 +1,75 @@
+"""The loss of the iterates beside the loss of their lifts."""
+
+import numpy as np
+
+from trajmap._validation import check_count
+from trajmap.data.lift_gap import LiftGap
+from trajmap.data.trajectory import Trajectory
+from trajmap.objective.objective import Objective
+from trajmap.projection.chart import Chart, encode, lift
+
+__all__ = ["curve"]
+
+
+def curve(
+    objective: Objective,
+    chart: Chart,
+    trajectory: Trajectory,
+    *,
+    every: int = 1,
+    name: str = "",
+    random_state: int = 0,
+) -> LiftGap:
+    """Measure the lift gap Δ_t = L(D(Eθ_t)) − L(θ_t) along a run, with its control.
+
+    Parameters
+    ----------
+    objective : Objective
+        The loss.
+    chart : Chart
+        The chart: E its ``transform``, D its ``inverse_transform``.
+    trajectory : Trajectory
+        The run; give held-out iterates, or a sister run, for an honest gap.
+    every : int
+        Use every k-th iterate.
+    name : str
+        Name of the chart, for titles.
+    random_state : int
+        Seed of the control's directions.
+
+    Returns
+    -------
+    LiftGap
+        Also the loss of each iterate moved by the lift's own distance in a random direction: when the lift's
+        loss exceeds that, the lift leaves the valley in a direction that matters.
+
+    Raises
+    ------
+    LayoutError
+        If the trajectory's parameters are not the objective's.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from trajmap.data.plane import Plane
+    >>> model = torch.nn.Linear(2, 1, bias=False)
+    >>> bowl = Objective(model, lambda m, x: m(x).square().sum() / 2, [torch.eye(2)])
+    >>> run = Trajectory.of(np.array([[2.0, 2], [1, 1]]), layout=bowl.layout)
+    >>> curve(bowl, Plane(np.zeros(2), np.array([[1.0, 0]])), run).gap.tolist()
+    [-2.0, -0.5]
+    """
+    objective.layout.require(trajectory.layout, "trajectory")
+    thin = trajectory.thin(check_count("every", every))
+    Z = encode(chart, thin.iterates)
+    rng = np.random.default_rng(random_state)
+    rows = []
+    for i, z in enumerate(Z):
+        theta = np.asarray(thin.iterates[i], dtype=np.float64)
+        lifted = lift(chart, z[None], objective.size)[0]
+        residual = np.linalg.norm(theta - lifted)
+        noise = rng.standard_normal(len(theta))
+        control = theta + residual * noise / np.linalg.norm(noise)
+        rows.append([*objective.values(np.stack([theta, lifted, control])), residual])
+    values, lifted_values, control_values, residuals = np.array(rows).T
+    title = name or str(getattr(chart, "name", "") or type(chart).__name__)
+    return LiftGap(thin.steps.astype(float), values, lifted_values, residuals, control_values, title)

@@ -1,0 +1,57 @@
+"""The directions in which a chart can move."""
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, check_positive, worded
+from trajmap.errors import InputError
+from trajmap.projection.chart import Chart, lift
+
+__all__ = ["tangent"]
+
+
+def tangent(chart: Chart, z: Array, *, step: float | Array = 1e-3) -> Array:
+    """Orthonormal basis of the image of a chart's lift at one point, by central differences.
+
+    Parameters
+    ----------
+    chart : Chart
+        The chart.
+    z : array-like, shape (d,)
+        Coordinates of the point.
+    step : float or array-like of shape (d,)
+        Half the distance of the differences, in chart coordinates. A lift that averages neighbours is smooth
+        only on the scale of their spacing: give twice that spacing there.
+
+    Returns
+    -------
+    numpy.ndarray, shape (d, P)
+        Orthonormal rows that span the tangent; exact for a plane.
+
+    Raises
+    ------
+    InputError
+        If the lift does not move in d independent directions at z.
+
+    Examples
+    --------
+    >>> from trajmap.data.plane import Plane
+    >>> abs(tangent(Plane(np.zeros(3), np.array([[0.0, 5, 0]])), [1.0])).round(9).tolist()
+    [[0.0, 1.0, 0.0]]
+    """
+    z = check_array("z", z, (None,), dtype=np.float64)
+    steps = np.broadcast_to(np.asarray(step, dtype=np.float64), z.shape)
+    for value in steps:
+        check_positive("step", value)
+    ends = np.concatenate([z + np.diag(steps), z - np.diag(steps)])
+    lifted = np.asarray(chart.inverse_transform(ends), dtype=np.float64)
+    lifted = lift(chart, ends, lifted.shape[1])
+    jacobian = (lifted[: len(z)] - lifted[len(z) :]) / (2 * steps[:, None])
+    basis, values, _ = np.linalg.svd(jacobian.T, full_matrices=False)
+    # 1e-10: below it the second direction is rounding
+    if not values[-1] > 1e-10 * values[0]:
+        raise InputError(
+            worded("step", f"a lift that moves in {len(z)} independent directions at z",
+                   f"singular values {values} at step {steps}", "a larger step")
+        )  # fmt: skip
+    directions: Array = basis.T
+    return directions

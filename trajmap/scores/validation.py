@@ -1,0 +1,108 @@
+"""Held-out points that are honest for time-ordered data."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.model_selection import BaseCrossValidator
+
+from trajmap._validation import Array, check_array, check_count, worded
+from trajmap.data.reduction import Reduction
+from trajmap.errors import InputError
+
+__all__ = ["TimeBlockSplit", "held_out"]
+
+
+class TimeBlockSplit(BaseCrossValidator):
+    """Hold out contiguous blocks of time, one after the other.
+
+    Interleaved hold-outs leak: an iterate's neighbours in time are its neighbours in space, so a left-out
+    iterate is all but given by those that stay. A left-out block is not.
+
+    Parameters
+    ----------
+    n_splits : int
+        Number of blocks, at least 2.
+
+    Raises
+    ------
+    InputError
+        If `n_splits` is less than 2.
+
+    Examples
+    --------
+    >>> [test.tolist() for _, test in TimeBlockSplit(3).split(np.zeros((7, 1)))]
+    [[0, 1, 2], [3, 4], [5, 6]]
+    """
+
+    def __init__(self, n_splits: int = 5) -> None:
+        self.n_splits = check_count("n_splits", n_splits, low=2)
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Count the blocks."""
+        return self.n_splits
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[Array, Array]]:
+        """Yield the places that stay and those held out, block by block.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, ...)
+            Points in time order.
+        y, groups : None
+            Ignored.
+
+        Yields
+        ------
+        train, test : numpy.ndarray of int
+            Places.
+
+        Raises
+        ------
+        InputError
+            If there are fewer points than blocks.
+        """
+        places = np.arange(len(X))
+        if len(places) < self.n_splits:
+            raise InputError(worded("X", f"at least {self.n_splits} points", f"{len(places)}"))
+        for block in np.array_split(places, self.n_splits):
+            yield np.setdiff1d(places, block), block
+
+
+def held_out(embedding: Any, X: Array, split: BaseCrossValidator) -> Reduction:
+    """Embed and lift each point by a fit that has not seen it.
+
+    Parameters
+    ----------
+    embedding : estimator
+        A clone of it is fitted for each fold.
+    X : array-like, shape (n, r)
+        Points in time order.
+    split : cross-validator
+        As `TimeBlockSplit`.
+
+    Returns
+    -------
+    Reduction
+        All held-out points in time order. Coordinates Z of different folds belong to different fits and are
+        not comparable; lifts are.
+
+    Examples
+    --------
+    >>> from sklearn.decomposition import PCA
+    >>> from trajmap.scores.reconstruction import reconstruction_error
+    >>> line = np.outer(np.arange(10.0), [1.0, 2.0, 2.0])
+    >>> round(reconstruction_error(held_out(PCA(1), line, TimeBlockSplit(5))), 12)
+    0.0
+    """
+    X = check_array("X", X, (None, None))
+    folds = []
+    for train, test in split.split(X):
+        fitted = clone(embedding).fit(X[train])
+        Z = fitted.transform(X[test])
+        folds.append((test, Z, fitted.inverse_transform(Z)))
+    order = np.argsort(np.concatenate([test for test, _, _ in folds]), kind="stable")
+    Z, X_hat = (np.concatenate([fold[part] for fold in folds])[order] for part in (1, 2))
+    places = np.concatenate([test for test, _, _ in folds])[order]
+    return Reduction(X[places], Z, X_hat, type(embedding).__name__)
