@@ -74,12 +74,8 @@ def check_array(name: str, value: object, shape: Sequence[int | None], *, dtype:
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise InputError(worded(name, "real numbers", f"dtype {array.dtype}"))
-    pattern = (
-        "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
-    )
-    matches = array.ndim == len(shape) and all(
-        n is None or n == m for n, m in zip(shape, array.shape, strict=True)
-    )
+    pattern = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
+    matches = array.ndim == len(shape) and all(n is None or n == m for n, m in zip(shape, array.shape, strict=True))
     if not matches:
         raise InputError(worded(name, f"shape {pattern}", array))
     if dtype is None:

@@ -168,7 +168,5 @@ def test_help(verb, capsys):
 
 
 def test_installed_command_answers():
-    done = subprocess.run(
-        [sys.executable, "-m", "trajmap", "--version"], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-m", "trajmap", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("trajmap ")

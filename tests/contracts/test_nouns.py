@@ -29,13 +29,9 @@ NOUNS = {
     "plane": Plane(rng.normal(size=5), rng.normal(size=(2, 5))),
     "reduction": Reduction(rng.normal(size=(4, 3)), rng.normal(size=(4, 2)), rng.normal(size=(4, 3)), "pca"),
     "eigenspace": Eigenspace(np.ones(2), np.eye(2, 6), np.zeros(2), np.array([True, False]), 7),
-    "alignment": Alignment(
-        np.arange(2.0), PAIRS, PAIRS, PAIRS[:, :2], *PAIRS.T, {"vector": np.arange(3.0)}, size=9
-    ),
+    "alignment": Alignment(np.arange(2.0), PAIRS, PAIRS, PAIRS[:, :2], *PAIRS.T, {"vector": np.arange(3.0)}, size=9),
     "lift gap": LiftGap(*rng.normal(size=(5, 6)), name="pca"),
-    "scores": ScoreTable(
-        ["p"], ["a", "b"], np.array([[1.0, np.nan]]), np.zeros((1, 2, 3)), [True, False], ["x", "y"]
-    ),
+    "scores": ScoreTable(["p"], ["a", "b"], np.array([[1.0, np.nan]]), np.zeros((1, 2, 3)), [True, False], ["x", "y"]),
     "variance": VarianceSpectrum(np.ones(2), np.ones(2), np.ones((4, 2))),
 }
 

@@ -41,13 +41,32 @@ def test_numpy_scalars_become_numbers(tmp_path):
     assert Thing.open(Thing(np.float32(0.5)).save(tmp_path / "x.npz")).value == 0.5
 
 
-@pytest.mark.parametrize(
-    "value", [np.array([object()]), {"a": np.array([{}])}, object(), {1, 2}, (b"x",)], ids=repr
-)
+@pytest.mark.parametrize("value", [np.array([object()]), {"a": np.array([{}])}, object(), {1, 2}, (b"x",)], ids=repr)
 def test_what_needs_code_is_refused_and_nothing_is_written(tmp_path, value):
     with pytest.raises(InputError, match="value"):
         Thing(value).save(tmp_path / "x.npz")
     assert list(tmp_path.iterdir()) == []
+
+
+class Payload:
+    """Touches a file when it is unpickled, as an attacker's object would."""
+
+    def __init__(self, target):
+        self.target = str(target)
+
+    def __reduce__(self):
+        return open, (self.target, "w")
+
+
+def test_opening_runs_no_code(tmp_path):
+    path, target = GRID.save(tmp_path / "x.npz"), tmp_path / "touched"
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    payload = np.array([Payload(target)], dtype=object)
+    np.savez(path, **{**arrays, "axes/0": payload})
+    with pytest.raises(RunFormatError, match="damaged file"):
+        Grid.open(path)
+    assert not target.exists()
 
 
 def rewrite(path, **changes):

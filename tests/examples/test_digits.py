@@ -73,13 +73,9 @@ def test_scalars_belong_to_their_iterates(run):
         theta = run.theta(i)
         held_out = forward(theta, run.layout, x_val)
         # float32 in the network against float64 here: 1e-7 a term, and a mean of 10³ terms of size 1
-        assert run.scalars["train_loss"][i] == pytest.approx(
-            cross_entropy(forward(theta, run.layout, x), y), rel=1e-5
-        )
+        assert run.scalars["train_loss"][i] == pytest.approx(cross_entropy(forward(theta, run.layout, x), y), rel=1e-5)
         assert run.scalars["val_loss"][i] == pytest.approx(cross_entropy(held_out, y_val), rel=1e-5)
-        assert run.scalars["val_accuracy"][i] == pytest.approx(
-            np.mean(held_out.argmax(axis=1) == y_val), abs=1 / 400
-        )
+        assert run.scalars["val_accuracy"][i] == pytest.approx(np.mean(held_out.argmax(axis=1) == y_val), abs=1 / 400)
 
 
 def test_each_step_is_the_gradient_step_of_its_batch(tmp_path):
@@ -101,9 +97,7 @@ def test_each_step_is_the_gradient_step_of_its_batch(tmp_path):
             "2.bias": (error / n).sum(axis=0),
         }
         # parameters are of size 0.1 in float32
-        np.testing.assert_allclose(
-            run.theta(i + 1), run.theta(i) - 0.5 * run.layout.join(gradient), rtol=0, atol=1e-6
-        )
+        np.testing.assert_allclose(run.theta(i + 1), run.theta(i) - 0.5 * run.layout.join(gradient), rtol=0, atol=1e-6)
         assert run.scalars["batch_loss"][i + 1] == pytest.approx(run.scalars["train_loss"][i], rel=1e-5)
 
 

@@ -83,9 +83,7 @@ def small():
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3)).double()
     x, y = torch.randn(40, 5, dtype=torch.float64), torch.randint(3, (40,))
-    objective = Objective(
-        model, supervised(torch.nn.functional.cross_entropy), [(x[:25], y[:25]), (x[25:], y[25:])]
-    )
+    objective = Objective(model, supervised(torch.nn.functional.cross_entropy), [(x[:25], y[:25]), (x[25:], y[25:])])
     names = [name for name, _ in model.named_parameters()]
     shapes = [p.shape for p in model.parameters()]
 
@@ -141,8 +139,7 @@ def test_products_for_the_top_ten_on_digits(trained):
     assert cold.n_products <= 40
     product = objective.hessian(theta)
     true = [
-        np.linalg.norm(product(v) - value * v)
-        for v, value in zip(cold.eigenvectors, cold.eigenvalues, strict=True)
+        np.linalg.norm(product(v) - value * v) for v, value in zip(cold.eigenvectors, cold.eigenvalues, strict=True)
     ]
     # float32 products: residuals agree to the rounding of H v, 1e-6 of λ₁
     np.testing.assert_allclose(cold.residuals, true, atol=1e-5 * cold.eigenvalues[0])

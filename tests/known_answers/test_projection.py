@@ -60,9 +60,7 @@ def test_quadratic_surface_is_exact_on_any_plane():
 
 def test_surface_equals_set_weights_and_forward():
     torch.manual_seed(0)
-    model = torch.nn.Sequential(
-        torch.nn.Linear(5, 7), torch.nn.BatchNorm1d(7), torch.nn.ReLU(), torch.nn.Linear(7, 3)
-    )
+    model = torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.BatchNorm1d(7), torch.nn.ReLU(), torch.nn.Linear(7, 3))
     x, y = torch.randn(40, 5), torch.randint(3, (40,))
     model(x)
     objective = Objective(model, supervised(torch.nn.functional.cross_entropy), [(x, y)])
@@ -70,9 +68,7 @@ def test_surface_equals_set_weights_and_forward():
     grid = Grid((np.linspace(-1, 1, 3), np.linspace(-1, 1, 5)))
     found = surface(objective, plane, grid).values
     assert found[1, 2] == pytest.approx(objective.value(objective.theta), rel=1e-6), "the model's own point is hit"
-    dumb = torch.nn.Sequential(
-        torch.nn.Linear(5, 7), torch.nn.BatchNorm1d(7), torch.nn.ReLU(), torch.nn.Linear(7, 3)
-    )
+    dumb = torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.BatchNorm1d(7), torch.nn.ReLU(), torch.nn.Linear(7, 3))
     dumb.load_state_dict(model.state_dict())
     dumb.eval()
     for i, a in enumerate(grid.axes[0]):

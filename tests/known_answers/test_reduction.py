@@ -32,9 +32,7 @@ def test_circle_has_pairs():
     fitted = DiffusionMap(n_components=4, alpha=1.0, epsilon=2.5e-3).fit(X)
     # λ = exp(−ε k²) up to terms of order ε² in the curvature
     np.testing.assert_allclose(np.log(fitted.eigenvalues_) / -2.5e-3, [1, 1, 4, 4], rtol=0.02)
-    np.testing.assert_allclose(
-        np.linalg.norm(fitted.embedding_[:, :2], axis=1), np.sqrt(2) * fitted.eigenvalues_[0]
-    )
+    np.testing.assert_allclose(np.linalg.norm(fitted.embedding_[:, :2], axis=1), np.sqrt(2) * fitted.eigenvalues_[0])
 
 
 def test_extension_is_the_eigenfunction_off_the_samples():

@@ -65,9 +65,7 @@ def test_uneven_batches_are_weighted():
     assert parts.metrics(theta)["mse"] == pytest.approx(whole.value(theta), rel=1e-13)
     np.testing.assert_allclose(parts.gradient(theta), whole.gradient(theta), rtol=1e-11, atol=1e-15)
     np.testing.assert_allclose(parts.hvp(theta, v), whole.hvp(theta, v), rtol=1e-11, atol=1e-13)
-    mean_of_means = np.mean([
-        Objective(model, MSE, [(x[a:b], y[a:b])]).value(theta) for a, b in ((0, 16), (16, 25))
-    ])
+    mean_of_means = np.mean([Objective(model, MSE, [(x[a:b], y[a:b])]).value(theta) for a, b in ((0, 16), (16, 25))])
     assert abs(mean_of_means - whole.value(theta)) > 1e-4
 
 

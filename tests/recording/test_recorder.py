@@ -56,9 +56,7 @@ def test_any_safetensors_reader_sees_the_tensors_by_name(tmp_path):
     with Recorder(model, tmp_path / "run").attach(optimizer):
         step(model, optimizer)
     tensors = load_file(iterate_path(tmp_path / "run", 1))
-    assert {name: t.shape for name, t in tensors.items()} == {
-        n: tuple(p.shape) for n, p in model.named_parameters()
-    }
+    assert {name: t.shape for name, t in tensors.items()} == {n: tuple(p.shape) for n, p in model.named_parameters()}
     for name, parameter in model.named_parameters():
         np.testing.assert_array_equal(tensors[name], parameter.detach().numpy())
 
@@ -267,6 +265,35 @@ def test_an_error_in_the_loop_keeps_what_was_recorded(tmp_path):
         crash()
     run = Trajectory.open(tmp_path / "run")
     assert run.steps.tolist() == [0, 1, 2, 3]
+
+
+def test_an_error_between_two_iterates_adds_none(tmp_path):
+    model, optimizer = make()
+
+    def crash():
+        with Recorder(model, tmp_path / "run", every=2).attach(optimizer):
+            for _ in range(3):
+                step(model, optimizer)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        crash()
+    assert Trajectory.open(tmp_path / "run").steps.tolist() == [0, 2], "the third step may be half done"
+
+
+def test_an_iterate_that_cannot_be_taken_leaves_the_others_whole(tmp_path):
+    model = torch.nn.Linear(2, 2)
+    expected = [flat(model)] * 2
+    recorder = Recorder(model, tmp_path / "run")
+    recorder.record()
+    recorder.record()
+    model.bias.data = torch.zeros(5)
+    with pytest.raises(RuntimeError):
+        recorder.record()
+    recorder.close()
+    run = Trajectory.open(tmp_path / "run")
+    assert run.steps.tolist() == [0, 1]
+    np.testing.assert_array_equal(run.iterates, expected)
 
 
 def test_a_taken_path_is_refused_and_only_runs_are_replaced(tmp_path):

@@ -31,9 +31,7 @@ def run(args: argparse.Namespace) -> None:
     artefacts = Artefacts.of(args.run_folder)
     spaces = artefacts.eigenspaces()
     if not spaces:
-        raise InputError(
-            worded("run", "eigenspaces in its artefacts", "none", f"trajmap hessian {args.run_folder}")
-        )
+        raise InputError(worded("run", "eigenspaces in its artefacts", "none", f"trajmap hessian {args.run_folder}"))
     places = np.flatnonzero(np.isin(trajectory.steps, list(spaces)))
     for name in args.charts:
         chart = fit_chart(args.run_folder, name, args.seed)

@@ -14,9 +14,7 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs/demo"), help="folder of the runs (default: %(default)s)"
-    )
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the runs (default: %(default)s)")
     parser.add_argument("--model", choices=list(digits.MODELS), default="mlp", help="default: %(default)s")
     parser.add_argument("--optimizer", choices=list(digits.OPTIMIZERS), default="sgd", help="default: %(default)s")
     parser.add_argument("--lr", type=float, help="learning rate (default: the optimizer's customary one)")

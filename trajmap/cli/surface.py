@@ -22,9 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_objective(parser)
     add_charts(parser, CHARTS)
     parser.add_argument("--n", type=int, default=41, help="grid points an axis (default: %(default)s)")
-    parser.add_argument(
-        "--margin", type=float, default=0.25, help="widening of the path's box (default: %(default)s)"
-    )
+    parser.add_argument("--margin", type=float, default=0.25, help="widening of the path's box (default: %(default)s)")
     parser.add_argument(
         "--every", type=int, default=4, help="iterates of the lift gap: every k-th (default: %(default)s)"
     )

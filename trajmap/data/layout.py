@@ -65,9 +65,7 @@ class Layout:
     def slices(self) -> dict[str, slice]:
         """Where each parameter lies in θ."""
         stops = np.cumsum(self.sizes).tolist()
-        return {
-            name: slice(stop - size, stop) for name, size, stop in zip(self.names, self.sizes, stops, strict=True)
-        }
+        return {name: slice(stop - size, stop) for name, size, stop in zip(self.names, self.sizes, stops, strict=True)}
 
     def split(self, theta: Array) -> dict[str, Array]:
         """Cut θ into views with the parameters' own shapes.
@@ -115,9 +113,7 @@ class Layout:
         foreign = [name for name in tensors if name not in self.slices]
         if missing or foreign:
             raise LayoutError(f"tensors: expected the layout's names, got missing {missing}, foreign {foreign}")
-        arrays = [
-            check_array(name, tensors[name], shape) for name, shape in zip(self.names, self.shapes, strict=True)
-        ]
+        arrays = [check_array(name, tensors[name], shape) for name, shape in zip(self.names, self.shapes, strict=True)]
         return np.concatenate([array.ravel() for array in arrays])
 
     def select(self, pattern: str | Sequence[str]) -> "Layout":

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from trajmap._validation import Array, check_array, frozen_array
 from trajmap.data.archive import Saved
 
@@ -42,3 +44,12 @@ class ScoreTable(Saved):
         object.__setattr__(self, "null", frozen_array(check_array("null", self.null, (*shape, None))))
         for name in ("higher_is_better", "notes"):
             check_array(name, range(len(getattr(self, name))), (shape[1],))
+
+    @property
+    def verdicts(self) -> Array:
+        """Whether each score beats every random walk: 1 yes, 0 no, NaN where there is no score or no null."""
+        sign = np.where(self.higher_is_better, 1.0, -1.0)
+        signed = np.where(np.isfinite(self.null), sign[:, None] * self.null, -np.inf)
+        best = signed.max(axis=-1, initial=-np.inf)
+        known = np.isfinite(best) & np.isfinite(self.values)
+        return np.where(known, (sign * self.values > best).astype(float), np.nan)

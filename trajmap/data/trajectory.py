@@ -92,9 +92,7 @@ class Iterates:
                     file.seek(entry.offset + start * width)
                     place += file.readinto(data[place : place + (stop - start) * width])
         except FileNotFoundError as error:
-            raise RunFormatError(
-                f"{entry.path}: expected an iterate, got none since the run was opened"
-            ) from error
+            raise RunFormatError(f"{entry.path}: expected an iterate, got none since the run was opened") from error
         if place != len(data):
             raise RunFormatError(f"{entry.path}: expected {len(data)} bytes of numbers, got {place}")
 
@@ -152,9 +150,7 @@ class Trajectory:
 
     def __post_init__(self) -> None:
         if len(self.iterates) < 2:
-            raise InputError(
-                worded("iterates", "at least 2 iterates", f"{len(self.iterates)}", "record more steps")
-            )
+            raise InputError(worded("iterates", "at least 2 iterates", f"{len(self.iterates)}", "record more steps"))
         if self.iterates.shape[1] != self.layout.size:
             raise InputError(
                 worded("iterates", f"{self.layout.size} columns as in the layout", f"{self.iterates.shape[1]}")

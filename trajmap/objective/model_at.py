@@ -38,9 +38,7 @@ class ModelAt:
         )
 
 
-def private_copy(
-    model: torch.nn.Module, dtype: torch.dtype | None, device: torch.device | None
-) -> torch.nn.Module:
+def private_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: torch.device | None) -> torch.nn.Module:
     """Copy a model in evaluation mode, without gradients.
 
     Parameters

@@ -180,9 +180,7 @@ class Recorder:
         numbers = {name: _number(name, value) for name, value in scalars.items()}
         if self._optimizer is not None:
             if step is not None and step != self._step:
-                raise InputError(
-                    worded("step", f"{self._step}, the optimizer's steps so far", step, "leave step out")
-                )
+                raise InputError(worded("step", f"{self._step}, the optimizer's steps so far", step, "leave step out"))
             if step is None and self._step != self._last:
                 self._loose.update(numbers)
                 return

@@ -63,9 +63,7 @@ def _require_free(path: Path, *, overwrite: bool) -> None:
         ) from error
     if not overwrite:
         raise InputError(
-            worded(
-                "path", "a new or empty folder", f"{path}, which holds a run", "pass overwrite=True to replace it"
-            )
+            worded("path", "a new or empty folder", f"{path}, which holds a run", "pass overwrite=True to replace it")
         )
 
 

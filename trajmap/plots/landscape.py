@@ -1,0 +1,126 @@
+"""The loss over a chart, the path through it, and where the run says nothing."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trajmap._validation import Array, worded
+from trajmap.data.landscape import Landscape
+from trajmap.errors import InputError
+from trajmap.plots.theme import COLORS, open_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_landscape"]
+
+
+def plot_landscape(landscape: Landscape, *, ax: "Axes | None" = None) -> "Axes":
+    """Draw filled contours of the loss, the path coloured by time, and the unsupported region hatched.
+
+    Cells farther from every iterate than `landscape.reach` are hatched: there the chart extrapolates. Cells
+    with NaN or inf are left grey. The colour scale is logarithmic where the loss is positive and spans more than
+    a factor of ten.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        Over a grid of one or two axes.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+
+    Raises
+    ------
+    InputError
+        If the grid has more than two axes, or no value is finite.
+    """
+    finite = landscape.values[np.isfinite(landscape.values)]
+    if landscape.grid.ndim > 2:
+        raise InputError(worded("landscape", "a grid of 1 or 2 axes", f"{landscape.grid.ndim}"))
+    if not len(finite):
+        raise InputError(worded("landscape", "at least one finite value", "none"))
+    ax = open_axes(ax)
+    if landscape.grid.ndim == 1:
+        _draw_line(landscape, ax)
+    else:
+        _draw_plane(landscape, finite, ax)
+    n_broken = landscape.values.size - len(finite)
+    broken = f" · {n_broken} cells NaN or inf" if n_broken else ""
+    ax.set_title(f"Loss over {landscape.name or 'the chart'}{broken}")
+    return ax
+
+
+def _draw_line(landscape: Landscape, ax: Any) -> None:
+    (axis,) = landscape.grid.axes
+    ax.plot(axis, landscape.values, color=COLORS["run"])
+    if landscape.support is not None:
+        ax.fill_between(axis, 0, 1, where=~landscape.support, transform=ax.get_xaxis_transform(), color="#80808030")
+    ax.set(xlabel="coordinate 1", ylabel="loss")
+
+
+def _draw_plane(landscape: Landscape, finite: Array, ax: Any) -> None:
+    from matplotlib.colors import LogNorm, Normalize
+
+    x, y = landscape.grid.axes
+    low, high = float(finite.min()), float(finite.max())
+    logarithmic = low > 0 and high > 10 * low
+    if high <= low:
+        low, high = low - 0.5, high + 0.5
+    levels = np.geomspace(low, high, 25) if logarithmic else np.linspace(low, high, 25)
+    norm = LogNorm(low, high) if logarithmic else Normalize(low, high)
+    values = np.ma.masked_invalid(landscape.values).T
+    ax.set_facecolor("#9a9a9a")
+    filled = ax.contourf(x, y, values, levels=levels, norm=norm, cmap="viridis")
+    ax.contour(x, y, values, levels=levels[::3], norm=norm, colors="white", linewidths=0.4, alpha=0.5)
+    bar = ax.figure.colorbar(filled, ax=ax, pad=0.02)
+    # ticks at powers of ten crowd or vanish on a narrow range: five even levels are always there
+    ticks = levels[:: len(levels) // 4]
+    bar.set_ticks(ticks, labels=[f"{tick:.3g}" for tick in ticks])
+    bar.minorticks_off()
+    bar.set_label("loss" + (" (log scale)" if logarithmic else ""))
+    _hatch(landscape, ax)
+    if landscape.path is not None:
+        _draw_path(landscape.path, ax)
+    ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), xlabel="coordinate 1", ylabel="coordinate 2")
+
+
+def _hatch(landscape: Landscape, ax: Any) -> None:
+    """Veil and hatch the cells the run says nothing of."""
+    if landscape.support is None or landscape.support.all():
+        return
+    from matplotlib.patches import Patch
+
+    x, y = landscape.grid.axes
+    outside = (~landscape.support).astype(float).T
+    ax.contourf(x, y, outside, levels=[0.5, 1.5], colors=["#ffffff"], alpha=0.35)
+    hatched = ax.contourf(x, y, outside, levels=[0.5, 1.5], colors="none", hatches=["////"])
+    hatched.set_edgecolor("#1b1f24")
+    hatched.set_linewidth(0)
+    share = 1 - landscape.support.mean()
+    patch = Patch(
+        facecolor="#ffffff", edgecolor="#1b1f24", hatch="////", label=f"unsupported: {share:.0%} of the cells"
+    )
+    ax.legend(handles=[patch], loc="upper center", bbox_to_anchor=(0.5, -0.13))
+
+
+def _draw_path(path: Array, ax: Any) -> None:
+    ax.plot(path[:, 0], path[:, 1], color="#111111", linewidth=2.6, alpha=0.55, zorder=3)
+    ax.scatter(path[:, 0], path[:, 1], c=np.arange(len(path)), cmap="autumn", s=7, zorder=4, linewidths=0)
+    for place, marker, text in ((0, "o", "start"), (-1, "*", "end")):
+        x, y = path[place]
+        ax.scatter([x], [y], marker=marker, s=110, color="white", edgecolors="#111111", zorder=5)
+        ax.annotate(
+            text,
+            (x, y),
+            xytext=(7, 7),
+            textcoords="offset points",
+            fontsize=9,
+            color="#111111",
+            zorder=6,
+            bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.8, "linewidth": 0},
+        )

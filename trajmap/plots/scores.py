@@ -1,0 +1,52 @@
+"""The score table as a figure."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trajmap.data.score_table import ScoreTable
+from trajmap.plots.theme import COLORS, open_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_scores"]
+
+
+def plot_scores(table: ScoreTable, *, ax: "Axes | None" = None) -> "Axes":
+    """Draw each score with the range of its null below it; a cell is filled where it beats every walk.
+
+    Parameters
+    ----------
+    table : ScoreTable
+        Scores and their null.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    from matplotlib.patches import Rectangle
+
+    ax = open_axes(ax)
+    n, m = table.values.shape
+    for i in range(n):
+        for j in range(m):
+            draws = table.null[i, j][np.isfinite(table.null[i, j])]
+            verdict = table.verdicts[i, j]
+            colour = "none" if np.isnan(verdict) else COLORS["second"] + "55" if verdict else COLORS["null"] + "33"
+            ax.add_patch(Rectangle((j, i), 1, 1, facecolor=colour, edgecolor=COLORS["null"], linewidth=0.8))
+            ax.text(j + 0.5, i + 0.4, f"{table.values[i, j]:.3g}", ha="center", va="center", fontweight="bold")
+            null = f"walks {draws.min():.3g}…{draws.max():.3g}" if len(draws) else "no null"
+            ax.text(j + 0.5, i + 0.75, null, ha="center", va="center", fontsize=8)
+    ax.set(xlim=(0, m), ylim=(n, 0), xticks=np.arange(m) + 0.5, yticks=np.arange(n) + 0.5)
+    signs = ["↑" if better else "↓" for better in table.higher_is_better]
+    ax.set_xticklabels([f"{name.replace(' ', chr(10), 1)} {s}" for name, s in zip(table.scores, signs, strict=True)])
+    ax.set_yticklabels(table.reductions)
+    ax.tick_params(length=0, labeltop=True, labelbottom=False)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    ax.set_title("Scores beside random walks (green: better than every walk)", pad=12)
+    return ax

@@ -1,0 +1,165 @@
+"""What was found, in one plain sentence a section, with its number and its baseline. No HTML here."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from trajmap.data.alignment import Alignment
+from trajmap.data.landscape import Landscape
+from trajmap.data.lift_gap import LiftGap
+from trajmap.data.score_table import ScoreTable
+from trajmap.data.trajectory import Trajectory
+from trajmap.data.variance_spectrum import VarianceSpectrum
+
+__all__ = [
+    "Finding",
+    "find_alignment",
+    "find_charts",
+    "find_curvature",
+    "find_gaps",
+    "find_run",
+    "find_scores",
+    "find_variance",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One sentence, the number it rests on, what that is compared with, and whether the number is beyond it.
+
+    `beyond` is True where the number beats its baseline, False where it does not, None where nothing is claimed.
+    """
+
+    sentence: str
+    number: float
+    baseline: float
+    beyond: bool | None
+
+
+def find_run(trajectory: Trajectory) -> Finding:
+    """Say what the run is and what it reached."""
+    T, P = trajectory.iterates.shape
+    text = f"The run holds {T} iterates of {P:,} parameters, steps {trajectory.steps[0]} to {trajectory.steps[-1]}"
+    losses = [(name, values) for name, values in trajectory.scalars.items() if name in {"train_loss", "loss"}]
+    if not losses:
+        return Finding(text + "; no loss was recorded.", np.nan, np.nan, None)
+    name, values = losses[0]
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return Finding(f"{text}; its {name} was never finite.", np.nan, np.nan, None)
+    text += f"; its {name} went from {known[0]:.3g} to {known[-1]:.3g}"
+    held_out = trajectory.scalars.get("val_loss")
+    text += "." if held_out is None else f", the validation loss to {held_out[-1]:.3g}."
+    return Finding(text, float(known[-1]), float(known[0]), bool(known[-1] < known[0]))
+
+
+def find_variance(spectrum: VarianceSpectrum) -> Finding:
+    """Say whether two components hold more than a random walk's would."""
+    held = float(spectrum.ratios[:2].sum())
+    low, mid, high = (float(q) for q in np.quantile(spectrum.null[:, :2].sum(axis=1), [0.05, 0.5, 0.95]))
+    text = f"Two principal components hold {held:.1%} of the variance; random walks with the same steps hold {mid:.1%} "
+    text += f"(5–95 %: {low:.1%} to {high:.1%}), so "
+    if held > high:
+        text += "the run is straighter or flatter than a walk; that alone does not make it two-dimensional."
+    elif held < low:
+        text += "the run is spread over more directions than a walk's."
+    else:
+        text += "this is what a random walk shows: no evidence of a low-dimensional run."
+    return Finding(text, held, mid, held > high)
+
+
+def find_charts(landscapes: Mapping[str, Landscape]) -> Finding:
+    """Say how much of the pictures the run supports."""
+    supported = {n: float(land.support.mean()) for n, land in landscapes.items() if land.support is not None}
+    losses = {name: float(np.nanmin(land.values)) for name, land in landscapes.items()}
+    best = min(losses, key=lambda name: losses[name])
+    text = f"Over {len(landscapes)} charts the lowest loss on a grid is {losses[best]:.3g}, on {best}"
+    reached = [land.path_values[-1] for land in landscapes.values() if land.path_values is not None]
+    baseline = float(reached[0]) if reached else np.nan
+    text += f", where the run itself ended at {baseline:.3g}; " if reached else "; "
+    if supported:
+        most = max(supported, key=lambda name: supported[name])
+        text += (
+            f"the run supports {min(supported.values()):.0%} to {supported[most]:.0%} of the cells (most on {most}), "
+        )
+        text += "the hatched rest is extrapolation."
+    else:
+        text += "no path was given, so nothing says where the pictures may be trusted."
+    return Finding(text, losses[best], baseline, None)
+
+
+def find_gaps(gaps: Mapping[str, LiftGap]) -> Finding:
+    """Say whether the lifts lie where the run was."""
+    medians = {name: float(np.nanmedian(gap.gap)) for name, gap in gaps.items()}
+    best = min(medians, key=lambda name: abs(medians[name]))
+    worst = max(medians, key=lambda name: abs(medians[name]))
+    control = float(np.nanmedian(gaps[worst].control_values - gaps[worst].values))
+    text = f"The loss of a lift differs from its iterate's by {medians[best]:+.3g} (median) on {best} and by "
+    text += f"{medians[worst]:+.3g} on {worst}, where moving as far in a random direction costs {control:+.3g}: "
+    if medians[worst] > max(control, 0):
+        text += f"on {worst} the lift leaves the valley in directions that matter."
+    elif medians[worst] < 0:
+        text += f"on {worst} the lift lies lower than the run, as an average of iterates does."
+    else:
+        text += "no chart leaves the valley more than chance would."
+    return Finding(text, medians[worst], control, medians[worst] <= max(control, 0))
+
+
+def find_scores(table: ScoreTable) -> Finding:
+    """Say which reduction carries over to a sister run, or to held-out stretches, better than walks do."""
+    sister = "error on sister"
+    asked = sister in table.scores and np.isfinite(table.values[:, table.scores.index(sister)]).any()
+    column = table.scores.index(sister if asked else "error on blocks")
+    row = int(np.nanargmin(table.values[:, column]))
+    value, draws = float(table.values[row, column]), table.null[row, column]
+    known = draws[np.isfinite(draws)]
+    what = "a sister run" if asked else "held-out stretches of the run"
+    text = f"{table.reductions[row]} reconstructs {what} with error {value:.3g} of its variance"
+    if not len(known):
+        return Finding(text + "; no random walk was scored, so nothing can be said of it.", value, np.nan, None)
+    beyond = bool(table.verdicts[row, column] == 1)
+    text += f"; on {len(known)} random walks the same procedure gets {known.min():.3g} to {known.max():.3g}, so "
+    text += "the chart is about training" if beyond else "the chart says no more than it would of a walk"
+    trust = table.scores.index("trustworthiness")
+    walks = table.null[:, trust][np.isfinite(table.null[:, trust])]
+    if len(walks):
+        text += f" (trustworthiness does not tell: walks reach {walks.max():.3f})"
+    return Finding(text + ".", value, float(known.min()), beyond)
+
+
+def find_curvature(found: Alignment) -> Finding:
+    """Say how the top eigenvalue moved, and whether the curvature is indefinite."""
+    first, last = float(found.eigenvalues[0, 0]), float(found.eigenvalues[-1, 0])
+    peak = int(np.nanargmax(found.eigenvalues[:, 0]))
+    negative = int((found.eigenvalues < 0).sum(axis=1).max())
+    k = found.eigenvalues.shape[1]
+    worst = float(np.nanmax(found.residuals[:, 0] / np.abs(found.eigenvalues[:, 0])))
+    text = f"The Hessian's top eigenvalue went from {first:.3g} to {last:.3g}, with its peak of "
+    text += (
+        f"{found.eigenvalues[peak, 0]:.3g} at step {found.steps[peak]:.0f} (relative residual at most {worst:.1g}); "
+    )
+    text += (
+        f"among the {k} largest in magnitude at most {negative} were negative."
+        if negative
+        else (f"none of the {k} largest in magnitude was negative.")
+    )
+    return Finding(text, last, first, None)
+
+
+def find_alignment(comparisons: Mapping[str, Alignment]) -> Finding:
+    """Say whether the charts' tangents, the gradient and the step lie in the top eigenspace."""
+    tangents = {name: float(np.nanmedian(found.tangent)) for name, found in comparisons.items()}
+    best = max(tangents, key=lambda name: tangents[name])
+    found = comparisons[best]
+    gradient, step = float(np.nanmedian(found.gradient)), float(np.nanmedian(found.step))
+    low, _, high = (float(q) for q in found.baselines["row_space"])
+    k = found.eigenvalues.shape[1]
+    text = (
+        f"The top {k} eigenvectors hold {gradient:.0%} of the gradient and {step:.0%} of a step (a random direction: "
+    )
+    text += f"{found.expected:.2%}), but {tangents[best]:.0%} of the tangent of {best}, the best aligned chart; "
+    text += f"random planes of the run's own span hold {low:.0%} to {high:.0%}: "
+    beyond = tangents[best] > high
+    text += "the chart follows the curved directions." if beyond else "the chart is no closer to them than chance."
+    return Finding(text, tangents[best], high, beyond)

@@ -1,0 +1,150 @@
+"""A run folder to one self-contained HTML file."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from trajmap.data.artefacts import Artefacts
+from trajmap.data.trajectory import Trajectory
+from trajmap.report.cautions import cautions
+from trajmap.report.figures import draw_figures
+from trajmap.report.findings import (
+    Finding,
+    find_alignment,
+    find_charts,
+    find_curvature,
+    find_gaps,
+    find_run,
+    find_scores,
+    find_variance,
+)
+from trajmap.report.render import Figure, Section, render
+
+__all__ = ["write_report"]
+
+_DEFINITIONS = (
+    ("Explained variance", "Share of a mean-centred principal component, 0 to 1. Null: random walks with the run's "
+     "length, dimension and step norms; an endless walk has 6/(π²k²). Antognini and Sohl-Dickstein 2018."),
+    ("Trustworthiness, continuity", "0 to 1, 1 best, about ½ for a random embedding. Venna and Kaski 2001."),
+    ("Reconstruction error", "1 − R² of the lift: 0 best, 1 for the mean, above 1 worse. In sample; on held-out "
+     "stretches of time, each lifted by a fit that has not seen it; on a sister run (same start, other batch order), "
+     "where the part outside this run's span counts as lost."),
+    ("Support", "A cell is supported when its lift is no farther from the nearest iterate than the run's iterates are, "
+     "in the median, from the iterates outside their own tenth of the run."),
+    ("Lift gap", "Loss of an iterate's lift minus loss of the iterate, in units of the loss. Control: the iterate moved "
+     "by the same distance in a random direction."),
+    ("Eigenvalues", "Of the loss's Hessian, largest in magnitude first, by Lanczos with full reorthogonalisation; "
+     "residuals ‖Hv − λv‖ come with them."),
+    ("Alignment", "Share of a direction's squared norm inside the top eigenspace, 0 to 1; for a chart the mean over an "
+     "orthonormal basis of its tangent. A random direction has k/P, with Beta(k/2, (P−k)/2) quantiles. Gur-Ari et al. "
+     "2018."),
+)  # fmt: skip
+
+
+def write_report(
+    run: str | os.PathLike[str], path: str | os.PathLike[str] | None = None, *, title: str | None = None
+) -> Path:
+    """Write the page of a run from its artefacts.
+
+    Parameters
+    ----------
+    run : path-like
+        The run folder.
+    path : path-like, optional
+        The HTML file; ``report.html`` in the run folder by default.
+    title : str, optional
+        Heading of the page.
+
+    Returns
+    -------
+    pathlib.Path
+        The file: no scripts, no reference to another file, light and dark, readable on a phone.
+
+    Raises
+    ------
+    RunFormatError
+        If the folder is no run, or an artefact is damaged.
+    """
+    trajectory, artefacts = Trajectory.open(run), Artefacts.of(run)
+    sections = _sections(trajectory, artefacts, os.fspath(run))
+    target = Path(run) / "report.html" if path is None else Path(path)
+    heading = title or f"Where the optimizer went: {Path(run).resolve().name}"
+    page = render(heading, _subtitle(trajectory), sections)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(page, encoding="utf-8")
+    return target
+
+
+def _subtitle(trajectory: Trajectory) -> str:
+    optimizer = trajectory.settings.get("optimizer", {})
+    parts = [
+        f"{trajectory.n_iterates} iterates",
+        f"{trajectory.size:,} parameters",
+        str(trajectory.settings.get("model", "")),
+    ]
+    if optimizer:
+        parts.append(f"{optimizer.get('class')} with learning rate {optimizer.get('lr')}")
+    return " · ".join(part for part in parts if part)
+
+
+def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Section]:
+    light, dark = (draw_figures(trajectory, artefacts, dark=ground) for ground in (False, True))
+
+    def figures(prefix: str, caption: str) -> list[Figure]:
+        names = [name for name in light if name == prefix or name.startswith(prefix + "-")]
+        return [Figure(light[n], dark[n], _alternative(n), caption) for n in names]
+
+    objective = "--objective FILE.py:FUNCTION"
+    landscapes, gaps, comparisons = artefacts.landscapes(), artefacts.lift_gaps(), artefacts.comparisons()
+    variance, scores = artefacts.variance(), artefacts.scores()
+    warnings = cautions(trajectory, artefacts)
+    return [
+        Section("The run", find_run(trajectory), figures=figures("scalars", "Losses that were recorded.")),
+        _section("Explained variance", None if variance is None else find_variance(variance), f"trajmap score {run}",
+                 figures("variance", "Bars: this run; grey: random walks with its step norms.")),
+        _section("Charts", find_charts(landscapes) if landscapes else None, f"trajmap surface {run} {objective}",
+                 figures("landscape", "Loss at the lifted grid points; the path runs from red to yellow.")),
+        _section("Lift gap", find_gaps(gaps) if gaps else None, f"trajmap surface {run} {objective}",
+                 figures("gap", "Is the loss on the chart the loss the optimizer saw?")),
+        _section("Scores", None if scores is None else find_scores(scores), f"trajmap score {run}",
+                 figures("scores", "Under each score: the range over random walks."), wide=True),
+        _section("Curvature", find_curvature(next(iter(comparisons.values()))) if comparisons else None,
+                 f"trajmap hessian {run} {objective}", figures("eigenvalues", "Band: residual of λ₁.")),
+        _section("Alignment", find_alignment(comparisons) if comparisons else None,
+                 f"trajmap compare {run} {objective}",
+                 figures("alignment", "Bands: 5–95 % of random subspaces.")),
+        Section("Cautions", _cautioned(warnings), rows=[(f"{i}.", words) for i, words in enumerate(warnings, 1)]),
+        Section("Definitions", missing="What each number is, its range, its good end and its source.", rows=_DEFINITIONS),
+        Section("Settings", missing="What the recorder noted in run.json.",
+                rows=[(name, json.dumps(value)) for name, value in trajectory.settings.items()]),
+    ]  # fmt: skip
+
+
+def _section(
+    title: str, finding: Finding | None, command: str, figures: list[Figure], *, wide: bool = False
+) -> Section:
+    missing = "" if finding is not None else f"Not there yet; this command makes it: {command}"
+    return Section(title, finding, missing, figures, wide=wide)
+
+
+def _cautioned(warnings: list[str]) -> Finding:
+    count = len(warnings)
+    text = f"{count} standing warning{'' if count == 1 else 's'} appl{'ies' if count == 1 else 'y'} to this run."
+    return Finding(text if count else "No standing warning applies to this run.", count, np.nan, None)
+
+
+def _alternative(name: str) -> str:
+    """Word what a figure shows, for readers who do not see it."""
+    kind, _, chart = name.partition("-")
+    words = {
+        "scalars": "Recorded losses by optimizer step",
+        "variance": "Explained variance of the principal components beside random walks",
+        "landscape": "Loss over the chart with the path and the unsupported region",
+        "gap": "Loss of iterates, of their lifts and of a random control by step for the chart",
+        "scores": "Table of scores beside those of random walks",
+        "eigenvalues": "Top Hessian eigenvalues by optimizer step",
+        "alignment": "Share of gradient, step and tangent inside the top eigenspace by step for the chart",
+    }[kind]
+    return f"{words} {chart}".strip()
