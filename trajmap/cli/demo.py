@@ -51,10 +51,15 @@ def run(args: argparse.Namespace) -> None:
             **shared, charts=list(EMBEDDINGS), sister=args.out / "sister-1", draws=args.draws, slow_draws=2
         )
     )
+    say("share of another run's variance that the base run's two principal components miss")
+    for name in list(runs)[1:]:
+        say(f"  {name:<12} {score.transfer(base, args.out / name, 'pca', args.seed):.4g}")
     say("loss over each chart")
-    surface.run(argparse.Namespace(**shared, charts=list(CHARTS), n=args.n, margin=0.25, every=4))
+    surface.run(
+        argparse.Namespace(**shared, charts=list(CHARTS), n=args.n, margin=0.25, every=4, sister=args.out / "sister-1")
+    )
     say("Hessian along the run")
     hessian.run(argparse.Namespace(**shared, k=10, at=8, tol=1e-2))
     say("tangent, gradient and step inside the top eigenspace (medians along the run)")
-    compare.run(argparse.Namespace(**shared, charts=list(CHARTS)))
+    compare.run(argparse.Namespace(**shared, charts=list(EMBEDDINGS)))
     report.run(argparse.Namespace(run_folder=base, out=None))

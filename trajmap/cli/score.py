@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from trajmap._validation import Array
-from trajmap.cli._charts import EMBEDDINGS, fit_row_space, open_run
+from trajmap.cli._charts import EMBEDDINGS, fit_chart, fit_row_space, open_run
 from trajmap.cli._options import add_charts, add_run, add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.score_table import ScoreTable
 from trajmap.scores.null import explained_variance
-from trajmap.scores.reconstruction import OtherRun
+from trajmap.scores.reconstruction import OtherRun, transfer_error
 from trajmap.scores.table import score_table
 
-__all__ = ["add_arguments", "format_table", "run"]
+__all__ = ["add_arguments", "format_table", "run", "transfer"]
 
 # a fit of these takes seconds, and each draw of the null is a fit
 _SLOW = ("autoencoder", "umap")
@@ -57,6 +57,11 @@ def _table(args: argparse.Namespace, X: Array, size: int, sister: OtherRun | Non
         return score_table(
             X, embeddings, size=size, sister=sister, n_draws=draws, random_state=args.seed, progress=progress
         )
+
+
+def transfer(run_folder: Path, other: Path, chart: str, seed: int) -> float:
+    """Reconstruct another run by a chart of this one and return the error, relative to that run's variance."""
+    return transfer_error(fit_chart(run_folder, chart, seed)[-1], _in_row_space(run_folder, other))
 
 
 def _in_row_space(run_folder: Path, sister: Path) -> OtherRun:

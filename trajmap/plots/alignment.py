@@ -49,6 +49,6 @@ def plot_alignment(alignment: Alignment, *, ax: "Axes | None" = None) -> "Axes":
     ax.axhline(alignment.expected, color=COLORS["null"], linewidth=0.8, linestyle=":")
     k = alignment.eigenvalues.shape[1]
     ax.set(xlabel="optimizer step", ylabel=f"share inside the top-{k} eigenspace", ylim=(-0.03, 1.03))
-    ax.set_title("Alignment with the Hessian, beside random directions")
+    ax.set_title(f"Hessian alignment of {alignment.name or 'the chart'}")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
     return ax

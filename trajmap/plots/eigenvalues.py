@@ -30,7 +30,7 @@ def plot_eigenvalues(alignment: Alignment, *, ax: "Axes | None" = None) -> "Axes
     """
     ax = open_axes(ax)
     values, steps = alignment.eigenvalues, alignment.steps
-    rest = f"λ₂ … λ_{values.shape[1]}"
+    rest = f"λ₂ to λ{values.shape[1]}"
     for i, column in enumerate(values.T):
         colour = COLORS["run"] if i == 0 else COLORS["null"]
         label = "λ₁" if i == 0 else rest if i == 1 else None

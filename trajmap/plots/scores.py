@@ -38,7 +38,7 @@ def plot_scores(table: ScoreTable, *, ax: "Axes | None" = None) -> "Axes":
             verdict = table.verdicts[i, j]
             colour = "none" if np.isnan(verdict) else COLORS["second"] + "55" if verdict else COLORS["null"] + "33"
             ax.add_patch(Rectangle((j, i), 1, 1, facecolor=colour, edgecolor=COLORS["null"], linewidth=0.8))
-            ax.text(j + 0.5, i + 0.4, f"{table.values[i, j]:.3g}", ha="center", va="center", fontweight="bold")
+            ax.text(j + 0.5, i + 0.4, f"{table.values[i, j]:.4g}", ha="center", va="center", fontweight="bold")
             null = f"walks {draws.min():.3g}…{draws.max():.3g}" if len(draws) else "no null"
             ax.text(j + 0.5, i + 0.75, null, ha="center", va="center", fontsize=8)
     ax.set(xlim=(0, m), ylim=(n, 0), xticks=np.arange(m) + 0.5, yticks=np.arange(n) + 0.5)

@@ -32,7 +32,7 @@ def cautions(trajectory: Trajectory, artefacts: Artefacts) -> list[str]:
     optimizer = str(trajectory.settings.get("optimizer", {}).get("class", ""))
     if "adam" in optimizer.lower():
         found.append(
-            "Adam moves in its own metric: Euclidean distances and unpreconditioned eigenvalues describe it only in part."
+            "Adam moves in a metric of its own: distances and eigenvalues without it describe the run only in part."
         )
     return found
 
@@ -46,8 +46,8 @@ def _of_embeddings(artefacts: Artefacts) -> Iterator[str]:
     index = abs(float(np.corrcoef(Z[:, 0], wave)[0, 1]))
     if index > 0.9:
         yield (
-            f"The first principal component follows a half cosine of time (correlation {index:.3f}): smooth arcs like "
-            "this are what a random walk draws."
+            f"The first principal component follows a half cosine of time (correlation {index:.3f}): "
+            "smooth arcs like this are what a random walk draws."
         )
 
 
@@ -56,8 +56,14 @@ def _of_landscapes(artefacts: Artefacts) -> Iterator[str]:
     thin = [name for name, land in landscapes.items() if land.support is not None and land.support.mean() < 0.5]
     if thin:
         yield (
-            f"One run is a curve: most cells over {', '.join(thin)} lie farther from it than its own held-out stretches "
+            f"One run is a curve: most cells over {', '.join(thin)} lie farther from it than its held-out stretches "
             "do, and the surface there is the chart's invention."
+        )
+    smeared = [name for name, land in landscapes.items() if land.support is not None and land.support.mean() > 0.95]
+    if smeared:
+        yield (
+            f"Over {', '.join(smeared)} nearly every cell lifts to a mixture of neighbouring iterates: the surface "
+            "repeats the run's own losses and shows nothing beside it."
         )
     broken = {name: int((~np.isfinite(land.values)).sum()) for name, land in landscapes.items()}
     for name, count in broken.items():

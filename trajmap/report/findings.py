@@ -51,7 +51,7 @@ def find_run(trajectory: Trajectory) -> Finding:
     text += f"; its {name} went from {known[0]:.3g} to {known[-1]:.3g}"
     held_out = trajectory.scalars.get("val_loss")
     text += "." if held_out is None else f", the validation loss to {held_out[-1]:.3g}."
-    return Finding(text, float(known[-1]), float(known[0]), bool(known[-1] < known[0]))
+    return Finding(text, float(known[-1]), float(known[0]), None)
 
 
 def find_variance(spectrum: VarianceSpectrum) -> Finding:
@@ -90,20 +90,26 @@ def find_charts(landscapes: Mapping[str, Landscape]) -> Finding:
 
 
 def find_gaps(gaps: Mapping[str, LiftGap]) -> Finding:
-    """Say whether the lifts lie where the run was."""
-    medians = {name: float(np.nanmedian(gap.gap)) for name, gap in gaps.items()}
-    best = min(medians, key=lambda name: abs(medians[name]))
-    worst = max(medians, key=lambda name: abs(medians[name]))
-    control = float(np.nanmedian(gaps[worst].control_values - gaps[worst].values))
-    text = f"The loss of a lift differs from its iterate's by {medians[best]:+.3g} (median) on {best} and by "
-    text += f"{medians[worst]:+.3g} on {worst}, where moving as far in a random direction costs {control:+.3g}: "
-    if medians[worst] > max(control, 0):
-        text += f"on {worst} the lift leaves the valley in directions that matter."
-    elif medians[worst] < 0:
-        text += f"on {worst} the lift lies lower than the run, as an average of iterates does."
+    """Say whether the lifts lie where the run was; on a sister run where one was given."""
+    chosen = {name: gap for name, gap in gaps.items() if name.endswith("sister")} or dict(gaps)
+    medians = {name: float(np.nanmedian(gap.gap)) for name, gap in chosen.items()}
+    controls = {name: float(np.nanmedian(gap.control_values - gap.values)) for name, gap in chosen.items()}
+    worst = max(chosen, key=lambda name: medians[name] - controls[name])
+    gap, control = medians[worst], controls[worst]
+    others = ", ".join(f"{medians[name]:+.3g} on {name}" for name in sorted(chosen) if name != worst)
+    text = f"The lift of an iterate differs from it in loss by {gap:+.3g} (median) on {worst}"
+    text += f" ({others})" if others else ""
+    text += f"; moving as far in a random direction costs {control:+.3g}: "
+    leaves = gap > max(control, 0)
+    if leaves:
+        text += "the lift leaves the valley in directions that matter."
+    elif gap < 0:
+        text += "the lift lies lower than the run, as averages of iterates do."
     else:
-        text += "no chart leaves the valley more than chance would."
-    return Finding(text, medians[worst], control, medians[worst] <= max(control, 0))
+        text += "no more than chance."
+    if chosen.keys() == gaps.keys():
+        text += " These iterates were fitted, so the gap flatters."
+    return Finding(text, gap, control, not leaves)
 
 
 def find_scores(table: ScoreTable) -> Finding:
@@ -155,11 +161,13 @@ def find_alignment(comparisons: Mapping[str, Alignment]) -> Finding:
     gradient, step = float(np.nanmedian(found.gradient)), float(np.nanmedian(found.step))
     low, _, high = (float(q) for q in found.baselines["row_space"])
     k = found.eigenvalues.shape[1]
-    text = (
-        f"The top {k} eigenvectors hold {gradient:.0%} of the gradient and {step:.0%} of a step (a random direction: "
-    )
-    text += f"{found.expected:.2%}), but {tangents[best]:.0%} of the tangent of {best}, the best aligned chart; "
-    text += f"random planes of the run's own span hold {low:.0%} to {high:.0%}: "
-    beyond = tangents[best] > high
-    text += "the chart follows the curved directions." if beyond else "the chart is no closer to them than chance."
-    return Finding(text, tangents[best], high, beyond)
+    text = f"The top {k} eigenvectors hold {gradient:.0%} of the gradient and {step:.0%} of a step (of a random "
+    text += f"direction {found.expected:.2%}), and {tangents[best]:.0%} of the tangent of {best}, the best aligned "
+    text += f"chart; random planes of the run's own span have {low:.0%} to {high:.0%}: "
+    if tangents[best] > max(high, step):
+        text += "the chart follows the curved directions."
+    elif tangents[best] > high:
+        text += "more than chance, but less than the single steps that such a tangent is made of."
+    else:
+        text += "the chart is no closer to them than chance."
+    return Finding(text, tangents[best], max(high, step), tangents[best] > max(high, step))

@@ -61,7 +61,8 @@ def render(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<title>{_text(title)}</title>\n<link rel="icon" href="data:,">\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n'
+        f'<title>{_text(title)}</title>\n<link rel="icon" href="data:,">\n'
+        f"<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
         f'<header>\n<h1>{_text(title)}</h1>\n<p class="soft">{_text(subtitle)}</p>\n<nav>{links}</nav>\n</header>\n'
         + "".join(map(_section, sections))
         + "</main>\n</body>\n</html>\n"

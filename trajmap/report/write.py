@@ -94,6 +94,8 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
 
     def figures(prefix: str, caption: str) -> list[Figure]:
         names = [name for name in light if name == prefix or name.startswith(prefix + "-")]
+        # gaps of a sister run say more than those of the fitted iterates; both would crowd the page
+        names = [name for name in names if name.endswith("sister")] or names
         return [Figure(light[n], dark[n], _alternative(n), caption) for n in names]
 
     objective = "--objective FILE.py:FUNCTION"

@@ -1,0 +1,106 @@
+"""A small run folder with every kind of artefact, for whatever reads one."""
+
+import numpy as np
+import pytest
+
+from trajmap.data.alignment import Alignment
+from trajmap.data.artefacts import Artefacts
+from trajmap.data.eigenspace import Eigenspace
+from trajmap.data.landscape import Grid, Landscape
+from trajmap.data.layout import Layout
+from trajmap.data.lift_gap import LiftGap
+from trajmap.data.reduction import Reduction
+from trajmap.data.score_table import ScoreTable
+from trajmap.data.store import RunHeader, iterate_path, write_iterate
+from trajmap.data.variance_spectrum import VarianceSpectrum
+
+
+def make_landscape(*, broken=False):
+    """An asymmetric bowl on a non-square grid with its minimum at (1, −1)."""
+    grid = Grid((np.linspace(-2, 2, 9), np.linspace(-2, 3, 11)))
+    values = (0.1 + np.sum((grid.points - [1, -1]) ** 2, axis=1)).reshape(grid.shape)
+    if broken:
+        values[0, 0], values[0, 1] = np.nan, np.inf
+    path = np.linspace([-1.5, 2], [1, -1], 12)
+    support = np.abs(grid.points.sum(axis=1)).reshape(grid.shape) < 1.5
+    return Landscape(
+        grid,
+        values,
+        path=path,
+        path_values=np.linspace(9, 0.1, 12),
+        lifted_values=np.linspace(9, 0.2, 12),
+        distance=np.where(support, 0.1, 2.0),
+        support=support,
+        reach=0.5,
+        name="pca",
+    )
+
+
+def make_alignment():
+    eigenvalues = np.array([[3.0, 2, -1], [4, 2, 1], [5, 2, 0.5]])
+    return Alignment(
+        np.array([0.0, 4, 9]),
+        eigenvalues,
+        0.01 * np.ones((3, 3)),
+        np.tile([0.3, 1.2], (3, 1)),
+        np.array([0.5, 0.52, 0.5]),
+        np.array([0.2, 0.6, 0.9]),
+        np.array([0.1, 0.5, np.nan]),
+        {"vector": np.array([0.01, 0.02, 0.03]), "tangent": np.array([0.01, 0.02, 0.03]), "row_space": np.full(3, 0.1)},
+        size=120,
+        name="pca",
+    )
+
+
+def make_scores():
+    return ScoreTable(
+        ["pca", "umap"],
+        ["trustworthiness", "continuity", "error in sample", "error on blocks", "error on sister"],
+        np.array([[0.99, 0.98, 0.01, 0.05, 0.2], [0.97, 0.96, np.nan, 0.3, 0.4]]),
+        np.stack([np.stack([np.full(5, 0.98), np.array([0.99, 0.99, 0.2, 0.4, 2.5])], axis=1)] * 2),
+        [True, True, False, False, False],
+        ["", "", "", "", ""],
+    )
+
+
+NOUNS = {
+    "landscape": make_landscape,
+    "variance": lambda: VarianceSpectrum(
+        np.array([0.7, 0.2, 0.1]), np.full(3, 0.3), np.tile([0.6, 0.15, 0.07], (4, 1))
+    ),
+    "scores": make_scores,
+    "alignment": make_alignment,
+    "eigenvalues": make_alignment,
+    "lift_gap": lambda: LiftGap(np.arange(6.0), *np.geomspace(9, 0.1, 24).reshape(4, 6), name="pca"),
+    "embedding": lambda: Reduction(np.eye(6), np.eye(6, 2), np.eye(6), "pca"),
+}
+
+
+@pytest.fixture
+def nouns():
+    """One of each noun that is drawn."""
+    return {name: make() for name, make in NOUNS.items()}
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    """A run of 12 iterates with every artefact."""
+    layout = Layout(("<w>",), ((40,),))
+    folder = tmp_path / "run & more"
+    settings = {"optimizer": {"class": "SGD", "lr": 0.1}, "model": "<script>alert(1)</script>"}
+    RunHeader(layout, "float64", settings).write(folder)
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        scalars = {"train_loss": 2.0 / (i + 1), "val_loss": 2.5 / (i + 1), "batch_loss": 2.0}
+        write_iterate(iterate_path(folder, i), rng.normal(size=40), layout, step=i, scalars=scalars)
+    artefacts = Artefacts.of(folder)
+    for name in ("pca", "umap"):
+        make_landscape().save(artefacts.path("landscapes", name))
+        NOUNS["lift_gap"]().save(artefacts.path("lift_gaps", name))
+        make_alignment().save(artefacts.path("comparisons", name))
+        NOUNS["embedding"]().save(artefacts.path("embeddings", name))
+    make_scores().save(artefacts.path("scores"))
+    NOUNS["variance"]().save(artefacts.path("variance"))
+    space = Eigenspace(np.array([3.0, -1]), np.eye(2, 40), np.zeros(2), np.array([True, False]), 9)
+    space.save(artefacts.path("hessian", "4"))
+    return folder

@@ -1,0 +1,137 @@
+"""What every picture promises."""
+
+import copy
+import io
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from trajmap import plots
+from trajmap._registry import members
+from trajmap.data.landscape import Grid, Landscape
+from trajmap.data.lift_gap import LiftGap
+from trajmap.data.trajectory import Trajectory
+from trajmap.errors import InputError
+from trajmap.plots.landscape import plot_landscape
+from trajmap.plots.lift_gap import plot_lift_gap
+from trajmap.plots.theme import theme
+
+each = pytest.mark.parametrize("name", [name.removeprefix("plot_") for name in members(plots)])
+
+
+@pytest.fixture(autouse=True)
+def agg():
+    mpl.use("Agg")
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def noun(name, nouns):
+    if name == "scalars":
+        return Trajectory.of(np.eye(5), scalars={"loss": np.array([3, 2, np.nan, 1, 0.5])})
+    return nouns[name]
+
+
+def draw(name, noun, ax=None):
+    return members(plots)[f"plot_{name}"](noun, ax=ax)
+
+
+@each
+def test_draws_where_it_is_told(name, noun):
+    ax = Figure().add_subplot()
+    before = dict(mpl.rcParams)
+    assert draw(name, noun, ax) is ax
+    assert dict(mpl.rcParams) == before
+    assert not plt.get_fignums()
+    assert ax.get_title()
+
+
+@each
+def test_makes_its_own_axes(name, noun):
+    ax = draw(name, noun)
+    assert len(plt.get_fignums()) == 1
+    assert ax.figure.axes
+
+
+@each
+@pytest.mark.parametrize("dark", [False, True])
+def test_renders_in_both_themes(name, noun, dark):
+    before = dict(mpl.rcParams)
+    with theme(dark=dark):
+        figure = Figure(layout="constrained")
+        draw(name, noun, figure.add_subplot())
+        stream = io.BytesIO()
+        figure.savefig(stream, format="png")
+        ground = mpl.rcParams["figure.facecolor"]
+    assert dict(mpl.rcParams) == before
+    assert len(stream.getvalue()) > 5000
+    assert ground == ("#14171c" if dark else "#ffffff")
+
+
+@each
+def test_the_noun_is_left_alone(name, noun):
+    twin = copy.deepcopy(noun)
+    draw(name, noun, Figure().add_subplot())
+    for field, value in vars(noun).items():
+        other = getattr(twin, field)
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(value, other)
+
+
+def test_the_minimum_is_drawn_where_it_is(nouns):
+    """Axis 0 is horizontal: sample the drawn bands at the minimum and at its mirror image."""
+    figure = Figure()
+    ax = plot_landscape(nouns["landscape"], ax=figure.add_subplot())
+    filled = next(c for c in ax.collections if type(c).__name__ == "QuadContourSet")
+    lowest = next(path for path in filled.get_paths() if len(path.vertices))
+    assert lowest.contains_point((1, -1))
+    assert not lowest.contains_point((-1, 1))
+    assert ax.get_xlim() == (-2, 2)
+    assert ax.get_ylim() == (-2, 3)
+
+
+def test_unsupported_cells_are_hatched_and_counted(nouns):
+    land = nouns["landscape"]
+    ax = plot_landscape(land, ax=Figure().add_subplot())
+    assert any("////" in (c.hatches or []) for c in ax.collections if hasattr(c, "hatches"))
+    assert f"unsupported: {1 - land.support.mean():.0%}" in ax.get_legend().get_texts()[0].get_text()
+    whole = Landscape(land.grid, land.values, support=np.ones(land.grid.shape, dtype=bool))
+    assert plot_landscape(whole, ax=Figure().add_subplot()).get_legend() is None
+
+
+def test_broken_cells_are_said(nouns):
+    land = nouns["landscape"]
+    values = land.values.copy()
+    values[0, 0], values[3, 4] = np.nan, np.inf
+    figure = Figure()
+    ax = plot_landscape(Landscape(land.grid, values), ax=figure.add_subplot())
+    assert "2 cells NaN or inf" in ax.get_title()
+    figure.savefig(io.BytesIO(), format="png")
+
+
+def test_a_line_and_a_constant():
+    line = Landscape(Grid((np.linspace(0, 1, 5),)), np.arange(5.0), support=np.arange(5) < 3)
+    assert plot_landscape(line, ax=Figure().add_subplot()).get_ylabel() == "loss"
+    flat = Grid((np.array([0.0, 1]), np.array([0.0, 1])))
+    plot_landscape(Landscape(flat, np.zeros((2, 2))), ax=Figure().add_subplot())
+
+
+def test_worded_errors():
+    cube = Grid((np.array([0.0, 1]),) * 3)
+    with pytest.raises(InputError, match="a grid of 1 or 2 axes, got 3"):
+        plot_landscape(Landscape(cube, np.zeros((2, 2, 2))))
+    flat = Grid((np.array([0.0, 1]), np.array([0.0, 1])))
+    with pytest.raises(InputError, match="at least one finite value"):
+        plot_landscape(Landscape(flat, np.full((2, 2), np.nan)))
+
+
+def test_nan_losses_are_left_out_of_the_line_and_kept_in_the_noun():
+    values = np.array([1.0, np.nan, 3.0])
+    gap = LiftGap(np.arange(3.0), values, values + 1, values, values)
+    ax = plot_lift_gap(gap, ax=Figure().add_subplot())
+    assert np.isnan(ax.lines[0].get_ydata()[1])
+    assert "median +1" in ax.get_title()
