@@ -127,7 +127,7 @@ def test_info_prints_what_a_run_holds(study, capsys):
         (["surface", "{run}", "--objective", "{my}:not_an_objective"], "expected a function that returns"),
         (["surface", "{run}", "--objective", "{my}:other_layout"], "objective: expected the same parameters"),
         (["compare", "{sister}", "--objective", "{my}:make_objective"], "repair: trajmap hessian"),
-        (["embed", "{run}", "--charts", "pca", "--seed", "-1"], "seed"),
+        (["embed", "{run}", "--charts", "autoencoder", "--seed", "-1"], "random_state"),
     ],
 )
 def test_failure_is_one_line_and_status_1(study, arguments, message, capsys):

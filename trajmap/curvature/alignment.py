@@ -13,7 +13,7 @@ from trajmap.data.gram import streamed_products
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
-from trajmap.projection.chart import Chart, encode
+from trajmap.projection.chart import Chart, chart_name, encode
 from trajmap.projection.tangent import tangent
 
 __all__ = ["alignment"]
@@ -101,7 +101,7 @@ def alignment(
         steps,
         _baselines(trajectory, spaces, Z.shape[1], random_state),
         size=objective.size,
-        name=name or str(getattr(chart, "name", "") or type(chart).__name__),
+        name=chart_name(chart, name),
     )
 
 

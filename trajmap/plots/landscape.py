@@ -103,7 +103,7 @@ def _hatch(landscape: Landscape, ax: Any) -> None:
     hatched.set_linewidth(0)
     share = 1 - landscape.support.mean()
     patch = Patch(
-        facecolor="#ffffff", edgecolor="#1b1f24", hatch="////", label=f"unsupported: {share:.0%} of the cells"
+        facecolor="#c9ced6", edgecolor="#1b1f24", hatch="////", label=f"unsupported: {share:.0%} of the cells"
     )
     ax.legend(handles=[patch], loc="upper center", bbox_to_anchor=(0.5, -0.13))
 

@@ -28,6 +28,7 @@ _SHARED: dict[str, Any] = {
     "legend.fontsize": 9,
     "figure.dpi": 110,
     "hatch.linewidth": 0.6,
+    "hatch.color": "#1b1f24",
 }
 
 
@@ -48,9 +49,7 @@ def theme(*, dark: bool = False) -> Generator[None, None, None]:
     import matplotlib as mpl
 
     ground, ink = ("#14171c", "#e6e8eb") if dark else ("#ffffff", "#1b1f24")
-    colours = dict.fromkeys(
-        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "hatch.color"), ink
-    )
+    colours = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), ink)
     grounds = dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), ground)
     with mpl.rc_context({**_SHARED, **colours, **grounds}):
         yield

@@ -7,7 +7,7 @@ import numpy as np
 from trajmap._validation import Array, check_array, worded
 from trajmap.errors import InputError
 
-__all__ = ["Chart", "encode", "lift"]
+__all__ = ["Chart", "chart_name", "encode", "lift"]
 
 
 @runtime_checkable
@@ -55,3 +55,10 @@ def lift(chart: Chart, Z: Array, size: int) -> Array:
 def encode(chart: Chart, thetas: Any) -> Array:
     """Coordinates of points or lazy iterates, shape (n, d), float64."""
     return check_array("chart.transform(X)", chart.transform(thetas), (len(thetas), None), dtype=np.float64)
+
+
+def chart_name(chart: Chart, given: str = "") -> str:
+    """Name a chart for titles: as given, as it names itself, or the class of a pipeline's last step."""
+    steps = getattr(chart, "steps", None)
+    last = steps[-1][1] if steps else chart
+    return given or str(getattr(last, "name", "") or type(last).__name__)

@@ -6,7 +6,7 @@ from trajmap._validation import check_count
 from trajmap.data.lift_gap import LiftGap
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
-from trajmap.projection.chart import Chart, encode, lift
+from trajmap.projection.chart import Chart, chart_name, encode, lift
 
 __all__ = ["curve"]
 
@@ -71,5 +71,5 @@ def curve(
         control = theta + residual * noise / np.linalg.norm(noise)
         rows.append([*objective.values(np.stack([theta, lifted, control])), residual])
     values, lifted_values, control_values, residuals = np.array(rows).T
-    title = name or str(getattr(chart, "name", "") or type(chart).__name__)
+    title = chart_name(chart, name)
     return LiftGap(thin.steps.astype(float), values, lifted_values, residuals, control_values, title)

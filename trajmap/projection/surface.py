@@ -10,7 +10,7 @@ from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
-from trajmap.projection.chart import Chart, encode, lift
+from trajmap.projection.chart import Chart, chart_name, encode, lift
 from trajmap.projection.support import PathDistance
 
 __all__ = ["surface"]
@@ -83,7 +83,7 @@ def surface(
         if measure is not None:
             distances.append(measure.nearest(thetas))
     shaped = np.concatenate(values).reshape(grid.shape)
-    title = name or str(getattr(chart, "name", "") or type(chart).__name__)
+    title = chart_name(chart, name)
     if trajectory is None or path is None or measure is None:
         return Landscape(grid, shaped, name=title)
     distance = np.concatenate(distances).reshape(grid.shape)

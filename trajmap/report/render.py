@@ -90,7 +90,7 @@ def _section(section: Section) -> str:
 
 def _finding(finding: Finding) -> str:
     kind = {True: " beyond", False: " within", None: ""}[finding.beyond]
-    words = {True: " Beyond its baseline.", False: " Not beyond its baseline.", None: ""}[finding.beyond]
+    words = {True: " Better than its baseline.", False: " No better than its baseline.", None: ""}[finding.beyond]
     verdict = f'<span class="verdict">{words}</span>' if words else ""
     return f'<p class="finding{kind}">{_text(finding.sentence)}{verdict}</p>\n'
 

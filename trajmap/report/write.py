@@ -33,8 +33,8 @@ _DEFINITIONS = (
      "where the part outside this run's span counts as lost."),
     ("Support", "A cell is supported when its lift is no farther from the nearest iterate than the run's iterates are, "
      "in the median, from the iterates outside their own tenth of the run."),
-    ("Lift gap", "Loss of an iterate's lift minus loss of the iterate, in units of the loss. Control: the iterate moved "
-     "by the same distance in a random direction."),
+    ("Lift gap", "Loss of an iterate's lift minus loss of the iterate, in units of the loss. Control: the iterate "
+     "moved by the same distance in a random direction."),
     ("Eigenvalues", "Of the loss's Hessian, largest in magnitude first, by Lanczos with full reorthogonalisation; "
      "residuals ‖Hv − λv‖ come with them."),
     ("Alignment", "Share of a direction's squared norm inside the top eigenspace, 0 to 1; for a chart the mean over an "
@@ -118,7 +118,7 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
                  f"trajmap compare {run} {objective}",
                  figures("alignment", "Bands: 5–95 % of random subspaces.")),
         Section("Cautions", _cautioned(warnings), rows=[(f"{i}.", words) for i, words in enumerate(warnings, 1)]),
-        Section("Definitions", missing="What each number is, its range, its good end and its source.", rows=_DEFINITIONS),
+        Section("Definitions", missing="What each number is: its range, its good end, its source.", rows=_DEFINITIONS),
         Section("Settings", missing="What the recorder noted in run.json.",
                 rows=[(name, json.dumps(value)) for name, value in trajectory.settings.items()]),
     ]  # fmt: skip
