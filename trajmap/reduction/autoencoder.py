@@ -2,14 +2,13 @@
 
 import itertools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from trajmap._validation import Array, check_count, check_positive
-from trajmap.reduction._checks import check_components, check_dimension, check_inverse, fix_signs
+from trajmap.reduction._base import Embedding
+from trajmap.reduction._checks import check_dimension, fix_signs
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +18,7 @@ __all__ = ["Autoencoder"]
 Layers = list[tuple[Array, Array]]
 
 
-class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class Autoencoder(Embedding):
     """Encoder and decoder trained to return their input through d coordinates.
 
     Each is a linear map plus a tanh network: z = W x + f(x), x̂ = V z + g(z). The linear maps start at the
@@ -28,7 +27,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     are divided by one common scale, so the loss is the squared distance in parameter space; scaling them one by
     one would weigh late, small directions as much as the first.
 
-    The fit runs in torch on one seed; the fitted estimator is plain arrays.
+    The fit runs in torch on one seed; the fitted estimator is plain arrays. Far outside the coordinates of the
+    fitted points the decoder extrapolates.
 
     Parameters
     ----------
@@ -78,74 +78,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.learning_rate = learning_rate
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Train encoder and decoder.
-
-        Parameters
-        ----------
-        X : array-like, shape (n, r)
-            The points.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        Autoencoder
-            The fitted estimator.
-
-        Raises
-        ------
-        InputError
-            If there are too few points, or a parameter is out of range.
-        """
-        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
-        d = check_components(self.n_components, X)
-        check_dimension(d, X)
+    def _check_parameters(self, X: Array) -> None:
+        check_dimension(self.n_components, X)
         check_count("max_iter", self.max_iter)
         check_positive("learning_rate", self.learning_rate)
         check_count("random_state", self.random_state, low=0, high=2**32 - 1)
         for width in self.hidden:
             check_count("hidden", width)
-        self._fit(X, d)
-        return self
-
-    def transform(self, X: Any) -> Array:
-        """Encode points.
-
-        Parameters
-        ----------
-        X : array-like, shape (m, r)
-            Points.
-
-        Returns
-        -------
-        numpy.ndarray, shape (m, d)
-            Coordinates, in units of parameter distance along the principal directions.
-        """
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
-        return _forward((X - self._mean) / self._scale, *self._encoder) * self._scale
-
-    def inverse_transform(self, Z: Any) -> Array:
-        """Decode coordinates.
-
-        Parameters
-        ----------
-        Z : array-like, shape (m, d)
-            Coordinates; far outside those of the fitted points the decoder extrapolates.
-
-        Returns
-        -------
-        numpy.ndarray, shape (m, r)
-            Points.
-        """
-        check_is_fitted(self)
-        Z = check_inverse(Z, self._n_features_out)
-        return self._mean + _forward(Z / self._scale, *self._decoder) * self._scale
-
-    @property
-    def _n_features_out(self) -> int:
-        return int(self._encoder[0].shape[1])
 
     def _fit(self, X: Array, d: int) -> None:
         self._mean = X.mean(axis=0)
@@ -157,6 +96,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self._encoder, self._decoder, curve = self._train(points, components)
         self.loss_curve_ = np.array(curve)
         self.n_iter_ = len(curve)
+
+    def _restrict(self, X: Array) -> Array:
+        return _forward((X - self._mean) / self._scale, *self._encoder) * self._scale
+
+    def _lift(self, Z: Array) -> Array:
+        return self._mean + _forward(Z / self._scale, *self._decoder) * self._scale
 
     def _train(self, points: Array, components: Array) -> tuple[Any, Any, list[float]]:
         """Train in torch, on a random state of our own, and return arrays."""

@@ -1,25 +1,24 @@
 """Diffusion maps: coordinates in which the random walk on the data relaxes slowest."""
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import scipy.linalg
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from trajmap._validation import Array, check_fraction, check_positive, worded
 from trajmap.errors import InputError
-from trajmap.reduction._checks import check_components, check_inverse, fix_signs
+from trajmap.reduction._base import Embedding
+from trajmap.reduction._checks import fix_signs
 from trajmap.reduction.lifting import fit_barycentric_lift
 
 __all__ = ["DiffusionMap"]
 
 
-class DiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class DiffusionMap(Embedding):
     """Eigenfunctions of the diffusion operator on a cloud of points.
 
     With the Gaussian kernel K = exp(−d²/4ε), the density q = K1 is divided out to the power α, and the rows are
@@ -49,7 +48,7 @@ class DiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     t : float
         Diffusion time, ≥ 0.
     n_neighbors : int
-        Neighbours of the lift `inverse_transform`.
+        Neighbours of the lift, the mean of the nearest embedded points; see `fit_barycentric_lift`.
 
     Attributes
     ----------
@@ -61,6 +60,11 @@ class DiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         (λ_k − 1)/ε, the spectrum of the generator, ≤ 0.
     epsilon_ : float
         The bandwidth.
+
+    Raises
+    ------
+    InputError
+        On fitting: too few points, points that agree, or a kernel that falls apart into unconnected pieces.
 
     References
     ----------
@@ -91,70 +95,9 @@ class DiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self.t = t
         self.n_neighbors = n_neighbors
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Find the slowest eigenfunctions.
-
-        Parameters
-        ----------
-        X : array-like, shape (n, r)
-            The points.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        DiffusionMap
-            The fitted estimator.
-
-        Raises
-        ------
-        InputError
-            If there are too few points, all agree, or the kernel falls apart into unconnected pieces.
-        """
-        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
-        d = check_components(self.n_components, X)
+    def _check_parameters(self, X: Array) -> None:
         check_fraction("alpha", self.alpha)
         check_positive("t", self.t, zero=True)
-        self._fit(X, d)
-        return self
-
-    def transform(self, X: Any) -> Array:
-        """Coordinates of points by Nyström's extension; the fitted points get their own.
-
-        Parameters
-        ----------
-        X : array-like, shape (m, r)
-            Points.
-
-        Returns
-        -------
-        numpy.ndarray, shape (m, d)
-            Coordinates. Far from the data they are those of the nearest point, divided by λ_k.
-        """
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
-        return self._extend(X)
-
-    def inverse_transform(self, Z: Any) -> Array:
-        """Lift coordinates by the mean of the nearest embedded points; see `fit_barycentric_lift`.
-
-        Parameters
-        ----------
-        Z : array-like, shape (m, d)
-            Coordinates.
-
-        Returns
-        -------
-        numpy.ndarray, shape (m, r)
-            Points within the convex hull of the fitted ones.
-        """
-        check_is_fitted(self)
-        lifted: Array = self._lift.predict(check_inverse(Z, self.embedding_.shape[1]))
-        return lifted
-
-    @property
-    def _n_features_out(self) -> int:
-        return int(self.embedding_.shape[1])
 
     def _fit(self, X: Array, d: int) -> None:
         scale = float(np.sqrt(np.sum((X - X.mean(axis=0)) ** 2) / len(X)))
@@ -179,7 +122,18 @@ class DiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self.eigenvalues_ = values[::-1][1:]
         self.generator_eigenvalues_ = (self.eigenvalues_ - 1) / self.epsilon_
         self.embedding_ = self.eigenvalues_**self.t * self._psi
-        self._lift = fit_barycentric_lift(self.embedding_, X, n_neighbors=self.n_neighbors)
+        self._neighbours = fit_barycentric_lift(self.embedding_, X, n_neighbors=self.n_neighbors)
+
+    def _restrict(self, X: Array) -> Array:
+        """P(y, ·)ψ/λ, normalised in logarithms: far from the data every kernel value underflows."""
+        exponents = -cdist(X, self._X, "sqeuclidean") / (4 * self.epsilon_) + self._log_weight
+        rows = np.exp(exponents - logsumexp(exponents, axis=1, keepdims=True))
+        psi: Array = rows @ self._psi / self.eigenvalues_
+        return psi * self.eigenvalues_**self.t
+
+    def _lift(self, Z: Array) -> Array:
+        lifted: Array = self._neighbours.predict(Z)
+        return lifted
 
     def _check_spectrum(self, ascending: Array) -> None:
         got = f"epsilon = {self.epsilon_:.3g}"
@@ -192,13 +146,6 @@ class DiffusionMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
                 worded("n_components", "eigenvalues above rounding", f"λ = {ascending[0]:.1e} at {got}",
                        "ask for fewer coordinates, or a smaller epsilon")
             )  # fmt: skip
-
-    def _extend(self, Y: Array) -> Array:
-        """P(y, ·)ψ/λ, normalised in logarithms: far from the data every kernel value underflows."""
-        exponents = -cdist(Y, self._X, "sqeuclidean") / (4 * self.epsilon_) + self._log_weight
-        rows = np.exp(exponents - logsumexp(exponents, axis=1, keepdims=True))
-        psi: Array = rows @ self._psi / self.eigenvalues_
-        return psi * self.eigenvalues_**self.t
 
 
 def _kernel(X: Array, epsilon: Any, unit: float) -> tuple[Array, float]:

@@ -1,20 +1,17 @@
 """UMAP of a trajectory, seeded, with a lift that stays near the data."""
 
 import warnings
-from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from trajmap._validation import Array, check_count, check_positive
-from trajmap.reduction._checks import check_components, check_inverse
+from trajmap.reduction._base import Embedding
 from trajmap.reduction.lifting import fit_barycentric_lift
 
 __all__ = ["UMAP"]
 
 
-class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class UMAP(Embedding):
     """Uniform manifold approximation and projection, by umap-learn.
 
     Keep all of the row space: a truncated one changes the neighbour graph. umap-learn's own inverse is not
@@ -32,7 +29,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     random_state : int
         Seed; two fits agree.
     lift_neighbors : int
-        Neighbours of the lift `inverse_transform`.
+        Neighbours of the lift, the mean of the nearest embedded points; see `fit_barycentric_lift`.
 
     Attributes
     ----------
@@ -59,74 +56,10 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.random_state = random_state
         self.lift_neighbors = lift_neighbors
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Embed the points.
-
-        Parameters
-        ----------
-        X : array-like, shape (n, r)
-            The points.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        UMAP
-            The fitted estimator.
-
-        Raises
-        ------
-        InputError
-            If there are too few points for the coordinates.
-        """
-        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
-        d = check_components(self.n_components, X)
+    def _check_parameters(self, X: Array) -> None:
         check_count("n_neighbors", self.n_neighbors, low=2)
         check_positive("min_dist", self.min_dist, zero=True)
         check_count("random_state", self.random_state, low=0, high=2**32 - 1)
-        self._fit(X, d)
-        return self
-
-    def transform(self, X: Any) -> Array:
-        """Coordinates of points: the fitted ones get their own, new ones are embedded among them.
-
-        Parameters
-        ----------
-        X : array-like, shape (m, r)
-            Points.
-
-        Returns
-        -------
-        numpy.ndarray, shape (m, d)
-            Coordinates, float64. Those of new points depend on the points they are asked together with.
-        """
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
-        if X.shape == self._X.shape and np.array_equal(X, self._X):
-            return self.embedding_.copy()
-        with _quiet():
-            return np.asarray(self._umap.transform(X), dtype=np.float64)
-
-    def inverse_transform(self, Z: Any) -> Array:
-        """Lift coordinates by the mean of the nearest embedded points; see `fit_barycentric_lift`.
-
-        Parameters
-        ----------
-        Z : array-like, shape (m, d)
-            Coordinates.
-
-        Returns
-        -------
-        numpy.ndarray, shape (m, r)
-            Points within the convex hull of the fitted ones.
-        """
-        check_is_fitted(self)
-        lifted: Array = self._lift.predict(check_inverse(Z, self.embedding_.shape[1]))
-        return lifted
-
-    @property
-    def _n_features_out(self) -> int:
-        return int(self.embedding_.shape[1])
 
     def _fit(self, X: Array, d: int) -> None:
         with _quiet():
@@ -142,7 +75,18 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             ).fit(X)
         self._X = X
         self.embedding_ = np.asarray(self._umap.embedding_, dtype=np.float64)
-        self._lift = fit_barycentric_lift(self.embedding_, X, n_neighbors=self.lift_neighbors)
+        self._neighbours = fit_barycentric_lift(self.embedding_, X, n_neighbors=self.lift_neighbors)
+
+    def _restrict(self, X: Array) -> Array:
+        """Fitted points keep their coordinates; new ones depend on those they are asked together with."""
+        if X.shape == self._X.shape and np.array_equal(X, self._X):
+            return self.embedding_.copy()
+        with _quiet():
+            return np.asarray(self._umap.transform(X), dtype=np.float64)
+
+    def _lift(self, Z: Array) -> Array:
+        lifted: Array = self._neighbours.predict(Z)
+        return lifted
 
 
 def _quiet() -> warnings.catch_warnings:

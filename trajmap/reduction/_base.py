@@ -1,0 +1,100 @@
+"""What the embeddings share: public methods check, private hooks do the mathematics."""
+
+from abc import ABC, abstractmethod
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from trajmap._validation import Array
+from trajmap.reduction._checks import check_components, check_inverse
+
+__all__ = ["Embedding"]
+
+
+class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):
+    """An embedding of n points of R^r in d coordinates, with a lift back.
+
+    A member keeps its parameters in ``__init__`` and fills four hooks.
+    """
+
+    n_components: int
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Fit the embedding.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, r)
+            The points; row-space coordinates of a run serve.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        Self
+            The fitted estimator.
+
+        Raises
+        ------
+        InputError
+            If a parameter is out of range or the points do not allow the embedding.
+        """
+        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        self.n_components_ = check_components(self.n_components, X)
+        self._check_parameters(X)
+        self._fit(X, self.n_components_)
+        return self
+
+    def transform(self, X: Any) -> Array:
+        """Coordinates of points, the fitted ones or others.
+
+        Parameters
+        ----------
+        X : array-like, shape (m, r)
+            Points.
+
+        Returns
+        -------
+        numpy.ndarray, shape (m, d)
+            Coordinates, float64.
+        """
+        check_is_fitted(self)
+        return self._restrict(validate_data(self, X, reset=False, dtype=np.float64))
+
+    def inverse_transform(self, Z: Any) -> Array:
+        """Lift coordinates back.
+
+        Parameters
+        ----------
+        Z : array-like, shape (m, d)
+            Coordinates.
+
+        Returns
+        -------
+        numpy.ndarray, shape (m, r)
+            Points; the class says how far they may be trusted.
+        """
+        check_is_fitted(self)
+        return self._lift(check_inverse(Z, self.n_components_))
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.n_components_)
+
+    @abstractmethod
+    def _check_parameters(self, X: Array) -> None:
+        """Raise InputError for parameters out of range."""
+
+    @abstractmethod
+    def _fit(self, X: Array, d: int) -> None:
+        """Fit d coordinates to checked points."""
+
+    @abstractmethod
+    def _restrict(self, X: Array) -> Array:
+        """Coordinates of checked points."""
+
+    @abstractmethod
+    def _lift(self, Z: Array) -> Array:
+        """Points at checked coordinates."""
