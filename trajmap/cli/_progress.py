@@ -10,8 +10,9 @@ __all__ = ["bar", "say"]
 
 
 def say(text: str = "") -> None:
-    """Print a result line."""
-    print(text, flush=True)
+    """Print a result line on stdout, above any bar that is running."""
+    tqdm.write(text, file=sys.stdout)
+    sys.stdout.flush()
 
 
 @contextlib.contextmanager

@@ -9,6 +9,9 @@ from trajmap.data.gram import column_blocks, streamed_products
 
 __all__ = ["PathDistance"]
 
+# a run up to this size is read once and kept; a larger one is streamed for each block of points
+_KEEP_BYTES = 2**30
+
 
 class PathDistance:
     """Distance in R^P from the nearest iterate of a run, by the iterates' Gram matrix.
@@ -35,7 +38,8 @@ class PathDistance:
     """
 
     def __init__(self, iterates: Any, *, n_blocks: int = 10) -> None:
-        self._iterates = iterates
+        small = len(iterates) * iterates.shape[1] * np.dtype(iterates.dtype).itemsize <= _KEEP_BYTES
+        self._iterates = np.asarray(iterates[:]) if small else iterates
         T = len(iterates)
         # distances are differences: measured from the last iterate, small late steps keep their digits
         self._origin = np.asarray(iterates[-1], dtype=np.float64)
