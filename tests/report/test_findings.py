@@ -90,6 +90,11 @@ def test_scores_inside_and_beyond_the_null(nouns):
     found = find_scores(inside)
     assert found.beyond is False
     assert "no more than it would of a walk" in found.sentence
+    far = table.values.copy()
+    far[:, 4] = 2.0
+    found = find_scores(dataclasses.replace(table, values=far))
+    assert found.beyond is False
+    assert "does not carry over" in found.sentence
     unknown = find_scores(dataclasses.replace(table, null=np.full(table.null.shape, np.nan)))
     assert unknown.beyond is None
     alone = table.values.copy()

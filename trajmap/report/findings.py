@@ -124,9 +124,16 @@ def find_scores(table: ScoreTable) -> Finding:
     text = f"{table.reductions[row]} reconstructs {what} with error {value:.3g} of its variance"
     if not len(known):
         return Finding(text + "; no random walk was scored, so nothing can be said of it.", value, np.nan, None)
-    beyond = bool(table.verdicts[row, column] == 1)
+    # an error of 1 is what the other points' own mean gives: beating walks with more is no success
+    better = bool(table.verdicts[row, column] == 1)
+    beyond = better and value < 1
     text += f"; on {len(known)} random walks the same procedure gets {known.min():.3g} to {known.max():.3g}, so "
-    text += "the chart is about training" if beyond else "the chart says no more than it would of a walk"
+    if beyond:
+        text += "the chart is about training"
+    elif better:
+        text += f"it is nearer than a walk, but worse than the mean of {what} (error 1): the chart does not carry over"
+    else:
+        text += "the chart says no more than it would of a walk"
     trust = table.scores.index("trustworthiness")
     walks = table.null[:, trust][np.isfinite(table.null[:, trust])]
     if len(walks):
