@@ -92,7 +92,7 @@ def test_scores_inside_and_beyond_the_null(nouns):
     assert "no more than it would of a walk" in found.sentence
     far = table.values.copy()
     far[:, 4] = 2.0
-    found = find_scores(dataclasses.replace(table, values=far))
+    found = find_scores(dataclasses.replace(table, values=far, null=np.full(table.null.shape, 7.0)))
     assert found.beyond is False
     assert "does not carry over" in found.sentence
     unknown = find_scores(dataclasses.replace(table, null=np.full(table.null.shape, np.nan)))
