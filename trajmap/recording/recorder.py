@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,10 +11,12 @@ from typing import Any, Self
 import torch
 
 from trajmap import __version__
-from trajmap._validation import check_count, describe, worded
+from trajmap._validation import check_choice, check_count, describe, worded
 from trajmap.data.layout import Layout
 from trajmap.data.store import RunHeader
 from trajmap.errors import InputError
+from trajmap.recording.schedules import Schedule
+from trajmap.recording.schedules import every as fixed_interval
 from trajmap.recording.writer import RunWriter
 
 __all__ = ["Recorder", "requires_grad"]
@@ -48,6 +51,12 @@ class Recorder:
         The run folder to make.
     every : int
         Record after every `every`-th optimizer step.
+    schedule : callable, optional
+        Instead of `every`: `log_spaced`, `at_steps`, `by_change` of ``trajmap.recording``, or a function
+        ``(step, moved) -> bool``.
+    on_full : str
+        What to do when the disk is slower than the loop: ``"wait"`` for it, or ``"skip"`` the iterate; the next
+        one then says how many were left out by the scalar ``skipped``.
     select : callable
         ``select(name, parameter) -> bool`` chooses the parameters; by default the trainable ones.
     overwrite : bool
@@ -86,26 +95,33 @@ class Recorder:
         path: str | os.PathLike[str],
         *,
         every: int = 1,
+        schedule: Schedule | None = None,
+        on_full: str = "wait",
         select: Select = requires_grad,
         overwrite: bool = False,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         if not isinstance(model, torch.nn.Module):
             raise InputError(worded("model", "a torch.nn.Module", model))
-        self._every = check_count("every", every)
+        if schedule is not None and every != 1:
+            raise InputError(worded("schedule", "either every or a schedule", "both"))
+        self._schedule = fixed_interval(every) if schedule is None else schedule
+        self._wait = check_choice("on_full", on_full, ("wait", "skip")) == "wait"
         chosen = _chosen(model, select)
         self._parameters = list(chosen.values())
         self.layout = Layout(tuple(chosen), tuple(tuple(p.shape) for p in chosen.values()))
         wide = any(p.dtype == torch.float64 for p in self._parameters)
         own = {
             "model": type(model).__name__,
-            "every": self._every,
+            "every": every if schedule is None else "schedule",
             "versions": {"trajmap": __version__, "torch": str(torch.__version__)},
         }
         self._header = RunHeader(self.layout, "float64" if wide else "float32", {**own, **_checked(settings)})
         self.path = Path(path)
         self._writer = RunWriter(self.path, overwrite=overwrite)
-        self._flat = torch.empty(self.layout.size, dtype=torch.float64 if wide else torch.float32)
+        self._flat: torch.Tensor | None = None  # the newest iterate
+        self._skipped: list[int] = []  # steps that found no free buffer since the newest iterate
+        self._failed = False
         self._last = -1  # step of the newest iterate, none yet
         self._held: Numbers | None = None  # its scalars, until it is written
         self._loose: Numbers = {}  # scalars of a step that `every` leaves out, should it turn out to be the last
@@ -212,15 +228,16 @@ class Recorder:
         if self._handle is not None:
             self._handle.remove()
         if complete and self._optimizer is not None and self._last != self._step:
-            self._snapshot(self._step, {**self._rate(), **self._loose})
+            self._snapshot(self._step, {**self._rate(), **self._loose}, wait=True)
         self._flush()
         self._writer.close()
         self._closed = True
+        self._report_failure()
 
     def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         self._step += 1
         self._loose = {}
-        if self._step % self._every == 0:
+        if self._schedule(self._step, self._moved):
             self._snapshot(self._step, self._rate())
 
     def _rate(self) -> Numbers:
@@ -228,20 +245,50 @@ class Recorder:
         return {} if rate is None else {"lr": _number("lr", rate)}
 
     @torch.no_grad()
-    def _snapshot(self, step: int, scalars: Numbers) -> None:
-        """Write the iterate that is held and hold the present one."""
+    def _snapshot(self, step: int, scalars: Numbers, *, wait: bool = False) -> None:
+        """Hand the iterate that is held to the writer and hold the present one."""
         self._flush()
         if self._last < 0:
             self._writer.begin(self._header)
-        pieces = torch.split(self._flat, list(self.layout.sizes))
-        for parameter, piece in zip(self._parameters, pieces, strict=True):
+        self._report_failure()
+        buffer = self._writer.acquire(wait=wait or self._wait)
+        if buffer is None:
+            self._skipped.append(step)
+            return
+        left_out = [skipped for skipped in self._skipped if skipped < step]
+        if left_out:
+            scalars = {**scalars, "skipped": float(len(left_out))}
+        self._skipped = []
+        self._flat = torch.from_numpy(buffer)
+        for parameter, piece in zip(self._parameters, self._pieces(), strict=True):
             piece.copy_(parameter.reshape(-1))
         self._last, self._held = step, dict(scalars)
 
+    def _pieces(self) -> Sequence[torch.Tensor]:
+        assert self._flat is not None
+        return torch.split(self._flat, list(self.layout.sizes))
+
+    @torch.no_grad()
+    def _moved(self) -> float:
+        """Distance of the present parameters from the newest iterate, relative to its norm."""
+        moved = norm = 0.0
+        for parameter, piece in zip(self._parameters, self._pieces(), strict=True):
+            moved += float((parameter.reshape(-1).to(piece) - piece).double().square().sum())
+            norm += float(piece.double().square().sum())
+        return (moved / norm) ** 0.5 if norm else float(moved > 0)
+
     def _flush(self) -> None:
-        if self._held is not None:
-            self._writer.write(self._flat.numpy(), self._header, step=self._last, scalars=self._held)
+        if self._held is not None and self._flat is not None:
+            # the loop may ask how far it has moved until the next iterate is taken: the writer only reads
+            self._writer.write(self._flat.numpy(), step=self._last, scalars=self._held)
             self._held = None
+
+    def _report_failure(self) -> None:
+        """Warn once that the disk failed: training goes on, recording does not."""
+        if self._writer.error is not None and not self._failed:
+            self._failed = True
+            message = f"{self.path}: recording stopped after {self._writer.n_written} iterates ({self._writer.error}); "
+            warnings.warn(message + "they are kept, and training goes on", RuntimeWarning, stacklevel=2)
 
     def _require_open(self) -> None:
         if self._closed:
