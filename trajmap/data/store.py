@@ -10,7 +10,8 @@
 
 An iterate's file is an ordinary safetensors file: 8 bytes with the header's length, the JSON header, then the
 parameters in layout order, end to end, so that θ is one contiguous stretch and any safetensors reader sees
-the tensors by name. The header's ``__metadata__`` keeps ``step``, ``scalars`` (JSON) and ``crc32`` of the data.
+the tensors by name. The header's ``__metadata__`` keeps ``step``, ``scalars`` (JSON), ``crc32`` of the data
+and ``notes_crc32`` of the three; ``run.json`` has a ``crc32`` of its own, so a flipped bit anywhere is found.
 Headers are padded with spaces to a multiple of 64 bytes.
 
 One file an iterate was chosen because it loses nothing: a file is written aside, flushed and renamed, so an
@@ -61,6 +62,7 @@ class RunHeader:
             "shapes": [list(shape) for shape in self.layout.shapes],
             "settings": self.settings,
         }
+        content["crc32"] = _checksum(content)
         _write_aside(folder / "run.json", [json.dumps(content, indent=1).encode()])
 
     @classmethod
@@ -72,6 +74,7 @@ class RunHeader:
         try:
             content = json.loads(path.read_bytes())
             name, version = content["format"], content["version"]
+            intact = content.pop("crc32") == _checksum(content)
         except (ValueError, KeyError, TypeError) as error:
             raise RunFormatError(f"{path}: expected the header of a run, got a damaged file ({error})") from error
         if name != FORMAT or version != VERSION:
@@ -82,6 +85,8 @@ class RunHeader:
         try:
             layout = Layout(tuple(content["names"]), tuple(tuple(shape) for shape in content["shapes"]))
             dtype = {"float32": "float32", "float64": "float64"}[content["dtype"]]
+            if not intact:
+                raise ValueError("content that differs from its checksum")
             return cls(layout, dtype, dict(content["settings"]))
         except (ValueError, KeyError, TypeError) as error:
             raise RunFormatError(f"{path}: expected names, shapes, dtype and settings, got {error!r}") from error
@@ -106,11 +111,8 @@ def iterate_path(folder: Path, index: int) -> Path:
 def write_iterate(path: Path, theta: Array, layout: Layout, *, step: int, scalars: Mapping[str, float]) -> None:
     """Write one iterate, durably: aside, flushed to the disk, renamed."""
     data = np.ascontiguousarray(theta)
-    metadata = {
-        "step": str(step),
-        "scalars": json.dumps(dict(scalars)),
-        "crc32": str(zlib.crc32(data.data)),
-    }
+    notes = {"step": str(step), "scalars": json.dumps(dict(scalars)), "crc32": str(zlib.crc32(data.data))}
+    metadata = {**notes, "notes_crc32": _checksum(notes)}
     text = json.dumps({"__metadata__": metadata, **_tensors(layout, data.dtype.name)}).encode()
     text += b" " * (-(len(text) + 8) % _ALIGN)
     _write_aside(path, [len(text).to_bytes(8, "little"), text, data.data])
@@ -123,6 +125,8 @@ def read_iterate_file(path: Path, layout: Layout, dtype: str) -> IterateFile:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length)) if 0 < length < _LARGEST_HEADER else {}
         meta = header.pop("__metadata__")
+        if meta.pop("notes_crc32") != _checksum(meta):
+            raise ValueError("the notes differ from their checksum")
         scalars = {str(name): float(value) for name, value in json.loads(meta["scalars"]).items()}
         entry = IterateFile(path, int(meta["step"]), scalars, 8 + length, int(meta["crc32"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -139,6 +143,11 @@ def verify_iterate(entry: IterateFile, theta: Array) -> None:
     """Raise RunFormatError if the numbers of an iterate differ from those that were written."""
     if zlib.crc32(np.ascontiguousarray(theta).data) != entry.crc32:
         raise RunFormatError(f"{entry.path}: expected checksum {entry.crc32}, got another; {_REPAIR}")
+
+
+def _checksum(words: Any) -> str:
+    """CRC-32 of plain JSON values, whatever their order."""
+    return str(zlib.crc32(json.dumps(words, sort_keys=True).encode()))
 
 
 def _tensors(layout: Layout, dtype: str) -> dict[str, Any]:
