@@ -21,7 +21,7 @@ _HOME = {
         "Reduction",
         "Trajectory",
     ),
-    "trajmap.recording": ("Recorder",),
+    "trajmap.recording": ("Recorder", "from_checkpoints"),
     "trajmap.reduction": ("Autoencoder", "DiffusionMap", "RowSpace", "UMAP"),
     "trajmap.scores": ("TimeBlockSplit", "null_test", "score", "score_table"),
     "trajmap.objective": ("Objective", "supervised"),

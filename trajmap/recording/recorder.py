@@ -1,9 +1,8 @@
 """Record an optimizer's iterates into a run folder, one line in the user's own loop."""
 
-import json
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,25 +10,25 @@ from typing import Any, Self
 import torch
 
 from trajmap import __version__
-from trajmap._validation import check_choice, check_count, describe, worded
+from trajmap._validation import check_choice, check_count, worded
 from trajmap.data.layout import Layout
 from trajmap.data.store import RunHeader
 from trajmap.errors import InputError
+from trajmap.recording._arguments import (
+    Select,
+    as_number,
+    checked_settings,
+    chosen_parameters,
+    plain_options,
+    requires_grad,
+)
 from trajmap.recording.schedules import Schedule
 from trajmap.recording.schedules import every as fixed_interval
 from trajmap.recording.writer import RunWriter
 
 __all__ = ["Recorder", "requires_grad"]
 
-Select = Callable[[str, torch.nn.Parameter], bool]
 Numbers = dict[str, float]
-
-_RESERVED = ("every", "model", "optimizer", "versions")
-
-
-def requires_grad(name: str, parameter: torch.nn.Parameter) -> bool:
-    """Select the trainable parameters."""
-    return parameter.requires_grad
 
 
 class Recorder:
@@ -107,7 +106,7 @@ class Recorder:
             raise InputError(worded("schedule", "either every or a schedule", "both"))
         self._schedule = fixed_interval(every) if schedule is None else schedule
         self._wait = check_choice("on_full", on_full, ("wait", "skip")) == "wait"
-        chosen = _chosen(model, select)
+        chosen = chosen_parameters(model, select)
         self._parameters = list(chosen.values())
         self.layout = Layout(tuple(chosen), tuple(tuple(p.shape) for p in chosen.values()))
         wide = any(p.dtype == torch.float64 for p in self._parameters)
@@ -116,7 +115,7 @@ class Recorder:
             "every": every if schedule is None else "schedule",
             "versions": {"trajmap": __version__, "torch": str(torch.__version__)},
         }
-        self._header = RunHeader(self.layout, "float64" if wide else "float32", {**own, **_checked(settings)})
+        self._header = RunHeader(self.layout, "float64" if wide else "float32", {**own, **checked_settings(settings)})
         self.path = Path(path)
         self._writer = RunWriter(self.path, overwrite=overwrite)
         self._flat: torch.Tensor | None = None  # the newest iterate
@@ -162,7 +161,7 @@ class Recorder:
             raise InputError(
                 worded("optimizer", "one that holds the model's parameters", "one of other parameters", repair)
             )
-        self._header.settings["optimizer"] = {"class": type(optimizer).__name__, **_plain(optimizer.defaults)}
+        self._header.settings["optimizer"] = {"class": type(optimizer).__name__, **plain_options(optimizer.defaults)}
         if self._last < 0:
             self._snapshot(0, {})
         self._step = self._last
@@ -193,7 +192,7 @@ class Recorder:
             If the recorder is closed, a scalar is no number, or the step is not as above.
         """
         self._require_open()
-        numbers = {name: _number(name, value) for name, value in scalars.items()}
+        numbers = {name: as_number(name, value) for name, value in scalars.items()}
         if self._optimizer is not None:
             if step is not None and step != self._step:
                 raise InputError(worded("step", f"{self._step}, the optimizer's steps so far", step, "leave step out"))
@@ -242,7 +241,7 @@ class Recorder:
 
     def _rate(self) -> Numbers:
         rate = None if self._optimizer is None else self._optimizer.param_groups[0].get("lr")
-        return {} if rate is None else {"lr": _number("lr", rate)}
+        return {} if rate is None else {"lr": as_number("lr", rate)}
 
     @torch.no_grad()
     def _snapshot(self, step: int, scalars: Numbers, *, wait: bool = False) -> None:
@@ -293,49 +292,3 @@ class Recorder:
     def _require_open(self) -> None:
         if self._closed:
             raise InputError(worded("recorder", "an open recorder", "a closed one", "make another Recorder"))
-
-
-def _chosen(model: torch.nn.Module, select: Select) -> dict[str, torch.nn.Parameter]:
-    chosen = {name: p for name, p in model.named_parameters() if select(name, p)}
-    for name, parameter in chosen.items():
-        if isinstance(parameter, torch.nn.UninitializedParameter):
-            raise InputError(worded(name, "a parameter with a shape", "a lazy one", "run the model on one batch"))
-        if not parameter.is_floating_point():
-            raise InputError(worded(name, "real numbers", f"{parameter.dtype}", "leave it out by select"))
-    if not sum(parameter.numel() for parameter in chosen.values()):
-        raise InputError(worded("select", "at least one parameter", "none selected"))
-    return chosen
-
-
-def _number(name: str, value: object) -> float:
-    if isinstance(value, torch.Tensor) and value.numel() == 1:
-        value = value.detach().item()
-    try:
-        if isinstance(value, str):  # float() would read one, but a word is a slip of the pen here
-            raise TypeError
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(worded(name, "a number", describe(value))) from error
-
-
-def _checked(settings: Mapping[str, Any] | None) -> dict[str, Any]:
-    try:
-        found = dict(settings or {})
-        json.dumps(found)
-    except (TypeError, ValueError) as error:
-        raise InputError(worded("settings", "plain JSON values", str(error))) from error
-    taken = [name for name in _RESERVED if name in found]
-    if taken:
-        raise InputError(worded("settings", f"names other than {', '.join(_RESERVED)}", ", ".join(taken)))
-    return found
-
-
-def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep the options that JSON can hold; the rest, as functions, are left out."""
-    found = {}
-    for name, value in options.items():
-        parts = value if isinstance(value, (list, tuple)) else [value]
-        parts = [part.tolist() if isinstance(part, torch.Tensor) else part for part in parts]
-        if all(part is None or isinstance(part, (bool, int, float, str)) for part in parts):
-            found[name] = parts if isinstance(value, (list, tuple)) else parts[0]
-    return found
