@@ -6,10 +6,11 @@ import pathlib
 
 import pytest
 
-RUNS = sorted((pathlib.Path(__file__).resolve().parents[1] / "experiments").glob("*/run.py"))
+ROOT = pathlib.Path(__file__).resolve().parents[1] / "experiments"
+RUNS = sorted([*ROOT.glob("*/run.py"), *ROOT.glob("benchmarks/*.py")])
 
 
-@pytest.mark.parametrize("path", RUNS, ids=lambda p: p.parent.name)
+@pytest.mark.parametrize("path", RUNS, ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_experiment_runs(path, tmp_path):
     spec = importlib.util.spec_from_file_location(f"experiment_{path.parent.name}", path)
     module = importlib.util.module_from_spec(spec)
