@@ -14,6 +14,7 @@ _HOME = {
     "trajmap.data": (
         "Alignment",
         "Eigenspace",
+        "Fan",
         "Grid",
         "Landscape",
         "Layout",

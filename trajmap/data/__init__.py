@@ -3,6 +3,7 @@
 from trajmap.data.alignment import Alignment
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.eigenspace import Eigenspace
+from trajmap.data.fan import Fan
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.layout import Layout
 from trajmap.data.lift_gap import LiftGap
@@ -16,6 +17,7 @@ __all__ = [
     "Alignment",
     "Artefacts",
     "Eigenspace",
+    "Fan",
     "Grid",
     "Iterates",
     "Landscape",

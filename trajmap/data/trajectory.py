@@ -105,6 +105,12 @@ class Iterates:
         pieces = [slice(*r) for c in columns for r in self._ranges(c.start, c.stop, 1)]
         return Iterates(self._files, self.dtype.name, self._size, pieces)
 
+    @classmethod
+    def stack(cls, parts: "Sequence[Iterates]") -> "Iterates":
+        """Lay the rows of several runs of one layout below each other, still lazily."""
+        first = parts[0]
+        return cls([f for part in parts for f in part._files], first.dtype.name, first._size, first._columns)
+
     def verify(self) -> None:
         """Compare every file's numbers with its checksum; RunFormatError names the first that differs."""
         for i, entry in enumerate(self._files):
