@@ -68,7 +68,7 @@ class Autoencoder(Embedding):
         n_components: int = 2,
         *,
         hidden: tuple[int, ...] = (64,),
-        max_iter: int = 1500,
+        max_iter: int = 600,
         learning_rate: float = 1e-2,
         random_state: int = 0,
     ) -> None:

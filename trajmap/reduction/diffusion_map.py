@@ -150,23 +150,18 @@ class DiffusionMap(Embedding):
 
 def _kernel(X: Array, epsilon: Any, unit: float) -> tuple[Array, float]:
     """Kernel matrix and bandwidth ε; X in units in which its variance is 1, ε in those of the user."""
+    from pydiffmap.kernel import Kernel, choose_optimal_epsilon_BGH
+
     if callable(epsilon):
         epsilon = epsilon(X * np.sqrt(unit))
     if epsilon is None:
-        kernel = _fitted(X, "bgh")
-        bandwidth = max(float(kernel.epsilon_fitted), _longest_link(X) ** 2 / 4)
-        kernel.epsilon_fitted = bandwidth
+        # X has unit variance: the rule's own 81 powers of two need not all be tried
+        chosen, _ = choose_optimal_epsilon_BGH(cdist(X, X, "sqeuclidean").ravel(), 2.0 ** np.arange(-24, 7))
+        bandwidth = max(float(chosen), _longest_link(X) ** 2 / 4)
     else:
         bandwidth = check_positive("epsilon", epsilon) / unit
-        kernel = _fitted(X, bandwidth)
-    return kernel.compute().toarray(), bandwidth * unit
-
-
-def _fitted(X: Array, epsilon: float | str) -> Any:
-    """Make a fresh kernel over all pairs: pydiffmap's compute() overwrites the distances it was fitted with."""
-    from pydiffmap.kernel import Kernel
-
-    return Kernel(epsilon=epsilon, k=len(X)).fit(X)
+    # a fresh kernel over all pairs: pydiffmap's compute() overwrites the distances it was fitted with
+    return Kernel(epsilon=bandwidth, k=len(X)).fit(X).compute().toarray(), bandwidth * unit
 
 
 def _longest_link(X: Array) -> float:
