@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from trajmap._validation import Array, check_count, check_positive, worded
+from trajmap.data.gram import column_blocks
 from trajmap.data.trajectory import Iterates
 from trajmap.errors import InputError
 from trajmap.reduction._checks import check_inverse, fix_signs
@@ -170,8 +171,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return X
 
     def _blocks(self) -> Iterator[slice]:
-        P = self.n_features_in_
-        return (slice(a, min(a + self.block_size, P)) for a in range(0, P, self.block_size))
+        return column_blocks(self.n_features_in_, self.block_size)
 
     def _fit(self, X: Any) -> None:
         n = X.shape[0]
