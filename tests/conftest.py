@@ -1,5 +1,7 @@
 """A small run folder with every kind of artefact, for whatever reads one."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from trajmap.data.layout import Layout
 from trajmap.data.lift_gap import LiftGap
 from trajmap.data.reduction import Reduction
 from trajmap.data.score_table import ScoreTable
-from trajmap.data.store import RunHeader, iterate_path, write_iterate
+from trajmap.data.trajectory import Trajectory
 from trajmap.data.variance_spectrum import VarianceSpectrum
 
 
@@ -88,11 +90,9 @@ def run_folder(tmp_path):
     layout = Layout(("<w>",), ((40,),))
     folder = tmp_path / "run & more"
     settings = {"optimizer": {"class": "SGD", "lr": 0.1}, "model": "<script>alert(1)</script>"}
-    RunHeader(layout, "float64", settings).write(folder)
-    rng = np.random.default_rng(0)
-    for i in range(12):
-        scalars = {"train_loss": 2.0 / (i + 1), "val_loss": 2.5 / (i + 1), "batch_loss": 2.0}
-        write_iterate(iterate_path(folder, i), rng.normal(size=40), layout, step=i, scalars=scalars)
+    thetas, i = np.random.default_rng(0).normal(size=(12, 40)), np.arange(12)
+    scalars = {"train_loss": 2.0 / (i + 1), "val_loss": 2.5 / (i + 1), "batch_loss": np.full(12, 2.0)}
+    dataclasses.replace(Trajectory.of(thetas, layout=layout, scalars=scalars), settings=settings).save(folder)
     artefacts = Artefacts.of(folder)
     for name in ("pca", "umap"):
         make_landscape().save(artefacts.path("landscapes", name))

@@ -80,14 +80,14 @@ def writer_speed(folder: Path, *, size: int, n: int) -> dict[str, float]:
             file.flush()
             os.fsync(file.fileno())
 
-    writer = RunWriter(folder / "run", overwrite=False)
+    writer = RunWriter(folder / "run")
     writer.begin(RunHeader(Layout(("w",), ((size,),)), "float32", {}))
 
     def by_writer(i: int) -> None:
-        buffer = writer.acquire(wait=True)
-        assert buffer is not None
-        buffer[:] = theta
-        writer.write(buffer, step=i, scalars={})
+        slot = writer.acquire(wait=True)
+        assert slot is not None
+        slot.theta[:] = theta
+        writer.write(slot, step=i, scalars={})
 
     seconds = {"plain": 0.0, "writer": 0.0}
     block = max(1, n // 5)

@@ -9,8 +9,6 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
-from trajmap.data.layout import Layout
-from trajmap.data.store import RunHeader, iterate_path, write_iterate
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.reduction.autoencoder import Autoencoder
@@ -51,10 +49,7 @@ def points():
 def run(tmp_path_factory, X):
     folder = tmp_path_factory.mktemp("run")
     thetas = X @ np.random.default_rng(1).normal(size=(4, 50))
-    layout = Layout(("w",), ((50,),))
-    RunHeader(layout, "float64", {}).write(folder)
-    for i, theta in enumerate(thetas):
-        write_iterate(iterate_path(folder, i), theta, layout, step=i, scalars={})
+    Trajectory.of(thetas).save(folder)
     return Trajectory.open(folder)
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from trajmap.data.fan import Fan
+from trajmap.data.iterates import Iterates
 from trajmap.data.layout import Layout
-from trajmap.data.store import RunHeader, iterate_path, write_iterate
-from trajmap.data.trajectory import Iterates, Trajectory
+from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError, LayoutError, RunFormatError
 from trajmap.reduction.rowspace import RowSpace
 
@@ -14,9 +14,7 @@ LAYOUT = Layout(("a", "b"), ((2,), (5,)))
 
 
 def write(folder, thetas, layout=LAYOUT):
-    RunHeader(layout, thetas.dtype.name, {}).write(folder)
-    for i, theta in enumerate(thetas):
-        write_iterate(iterate_path(folder, i), theta, layout, step=2 * i, scalars={})
+    Trajectory.of(thetas, layout=layout, steps=2 * np.arange(len(thetas))).save(folder)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from trajmap.data.layout import Layout
-from trajmap.data.store import RunHeader, iterate_path, write_iterate
+from trajmap.data.store import Notes, RunHeader, iterate_path, write_iterate
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError, LayoutError, RunFormatError
 
@@ -20,10 +20,11 @@ LAYOUT = Layout(("a.weight", "a.bias", "b.weight"), ((2, 3), (2,), (4,)))
 def run(tmp_path):
     rng = np.random.default_rng(0)
     thetas = rng.normal(size=(9, LAYOUT.size)).astype(np.float32)
-    RunHeader(LAYOUT, "float32", {"note": "x"}).write(tmp_path)
+    header = RunHeader(LAYOUT, "float32", {"note": "x"})
+    header.write(tmp_path)
     for i, theta in enumerate(thetas):
         scalars = {"loss": float(i)} if i % 2 else {"loss": float(i), "odd": np.inf}
-        write_iterate(iterate_path(tmp_path, i), theta, LAYOUT, step=3 * i, scalars=scalars)
+        write_iterate(iterate_path(tmp_path, i), header, theta, Notes(3 * i, scalars))
     return tmp_path, thetas
 
 
@@ -106,36 +107,52 @@ def test_foreign_headers(run, changes, message):
         Trajectory.open(run[0])
 
 
-def test_damaged_runs(run):
-    path, _ = run
+def test_damaged_iterates_are_left_out_and_named(run):
+    path, thetas = run
     victim = iterate_path(path, 4)
     whole = victim.read_bytes()
-    victim.write_bytes(whole[:-1])
-    with pytest.raises(RunFormatError, match=r"000000000004.safetensors: expected \d+ bytes, got"):
-        Trajectory.open(path)
-    for length in (0, 5, 40):
-        victim.write_bytes(whole[:length])
-        with pytest.raises(RunFormatError, match="damaged header"):
-            Trajectory.open(path)
-    victim.write_bytes(b"\xff" * len(whole))
-    with pytest.raises(RunFormatError, match="damaged header"):
-        Trajectory.open(path)
-    victim.unlink()
-    assert Trajectory.open(path).n_iterates == 8, "the repair the message names works"
+    for content, reason in [
+        (whole[:-1], r"000000000004: expected \d+ bytes, got"),
+        (b"", "000000000004: expected an iterate, got a damaged header"),
+        (whole[:40], "000000000004: expected an iterate, got a damaged header"),
+        (b"\xff" * len(whole), "000000000004: expected an iterate, got a damaged header"),
+        (None, "000000000004: missing"),
+    ]:
+        victim.write_bytes(content) if content is not None else victim.unlink()
+        with pytest.warns(RuntimeWarning, match=f"dropped 1 damaged of 9 iterates: {reason}"):
+            found = Trajectory.open(path)
+        np.testing.assert_array_equal(found.iterates[:], np.delete(thetas, 4, axis=0))
+        assert found.steps.tolist() == [0, 3, 6, 9, 15, 18, 21, 24]
+        assert len(found.history.dropped) == 1
     (path / "run.json").write_text("{")
     with pytest.raises(RunFormatError, match="damaged file"):
         Trajectory.open(path)
 
 
 def test_a_flipped_bit_is_found(run):
-    path, _ = run
-    Trajectory.open(path).iterates.verify()
+    path, thetas = run
+    Trajectory.open(path, verify=True).iterates.verify()
     victim = iterate_path(path, 6)
     content = bytearray(victim.read_bytes())
     content[-3] ^= 1
     victim.write_bytes(content)
     with pytest.raises(RunFormatError, match=r"000000000006.*checksum"):
         Trajectory.open(path).iterates.verify()
+    with pytest.warns(RuntimeWarning, match=r"dropped 1 damaged of 9 iterates: 000000000006: expected checksum"):
+        found = Trajectory.open(path, verify=True)
+    np.testing.assert_array_equal(found.iterates[:], np.delete(thetas, 6, axis=0))
+
+
+def test_broken_rows_are_flagged_without_reading_the_others(run, tmp_path):
+    _, thetas = run
+    broken = thetas.copy()
+    broken[4, 2], broken[7, 10] = np.nan, -np.inf
+    Trajectory.of(broken, layout=LAYOUT).save(tmp_path / "broken")
+    found = Trajectory.open(tmp_path / "broken")
+    np.testing.assert_array_equal(found.is_finite, np.isfinite(broken).all(axis=1))
+    np.testing.assert_array_equal(found.select("b.*").is_finite, np.isfinite(broken[:, 8:]).all(axis=1))
+    iterate_path(tmp_path / "broken", 0).write_bytes(b"")  # not read, or this would be noticed
+    assert found.is_finite.tolist() == [True] * 4 + [False] + [True] * 2 + [False, True]
 
 
 def test_half_written_files_are_not_iterates(run):

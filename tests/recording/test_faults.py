@@ -2,10 +2,13 @@
 
 import os
 import random
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ import torch
 from trajmap.data.layout import Layout
 from trajmap.data.store import RunHeader
 from trajmap.data.trajectory import Trajectory
-from trajmap.recording import writer as writing
+from trajmap.recording import encoding as writing
 from trajmap.recording.recorder import Recorder
 from trajmap.recording.writer import RunWriter
 
@@ -27,13 +30,13 @@ def theta(i):
 
 def write_until_killed(folder, acknowledgements):
     """Child: write iterates and acknowledge each through a pipe once the writer says that it is on the disk."""
-    writer = RunWriter(folder, overwrite=False)
+    writer = RunWriter(folder)
     writer.begin(RunHeader(LAYOUT, "float32", {}))
     told = 0
     for i in range(10_000):
-        buffer = writer.acquire(wait=True)
-        buffer[:] = theta(i)
-        writer.write(buffer, step=i, scalars={"i": i})
+        slot = writer.acquire(wait=True)
+        slot.theta[:] = theta(i)
+        writer.write(slot, step=i, scalars={"i": i})
         while told < writer.n_written:
             told += 1
             os.write(acknowledgements, b".")
@@ -111,22 +114,98 @@ def test_a_full_disk_ends_the_recording_and_not_the_training(tmp_path, monkeypat
     np.testing.assert_array_equal(run.iterates[:], Trajectory.open(tmp_path / "plain").iterates[:n])
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
-def test_a_real_full_disk(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=False, capture_output=True
-    ).returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
-        with pytest.warns(RuntimeWarning, match="recording stopped after .*No space left"):
-            loop(disk / "run", 200)
-        run = Trajectory.open(disk / "run")
-        assert 2 <= run.n_iterates < 200
-        run.iterates.verify()
-    finally:
+@pytest.fixture
+def small_disk(tmp_path):
+    """Make file systems of a few kilobytes."""
+    mounted = []
+
+    def mount(kilobytes):
+        disk = tmp_path / f"disk-{kilobytes}"
+        disk.mkdir()
+        order = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(disk)]
+        if os.geteuid() != 0 or subprocess.run(order, check=False, capture_output=True).returncode:
+            pytest.skip("no file system can be mounted here")
+        mounted.append(disk)
+        return disk
+
+    yield mount
+    for disk in mounted:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("dtype", ["native", "delta16"])
+def test_disks_that_fill_at_any_point(tmp_path, small_disk, dtype):
+    """Thirty sizes of a real file system: training ends as it would, and the run is whole up to where it stopped."""
+    reference = loop(tmp_path / "reference", 40, dtype=dtype)
+    whole = Trajectory.open(tmp_path / "reference").iterates[:]
+    stopped = set()
+    for kilobytes in range(16, 136, 4):
+        disk = small_disk(kilobytes)
+        with pytest.warns(RuntimeWarning, match="recording stopped after .*No space left"):
+            model = loop(disk / "run", 40, dtype=dtype)
+        assert torch.equal(model.weight, reference.weight)
+        run = Trajectory.open(disk / "run")
+        run.iterates.verify()
+        np.testing.assert_array_equal(run.iterates[:], whole[: run.n_iterates])
+        assert not list((disk / "run" / "iterates").glob("*.part")), "the half-written file is cleared away"
+        stopped.add(run.n_iterates)
+    assert len(stopped) > 20, "the disks filled at different iterates"
+
+
+def test_a_full_disk_can_be_resumed_elsewhere(tmp_path, small_disk):
+    """Copied to a larger disk, the run goes on."""
+    disk = small_disk(64)
+    with pytest.warns(RuntimeWarning, match="No space left"):
+        loop(disk / "run", 40)
+    shutil.copytree(disk / "run", tmp_path / "run")
+    before = Trajectory.open(tmp_path / "run")
+    model = torch.nn.Linear(3, 1)
+    with Recorder(model, tmp_path / "run", resume=True) as recorder:
+        recorder.record()
+    after = Trajectory.open(tmp_path / "run")
+    assert after.n_iterates == before.n_iterates + 1
+    np.testing.assert_array_equal(after.iterates[:-1], before.iterates[:])
+
+
+@pytest.mark.parametrize("dtype", ["native", "delta16"])
+def test_truncated_files(tmp_path, dtype):
+    """A hundred and fifty cuts each: what the cut did not reach is returned bit-exact, and the loss is told."""
+    loop(tmp_path / "run", 20, dtype=dtype)
+    whole = Trajectory.open(tmp_path / "run")
+    thetas = whole.iterates[:]
+    files = sorted((tmp_path / "run" / "iterates").iterdir())
+    dice = random.Random(0)
+    for _ in range(150):
+        place = dice.randrange(21)
+        content = files[place].read_bytes()
+        files[place].write_bytes(content[: dice.randrange(len(content))])
+        with pytest.warns(RuntimeWarning, match=rf"dropped \d+ damaged of 21 iterates: {place:012d}: expected"):
+            found = Trajectory.open(tmp_path / "run")
+        lost = 1 if dtype == "native" else (16 - place if place < 16 else 21 - place)
+        assert found.n_iterates == 21 - lost
+        np.testing.assert_array_equal(found.iterates[:], thetas[found.steps])
+        files[place].write_bytes(content)
+
+
+def test_the_folder_is_flushed_after_the_rename(tmp_path, monkeypatch):
+    """A power cut takes back a rename that the folder was not flushed for."""
+    told = []
+    real_fsync, real_replace = os.fsync, Path.replace
+
+    def fsync(handle):
+        kind = "folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file"
+        told.append(kind)
+        real_fsync(handle)
+
+    def replace(self, target):
+        told.append("rename")
+        return real_replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", replace)
+    loop(tmp_path / "run", 1)
+    assert told[2:4] == ["folder", "folder"], "run.json, and the run folder in its own"
+    assert told[-3:] == ["file", "rename", "folder"]
 
 
 def test_a_slow_disk_makes_the_loop_wait_or_skip(tmp_path, monkeypatch):

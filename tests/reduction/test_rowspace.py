@@ -5,8 +5,6 @@ import pytest
 from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 
-from trajmap.data.layout import Layout
-from trajmap.data.store import RunHeader, iterate_path, write_iterate
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.reduction import rowspace
@@ -57,10 +55,7 @@ def test_truncation_is_the_best_approximation(thetas):
 
 
 def test_streaming_without_kept_components(thetas, tmp_path, monkeypatch):
-    layout = Layout(("w",), ((5000,),))
-    RunHeader(layout, "float64", {}).write(tmp_path)
-    for i, theta in enumerate(thetas):
-        write_iterate(iterate_path(tmp_path, i), theta, layout, step=i, scalars={})
+    Trajectory.of(thetas).save(tmp_path)
     lazy = Trajectory.open(tmp_path).iterates
     monkeypatch.setattr(rowspace, "_KEEP_BYTES", 0)
     streamed = RowSpace(block_size=700).fit(lazy)

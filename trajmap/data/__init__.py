@@ -4,13 +4,15 @@ from trajmap.data.alignment import Alignment
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.fan import Fan
+from trajmap.data.iterates import Iterates
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.layout import Layout
 from trajmap.data.lift_gap import LiftGap
 from trajmap.data.plane import Plane
 from trajmap.data.reduction import Reduction
+from trajmap.data.run_folder import History
 from trajmap.data.score_table import ScoreTable
-from trajmap.data.trajectory import Iterates, Trajectory
+from trajmap.data.trajectory import Trajectory
 from trajmap.data.variance_spectrum import VarianceSpectrum
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "Eigenspace",
     "Fan",
     "Grid",
+    "History",
     "Iterates",
     "Landscape",
     "Layout",

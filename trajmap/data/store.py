@@ -4,66 +4,82 @@
 
     run/
       run.json                        {"format": "trajmap-run", "version": 1, "dtype": "float32",
-                                       "names": [...], "shapes": [[...], ...], "settings": {...}}
+                                       "names": [...], "shapes": [[...], ...], "settings": {...}, …}
       iterates/000000000000.safetensors   one file an iterate, named by its place in the run
       artefacts/                      what the command line makes of the run: embeddings, landscapes, …
 
 An iterate's file is an ordinary safetensors file: 8 bytes with the header's length, the JSON header, then the
-parameters in layout order, end to end, so that θ is one contiguous stretch and any safetensors reader sees
-the tensors by name. The header's ``__metadata__`` keeps ``step``, ``scalars`` (JSON), ``crc32`` of the data
-and ``notes_crc32`` of the three; ``run.json`` has a ``crc32`` of its own, so a flipped bit anywhere is found.
-Headers are padded with spaces to a multiple of 64 bytes.
+parameters in layout order, end to end, so that θ is one contiguous stretch, then the buffers. Any safetensors
+reader sees the tensors by name. The header's ``__metadata__`` keeps ``step``, ``scalars`` (JSON), ``crc32`` of
+the data, ``notes_crc32`` of the notes themselves, and where there is something to say ``kind`` (``delta16``),
+``seam`` (the step a resumed session went on from, and the place of its first iterate) and ``broken`` (how many
+entries are NaN or inf). ``run.json`` has a ``crc32`` of its own, so a flipped bit anywhere is found. Headers are
+padded to a multiple of 64 bytes.
 
-One file an iterate was chosen because it loses nothing: a file is written aside, flushed and renamed, so an
-iterate is there whole or not at all, whatever kills the writer; nothing in it is executed on opening; and
-rows and columns are read in place at the speed of a raw file.
+One file an iterate was chosen because it loses nothing: a file is written aside, flushed, renamed, and its
+folder flushed, so an iterate is there whole or not at all, whatever kills the writer; nothing in it is executed
+on opening; and rows and columns are read in place at the speed of a raw file.
 """
 
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from trajmap._validation import Array
+from trajmap.data.buffers import BufferLayout
+from trajmap.data.delta16 import BLOCK
 from trajmap.data.layout import Layout
 from trajmap.errors import RunFormatError
 
-__all__ = ["IterateFile", "RunHeader", "iterate_path", "read_iterate_file", "verify_iterate", "write_iterate"]
+__all__ = ["IterateFile", "Notes", "RunHeader", "iterate_path", "read_iterate_file", "write_delta", "write_iterate"]
 
 FORMAT = "trajmap-run"
 VERSION = 1
-_CODES = {"float32": "F32", "float64": "F64"}
+_CODES = {
+    "float16": "F16", "float32": "F32", "float64": "F64", "int8": "I8", "int16": "I16", "int32": "I32",
+    "int64": "I64", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
 _ALIGN = 64
 _LARGEST_HEADER = 100_000_000
+# name, dtype, shape of each tensor of a file, in the order of their bytes
+Tensors = list[tuple[str, str, tuple[int, ...]]]
 
 
 @dataclasses.dataclass(frozen=True)
 class RunHeader:
-    """What ``run.json`` holds: the layout, the number format and the settings of the run."""
+    """What ``run.json`` holds: the layout, the number format and the settings of the run.
+
+    A sketched run has the ``sketch`` that made it of a larger model; a run written in shards lists for each
+    shard the stretches of θ that it holds.
+    """
 
     layout: Layout
     dtype: str
     settings: dict[str, Any]
+    buffers: BufferLayout = dataclasses.field(default_factory=BufferLayout)
+    sketch: dict[str, Any] | None = None
+    shards: list[list[list[int]]] | None = None
 
     def write(self, folder: Path) -> None:
         """Write ``run.json``, aside and renamed."""
         (folder / "iterates").mkdir(parents=True, exist_ok=True)
-        content = {
-            "format": FORMAT,
-            "version": VERSION,
-            "dtype": self.dtype,
-            "names": list(self.layout.names),
-            "shapes": [list(shape) for shape in self.layout.shapes],
-            "settings": self.settings,
-        }
+        content: dict[str, Any] = {"format": FORMAT, "version": VERSION, "dtype": self.dtype}
+        content |= {"names": list(self.layout.names), "shapes": [list(shape) for shape in self.layout.shapes]}
+        content |= {"settings": self.settings}
+        if self.buffers.names:
+            content["buffers"] = dataclasses.asdict(self.buffers)
+        content |= {key: value for key, value in (("sketch", self.sketch), ("shards", self.shards)) if value}
         content["crc32"] = _checksum(content)
         _write_aside(folder / "run.json", [json.dumps(content, indent=1).encode()])
+        _sync_folder(folder.parent)
 
     @classmethod
     def read(cls, folder: Path) -> "RunHeader":
@@ -75,7 +91,7 @@ class RunHeader:
             content = json.loads(path.read_bytes())
             name, version = content["format"], content["version"]
             intact = content.pop("crc32") == _checksum(content)
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise RunFormatError(f"{path}: expected the header of a run, got a damaged file ({error})") from error
         if name != FORMAT or version != VERSION:
             raise RunFormatError(
@@ -83,24 +99,94 @@ class RunHeader:
                 "repair: read it with the release of trajmap that wrote it"
             )
         try:
-            layout = Layout(tuple(content["names"]), tuple(tuple(shape) for shape in content["shapes"]))
-            dtype = {"float32": "float32", "float64": "float64"}[content["dtype"]]
             if not intact:
                 raise ValueError("content that differs from its checksum")
-            return cls(layout, dtype, dict(content["settings"]))
+            return cls(
+                Layout(tuple(content["names"]), tuple(tuple(shape) for shape in content["shapes"])),
+                {"float32": "float32", "float64": "float64"}[content["dtype"]],
+                dict(content["settings"]),
+                BufferLayout(**content.get("buffers", {})),
+                content.get("sketch"),
+                content.get("shards"),
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise RunFormatError(f"{path}: expected names, shapes, dtype and settings, got {error!r}") from error
+
+    def tensors(self, kind: str) -> Tensors:
+        """List the tensors of an iterate of a kind, in the order of their bytes."""
+        if kind == "delta16":
+            blocks = -(-self.layout.size // BLOCK)
+            listed: Tensors = [("delta", "int16", (self.layout.size,)), ("scales", "float32", (blocks,))]
+        else:
+            listed = [(n, self.dtype, s) for n, s in zip(self.layout.names, self.layout.shapes, strict=True)]
+        return listed + list(zip(self.buffers.names, self.buffers.dtypes, self.buffers.shapes, strict=True))
+
+
+@dataclasses.dataclass(frozen=True)
+class Notes:
+    """What is written beside the numbers of an iterate.
+
+    Every iterate of a resumed session carries the seam, so that the loss of one does not hide it.
+    """
+
+    step: int
+    scalars: Mapping[str, float]
+    kind: str = "full"
+    seam: tuple[int, int] | None = None  # the step the session went on from, the place of its first iterate
+    broken: int = 0  # entries that are NaN or inf
+
+    def metadata(self, crc32: int) -> dict[str, str]:
+        """Say it in words, as safetensors wants it, with the checksums."""
+        words = {"step": str(self.step), "scalars": json.dumps(dict(self.scalars)), "crc32": str(crc32)}
+        if self.kind != "full":
+            words["kind"] = self.kind
+        if self.seam is not None:
+            words["seam"] = json.dumps(self.seam)
+        if self.broken:
+            words["broken"] = str(self.broken)
+        return {**words, "notes_crc32": _checksum(words)}
+
+    @classmethod
+    def parse(cls, words: dict[str, str]) -> "Notes":
+        """Read them back; what cannot be read raises ValueError, KeyError or TypeError."""
+        scalars = {str(name): float(value) for name, value in json.loads(words["scalars"]).items()}
+        seam, kind = None, words.get("kind", "full")
+        if "seam" in words:
+            went_on_from, first = json.loads(words["seam"])
+            seam = (int(went_on_from), int(first))
+        if kind not in {"full", "delta16"}:
+            raise ValueError("an unknown kind of iterate")
+        return cls(int(words["step"]), scalars, kind, seam, int(words.get("broken", 0)))
 
 
 @dataclasses.dataclass(frozen=True)
 class IterateFile:
-    """One iterate on disk: its step, its scalars, and where its numbers begin."""
+    """One iterate on disk: its notes, and where its numbers begin."""
 
     path: Path
-    step: int
-    scalars: dict[str, float]
+    notes: Notes
     offset: int
+    nbytes: int
     crc32: int
+
+    def read(self, start: int, out: Array) -> None:
+        """Fill a contiguous array with the file's bytes from a place after the header on."""
+        data = out.reshape(-1).view(np.uint8).data
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.offset + start)
+                found = file.readinto(data)
+        except FileNotFoundError as error:
+            raise RunFormatError(f"{self.path}: expected an iterate, got none since the run was opened") from error
+        if found != len(data):
+            raise RunFormatError(f"{self.path}: expected {len(data)} bytes of numbers, got {found}")
+
+    def verify(self) -> None:
+        """Raise RunFormatError if the numbers differ from those that were written."""
+        data = np.empty(self.nbytes, np.uint8)
+        self.read(0, data)
+        if zlib.crc32(data.data) != self.crc32:
+            raise RunFormatError(f"{self.path}: expected checksum {self.crc32}, got another")
 
 
 def iterate_path(folder: Path, index: int) -> Path:
@@ -108,41 +194,48 @@ def iterate_path(folder: Path, index: int) -> Path:
     return folder / "iterates" / f"{index:012d}.safetensors"
 
 
-def write_iterate(path: Path, theta: Array, layout: Layout, *, step: int, scalars: Mapping[str, float]) -> None:
-    """Write one iterate, durably: aside, flushed to the disk, renamed."""
-    data = np.ascontiguousarray(theta)
-    notes = {"step": str(step), "scalars": json.dumps(dict(scalars)), "crc32": str(zlib.crc32(data.data))}
-    metadata = {**notes, "notes_crc32": _checksum(notes)}
-    text = json.dumps({"__metadata__": metadata, **_tensors(layout, data.dtype.name)}).encode()
-    text += b" " * (-(len(text) + 8) % _ALIGN)
-    _write_aside(path, [len(text).to_bytes(8, "little"), text, data.data])
+def write_iterate(path: Path, header: RunHeader, theta: Array, notes: Notes, *, buffers: Sequence[Array] = ()) -> None:
+    """Write one iterate, durably: aside, flushed to the disk, renamed, and the folder flushed."""
+    _write_tensors(path, header.tensors("full"), [theta, *buffers], notes)
 
 
-def read_iterate_file(path: Path, layout: Layout, dtype: str) -> IterateFile:
+def write_delta(
+    path: Path, header: RunHeader, delta: tuple[Array, Array], notes: Notes, *, buffers: Sequence[Array] = ()
+) -> None:
+    """Write one iterate as its difference to the one before, as durably."""
+    _write_tensors(path, header.tensors("delta16"), [*delta, *buffers], dataclasses.replace(notes, kind="delta16"))
+
+
+def read_iterate_file(path: Path, header: RunHeader) -> IterateFile:
     """Read an iterate's header and check that the file is whole."""
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length)) if 0 < length < _LARGEST_HEADER else {}
-        meta = header.pop("__metadata__")
-        if meta.pop("notes_crc32") != _checksum(meta):
+            found = json.loads(file.read(length)) if 0 < length < _LARGEST_HEADER else {}
+        words = found.pop("__metadata__")
+        if words.pop("notes_crc32") != _checksum(words):
             raise ValueError("the notes differ from their checksum")
-        scalars = {str(name): float(value) for name, value in json.loads(meta["scalars"]).items()}
-        entry = IterateFile(path, int(meta["step"]), scalars, 8 + length, int(meta["crc32"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunFormatError(f"{path}: expected an iterate, got a damaged header; {_REPAIR}") from error
-    if header != _tensors(layout, dtype):
-        raise RunFormatError(f"{path}: expected the tensors that run.json lists, got others; {_REPAIR}")
-    expected = entry.offset + layout.size * np.dtype(dtype).itemsize
-    if path.stat().st_size != expected:
-        raise RunFormatError(f"{path}: expected {expected} bytes, got {path.stat().st_size}; {_REPAIR}")
+        notes = Notes.parse(words)
+        expected = _listed(header.tensors(notes.kind))
+        nbytes = max((where["data_offsets"][1] for where in expected.values()), default=0)
+        entry = IterateFile(path, notes, 8 + length, nbytes, int(words["crc32"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise RunFormatError(f"{path}: expected an iterate, got a damaged header") from error
+    if found != expected:
+        raise RunFormatError(f"{path}: expected the tensors that run.json lists, got others")
+    if path.stat().st_size != entry.offset + nbytes:
+        raise RunFormatError(f"{path}: expected {entry.offset + nbytes} bytes, got {path.stat().st_size}")
     return entry
 
 
-def verify_iterate(entry: IterateFile, theta: Array) -> None:
-    """Raise RunFormatError if the numbers of an iterate differ from those that were written."""
-    if zlib.crc32(np.ascontiguousarray(theta).data) != entry.crc32:
-        raise RunFormatError(f"{entry.path}: expected checksum {entry.crc32}, got another; {_REPAIR}")
+def _write_tensors(path: Path, tensors: Tensors, arrays: Sequence[Array], notes: Notes) -> None:
+    parts = [np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for array in arrays]
+    crc = 0
+    for part in parts:
+        crc = zlib.crc32(part, crc)
+    text = json.dumps({"__metadata__": notes.metadata(crc), **_listed(tensors)}).encode()
+    text += b" " * (-(len(text) + 8) % _ALIGN)
+    _write_aside(path, [len(text).to_bytes(8, "little"), text, *parts])
 
 
 def _checksum(words: Any) -> str:
@@ -150,20 +243,14 @@ def _checksum(words: Any) -> str:
     return str(zlib.crc32(json.dumps(words, sort_keys=True).encode()))
 
 
-def _tensors(layout: Layout, dtype: str) -> dict[str, Any]:
-    """List the tensors of an iterate as safetensors does: in layout order, end to end."""
-    width = np.dtype(dtype).itemsize
-    return {
-        name: {
-            "dtype": _CODES[dtype],
-            "shape": list(shape),
-            "data_offsets": [where.start * width, where.stop * width],
-        }
-        for (name, where), shape in zip(layout.slices.items(), layout.shapes, strict=True)
-    }
-
-
-_REPAIR = "repair: move this file away to open the rest of the run"
+def _listed(tensors: Tensors) -> dict[str, Any]:
+    """List tensors as safetensors does: in order, end to end."""
+    found, place = {}, 0
+    for name, dtype, shape in tensors:
+        stop = place + math.prod(shape) * np.dtype(dtype).itemsize
+        found[name] = {"dtype": _CODES[dtype], "shape": list(shape), "data_offsets": [place, stop]}
+        place = stop
+    return found
 
 
 def _write_aside(path: Path, parts: list[Any]) -> None:
@@ -179,3 +266,16 @@ def _write_aside(path: Path, parts: list[Any]) -> None:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
         raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename outlive a power cut; where folders cannot be opened, as on Windows, it is the system's affair."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -2,121 +2,20 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, frozen_array, worded
+from trajmap.data.iterates import Iterates
 from trajmap.data.layout import Layout
-from trajmap.data.store import IterateFile, RunHeader, read_iterate_file, verify_iterate
-from trajmap.errors import InputError, RunFormatError
+from trajmap.data.run_folder import History, read_buffers, read_run
+from trajmap.data.store import Notes, RunHeader, iterate_path, write_iterate
+from trajmap.errors import InputError
 
-__all__ = ["Iterates", "Trajectory"]
-
-
-class Iterates:
-    """The (T, P) matrix of iterates: rows and column ranges are read when asked for.
-
-    Index it as an array: ``iterates[3]``, ``iterates[10:20]``, ``iterates[:, 100:200]``; each gives a NumPy
-    array. ``numpy.asarray(iterates)`` reads it whole.
-
-    Parameters
-    ----------
-    files : sequence of IterateFile
-        One file a row.
-    dtype : str
-        Number format of the files.
-    size : int
-        Number of entries in a file.
-    columns : sequence of slice
-        The stretches of a file that make a row, in order.
-    """
-
-    ndim = 2
-
-    def __init__(self, files: Sequence[IterateFile], dtype: str, size: int, columns: Sequence[slice]) -> None:
-        self._files = list(files)
-        self._size = size
-        self._columns = list(columns)
-        self.dtype = np.dtype(dtype)
-        self.shape = (len(self._files), sum(c.stop - c.start for c in self._columns))
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __repr__(self) -> str:
-        return f"Iterates(shape={self.shape}, dtype={self.dtype})"
-
-    def __iter__(self) -> Iterator[Array]:
-        return (self[i] for i in range(len(self)))
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:  # ruff: ignore[boolean-type-hint-positional-argument] - NumPy's protocol
-        if copy is False:
-            raise ValueError("a lazy array cannot be converted without a copy")
-        return self[:].astype(dtype or self.dtype, copy=False)
-
-    def __getitem__(self, key: Any) -> Array:
-        rows, columns = key if isinstance(key, tuple) and len(key) == 2 else (key, slice(None))
-        if isinstance(rows, tuple) or rows is None or not isinstance(columns, slice):
-            raise InputError(worded("index", "rows, or rows and a slice of columns", repr(key)))
-        chosen = np.arange(len(self))[rows]
-        ranges = self._ranges(*columns.indices(self.shape[1]))
-        width = sum(stop - start for start, stop in ranges)
-        out = np.empty((chosen.size, width), self.dtype)
-        for row, i in zip(out, chosen.ravel(), strict=True):
-            self._read(int(i), ranges, row)
-        return out.reshape(*chosen.shape, width)
-
-    def _ranges(self, start: int, stop: int, step: int) -> list[tuple[int, int]]:
-        """Translate a range of this matrix's columns to stretches of a file."""
-        if step != 1:
-            raise InputError(worded("columns", "a slice with step 1", f"step {step}"))
-        found, left = [], 0
-        for piece in self._columns:
-            width = piece.stop - piece.start
-            low, high = max(start - left, 0), min(stop - left, width)
-            if low < high:
-                found.append((piece.start + low, piece.start + high))
-            left += width
-        return found
-
-    def _read(self, i: int, ranges: list[tuple[int, int]], out: Array) -> None:
-        """Read stretches of a file into `out`; no file is held open, so T may exceed the process's limit."""
-        entry, width = self._files[i], self.dtype.itemsize
-        data, place = out.view(np.uint8).data, 0
-        try:
-            with entry.path.open("rb") as file:
-                for start, stop in ranges:
-                    file.seek(entry.offset + start * width)
-                    place += file.readinto(data[place : place + (stop - start) * width])
-        except FileNotFoundError as error:
-            raise RunFormatError(f"{entry.path}: expected an iterate, got none since the run was opened") from error
-        if place != len(data):
-            raise RunFormatError(f"{entry.path}: expected {len(data)} bytes of numbers, got {place}")
-
-    def take(self, rows: Array) -> "Iterates":
-        """Keep some rows, still lazily."""
-        return Iterates([self._files[int(i)] for i in rows], self.dtype.name, self._size, self._columns)
-
-    def narrow(self, columns: Sequence[slice]) -> "Iterates":
-        """Keep some column ranges, still lazily."""
-        pieces = [slice(*r) for c in columns for r in self._ranges(c.start, c.stop, 1)]
-        return Iterates(self._files, self.dtype.name, self._size, pieces)
-
-    @classmethod
-    def stack(cls, parts: "Sequence[Iterates]") -> "Iterates":
-        """Lay the rows of several runs of one layout below each other, still lazily."""
-        first = parts[0]
-        return cls([f for part in parts for f in part._files], first.dtype.name, first._size, first._columns)
-
-    def verify(self) -> None:
-        """Compare every file's numbers with its checksum; RunFormatError names the first that differs."""
-        for i, entry in enumerate(self._files):
-            theta = np.empty(self._size, self.dtype)
-            self._read(i, [(0, self._size)], theta)
-            verify_iterate(entry, theta)
+__all__ = ["Trajectory"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -137,6 +36,10 @@ class Trajectory:
         What the recorder noted of the run: optimizer and its options, schedule, versions.
     path : pathlib.Path, optional
         The run folder, if there is one.
+    history : History
+        Where the run was resumed, and what of the folder is damaged or superseded.
+    header : RunHeader, optional
+        What the run folder says of its iterates: buffers, and the sketch if they are sketches.
 
     Examples
     --------
@@ -153,6 +56,8 @@ class Trajectory:
     layout: Layout
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     path: Path | None = None
+    history: History = dataclasses.field(default_factory=History)
+    header: RunHeader | None = None
 
     def __post_init__(self) -> None:
         if len(self.iterates) < 2:
@@ -201,13 +106,18 @@ class Trajectory:
         return cls(frozen_array(array), steps, dict(scalars or {}), layout)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> "Trajectory":
-        """Open a run folder; nothing but headers is read.
+    def open(cls, path: str | os.PathLike[str], *, verify: bool = False) -> "Trajectory":
+        """Open a run folder; nothing but headers is read, and nothing in it is executed.
+
+        A run that is still being written opens as far as it is. Damaged iterates are left out and listed in
+        ``history.dropped``; what a resumed run went back behind is left out too.
 
         Parameters
         ----------
         path : path-like
             A folder written by a Recorder.
+        verify : bool
+            Read every number and leave out the iterates that differ from their checksums.
 
         Returns
         -------
@@ -217,24 +127,49 @@ class Trajectory:
         Raises
         ------
         RunFormatError
-            If the folder is no run, of another format version, truncated or damaged.
+            If the folder is no run, of another format version, or its ``run.json`` is damaged.
         InputError
             If it holds fewer than two iterates.
+
+        Warns
+        -----
+        RuntimeWarning
+            In one line, if iterates are damaged or missing.
         """
         folder = Path(path)
-        header = RunHeader.read(folder)
-        paths = sorted((folder / "iterates").glob("*.safetensors"))
-        files = [read_iterate_file(p, header.layout, header.dtype) for p in paths]
-        if len(files) < 2:
-            raise InputError(worded(str(folder), "at least 2 iterates", f"{len(files)}", "record more steps"))
-        size = header.layout.size
-        names = dict.fromkeys(name for file in files for name in file.scalars)
-        scalars = {n: np.array([f.scalars.get(n, np.nan) for f in files]) for n in names}
-        steps = np.array([file.step for file in files])
-        if not np.all(np.diff(steps) > 0):
-            raise RunFormatError(f"{folder}: expected increasing steps, got a repeated or falling one")
-        iterates = Iterates(files, header.dtype, size, [slice(0, size)])
-        return cls(iterates, steps, scalars, header.layout, header.settings, folder)
+        header, rows, history = read_run(folder, verify=verify)
+        if len(rows) < 2:
+            raise InputError(worded(str(folder), "at least 2 iterates", f"{len(rows)}", "record more steps"))
+        notes = [row.file.notes for row in rows]
+        names = dict.fromkeys(name for note in notes for name in note.scalars)
+        scalars = {n: np.array([note.scalars.get(n, np.nan) for note in notes]) for n in names}
+        steps = np.array([note.step for note in notes])
+        iterates = Iterates(rows, header.dtype, [slice(0, header.layout.size)])
+        return cls(iterates, steps, scalars, header.layout, header.settings, folder, history, header)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the trajectory as a run folder, as a Recorder would; read back by `open`.
+
+        Parameters
+        ----------
+        path : path-like
+            A new or empty folder.
+
+        Raises
+        ------
+        InputError
+            If the folder holds anything.
+        """
+        folder = Path(path)
+        if folder.exists() and any(folder.iterdir()):
+            raise InputError(worded("path", "a new or empty folder", f"{folder}, which holds something"))
+        dtype = "float64" if self.iterates.dtype == np.float64 else "float32"
+        header = RunHeader(self.layout, dtype, self.settings)
+        header.write(folder)
+        for i, theta in enumerate(self.iterates):
+            scalars = {name: float(values[i]) for name, values in self.scalars.items() if not np.isnan(values[i])}
+            notes = Notes(int(self.steps[i]), scalars, broken=int(np.count_nonzero(~np.isfinite(theta))))
+            write_iterate(iterate_path(folder, i), header, theta.astype(dtype, copy=False), notes)
 
     @property
     def n_iterates(self) -> int:
@@ -246,9 +181,34 @@ class Trajectory:
         """P, the number of parameters of an iterate."""
         return self.layout.size
 
+    @property
+    def is_finite(self) -> Array:
+        """Which iterates hold neither NaN nor inf, shape (T,)."""
+        if isinstance(self.iterates, Iterates):
+            return self.iterates.is_finite
+        return np.asarray(np.isfinite(self.iterates).all(axis=1))
+
     def theta(self, i: int) -> Array:
         """Read one iterate, shape (P,); negative places count from the end."""
         return np.array(self.iterates[check_count("i", i, low=-self.n_iterates, high=self.n_iterates - 1)])
+
+    def buffers(self, i: int) -> dict[str, Array]:
+        """Read the buffers recorded beside one iterate, as BatchNorm's statistics, by name.
+
+        Parameters
+        ----------
+        i : int
+            Place of the iterate; negative places count from the end.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            Read-only; empty if none were recorded.
+        """
+        i = check_count("i", i, low=-self.n_iterates, high=self.n_iterates - 1)
+        if self.header is None or not isinstance(self.iterates, Iterates):
+            return {}
+        return read_buffers(self.iterates.row(i), self.header)
 
     def take(self, rows: Array) -> "Trajectory":
         """Keep the iterates at some places, in order, lazily.
@@ -275,7 +235,7 @@ class Trajectory:
 
     def finite(self) -> "Trajectory":
         """Drop the iterates that hold NaN or inf."""
-        return self.take(np.array([bool(np.isfinite(row).all()) for row in self.iterates]))
+        return self.take(self.is_finite)
 
     def select(self, pattern: str | Sequence[str]) -> "Trajectory":
         """Keep the parameters whose names match a shell pattern, lazily.

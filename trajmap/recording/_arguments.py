@@ -1,24 +1,52 @@
 """Checks and conversions of what a recorder is given."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
+from trajmap import __version__
 from trajmap._validation import describe, worded
+from trajmap.data.buffers import BufferLayout
+from trajmap.data.layout import Layout
+from trajmap.data.store import RunHeader
 from trajmap.errors import InputError
+from trajmap.recording.selections import Select
+from trajmap.recording.sketch import CountSketch
+from trajmap.recording.snapshot import local_tensor, stored_dtype
 
-__all__ = ["Select", "as_number", "checked_settings", "chosen_parameters", "plain_options", "requires_grad"]
-
-Select = Callable[[str, torch.nn.Parameter], bool]
+__all__ = [
+    "as_number",
+    "checked_settings",
+    "chosen_parameters",
+    "gradient_norm",
+    "kept_buffers",
+    "make_header",
+    "plain_options",
+    "require_optimizer",
+    "unwrapped",
+]
 
 _RESERVED = ("every", "model", "optimizer", "versions")
 
 
-def requires_grad(name: str, parameter: torch.nn.Parameter) -> bool:
-    """Select the trainable parameters."""
-    return parameter.requires_grad
+def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
+    """Take off what compilation, data parallelism and weight averaging put around a model."""
+    wrappers = (
+        torch.nn.DataParallel,
+        torch.nn.parallel.DistributedDataParallel,
+        torch.optim.swa_utils.AveragedModel,
+    )
+    while True:
+        # torch.compile's class is private; this attribute of it is what PyTorch's own documentation names
+        inner = getattr(model, "_orig_mod", None)
+        if isinstance(inner, torch.nn.Module):
+            model = inner
+        elif isinstance(model, wrappers):
+            model = model.module
+        else:
+            return model
 
 
 def chosen_parameters(model: torch.nn.Module, select: Select) -> dict[str, torch.nn.Parameter]:
@@ -34,6 +62,51 @@ def chosen_parameters(model: torch.nn.Module, select: Select) -> dict[str, torch
     return chosen
 
 
+def kept_buffers(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Buffers that a state dict would hold and NumPy can: running statistics and their like."""
+    saved = model.state_dict(keep_vars=True)
+    return {n: b for n, b in model.named_buffers() if n in saved and not b.is_complex() and b.numel()}
+
+
+@torch.no_grad()
+def gradient_norm(parameters: Sequence[torch.Tensor]) -> float:
+    """Norm of the gradient over the parameters that have one, summed in float64; NaN if none has."""
+    gradients = [local_tensor(p.grad) for p in parameters if p.grad is not None]
+    if not gradients:
+        return float("nan")
+    return sum(float(gradient.double().square().sum()) for gradient in gradients) ** 0.5
+
+
+def require_optimizer(optimizer: object, parameters: Sequence[torch.Tensor]) -> None:
+    """Raise unless an optimizer holds some of the recorded parameters."""
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise InputError(worded("optimizer", "a torch.optim.Optimizer", optimizer))
+    own = {id(p) for p in parameters}
+    if own and not any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
+        got, repair = "one of other parameters", "attach the optimizer that was made of this model's parameters()"
+        raise InputError(worded("optimizer", "one that holds the model's parameters", got, repair))
+
+
+def make_header(
+    chosen: Mapping[str, torch.Tensor],
+    buffers: Mapping[str, torch.Tensor],
+    settings: dict[str, Any],
+    sketch: CountSketch | None,
+) -> RunHeader:
+    """Say what a run of these parameters and buffers will hold."""
+    pieces = {name: local_tensor(p) for name, p in chosen.items()}
+    layout = Layout(tuple(pieces), tuple(tuple(p.shape) for p in pieces.values()))
+    if sketch is not None:
+        return RunHeader(sketch.layout, "float64", settings, sketch=sketch.describe(layout))
+    kept = BufferLayout(
+        tuple(buffers),
+        tuple(tuple(b.shape) for b in buffers.values()),
+        tuple(str(stored_dtype(b.dtype)).removeprefix("torch.") for b in buffers.values()),
+    )
+    wide = any(p.dtype == torch.float64 for p in pieces.values())
+    return RunHeader(layout, "float64" if wide else "float32", settings, kept)
+
+
 def as_number(name: str, value: object) -> float:
     """Convert a scalar, also a tensor with one entry; a word is refused."""
     if isinstance(value, torch.Tensor) and value.numel() == 1:
@@ -46,8 +119,8 @@ def as_number(name: str, value: object) -> float:
         raise InputError(worded(name, "a number", describe(value))) from error
 
 
-def checked_settings(settings: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Check the user's settings: plain JSON, under names of their own."""
+def checked_settings(settings: Mapping[str, Any] | None, model: torch.nn.Module, every: object) -> dict[str, Any]:
+    """Join the recorder's own settings with the user's: plain JSON, under names of their own."""
     try:
         found = dict(settings or {})
         json.dumps(found)
@@ -56,7 +129,8 @@ def checked_settings(settings: Mapping[str, Any] | None) -> dict[str, Any]:
     taken = [name for name in _RESERVED if name in found]
     if taken:
         raise InputError(worded("settings", f"names other than {', '.join(_RESERVED)}", ", ".join(taken)))
-    return found
+    versions = {"trajmap": __version__, "torch": str(torch.__version__)}
+    return {"model": type(model).__name__, "every": every, "versions": versions, **found}
 
 
 def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:

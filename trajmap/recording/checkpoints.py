@@ -85,11 +85,11 @@ def from_checkpoints(
     writer = RunWriter(Path(path), overwrite=overwrite)
     writer.begin(RunHeader(layout, "float64" if wide else "float32", settings))
     for done, (step, state) in enumerate(zip(_steps(found), _states(found, first), strict=True)):
-        buffer = writer.acquire(wait=True)
-        assert buffer is not None
+        slot = writer.acquire(wait=True)
+        assert slot is not None
         for name, where in layout.slices.items():
-            torch.from_numpy(buffer)[where].copy_(state[name].reshape(-1))
-        writer.write(buffer, step=step, scalars={})
+            torch.from_numpy(slot.theta)[where].copy_(state[name].reshape(-1))
+        writer.write(slot, step=step, scalars={})
         if progress is not None:
             progress(done + 1, len(found))
     writer.close()

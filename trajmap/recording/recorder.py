@@ -1,34 +1,34 @@
 """Record an optimizer's iterates into a run folder, one line in the user's own loop."""
 
+import contextlib
 import os
-import warnings
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import torch
 
-from trajmap import __version__
 from trajmap._validation import check_choice, check_count, worded
-from trajmap.data.layout import Layout
-from trajmap.data.store import RunHeader
 from trajmap.errors import InputError
 from trajmap.recording._arguments import (
-    Select,
     as_number,
     checked_settings,
     chosen_parameters,
+    gradient_norm,
+    kept_buffers,
     plain_options,
-    requires_grad,
+    require_optimizer,
+    unwrapped,
 )
+from trajmap.recording.distributed import role_of
 from trajmap.recording.schedules import Schedule
 from trajmap.recording.schedules import every as fixed_interval
-from trajmap.recording.writer import RunWriter
+from trajmap.recording.selections import Select, requires_grad
+from trajmap.recording.sketch import CountSketch
+from trajmap.recording.tape import Numbers, Storage, Tape, make_tape
 
-__all__ = ["Recorder", "requires_grad"]
-
-Numbers = dict[str, float]
+__all__ = ["Recorder"]
 
 
 class Recorder:
@@ -36,31 +36,47 @@ class Recorder:
 
     Attached to an optimizer it records the iterate before the first step as step 0, then the iterate after
     every `every`-th step, and on closing the last one. The newest iterate is held in memory until the next one
-    comes, so that scalars can still be added to it; use the recorder as a context manager, or close it, so that
-    the last iterate reaches the disk. An error inside the ``with`` block keeps what was recorded.
+    comes, so that scalars can still be added to it; use the recorder as a context manager, or close it.
 
     Model, optimizer, gradients and random states are left as they are. Numbers are stored as they are, NaN
-    included: in float64 if a recorded parameter is float64, else in float32, to which narrower ones widen exactly.
+    included: in float64 if a parameter is float64, else in float32, to which narrower ones widen exactly.
+
+    A model that is compiled, wrapped for data parallelism or averaged is recorded under its plain names. Where
+    several processes train copies of it the first records; where they hold shards (DTensor, FSDP2) each records
+    its own, in a folder within the run, and the run opens as one. `by_change` then sees the shard's movement.
 
     Parameters
     ----------
     model : torch.nn.Module
         The model; tied parameters are stored once.
     path : path-like
-        The run folder to make.
+        The run folder to make, or to go on with.
     every : int
         Record after every `every`-th optimizer step.
     schedule : callable, optional
-        Instead of `every`: `log_spaced`, `at_steps`, `by_change` of ``trajmap.recording``, or a function
-        ``(step, moved) -> bool``.
+        Instead of `every`: `log_spaced`, `at_steps`, `by_change`, or a function ``(step, moved) -> bool``.
     on_full : str
-        What to do when the disk is slower than the loop: ``"wait"`` for it, or ``"skip"`` the iterate; the next
-        one then says how many were left out by the scalar ``skipped``.
+        When the disk is slower than the loop: ``"wait"`` for it, or ``"skip"`` the iterate; the scalar ``skipped``
+        of the next one then says how many were left out.
     select : callable
-        ``select(name, parameter) -> bool`` chooses the parameters; by default the trainable ones.
+        ``select(name, parameter) -> bool`` chooses the parameters; by default the trainable ones. See
+        `matching` and `lora` of ``trajmap.recording``.
+    buffers : bool
+        Record the state dict's buffers too, so that an iterate can be evaluated with the statistics of its time.
+    norms : bool
+        Record ``grad_norm``, the norm of the gradient that the step used, and ``update_norm``, the distance to
+        the recorded iterate before; both over the recorded parameters.
+    dtype : str
+        ``"native"``, or ``"delta16"`` to store 16-bit differences between whole iterates: half the bytes, and
+        steps right to about 1e-3; the scalar ``delta16_error`` says what was lost.
+    sketch : CountSketch, optional
+        Record a short random projection instead of the iterate.
     overwrite : bool
-        Replace an existing run folder, at the first iterate and not before. What is no run folder is never
-        removed.
+        Replace an existing run folder, at the first iterate and not before; nothing else is ever removed.
+    resume : bool
+        Go on with the run if there is one: restore the model, then attach. The step is that of `load_state_dict`
+        or ``attach(step=…)``, or of the recorded iterate that the model equals. What the run has beyond it is
+        superseded, and the seam is kept in ``trajectory.history``.
     settings : dict, optional
         What else to note in ``run.json``; plain JSON, under other names than the recorder's own ``model``,
         ``optimizer``, ``every`` and ``versions``.
@@ -68,7 +84,9 @@ class Recorder:
     Raises
     ------
     InputError
-        If the path is taken, nothing real is selected, or the settings are not JSON; before anything is written.
+        If the path is taken, nothing real is selected, or options contradict each other; before anything is written.
+    LayoutError
+        If the run to go on with is of another layout, number format or sketch.
 
     Examples
     --------
@@ -88,7 +106,7 @@ class Recorder:
     Iterates(shape=(4, 3), dtype=float32)
     """
 
-    def __init__(
+    def __init__(  # ruff: ignore[too-many-arguments] - each is one independent choice, and all have defaults
         self,
         model: torch.nn.Module,
         path: str | os.PathLike[str],
@@ -97,7 +115,12 @@ class Recorder:
         schedule: Schedule | None = None,
         on_full: str = "wait",
         select: Select = requires_grad,
+        buffers: bool = True,
+        norms: bool = False,
+        dtype: str = "native",
+        sketch: CountSketch | None = None,
         overwrite: bool = False,
+        resume: bool = False,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         if not isinstance(model, torch.nn.Module):
@@ -105,33 +128,27 @@ class Recorder:
         if schedule is not None and every != 1:
             raise InputError(worded("schedule", "either every or a schedule", "both"))
         self._schedule = fixed_interval(every) if schedule is None else schedule
-        self._wait = check_choice("on_full", on_full, ("wait", "skip")) == "wait"
-        chosen = chosen_parameters(model, select)
-        self._parameters: list[torch.Tensor] = list(chosen.values())
-        self.layout = Layout(tuple(chosen), tuple(tuple(p.shape) for p in chosen.values()))
-        wide = any(p.dtype == torch.float64 for p in self._parameters)
-        own = {
-            "model": type(model).__name__,
-            "every": every if schedule is None else "schedule",
-            "versions": {"trajmap": __version__, "torch": str(torch.__version__)},
-        }
-        self._header = RunHeader(self.layout, "float64" if wide else "float32", {**own, **checked_settings(settings)})
-        self.path = Path(path)
-        self._writer = RunWriter(self.path, overwrite=overwrite)
-        self._flat: torch.Tensor | None = None  # the newest iterate
-        self._views: dict[int, list[torch.Tensor]] = {}
-        self._skipped: list[int] = []  # steps that found no free buffer since the newest iterate
-        self._failed = False
-        self._last = -1  # step of the newest iterate, none yet
-        self._held: Numbers | None = None  # its scalars, until it is written
+        wait = check_choice("on_full", on_full, ("wait", "skip")) == "wait"
+        model = unwrapped(model)
+        role = role_of(Path(path), chosen_parameters(model, select))
+        noted = checked_settings(settings, model, every if schedule is None else "schedule")
+        self.path, self.layout, self.model = Path(path), role.layout, model
+        self._own = list(role.parameters.values())
+        self._settings, self._norms = noted, norms
+        deltas = check_choice("dtype", dtype, ("native", "delta16")) == "delta16"
+        storage = Storage(deltas, sketch, wait, overwrite, resume)
+        kept = kept_buffers(model) if buffers and role.is_first else {}
+        # processes that another one records for have no tape, and all they do is count
+        self._tape = make_tape(role, kept, noted, storage) if self._own else None
+        self._restored: int | None = None
         self._loose: Numbers = {}  # scalars of a step that `every` leaves out, should it turn out to be the last
         self._step = 0
-        self._optimizer: torch.optim.Optimizer | None = None
+        self.optimizer: torch.optim.Optimizer | None = None
         self._handle: Any = None
         self._closed = False
 
-    def attach(self, optimizer: torch.optim.Optimizer) -> Self:
-        """Record after the optimizer's steps; the iterate of now becomes step 0.
+    def attach(self, optimizer: torch.optim.Optimizer, *, step: int | None = None) -> Self:
+        """Record after the optimizer's steps; the iterate of now becomes step 0, or the step that is named.
 
         When iterates were recorded by hand before, the count goes on from the last of them instead.
 
@@ -140,6 +157,8 @@ class Recorder:
         optimizer : torch.optim.Optimizer
             The optimizer of the model; its class and defaults are noted in ``run.json``, and the learning rate
             of its first group, as used by the step, is recorded beside each iterate as ``lr`` (step 0 has none).
+        step : int, optional
+            The optimizer's steps so far; what a resumed run has beyond it is superseded.
 
         Returns
         -------
@@ -149,24 +168,17 @@ class Recorder:
         Raises
         ------
         InputError
-            If the recorder is closed or already attached, or the optimizer holds none of the recorded parameters.
+            If the recorder is closed or already attached, the optimizer holds none of the recorded parameters,
+            or a run is resumed and neither a step is known nor a recorded iterate equals the model.
         """
         self._require_open()
-        if not isinstance(optimizer, torch.optim.Optimizer):
-            raise InputError(worded("optimizer", "a torch.optim.Optimizer", optimizer))
-        if self._optimizer is not None:
+        require_optimizer(optimizer, self._own)
+        if self.optimizer is not None:
             raise InputError(worded("optimizer", "one attachment", "a second one", "make another Recorder"))
-        own = {id(p) for p in self._parameters}
-        if not any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
-            repair = "attach the optimizer that was made of this model's parameters()"
-            raise InputError(
-                worded("optimizer", "one that holds the model's parameters", "one of other parameters", repair)
-            )
-        self._header.settings["optimizer"] = {"class": type(optimizer).__name__, **plain_options(optimizer.defaults)}
-        if self._last < 0:
-            self._snapshot(0, {})
-        self._step = self._last
-        self._optimizer = optimizer
+        step = self._restored if step is None else check_count("step", step, low=0)
+        self._settings["optimizer"] = {"class": type(optimizer).__name__, **plain_options(optimizer.defaults)}
+        self._step = self._start(step)
+        self.optimizer = optimizer
         self._handle = optimizer.register_step_post_hook(self._after_step)
         return self
 
@@ -182,8 +194,8 @@ class Recorder:
         Parameters
         ----------
         step : int, optional
-            Attached, the number of optimizer steps so far, which is also the default. Otherwise a step not
-            before the last recorded one, by default the one after it, from 0 on.
+            Attached, the optimizer's steps so far, the default. By hand, a step not before the last recorded one,
+            by default the next; the first of a resumed run may be earlier and supersedes what comes after it.
         **scalars : float
             Named numbers or one-element tensors, as ``loss=loss.item()``; NaN and inf are kept.
 
@@ -194,20 +206,31 @@ class Recorder:
         """
         self._require_open()
         numbers = {name: as_number(name, value) for name, value in scalars.items()}
-        if self._optimizer is not None:
+        if self._tape is None:
+            return
+        if self.optimizer is not None:
             if step is not None and step != self._step:
                 raise InputError(worded("step", f"{self._step}, the optimizer's steps so far", step, "leave step out"))
-            if step is None and self._step != self._last:
+            if step is None and self._step != self._tape.last:
                 self._loose.update(numbers)
                 return
             step, numbers = self._step, {**self._loose, **numbers}
-        elif step is None:
-            step = self._last + 1
-        check_count("step", step, low=max(self._last, 0))
-        if step == self._last and self._held is not None:
-            self._held.update(numbers)
         else:
-            self._snapshot(step, {**self._rate(), **numbers})
+            step = self._tape.next_step() if step is None else step
+        check_count("step", step, low=max(self._tape.last, 0))
+        self._tape.splice(step)
+        if step != self._tape.last or not self._tape.amend(numbers):
+            self._tape.take(step, {**self._rate(), **numbers})
+
+    def state_dict(self) -> dict[str, int]:
+        """Say how far the run is, to be kept in a checkpoint beside the model's and the optimizer's states."""
+        return {"step": self._step if self.optimizer is not None or self._tape is None else self._tape.last}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Take up where a checkpoint was made, before the optimizer is attached; InputError otherwise."""
+        if self.optimizer is not None:
+            raise InputError(worded("state", "to be loaded before attach", "an attached recorder"))
+        self._restored = check_count("step", state.get("step"), low=0)
 
     def close(self) -> None:
         """Record the last iterate if it is not yet, write what is held, and let the optimizer go."""
@@ -227,73 +250,49 @@ class Recorder:
             return
         if self._handle is not None:
             self._handle.remove()
-        if complete and self._optimizer is not None and self._last != self._step:
-            self._snapshot(self._step, {**self._rate(), **self._loose}, wait=True)
-        self._flush()
-        self._writer.close()
+        if complete and self._tape is not None and self.optimizer is not None and self._tape.last != self._step:
+            self._tape.take(self._step, {**self._rate(), **self._loose}, wait=True)
         self._closed = True
-        self._report_failure()
+        if self._tape is not None:
+            self._tape.close()
+
+    @contextlib.contextmanager
+    def paused(self) -> Generator[None]:
+        """Let the attached optimizer step unrecorded and uncounted within a ``with`` block."""
+        if self._handle is None:
+            yield
+            return
+        assert self.optimizer is not None
+        self._handle.remove()
+        try:
+            yield
+        finally:
+            self._handle = self.optimizer.register_step_post_hook(self._after_step)
+
+    def _start(self, step: int | None) -> int:
+        """Take the first iterate, or find out where an earlier session is gone on with."""
+        if self._tape is None:
+            return step or 0
+        if self._tape.last < 0 and self._tape.resumed:
+            return self._tape.go_on(step)
+        if self._tape.last < 0:
+            self._tape.take(step or 0, {})
+        return self._tape.last
 
     def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         self._step += 1
         self._loose = {}
-        if self._schedule(self._step, self._moved):
-            self._snapshot(self._step, self._rate())
+        if self._tape is not None and self._schedule(self._step, self._tape.relative_change):
+            self._tape.take(self._step, {**self._rate(), **self._step_norms(self._tape)})
 
     def _rate(self) -> Numbers:
-        rate = None if self._optimizer is None else self._optimizer.param_groups[0].get("lr")
+        rate = None if self.optimizer is None else self.optimizer.param_groups[0].get("lr")
         return {} if rate is None else {"lr": as_number("lr", rate)}
 
-    @torch.no_grad()
-    def _snapshot(self, step: int, scalars: Numbers, *, wait: bool = False) -> None:
-        """Hand the iterate that is held to the writer and hold the present one."""
-        self._flush()
-        if self._last < 0:
-            self._writer.begin(self._header)
-        self._report_failure()
-        buffer = self._writer.acquire(wait=wait or self._wait)
-        if buffer is None:
-            self._skipped.append(step)
-            return
-        left_out = [skipped for skipped in self._skipped if skipped < step]
-        if left_out:
-            scalars = {**scalars, "skipped": float(len(left_out))}
-        self._skipped = []
-        self._flat = torch.from_numpy(buffer)
-        # one fused call: half the time of a loop over the parameters
-        torch._foreach_copy_(self._pieces(), self._parameters)
-        self._last, self._held = step, dict(scalars)
-
-    def _pieces(self) -> list[torch.Tensor]:
-        """Cut the newest iterate into views in the parameters' shapes, once a buffer."""
-        assert self._flat is not None
-        address = self._flat.data_ptr()
-        if address not in self._views:
-            cut = torch.split(self._flat, list(self.layout.sizes))
-            self._views[address] = [piece.view(s) for piece, s in zip(cut, self.layout.shapes, strict=True)]
-        return self._views[address]
-
-    @torch.no_grad()
-    def _moved(self) -> float:
-        """Distance of the present parameters from the newest iterate, relative to its norm."""
-        moved = norm = 0.0
-        for parameter, piece in zip(self._parameters, self._pieces(), strict=True):
-            moved += float((parameter.to(piece) - piece).double().square().sum())
-            norm += float(piece.double().square().sum())
-        return (moved / norm) ** 0.5 if norm else float(moved > 0)
-
-    def _flush(self) -> None:
-        if self._held is not None and self._flat is not None:
-            # the loop may ask how far it has moved until the next iterate is taken: the writer only reads
-            self._writer.write(self._flat.numpy(), step=self._last, scalars=self._held)
-            self._held = None
-
-    def _report_failure(self) -> None:
-        """Warn once that the disk failed: training goes on, recording does not."""
-        if self._writer.error is not None and not self._failed:
-            self._failed = True
-            message = f"{self.path}: recording stopped after {self._writer.n_written} iterates ({self._writer.error}); "
-            warnings.warn(message + "they are kept, and training goes on", RuntimeWarning, stacklevel=2)
+    def _step_norms(self, tape: Tape) -> Numbers:
+        if not self._norms:
+            return {}
+        return {"grad_norm": gradient_norm(self._own), "update_norm": tape.moved()[0]}
 
     def _require_open(self) -> None:
         if self._closed:

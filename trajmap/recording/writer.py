@@ -3,26 +3,28 @@
 import queue
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from trajmap._validation import Array, worded
-from trajmap.data.store import RunHeader, iterate_path, write_iterate
-from trajmap.errors import InputError, RunFormatError
+from trajmap._validation import worded
+from trajmap.data.store import Notes, RunHeader, iterate_path
+from trajmap.errors import InputError, LayoutError, RunFormatError
+from trajmap.recording.encoding import Encoding, FullRows, count_broken
+from trajmap.recording.snapshot import Slot
 
 __all__ = ["RunWriter"]
 
 # the iterate that is held, and two on their way to the disk
-_BUFFERS = 3
+_SLOTS = 3
 
 
 class RunWriter:
-    """Write a run in the order it comes, from a bounded number of buffers, on a thread of its own.
+    """Write a run in the order it comes, from a bounded number of slots, on a thread of its own.
 
-    The recorder fills a buffer it has got from `acquire` and gives it to `write`, which returns at once. When
-    the disk is slower than the loop no buffer is free, and the recorder waits or skips. The first error of the
+    The recorder fills a slot it has got from `acquire` and gives it to `write`, which returns at once. When
+    the disk is slower than the loop no slot is free, and the recorder waits or skips. The first error of the
     disk ends the writing and is kept in `error`; every iterate before it is on the disk.
 
     Parameters
@@ -31,53 +33,91 @@ class RunWriter:
         The run folder to make.
     overwrite : bool
         Replace a run folder that is there, when the new run begins and not before.
+    resume : bool
+        Go on with a run folder that is there.
+    encoding : Encoding, optional
+        How an iterate becomes a file; whole by default.
 
     Attributes
     ----------
     n_written : int
         Iterates that are on the disk, flushed: each of them will be read back, whatever happens next.
-    error : OSError or None
+    error : Exception or None
         What ended the writing.
+    resumed : bool
+        Whether the folder holds a run to go on with.
 
     Raises
     ------
     InputError
-        If the path is taken; anything but an empty folder or a run that may be overwritten is.
+        If the path is taken; anything but an empty folder or a run that may be overwritten or resumed is.
     """
 
-    def __init__(self, path: Path, *, overwrite: bool) -> None:
+    def __init__(
+        self, path: Path, *, overwrite: bool = False, resume: bool = False, encoding: Encoding | None = None
+    ) -> None:
+        if overwrite and resume:
+            raise InputError(worded("resume", "either overwrite or resume", "both"))
         self.n_written = 0
-        self.error: OSError | None = None
-        self._path = path
-        self._overwrite = overwrite
-        self._free: queue.Queue[Array] = queue.Queue()
-        self._jobs: queue.Queue[tuple[Array, int, Mapping[str, float]] | None] = queue.Queue()
+        self.error: Exception | None = None
+        self._path, self._overwrite, self._resume = path, overwrite, resume
+        self._encoding = FullRows() if encoding is None else encoding
+        self._free: queue.Queue[Slot] = queue.Queue()
+        self._jobs: queue.Queue[tuple[Slot, Notes] | None] = queue.Queue()
         self._thread: threading.Thread | None = None
         self._header: RunHeader | None = None
-        _require_free(path, overwrite=overwrite)
+        self.resumed = _require_free(path, overwrite=overwrite, resume=resume)
+        self._first = self._next_place() if self.resumed else 0
 
-    def begin(self, header: RunHeader) -> None:
-        """Remove the run that is replaced, if any, write the header of the new one, and start the thread."""
-        _require_free(self._path, overwrite=self._overwrite)
-        if self._path.is_dir():
-            _empty(self._path)
-        header.write(self._path)
+    def require(self, header: RunHeader) -> None:
+        """Raise LayoutError unless the run to go on with is of this layout and number format."""
+        found = RunHeader.read(self._path)
+        header.layout.require(found.layout, str(self._path))
+        for name in ("dtype", "buffers", "sketch"):
+            mine, theirs = getattr(header, name), getattr(found, name)
+            if mine != theirs:
+                repair = "resume with the options that began the run, or record into another folder"
+                raise LayoutError(worded(str(self._path), f"{name} {mine}", f"{theirs}", repair))
+
+    def begin(self, header: RunHeader, new_slot: Callable[[], Slot] | None = None) -> None:
+        """Remove the run that is replaced, if any, write the header of a new one, and start the thread."""
+        self.resumed = _require_free(self._path, overwrite=self._overwrite, resume=self._resume)
+        if self.resumed:
+            self.require(header)
+            for part in self._path.glob("iterates/*.part"):
+                part.unlink(missing_ok=True)
+        else:
+            if self._path.is_dir():
+                _empty(self._path)
+            self._first = 0
+            header.write(self._path)
         self._header = header
-        for _ in range(_BUFFERS):
-            self._free.put(np.empty(header.layout.size, header.dtype))
+        for _ in range(_SLOTS):
+            self._free.put(new_slot() if new_slot else Slot(np.empty(header.layout.size, header.dtype)))
         self._thread = threading.Thread(target=self._work, name="trajmap-writer", daemon=True)
         self._thread.start()
 
-    def acquire(self, *, wait: bool) -> Array | None:
-        """Take a free buffer, shape (P,); None when there is none and waiting is not asked for."""
+    @property
+    def first_place(self) -> int:
+        """Place in the run of the first iterate that this writer writes."""
+        return self._first
+
+    def _next_place(self) -> int:
+        taken = [int(p.stem) for p in self._path.glob("iterates/*.safetensors") if p.stem.isdigit()]
+        return max(taken, default=-1) + 1
+
+    def acquire(self, *, wait: bool) -> Slot | None:
+        """Take a free slot; None when there is none and waiting is not asked for."""
         try:
             return self._free.get(block=wait)
         except queue.Empty:
             return None
 
-    def write(self, theta: Array, *, step: int, scalars: Mapping[str, float]) -> None:
-        """Hand a filled buffer over; it must not be touched again."""
-        self._jobs.put((theta, step, scalars))
+    def write(
+        self, slot: Slot, *, step: int, scalars: Mapping[str, float], seam: tuple[int, int] | None = None
+    ) -> None:
+        """Hand a filled slot over; it must not be touched again."""
+        self._jobs.put((slot, Notes(step, scalars, seam=seam)))
 
     def flush(self) -> None:
         """Wait until everything handed over is on the disk, or the writing has failed."""
@@ -91,40 +131,50 @@ class RunWriter:
             self._thread = None
 
     def _work(self) -> None:
-        assert self._header is not None
         while True:
             job = self._jobs.get()
             try:
                 if job is None:
                     return
-                theta, step, scalars = job
                 if self.error is None:
-                    path = iterate_path(self._path, self.n_written)
-                    write_iterate(path, theta, self._header.layout, step=step, scalars=scalars)
-                    self.n_written += 1
-            except OSError as error:
+                    self._write(*job)
+            except Exception as error:
                 self.error = error
             finally:
-                # buffers come back even after an error, so that the loop never waits for a dead disk
+                # slots come back even after an error, so that the loop never waits for a dead disk
                 if job is not None:
                     self._free.put(job[0])
                 self._jobs.task_done()
 
+    def _write(self, slot: Slot, notes: Notes) -> None:
+        assert self._header is not None
+        slot.wait()
+        noted = Notes(notes.step, notes.scalars, seam=notes.seam, broken=count_broken(slot.theta))
+        path = iterate_path(self._path, self._first + self.n_written)
+        self._encoding.write(path, self._header, slot, noted)
+        self.n_written += 1
 
-def _require_free(path: Path, *, overwrite: bool) -> None:
-    """Raise unless a run can be made at a path; only a run folder may ever be replaced."""
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return
+
+def _require_free(path: Path, *, overwrite: bool, resume: bool) -> bool:
+    """Raise unless a run can be made at a path; say whether there is one to go on with."""
+    if not path.exists() or (path.is_dir() and _is_blank(path)):
+        return False
     try:
         RunHeader.read(path)
     except RunFormatError as error:
         raise InputError(
             worded("path", "a new folder, an empty one or a run", f"{path}, which is none", "name another folder")
         ) from error
-    if not overwrite:
-        raise InputError(
-            worded("path", "a new or empty folder", f"{path}, which holds a run", "pass overwrite=True to replace it")
-        )
+    if not overwrite and not resume:
+        repair = "pass overwrite=True to replace it, or resume=True to go on with it"
+        raise InputError(worded("path", "a new or empty folder", f"{path}, which holds a run", repair))
+    return resume
+
+
+def _is_blank(folder: Path) -> bool:
+    """Whether a folder is empty, or holds no more than a run that was killed before its header was written."""
+    names = {child.name for child in folder.iterdir()}
+    return names <= {"run.json.part", "iterates"} and not any(folder.glob("iterates/*"))
 
 
 def _empty(folder: Path) -> None:

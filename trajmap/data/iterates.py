@@ -1,0 +1,114 @@
+"""The matrix of a run's iterates, read lazily."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from trajmap._validation import Array, worded
+from trajmap.data.rows import Known, Ranges, Row
+from trajmap.errors import InputError
+
+__all__ = ["Iterates"]
+
+
+class Iterates:
+    """The (T, P) matrix of iterates: rows and column ranges are read when asked for.
+
+    Index it as an array: ``iterates[3]``, ``iterates[10:20]``, ``iterates[:, 100:200]``; each gives a NumPy
+    array. ``numpy.asarray(iterates)`` reads it whole.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        One stored iterate a row.
+    dtype : str
+        Number format of the rows.
+    columns : sequence of slice
+        The stretches of a stored iterate that make a row, in order.
+    """
+
+    ndim = 2
+
+    def __init__(self, rows: Sequence[Row], dtype: str, columns: Sequence[slice]) -> None:
+        self._rows = list(rows)
+        self._columns = list(columns)
+        self.dtype = np.dtype(dtype)
+        self.shape = (len(self._rows), sum(c.stop - c.start for c in self._columns))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        return f"Iterates(shape={self.shape}, dtype={self.dtype})"
+
+    def __iter__(self) -> Iterator[Array]:
+        ranges, known = self._ranges(0, self.shape[1], 1), None
+        for row in self._rows:
+            out = np.empty(self.shape[1], self.dtype)
+            row.read(ranges, out, known)
+            known = (row, out.copy())
+            yield out
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:  # ruff: ignore[boolean-type-hint-positional-argument] - NumPy's protocol
+        if copy is False:
+            raise ValueError("a lazy array cannot be converted without a copy")
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+    def __getitem__(self, key: Any) -> Array:
+        rows, columns = key if isinstance(key, tuple) and len(key) == 2 else (key, slice(None))
+        if isinstance(rows, tuple) or rows is None or not isinstance(columns, slice):
+            raise InputError(worded("index", "rows, or rows and a slice of columns", repr(key)))
+        chosen = np.arange(len(self))[rows]
+        ranges = self._ranges(*columns.indices(self.shape[1]))
+        width = sum(stop - start for start, stop in ranges)
+        out = np.empty((chosen.size, width), self.dtype)
+        known: Known = None
+        for target, i in zip(out, chosen.ravel(), strict=True):
+            row = self._rows[int(i)]
+            row.read(ranges, target, known)
+            known = (row, target)
+        return out.reshape(*chosen.shape, width)
+
+    def _ranges(self, start: int, stop: int, step: int) -> Ranges:
+        """Translate a range of this matrix's columns to stretches of a stored iterate."""
+        if step != 1:
+            raise InputError(worded("columns", "a slice with step 1", f"step {step}"))
+        found, left = [], 0
+        for piece in self._columns:
+            width = piece.stop - piece.start
+            low, high = max(start - left, 0), min(stop - left, width)
+            if low < high:
+                found.append((piece.start + low, piece.start + high))
+            left += width
+        return found
+
+    def row(self, i: int) -> Row:
+        """One stored iterate."""
+        return self._rows[i]
+
+    @property
+    def is_finite(self) -> Array:
+        """Which rows hold neither NaN nor inf, shape (T,); only rows noted as broken are read."""
+        broken = [row.file.notes.broken > 0 for row in self._rows]
+        return np.array([not (b and not np.isfinite(self[i]).all()) for i, b in enumerate(broken)], bool)
+
+    def take(self, rows: Array) -> "Iterates":
+        """Keep some rows, still lazily."""
+        return Iterates([self._rows[int(i)] for i in rows], self.dtype.name, self._columns)
+
+    def narrow(self, columns: Sequence[slice]) -> "Iterates":
+        """Keep some column ranges, still lazily."""
+        pieces = [slice(*r) for c in columns for r in self._ranges(c.start, c.stop, 1)]
+        return Iterates(self._rows, self.dtype.name, pieces)
+
+    @classmethod
+    def stack(cls, parts: "Sequence[Iterates]") -> "Iterates":
+        """Lay the rows of several runs of one layout below each other, still lazily."""
+        first = parts[0]
+        return cls([row for part in parts for row in part._rows], first.dtype.name, first._columns)
+
+    def verify(self) -> None:
+        """Compare every stored number with its checksum; RunFormatError names the first file that differs."""
+        for row in self._rows:
+            row.verify()

@@ -1,0 +1,132 @@
+"""One stored iterate as a row of numbers: whole, as differences, or in shards. Each reads stretches of columns."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from trajmap._validation import Array
+from trajmap.data.delta16 import decode
+from trajmap.data.store import IterateFile, RunHeader
+
+__all__ = ["DeltaRow", "FullRow", "Known", "Ranges", "Row", "ShardedRow"]
+
+Ranges = Sequence[tuple[int, int]]  # stretches of θ, first and one past the last column
+Known = tuple["Row", Array] | None  # a row that was just read over the same stretches
+
+
+class Row(Protocol):
+    """What a matrix of iterates needs of a row."""
+
+    def read(self, ranges: Ranges, out: Array, known: Known = None) -> None:
+        """Fill `out` with the stretches, end to end."""
+
+    def verify(self) -> None:
+        """Raise RunFormatError if the numbers are not those that were written."""
+
+    @property
+    def file(self) -> IterateFile:
+        """The file that names the row; its notes are the row's."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FullRow:
+    """An iterate whose file holds it."""
+
+    file: IterateFile
+    itemsize: int
+
+    def read(self, ranges: Ranges, out: Array, known: Known = None) -> None:
+        """Read each stretch in place."""
+        place = 0
+        for start, stop in ranges:
+            self.file.read(start * self.itemsize, out[place : place + stop - start])
+            place += stop - start
+
+    def verify(self) -> None:
+        """Compare the file with its checksum."""
+        self.file.verify()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DeltaRow:
+    """An iterate whose file holds 16-bit differences to the row before."""
+
+    file: IterateFile
+    base: "FullRow | DeltaRow"
+    header: RunHeader
+
+    def read(self, ranges: Ranges, out: Array, known: Known = None) -> None:
+        """Start from the last whole row, or from the row just read, and add the differences since."""
+        chain: list[DeltaRow] = []
+        row: FullRow | DeltaRow = self
+        while isinstance(row, DeltaRow) and not (known and row is known[0]):
+            chain.append(row)
+            row = row.base
+        if known and row is known[0]:
+            out[:] = known[1]
+        else:
+            row.read(ranges, out)
+        for link in reversed(chain):
+            link._add(ranges, out)
+
+    def _add(self, ranges: Ranges, out: Array) -> None:
+        (_, _, (size,)), (_, _, (blocks,)) = self.header.tensors("delta16")[:2]
+        scales, place = np.empty(blocks, np.float32), 0
+        self.file.read(2 * size, scales)
+        for start, stop in ranges:
+            delta = np.empty(stop - start, np.int16)
+            self.file.read(2 * start, delta)
+            decode(out[place : place + stop - start], delta, scales, start)
+            place += stop - start
+
+    def verify(self) -> None:
+        """Compare the files of the row and of all it is a difference to with their checksums."""
+        self.file.verify()
+        self.base.verify()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ShardedRow:
+    """An iterate of which several files hold parts."""
+
+    rows: tuple[Row, ...]
+    stretches: tuple[Ranges, ...]  # of each part, in the order in which it stores them
+
+    @property
+    def file(self) -> IterateFile:
+        """The first shard's file."""
+        return self.rows[0].file
+
+    def read(self, ranges: Ranges, out: Array, known: Known = None) -> None:
+        """Read from each shard what it holds of each stretch."""
+        for row, stretches in zip(self.rows, self.stretches, strict=True):
+            wanted, targets = _overlaps(ranges, stretches)
+            part = np.empty(sum(stop - start for start, stop in wanted), out.dtype)
+            row.read(wanted, part)
+            place = 0
+            for (start, stop), target in zip(wanted, targets, strict=True):
+                out[target : target + stop - start] = part[place : place + stop - start]
+                place += stop - start
+
+    def verify(self) -> None:
+        """Compare every shard's file with its checksum."""
+        for row in self.rows:
+            row.verify()
+
+
+def _overlaps(ranges: Ranges, stretches: Ranges) -> tuple[list[tuple[int, int]], list[int]]:
+    """Find which of a shard's own columns are wanted, and where they go in the output."""
+    wanted, targets = [], []
+    placed = 0
+    for start, stop in ranges:
+        held = 0
+        for first, last in stretches:
+            low, high = max(start, first), min(stop, last)
+            if low < high:
+                wanted.append((held + low - first, held + high - first))
+                targets.append(placed + low - start)
+            held += last - first
+        placed += stop - start
+    return wanted, targets

@@ -1,0 +1,81 @@
+"""How an iterate becomes a file: whole, or as a 16-bit difference to the one before."""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from trajmap._validation import Array
+from trajmap.data.delta16 import BLOCK, decode, encode
+from trajmap.data.store import Notes, RunHeader, write_delta, write_iterate
+from trajmap.recording.snapshot import Slot
+
+__all__ = ["DeltaRows", "Encoding", "FullRows", "count_broken"]
+
+# whole rows are this far apart; the file sizes are then 1.88 times smaller and a row is read from 16 files at most
+_WHOLE_EVERY = 16
+_CHUNK = 64 * BLOCK
+
+
+class Encoding(Protocol):
+    """How the writer stores one iterate after the other."""
+
+    def write(self, path: Path, header: RunHeader, slot: Slot, notes: Notes) -> None:
+        """Write one iterate, durably."""
+
+
+class FullRows:
+    """Every iterate as it is."""
+
+    def write(self, path: Path, header: RunHeader, slot: Slot, notes: Notes) -> None:
+        """Write one iterate, durably."""
+        write_iterate(path, header, slot.theta, notes, buffers=slot.buffers)
+
+
+class DeltaRows:
+    """Every sixteenth iterate as it is, and differences to what is stored in between.
+
+    What the rounding costs is noted beside each iterate as the scalar ``delta16_error``: the distance between
+    the iterate and what is stored, over the distance to the iterate before. An iterate that holds NaN or inf is
+    stored whole.
+    """
+
+    def __init__(self) -> None:
+        self._stored: Array | None = None
+        self._since = 0
+
+    def write(self, path: Path, header: RunHeader, slot: Slot, notes: Notes) -> None:
+        """Write one iterate, durably."""
+        if self._stored is None or notes.broken or self._since + 1 >= _WHOLE_EVERY:
+            self._stored = None  # not to be built on if the disk fails now
+            whole = Notes(notes.step, {**notes.scalars, "delta16_error": 0.0}, "full", notes.seam, notes.broken)
+            write_iterate(path, header, slot.theta, whole, buffers=slot.buffers)
+            self._stored, self._since = (None if notes.broken else slot.theta.copy()), 0
+            return
+        size = len(slot.theta)
+        delta, scales = np.empty(size, np.int16), np.empty(-(-size // BLOCK), np.float32)
+        moved = error = 0.0
+        for start in range(0, size, _CHUNK):  # so that the temporaries are small
+            part = slice(start, min(start + _CHUNK, size))
+            blocks = slice(start // BLOCK, -(-part.stop // BLOCK))
+            theta, stored = slot.theta[part], self._stored[part]
+            moved += _squared(theta - stored)
+            delta[part], scales[blocks] = encode(theta, stored)
+            decode(stored, delta[part], scales[blocks])
+            error += _squared(theta - stored)
+        scalars = {**notes.scalars, "delta16_error": (error / moved) ** 0.5 if moved else 0.0}
+        coded = Notes(notes.step, scalars, "delta16", notes.seam)
+        self._since += 1
+        write_delta(path, header, (delta, scales), coded, buffers=slot.buffers)
+
+
+def count_broken(theta: Array) -> int:
+    """Count the entries that are NaN or inf; a finite sum says that there are none."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(theta.sum()):
+            return 0
+    return int(np.count_nonzero(~np.isfinite(theta)))
+
+
+def _squared(difference: Array) -> float:
+    return float(np.square(difference, dtype=np.float64).sum())

@@ -1,0 +1,254 @@
+"""What a recorder writes on: the newest iterate in memory, the older ones on their way to the disk."""
+
+import dataclasses
+import warnings
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from trajmap._validation import worded
+from trajmap.data.run_folder import read_run
+from trajmap.data.store import RunHeader
+from trajmap.errors import InputError
+from trajmap.recording._arguments import make_header
+from trajmap.recording.distributed import Role
+from trajmap.recording.encoding import DeltaRows, FullRows
+from trajmap.recording.sketch import CountSketch, SketchSnapshot
+from trajmap.recording.snapshot import Slot, Snapshot, make_snapshot
+from trajmap.recording.writer import RunWriter
+
+__all__ = ["Numbers", "Storage", "Tape", "make_tape"]
+
+Numbers = dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Storage:
+    """How and where iterates are kept."""
+
+    deltas: bool
+    sketch: CountSketch | None
+    wait: bool
+    overwrite: bool
+    resume: bool
+
+
+def make_tape(role: Role, buffers: Mapping[str, torch.Tensor], settings: dict[str, Any], storage: Storage) -> "Tape":
+    """Make the tape of a process's part of a run; nothing is written yet."""
+    own = list(role.parameters.values())
+    header = make_header(role.parameters, buffers, settings, storage.sketch)
+    if storage.deltas and header.dtype != "float32":
+        got = "a sketch" if storage.sketch else "float64 parameters"
+        raise InputError(worded("dtype", "float32 parameters for delta16", got, "leave dtype out"))
+    snapshot: Snapshot
+    if storage.sketch is not None:
+        snapshot = SketchSnapshot(own, storage.sketch)
+    else:
+        dtype = torch.float64 if header.dtype == "float64" else torch.float32
+        snapshot = make_snapshot(own, list(buffers.values()), header.layout, dtype)
+    encoding = DeltaRows() if storage.deltas else FullRows()
+    writer = RunWriter(role.path, overwrite=storage.overwrite, resume=storage.resume, encoding=encoding)
+    common = role.path.parent
+    return Tape(
+        role.path,
+        writer,
+        snapshot,
+        header,
+        wait=storage.wait,
+        before=lambda: role.write_common(common, header),
+        beside=_make_full_tape(role, buffers, settings, storage),
+    )
+
+
+def _make_full_tape(
+    role: Role, buffers: Mapping[str, torch.Tensor], settings: dict[str, Any], storage: Storage
+) -> "tuple[Tape, int] | None":
+    """Make the tape of the whole iterates beside a sketch, if such are wanted."""
+    if storage.sketch is None or storage.sketch.full_every is None:
+        return None
+    beside = dataclasses.replace(role, path=role.path / "full", shards=None)
+    return make_tape(beside, buffers, settings, dataclasses.replace(storage, sketch=None)), storage.sketch.full_every
+
+
+class Tape:
+    """Take iterates one after the other; hold the newest until the next comes, so that scalars can be added to it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The run folder.
+    writer : RunWriter
+        Where iterates go.
+    snapshot : Snapshot
+        How they are copied.
+    header : RunHeader
+        What the run folder will say; its settings may change until the first iterate.
+    wait : bool
+        Wait for a slow disk, or skip iterates.
+    before : callable
+        Called before the folder is made.
+    beside : tuple of Tape and int, optional
+        Another tape, and how many iterates it leaves out to take the next.
+
+    Attributes
+    ----------
+    last : int
+        Step of the newest iterate, −1 if there is none yet.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        writer: RunWriter,
+        snapshot: Snapshot,
+        header: RunHeader,
+        *,
+        wait: bool,
+        before: Callable[[], None],
+        beside: "tuple[Tape, int] | None",
+    ) -> None:
+        self.last = -1
+        self._before = before
+        self._beside, self._taken = beside, 0
+        self._path, self._writer, self._snapshot, self._header = path, writer, snapshot, header
+        self._wait = wait
+        self._slot: Slot | None = None  # the newest iterate
+        self._held: Numbers | None = None  # its scalars, until it is written
+        self._skipped: list[int] = []  # steps that found no free slot since the newest iterate
+        self._seam: tuple[int, int] | None = None
+        self._begun = self._failed = False
+        if writer.resumed:
+            writer.require(header)
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the folder holds an earlier session."""
+        return self._writer.resumed
+
+    def begin(self) -> None:
+        """Make the run folder, or open it again, unless this is done."""
+        if not self._begun:
+            self._before()
+            self._writer.begin(self._header, self._snapshot.new_slot)
+            self._begun = True
+
+    def take(self, step: int, scalars: Numbers, *, wait: bool = False) -> None:
+        """Hand the iterate that is held to the writer and hold the present one."""
+        self.flush()
+        self.begin()
+        self._report_failure()
+        if self._beside is not None and self._taken % self._beside[1] == 0:
+            self._beside[0].take(step, scalars, wait=wait)
+        self._taken += 1
+        slot = self._writer.acquire(wait=wait or self._wait)
+        if slot is None:
+            self._skipped.append(step)
+            return
+        left_out = [skipped for skipped in self._skipped if skipped < step]
+        if left_out:
+            scalars = {**scalars, "skipped": float(len(left_out))}
+        self._skipped = []
+        self._snapshot.fill(slot)
+        self._slot, self.last, self._held = slot, step, dict(scalars)
+
+    def amend(self, scalars: Numbers) -> bool:
+        """Add scalars to the newest iterate; False if it is written already."""
+        if self._held is None:
+            return False
+        self._held.update(scalars)
+        return True
+
+    def moved(self) -> tuple[float, float]:
+        """Distance of the present parameters from the newest iterate, and the norm of that."""
+        if self._slot is None:
+            return 0.0, 0.0
+        # the slot may be on its way to the disk: the writer only reads it, and it is filled again by us alone
+        return self._snapshot.moved(self._slot)
+
+    def relative_change(self) -> float:
+        """Distance of the present parameters from the newest iterate, relative to its norm."""
+        moved, norm = self.moved()
+        return moved / norm if norm else float(moved > 0)
+
+    def flush(self) -> None:
+        """Hand the iterate that is held to the writer."""
+        if self._held is not None and self._slot is not None:
+            self._writer.write(self._slot, step=self.last, scalars=self._held, seam=self._seam)
+            self._held = None
+
+    def close(self) -> None:
+        """Write what is left, and warn if the disk failed."""
+        self.flush()
+        self._writer.close()
+        self._report_failure()
+        if self._beside is not None:
+            self._beside[0].close()
+
+    def go_on(self, step: int | None) -> int:
+        """Continue an earlier session from the present parameters, and mark the seam.
+
+        Without a step, the present parameters must be those of a recorded iterate; its step is taken. Unless the
+        iterate of that step is on the disk as it is now, it is taken anew.
+
+        Returns
+        -------
+        int
+            The step.
+
+        Raises
+        ------
+        InputError
+            If no step is known.
+        """
+        self.begin()
+        slot = self._writer.acquire(wait=True)
+        assert slot is not None
+        self._snapshot.fill(slot)
+        slot.wait()
+        found = self._find(slot)
+        same = found if step is None else step
+        if same is None:
+            repair = "pass attach(optimizer, step=…), the optimizer's steps so far, or restore by load_state_dict"
+            raise InputError(worded("step", "that of the restored model", "none, and no iterate equals it", repair))
+        self._seam = (same, self._writer.first_place)
+        self._slot, self.last = slot, same
+        self._held = None if same == found else {}
+        if self._beside is not None and self._beside[0].resumed:
+            self._beside[0].go_on(same)
+        return same
+
+    def splice(self, step: int) -> None:
+        """Continue an earlier session by hand, if there is one: what it has from a step on is superseded."""
+        if self.resumed and self.last < 0:
+            self.begin()
+            self._seam = (step - 1, self._writer.first_place)
+            if self._beside is not None:
+                self._beside[0].splice(step)
+
+    def next_step(self) -> int:
+        """Give the step after the newest iterate, of this session or the one before."""
+        if self.last >= 0 or not self.resumed:
+            return self.last + 1
+        _, rows, _ = read_run(self._path)
+        return rows[-1].file.notes.step + 1 if rows else 0
+
+    def _find(self, slot: Slot) -> int | None:
+        """Step of the newest stored iterate that is the present one to the last bit."""
+        crc = 0
+        for array in (slot.theta, *slot.buffers):
+            crc = zlib.crc32(array.reshape(-1).view(np.uint8).data, crc)
+        _, rows, _ = read_run(self._path)
+        notes = [row.file.notes for row in rows if row.file.notes.kind == "full" and row.file.crc32 == crc]
+        return notes[-1].step if notes else None
+
+    def _report_failure(self) -> None:
+        """Warn once that the disk failed: training goes on, recording does not."""
+        if self._writer.error is not None and not self._failed:
+            self._failed = True
+            n = self._writer.n_written
+            message = f"{self._path}: recording stopped after {n} iterates ({self._writer.error}); "
+            warnings.warn(message + "they are kept, and training goes on", RuntimeWarning, stacklevel=5)
