@@ -11,7 +11,10 @@ import torch
 from trajmap.cli import main
 from trajmap.cli._main import VERBS
 from trajmap.data.artefacts import Artefacts
+from trajmap.data.store import iterate_path
+from trajmap.data.trajectory import Trajectory
 from trajmap.recording.recorder import Recorder
+from trajmap.recording.sketch import CountSketch
 
 OBJECTIVE = """
 import torch, trajmap
@@ -107,6 +110,48 @@ def test_report_is_written(road):
     parser = Sections()
     parser.feed((road / "report.html").read_text(encoding="utf-8"))
     assert parser.headings >= 5
+
+
+def test_info_tells_seams_gaps_and_losses(tmp_path, capsys):
+    torch.manual_seed(0)
+    model = torch.nn.BatchNorm1d(3)
+    for step in (0, 1, 2, 3, 2, 3, 7):
+        with Recorder(model, tmp_path / "run", resume=True, dtype="delta16") as recorder:
+            recorder.record(step, loss=1.0)
+    with torch.no_grad():
+        model.weight[0] = float("nan")
+    with Recorder(model, tmp_path / "run", resume=True, dtype="delta16") as recorder:
+        recorder.record(8)
+    iterate_path(tmp_path / "run", 1).unlink()
+    with pytest.warns(RuntimeWarning, match="dropped 1 damaged"):
+        assert main(["info", str(tmp_path / "run")]) == 0
+    told = capsys.readouterr().out
+    for expected in (
+        "T = 5 iterates of P = 6 parameters, float32",
+        "steps 0 to 8, mostly every 1",
+        "2 gaps, the first from step 0 to 2",
+        "resumed from step 1",
+        "2 iterates on disk are superseded by a resumed run",
+        "dropped 000000000001: missing",
+        "NaN or inf in 1 iterates, the first at step 8",
+        "stored as 16-bit differences: at most 0.0e+00 of a step is rounded away",
+        "running_mean                     3 (buffer)",
+    ):
+        assert expected in told, told
+    with Recorder(model, tmp_path / "short", sketch=CountSketch(size=4096)) as recorder:
+        recorder.record()
+        recorder.record()
+    assert main(["info", str(tmp_path / "short")]) == 0
+    assert "sketches of 6 parameters (seed 0): a distance is right to 1.1 %" in capsys.readouterr().out
+
+
+def test_warnings_are_one_line(tmp_path):
+    thetas = np.random.default_rng(0).normal(size=(12, 5))
+    thetas[4, 2] = np.inf
+    Trajectory.of(thetas).save(tmp_path / "run")
+    command = [sys.executable, "-m", "trajmap", "embed", str(tmp_path / "run"), "--charts", "pca"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    assert told.strip() == f"trajmap embed: {tmp_path / 'run'}: 1 of 12 iterates hold NaN or inf and are left out"
 
 
 def test_info_prints_what_a_run_holds(study, capsys):

@@ -56,8 +56,11 @@ def test_extension_of_the_fitted_points_is_their_embedding():
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
 def test_agrees_with_pydiffmap(alpha):
     X = np.random.default_rng(1).normal(size=(150, 3)) * [3, 1, 0.3]
-    theirs = pydiffmap.DiffusionMap.from_sklearn(n_evecs=3, alpha=alpha, epsilon=0.5, k=150).fit(X)
     ours = DiffusionMap(n_components=3, alpha=alpha, epsilon=0.5, t=0).fit(X)
+    for _ in range(5):  # its ARPACK starts at random and misses an eigenvalue once in fifty fits
+        theirs = pydiffmap.DiffusionMap.from_sklearn(n_evecs=3, alpha=alpha, epsilon=0.5, k=150).fit(X)
+        if np.allclose(ours.generator_eigenvalues_, theirs.evals, rtol=1e-8):
+            break
     np.testing.assert_allclose(ours.generator_eigenvalues_, theirs.evals, rtol=1e-8)
     for mine, other in zip(ours.embedding_.T, theirs.evecs.T, strict=True):
         assert abs(mine @ other) / np.linalg.norm(mine) / np.linalg.norm(other) == pytest.approx(1, abs=1e-8)

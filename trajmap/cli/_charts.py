@@ -1,6 +1,7 @@
 """The charts the command line knows by name, fitted to a run."""
 
 import functools
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,14 @@ CHARTS = (*EMBEDDINGS, "random")
 
 @functools.cache
 def open_run(folder: Path) -> Trajectory:
-    """Open a run once; iterates with NaN or inf are left out, and the verb that shows the run says so."""
+    """Open a run once; iterates with NaN or inf are left out, with a word."""
     trajectory = Trajectory.open(folder)
-    finite = trajectory.finite()
-    return trajectory if finite.n_iterates == trajectory.n_iterates else finite
+    broken = int((~trajectory.is_finite).sum())
+    if not broken:
+        return trajectory
+    message = f"{folder}: {broken} of {trajectory.n_iterates} iterates hold NaN or inf and are left out"
+    warnings.warn(message, RuntimeWarning, stacklevel=2)
+    return trajectory.finite()
 
 
 @functools.cache

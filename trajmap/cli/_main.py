@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 
 from trajmap import __version__
@@ -64,6 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         As well.
     """
     args = make_parser().parse_args(argv)
+    plain = warnings.formatwarning
+    # a warning is a remark on the user's run here, not on a line of our code
+    warnings.formatwarning = lambda message, *_, **__: f"trajmap {args.verb}: {message}\n"
     try:
         args.run(args)
     except (TrajmapError, OSError) as error:
@@ -74,4 +78,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"trajmap {args.verb}: interrupted", file=sys.stderr)
         return 1
+    finally:
+        warnings.formatwarning = plain
     return 0

@@ -31,7 +31,8 @@ def bar(description: str, unit: str = "it") -> Generator[Callable[[int, int], No
     callable
         To be called with the work done and the whole work.
     """
-    with tqdm(desc=description, unit=unit, delay=2.0, leave=False, file=sys.stderr, dynamic_ncols=True) as meter:
+    # on a terminal only: a log file has no use for it
+    with tqdm(desc=description, unit=unit, delay=2.0, leave=False, disable=None, dynamic_ncols=True) as meter:
 
         def progress(done: int, total: int) -> None:
             meter.total = total

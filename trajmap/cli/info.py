@@ -1,6 +1,8 @@
 """Print what a run folder holds."""
 
 import argparse
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -18,26 +20,62 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the run's size, layers, scalars and settings."""
-    trajectory = Trajectory.open(args.run_folder)
+    """Print the run's size, seams, gaps, layers, scalars and settings."""
+    trajectory = Trajectory.open(args.run_folder, verify=args.verify)
     T, P = trajectory.iterates.shape
-    megabytes = T * P * trajectory.iterates.dtype.itemsize / 1e6
-    broken = [
-        int(s) for s, row in zip(trajectory.steps, trajectory.iterates, strict=True) if not np.isfinite(row).all()
-    ]
-    dtype = trajectory.iterates.dtype
-    say(f"{args.run_folder}: T = {T} iterates of P = {P} parameters, {dtype}, {megabytes:.1f} MB")
-    say(f"steps {trajectory.steps[0]} to {trajectory.steps[-1]}")
-    if broken:
-        say(f"NaN or inf in {len(broken)} iterates, the first at step {broken[0]}")
+    kept = sum(file.stat().st_size for file in Path(args.run_folder).rglob("*.safetensors"))
+    say(f"{args.run_folder}: T = {T} iterates of P = {P} parameters, {trajectory.iterates.dtype}, {kept / 1e6:.1f} MB")
+    for line in (*_steps(trajectory), *_storage(trajectory), *_layers(trajectory), *_scalars(trajectory)):
+        say(line)
+    for name, value in trajectory.settings.items():
+        say(f"  {name:<32} {value}")
+    if args.verify and not trajectory.history.dropped:
+        say("every checksum agrees")
+
+
+def _steps(trajectory: Trajectory) -> Iterator[str]:
+    steps, history = trajectory.steps, trajectory.history
+    strides = np.diff(steps)
+    usual = int(np.bincount(strides).argmax())
+    wide = np.flatnonzero(strides > usual)
+    yield f"steps {steps[0]} to {steps[-1]}, mostly every {usual}"
+    if len(wide):
+        first = wide[0]
+        yield f"{len(wide)} gaps, the first from step {steps[first]} to {steps[first + 1]}"
+    for seam in history.seams:
+        yield f"resumed from step {seam}"
+    if history.superseded:
+        yield f"{history.superseded} iterates on disk are superseded by a resumed run"
+    for entry in history.dropped:
+        yield f"dropped {entry}"
+    broken = steps[~trajectory.is_finite]
+    if len(broken):
+        yield f"NaN or inf in {len(broken)} iterates, the first at step {broken[0]}"
+
+
+def _storage(trajectory: Trajectory) -> Iterator[str]:
+    error = trajectory.scalars.get("delta16_error")
+    if error is not None:
+        worst = np.nanmax(error)
+        yield f"stored as 16-bit differences: at most {worst:.1e} of a step is rounded away"
+    sketch = trajectory.header.sketch if trajectory.header else None
+    if sketch:
+        deviation = 0.5 * (2 / sketch["size"]) ** 0.5
+        yield (
+            f"sketches of {sketch['n_parameters']} parameters (seed {sketch['seed']}): "
+            f"a distance is right to {100 * deviation:.1f} % (one standard deviation)"
+        )
+
+
+def _layers(trajectory: Trajectory) -> Iterator[str]:
     for name, shape in zip(trajectory.layout.names, trajectory.layout.shapes, strict=True):
-        say(f"  {name:<32} {'×'.join(map(str, shape)) or 'scalar'}")
+        yield f"  {name:<32} {'×'.join(map(str, shape)) or 'scalar'}"
+    for name, array in trajectory.buffers(0).items():
+        yield f"  {name:<32} {'×'.join(map(str, array.shape)) or 'scalar'} (buffer)"
+
+
+def _scalars(trajectory: Trajectory) -> Iterator[str]:
     for name, values in trajectory.scalars.items():
         given = values[np.isfinite(values)]
         ends = f"{given[0]:.4g} → {given[-1]:.4g}" if len(given) else "no finite value"
-        say(f"  {name:<32} {ends}  ({len(given)} of {T} finite)")
-    for name, value in trajectory.settings.items():
-        say(f"  {name:<32} {value}")
-    if args.verify:
-        trajectory.iterates.verify()  # type: ignore[union-attr]
-        say("every checksum agrees")
+        yield f"  {name:<32} {ends}  ({len(given)} of {len(values)} finite)"

@@ -26,6 +26,7 @@ __all__ = [
     "plain_options",
     "require_optimizer",
     "unwrapped",
+    "unwrapped_optimizer",
 ]
 
 _RESERVED = ("every", "model", "optimizer", "versions")
@@ -47,6 +48,14 @@ def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
             model = model.module
         else:
             return model
+
+
+def unwrapped_optimizer(optimizer: Any) -> Any:
+    """Take off what Lightning and Accelerate put around an optimizer: their ``step`` only calls its own."""
+    inner = getattr(optimizer, "optimizer", None)  # the name both give it
+    while isinstance(inner, torch.optim.Optimizer):
+        optimizer, inner = inner, getattr(inner, "optimizer", None)
+    return optimizer
 
 
 def chosen_parameters(model: torch.nn.Module, select: Select) -> dict[str, torch.nn.Parameter]:

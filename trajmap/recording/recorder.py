@@ -20,6 +20,7 @@ from trajmap.recording._arguments import (
     plain_options,
     require_optimizer,
     unwrapped,
+    unwrapped_optimizer,
 )
 from trajmap.recording.distributed import role_of
 from trajmap.recording.schedules import Schedule
@@ -145,7 +146,7 @@ class Recorder:
         self._step = 0
         self.optimizer: torch.optim.Optimizer | None = None
         self._handle: Any = None
-        self._closed = False
+        self.closed = False
 
     def attach(self, optimizer: torch.optim.Optimizer, *, step: int | None = None) -> Self:
         """Record after the optimizer's steps; the iterate of now becomes step 0, or the step that is named.
@@ -172,6 +173,7 @@ class Recorder:
             or a run is resumed and neither a step is known nor a recorded iterate equals the model.
         """
         self._require_open()
+        optimizer = unwrapped_optimizer(optimizer)
         require_optimizer(optimizer, self._own)
         if self.optimizer is not None:
             raise InputError(worded("optimizer", "one attachment", "a second one", "make another Recorder"))
@@ -246,13 +248,13 @@ class Recorder:
 
     def _close(self, *, complete: bool) -> None:
         """Finish; after an error the present parameters may be half a step, so only what is held is written."""
-        if self._closed:
+        if self.closed:
             return
         if self._handle is not None:
             self._handle.remove()
         if complete and self._tape is not None and self.optimizer is not None and self._tape.last != self._step:
             self._tape.take(self._step, {**self._rate(), **self._loose}, wait=True)
-        self._closed = True
+        self.closed = True
         if self._tape is not None:
             self._tape.close()
 
@@ -295,5 +297,5 @@ class Recorder:
         return {"grad_norm": gradient_norm(self._own), "update_norm": tape.moved()[0]}
 
     def _require_open(self) -> None:
-        if self._closed:
+        if self.closed:
             raise InputError(worded("recorder", "an open recorder", "a closed one", "make another Recorder"))

@@ -26,9 +26,20 @@ def cautions(trajectory: Trajectory, artefacts: Artefacts) -> list[str]:
         One sentence each.
     """
     found = [*_of_embeddings(artefacts), *_of_landscapes(artefacts), *_of_curvature(artefacts)]
-    broken = sum(not np.isfinite(row).all() for row in trajectory.iterates)
+    history = trajectory.history
+    broken = int((~trajectory.is_finite).sum())
     if broken:
         found.append(f"{broken} iterates hold NaN or inf; every analysis leaves them out.")
+    if history.dropped:
+        found.append(f"{len(history.dropped)} iterates are damaged or missing and are left out: {history.dropped[0]}.")
+    if history.seams:
+        listed = ", ".join(str(step) for step in history.seams)
+        found.append(f"The run was resumed from step {listed}: data order and random states may differ from there on.")
+    if trajectory.header is not None and trajectory.header.sketch:
+        size = trajectory.header.sketch["size"]
+        found.append(
+            f"The iterates are sketches of {size} numbers: distances are right to {50 * (2 / size) ** 0.5:.1f} %."
+        )
     optimizer = str(trajectory.settings.get("optimizer", {}).get("class", ""))
     if "adam" in optimizer.lower():
         found.append(

@@ -1,0 +1,62 @@
+"""Record a training under Hugging Face Accelerate: one function, called after ``accelerator.prepare``."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from trajmap._optional import optional_import
+from trajmap.recording.recorder import Recorder
+
+optional_import("accelerate", "accelerate")
+
+from accelerate import Accelerator  # ruff: ignore[module-import-not-at-top-of-file] - after the worded check
+
+__all__ = ["prepare_recorder"]
+
+
+def prepare_recorder(
+    accelerator: Accelerator,
+    model: torch.nn.Module,
+    path: str | os.PathLike[str],
+    *,
+    make_recorder: Callable[..., Recorder] | None = None,
+    resume: bool = False,
+) -> Recorder:
+    """Make a recorder whose count of steps is part of the accelerator's checkpoints.
+
+    Parameters
+    ----------
+    accelerator : accelerate.Accelerator
+        The accelerator.
+    model : torch.nn.Module
+        The model as ``accelerator.prepare`` gave it back.
+    path : path-like
+        The run folder.
+    make_recorder : callable, optional
+        ``make_recorder(model, path, resume=…) -> Recorder``; `Recorder` by default.
+    resume : bool
+        Go on with the run folder: call ``accelerator.load_state`` between this and ``attach``.
+
+    Returns
+    -------
+    Recorder
+        To be attached to the prepared optimizer. Accumulated gradients and steps that mixed precision skips are
+        no iterates.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> accelerator = Accelerator(cpu=True)
+    >>> model = torch.nn.Linear(2, 1)
+    >>> model, optimizer = accelerator.prepare(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    >>> recorder = prepare_recorder(accelerator, model, tempfile.mkdtemp() + "/run")
+    >>> with recorder.attach(optimizer):
+    ...     accelerator.backward(model(torch.ones(1, 2)).sum())
+    ...     optimizer.step()
+    """
+    make: Callable[..., Any] = make_recorder or Recorder
+    recorder: Recorder = make(accelerator.unwrap_model(model), path, resume=resume)
+    accelerator.register_for_checkpointing(recorder)
+    return recorder

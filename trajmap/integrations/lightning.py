@@ -1,0 +1,96 @@
+"""Record a PyTorch Lightning training: ``Trainer(callbacks=[RecorderCallback("run")])``."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from trajmap._optional import optional_import
+from trajmap._validation import worded
+from trajmap.errors import InputError
+from trajmap.recording.recorder import Recorder
+
+optional_import("lightning.pytorch", "lightning")
+
+from lightning.pytorch import LightningModule, Trainer  # ruff: ignore[module-import-not-at-top-of-file] - after the worded check
+from lightning.pytorch.callbacks import Callback  # ruff: ignore[module-import-not-at-top-of-file]
+
+__all__ = ["RecorderCallback"]
+
+
+class RecorderCallback(Callback):
+    """A Lightning callback around a Recorder.
+
+    It attaches when fitting starts, after Lightning has restored a checkpoint, and adds the batch's loss and what
+    the module logs for its progress bar or callbacks to each iterate. The number of optimizer steps is kept in
+    Lightning's checkpoints, so that ``trainer.fit(…, ckpt_path=…)`` goes on with the same run folder and marks
+    the seam. With several optimizers each step of any of them is one of the first's; record them by hand then.
+
+    Parameters
+    ----------
+    path : path-like
+        The run folder. It is gone on with if the checkpoint was made by this callback, otherwise made.
+    make_recorder : callable, optional
+        ``make_recorder(module, path, resume=…) -> Recorder``, to choose the recorder's options; `Recorder` by
+        default.
+
+    Raises
+    ------
+    InputError
+        When fitting starts: if the folder is taken, or the training has several optimizers.
+
+    Examples
+    --------
+    >>> def make_recorder(module, path, resume):
+    ...     return Recorder(module, path, resume=resume, every=10, norms=True)
+    >>> callback = RecorderCallback("run", make_recorder=make_recorder)
+    >>> trainer = Trainer(callbacks=[callback], logger=False, enable_checkpointing=False)
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, make_recorder: Callable[..., Recorder] | None = None) -> None:
+        self.path = path
+        self.make_recorder: Callable[..., Recorder] = make_recorder or Recorder
+        self.recorder: Recorder | None = None
+        self._restored: dict[str, Any] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Keep the number of optimizer steps in Lightning's checkpoint."""
+        return {} if self.recorder is None else dict(self.recorder.state_dict())
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it up again."""
+        self._restored = state_dict if "step" in state_dict else None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Attach to the optimizer, whose state is restored by now."""
+        if len(trainer.optimizers) != 1:
+            got = f"{len(trainer.optimizers)} optimizers"
+            raise InputError(worded("trainer", "one optimizer", got, "attach a Recorder in the module's own loop"))
+        recorder = self.make_recorder(pl_module, self.path, resume=self._restored is not None)
+        if self._restored is not None:
+            recorder.load_state_dict(self._restored)
+        self.recorder = recorder.attach(trainer.optimizers[0])
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Add the loss and the logged numbers to the iterate."""
+        assert self.recorder is not None
+        scalars = {name: value for name, value in trainer.callback_metrics.items() if value.numel() == 1}
+        loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
+        if isinstance(loss, torch.Tensor):
+            scalars = {"loss": loss, **scalars}
+        self.recorder.record(None, **{name: float(value) for name, value in scalars.items()})
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the last iterate."""
+        self._close(None)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Keep what was recorded."""
+        self._close(exception)
+
+    def _close(self, error: BaseException | None) -> None:
+        if self.recorder is not None:
+            self.recorder.__exit__(None if error is None else type(error), error, None)

@@ -1,0 +1,72 @@
+"""Record a Hugging Face transformers training: ``Trainer(…, callbacks=[RecorderCallback("run")])``."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from trajmap._optional import optional_import
+from trajmap.recording.recorder import Recorder
+
+optional_import("transformers", "transformers")
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments  # ruff: ignore[module-import-not-at-top-of-file] - after the worded check
+
+__all__ = ["RecorderCallback"]
+
+
+class RecorderCallback(TrainerCallback):
+    """A transformers callback around a Recorder.
+
+    It attaches when training begins, and adds what the trainer logs (loss, gradient norm, learning rate, evaluation
+    scores) to the iterate of that moment; log every step, by ``logging_steps=1``, for a loss beside each iterate.
+    ``trainer.train(resume_from_checkpoint=…)`` goes on with the same run folder and marks the seam.
+
+    Parameters
+    ----------
+    path : path-like
+        The run folder.
+    make_recorder : callable, optional
+        ``make_recorder(model, path, resume=…) -> Recorder``, to choose the recorder's options, as ``select=lora``;
+        `Recorder` by default.
+
+    Examples
+    --------
+    >>> from trajmap.recording.selections import lora
+    >>> def make_recorder(model, path, resume):
+    ...     return Recorder(model, path, resume=resume, select=lora)
+    >>> callback = RecorderCallback("run", make_recorder=make_recorder)
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, make_recorder: Callable[..., Recorder] | None = None) -> None:
+        self.path = path
+        self.make_recorder: Callable[..., Recorder] = make_recorder or Recorder
+        self.recorder: Recorder | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Attach to the optimizer; a checkpoint is restored by now."""
+        done = state.global_step
+        recorder = self.make_recorder(kwargs["model"], self.path, resume=done > 0)
+        self.recorder = recorder.attach(kwargs["optimizer"], step=done)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Add the logged numbers to the iterate."""
+        if self.recorder is None or self.recorder.closed:
+            return
+        numbers = {name: value for name, value in (logs or {}).items() if isinstance(value, (int, float))}
+        self.recorder.record(None, **{name: float(value) for name, value in numbers.items() if name != "step"})
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Write the last iterate."""
+        if self.recorder is not None:
+            self.recorder.close()
