@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import resource
 import statistics
 import tempfile
 import time
@@ -68,6 +69,29 @@ def hook_cost(folder: Path, *, size: int, steps: int) -> dict[str, float]:
     }
 
 
+def peak_memory(folder: Path, *, size: int, steps: int) -> float:
+    """Most memory that recording takes beyond the loop's own, in iterates."""
+    model, optimizer = make(size)
+    x = torch.randn(8, model[0].in_features)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        optimizer.step()
+
+    small = torch.nn.Linear(2, 2)
+    with Recorder(small, folder / "small") as recorder:  # what a first use costs once, as a thread's stack
+        recorder.record()
+    for _ in range(3):
+        step()
+    iterate = 4 * sum(p.numel() for p in model.parameters())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    with Recorder(model, folder / "memory").attach(optimizer):
+        for _ in range(steps):
+            step()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / iterate
+
+
 def writer_speed(folder: Path, *, size: int, n: int) -> dict[str, float]:
     """Write n iterates by the writer, and the same bytes by open, write, fsync, close."""
     theta = np.random.default_rng(0).standard_normal(size).astype(np.float32)
@@ -130,7 +154,12 @@ def main(out: Path, *, seed: int = 0, quick: bool = False) -> dict[str, Any]:
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     size, steps, n = (10_000, 10, 5) if quick else (1_000_000, 200, 100)
-    return {**hook_cost(Path(out), size=size, steps=steps), **writer_speed(Path(out), size=size, n=n)}
+    peak = peak_memory(Path(out), size=10_000 if quick else 20_000_000, steps=6)  # first: a peak is never taken back
+    return {
+        "peak_memory_iterates": peak,
+        **hook_cost(Path(out), size=size, steps=steps),
+        **writer_speed(Path(out), size=size, n=n),
+    }
 
 
 if __name__ == "__main__":

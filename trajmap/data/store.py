@@ -23,6 +23,7 @@ on opening; and rows and columns are read in place at the speed of a raw file.
 
 import contextlib
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -121,6 +122,11 @@ class RunHeader:
             listed = [(n, self.dtype, s) for n, s in zip(self.layout.names, self.layout.shapes, strict=True)]
         return listed + list(zip(self.buffers.names, self.buffers.dtypes, self.buffers.shapes, strict=True))
 
+    @functools.cached_property
+    def listings(self) -> dict[str, str]:
+        """The tensors of each kind as JSON, made once a run: the writer holds up the loop while it runs Python."""
+        return {kind: json.dumps(_listed(self.tensors(kind)))[1:-1] for kind in ("full", "delta16")}
+
 
 @dataclasses.dataclass(frozen=True)
 class Notes:
@@ -196,14 +202,14 @@ def iterate_path(folder: Path, index: int) -> Path:
 
 def write_iterate(path: Path, header: RunHeader, theta: Array, notes: Notes, *, buffers: Sequence[Array] = ()) -> None:
     """Write one iterate, durably: aside, flushed to the disk, renamed, and the folder flushed."""
-    _write_tensors(path, header.tensors("full"), [theta, *buffers], notes)
+    _write_tensors(path, header.listings["full"], [theta, *buffers], notes)
 
 
 def write_delta(
     path: Path, header: RunHeader, delta: tuple[Array, Array], notes: Notes, *, buffers: Sequence[Array] = ()
 ) -> None:
     """Write one iterate as its difference to the one before, as durably."""
-    _write_tensors(path, header.tensors("delta16"), [*delta, *buffers], dataclasses.replace(notes, kind="delta16"))
+    _write_tensors(path, header.listings["delta16"], [*delta, *buffers], dataclasses.replace(notes, kind="delta16"))
 
 
 def read_iterate_file(path: Path, header: RunHeader) -> IterateFile:
@@ -228,12 +234,12 @@ def read_iterate_file(path: Path, header: RunHeader) -> IterateFile:
     return entry
 
 
-def _write_tensors(path: Path, tensors: Tensors, arrays: Sequence[Array], notes: Notes) -> None:
+def _write_tensors(path: Path, listing: str, arrays: Sequence[Array], notes: Notes) -> None:
     parts = [np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for array in arrays]
     crc = 0
     for part in parts:
         crc = zlib.crc32(part, crc)
-    text = json.dumps({"__metadata__": notes.metadata(crc), **_listed(tensors)}).encode()
+    text = f'{{"__metadata__": {json.dumps(notes.metadata(crc))}, {listing}}}'.encode()
     text += b" " * (-(len(text) + 8) % _ALIGN)
     _write_aside(path, [len(text).to_bytes(8, "little"), text, *parts])
 

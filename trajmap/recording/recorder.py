@@ -42,9 +42,9 @@ class Recorder:
     Model, optimizer, gradients and random states are left as they are. Numbers are stored as they are, NaN
     included: in float64 if a parameter is float64, else in float32, to which narrower ones widen exactly.
 
-    A model that is compiled, wrapped for data parallelism or averaged is recorded under its plain names. Where
-    several processes train copies of it the first records; where they hold shards (DTensor, FSDP2) each records
-    its own, in a folder within the run, and the run opens as one. `by_change` then sees the shard's movement.
+    A model that is compiled, wrapped for data parallelism or averaged is recorded under its plain names. Of several
+    processes that train copies the first records; where they hold shards (DTensor, FSDP2) each records its own and
+    the run opens as one; `by_change` then sees the shard's movement.
 
     Parameters
     ----------
@@ -60,16 +60,15 @@ class Recorder:
         When the disk is slower than the loop: ``"wait"`` for it, or ``"skip"`` the iterate; the scalar ``skipped``
         of the next one then says how many were left out.
     select : callable
-        ``select(name, parameter) -> bool`` chooses the parameters; by default the trainable ones. See
-        `matching` and `lora` of ``trajmap.recording``.
+        ``select(name, parameter) -> bool``, as `matching` and `lora`; by default the trainable parameters.
     buffers : bool
         Record the state dict's buffers too, so that an iterate can be evaluated with the statistics of its time.
     norms : bool
         Record ``grad_norm``, the norm of the gradient that the step used, and ``update_norm``, the distance to
         the recorded iterate before; both over the recorded parameters.
     dtype : str
-        ``"native"``, or ``"delta16"`` to store 16-bit differences between whole iterates: half the bytes, and
-        steps right to about 1e-3; the scalar ``delta16_error`` says what was lost.
+        ``"native"``, or ``"delta16"`` for 16-bit differences between rare whole iterates: half the bytes, steps
+        right to about 1e-3; the scalar ``delta16_error`` says what was lost.
     sketch : CountSketch, optional
         Record a short random projection instead of the iterate.
     overwrite : bool
@@ -79,8 +78,7 @@ class Recorder:
         or ``attach(step=…)``, or of the recorded iterate that the model equals. What the run has beyond it is
         superseded, and the seam is kept in ``trajectory.history``.
     settings : dict, optional
-        What else to note in ``run.json``; plain JSON, under other names than the recorder's own ``model``,
-        ``optimizer``, ``every`` and ``versions``.
+        What else to note in ``run.json``; plain JSON, not under the names of the recorder's own settings.
 
     Raises
     ------

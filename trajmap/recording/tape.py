@@ -138,7 +138,6 @@ class Tape:
 
     def take(self, step: int, scalars: Numbers, *, wait: bool = False) -> None:
         """Hand the iterate that is held to the writer and hold the present one."""
-        self.flush()
         self.begin()
         self._report_failure()
         if self._beside is not None and self._taken % self._beside[1] == 0:
@@ -147,12 +146,14 @@ class Tape:
         slot = self._writer.acquire(wait=wait or self._wait)
         if slot is None:
             self._skipped.append(step)
+            self.flush()
             return
         left_out = [skipped for skipped in self._skipped if skipped < step]
         if left_out:
             scalars = {**scalars, "skipped": float(len(left_out))}
         self._skipped = []
         self._snapshot.fill(slot)
+        self.flush()  # only now, since the writer's thread would run against the copy
         self._slot, self.last, self._held = slot, step, dict(scalars)
 
     def amend(self, scalars: Numbers) -> bool:
