@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 
+from trajmap.data.fan import Fan
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
+from trajmap.recording.recorder import Recorder
+from trajmap.recording.sketch import CountSketch
 from trajmap.reduction import rowspace
 from trajmap.reduction.diffusion_map import DiffusionMap
 from trajmap.reduction.rowspace import RowSpace
@@ -64,6 +68,80 @@ def test_streaming_without_kept_components(thetas, tmp_path, monkeypatch):
     np.testing.assert_allclose(streamed.transform(lazy), kept.transform(thetas), atol=1e-7)
     Z = np.random.default_rng(0).normal(size=(4, 79))
     np.testing.assert_allclose(streamed.inverse_transform(Z), kept.inverse_transform(Z), atol=1e-6)
+
+
+def late_small_steps(T=300, P=40_000, mean=30.0):
+    """Iterates far from zero whose late steps are 1e-4 of the early ones; kept in float32 as a recorder would."""
+    rng = np.random.default_rng(0)
+    steps = rng.normal(size=(T, P)) * np.geomspace(1, 1e-4, T)[:, None]
+    return (mean + np.cumsum(steps, axis=0)).astype(np.float32)
+
+
+def test_products_in_float32_keep_small_steps():
+    """Uncentred float32 products lose them altogether; products of the steps do not."""
+    thetas = late_small_steps()
+    exact = np.linalg.norm(np.diff(thetas.astype(np.float64), axis=0), axis=1)
+    X = RowSpace().fit_transform(thetas)
+    np.testing.assert_allclose(np.linalg.norm(np.diff(X, axis=0), axis=1)[:200], exact[:200], rtol=1e-5)
+    np.testing.assert_allclose(pdist(X[::7]), pdist(thetas[::7].astype(np.float64)), rtol=2e-5)
+    careful = RowSpace(increments=True).fit_transform(thetas)
+    np.testing.assert_allclose(np.linalg.norm(np.diff(careful, axis=0), axis=1), exact, rtol=1e-6)
+    np.testing.assert_allclose(pdist(careful[::7]), pdist(thetas[::7].astype(np.float64)), rtol=1e-6)
+    # what a float32 Gram matrix of the iterates themselves would say of the last step
+    naive = thetas @ thetas.T
+    last = naive[-1, -1] + naive[-2, -2] - 2 * naive[-1, -2]
+    assert abs(last - exact[-1] ** 2) > 10 * exact[-1] ** 2
+
+
+def test_increments_resolve_what_a_gram_matrix_cannot():
+    """Steps of 1e-10 of the extent, in float64."""
+    rng = np.random.default_rng(0)
+    X = np.cumsum(rng.normal(size=(40, 500)) * np.geomspace(1, 1e-10, 40)[:, None], axis=0)
+    careful = RowSpace(increments=True).fit_transform(X)
+    exact = np.linalg.norm(np.diff(X, axis=0), axis=1)
+    np.testing.assert_allclose(np.linalg.norm(np.diff(careful, axis=0), axis=1), exact, rtol=1e-4)
+    plain = RowSpace().fit_transform(X)
+    assert np.abs(np.linalg.norm(np.diff(plain, axis=0), axis=1) / exact - 1).max() > 0.1
+    space = RowSpace(increments=True).fit(X)
+    np.testing.assert_allclose(space.inverse_transform(careful), X, atol=1e-12)
+    # a basis vector along a direction of 1e-10 of the extent is itself right to 1e-6 only
+    np.testing.assert_allclose(space.transform(X), careful, atol=1e-5)
+
+
+def test_number_formats_and_devices_agree(thetas):
+    wide = RowSpace().fit_transform(thetas)
+    for options in ({"dtype": np.float32}, {"device": "cpu"}, {"block_size": 333}):
+        X = RowSpace(n_components=5, **options).fit_transform(thetas)
+        np.testing.assert_allclose(X, wide[:, :5], rtol=1e-3, atol=1e-4)
+    with pytest.raises(InputError, match="dtype: expected float32 or float64"):
+        RowSpace(dtype=np.float16).fit(thetas)
+
+
+def test_squares_beyond_float32_are_summed_in_float64():
+    X = np.array([[0, 0], [1e25, 0], [0, 3e25]], np.float32)
+    np.testing.assert_allclose(pdist(RowSpace().fit_transform(X)), [1e25, 3e25, 10**0.5 * 1e25], rtol=1e-6)
+    with pytest.raises(InputError, match="numbers whose squares are finite"):
+        RowSpace().fit(1e200 * np.eye(3))
+
+
+def test_truncation_by_variance(thetas):
+    space = RowSpace(n_components=0.99).fit(thetas)
+    ratios = RowSpace().fit(thetas).explained_variance_ratio_
+    assert space.n_components_ == np.searchsorted(np.cumsum(ratios), 0.99) + 1
+    assert space.explained_variance_ratio_.sum() >= 0.99
+
+
+def test_sketches_carry_their_error(tmp_path):
+    model = torch.nn.Linear(50, 40)
+    with Recorder(model, tmp_path / "run", sketch=CountSketch(size=512)) as recorder:
+        for _ in range(4):
+            with torch.no_grad():
+                model.weight += torch.randn(40, 50)
+            recorder.record()
+    run = Trajectory.open(tmp_path / "run")
+    assert RowSpace().fit(run.iterates[:]).distance_error_ == 0, "a plain array is taken at its word"
+    for iterates in (run.iterates, run.thin(2).iterates, Fan(("a", "b"), (run, run)).iterates):
+        assert RowSpace().fit(iterates).distance_error_ == pytest.approx(0.5 * (2 / 512) ** 0.5)
 
 
 def test_rank_is_found():

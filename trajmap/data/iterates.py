@@ -26,11 +26,16 @@ class Iterates:
         Number format of the rows.
     columns : sequence of slice
         The stretches of a stored iterate that make a row, in order.
+    distance_error : float
+        Standard deviation of the relative error of a distance between rows, if they are sketches.
     """
 
     ndim = 2
 
-    def __init__(self, rows: Sequence[Row], dtype: str, columns: Sequence[slice]) -> None:
+    def __init__(
+        self, rows: Sequence[Row], dtype: str, columns: Sequence[slice], *, distance_error: float = 0.0
+    ) -> None:
+        self.distance_error = distance_error
         self._rows = list(rows)
         self._columns = list(columns)
         self.dtype = np.dtype(dtype)
@@ -95,18 +100,21 @@ class Iterates:
 
     def take(self, rows: Array) -> "Iterates":
         """Keep some rows, still lazily."""
-        return Iterates([self._rows[int(i)] for i in rows], self.dtype.name, self._columns)
+        return self._like([self._rows[int(i)] for i in rows], self._columns)
 
     def narrow(self, columns: Sequence[slice]) -> "Iterates":
         """Keep some column ranges, still lazily."""
         pieces = [slice(*r) for c in columns for r in self._ranges(c.start, c.stop, 1)]
-        return Iterates(self._rows, self.dtype.name, pieces)
+        return self._like(self._rows, pieces)
+
+    def _like(self, rows: Sequence[Row], columns: Sequence[slice]) -> "Iterates":
+        return Iterates(rows, self.dtype.name, columns, distance_error=self.distance_error)
 
     @classmethod
     def stack(cls, parts: "Sequence[Iterates]") -> "Iterates":
         """Lay the rows of several runs of one layout below each other, still lazily."""
         first = parts[0]
-        return cls([row for part in parts for row in part._rows], first.dtype.name, first._columns)
+        return first._like([row for part in parts for row in part._rows], first._columns)
 
     def verify(self) -> None:
         """Compare every stored number with its checksum; RunFormatError names the first file that differs."""

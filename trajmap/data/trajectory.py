@@ -144,7 +144,8 @@ class Trajectory:
         names = dict.fromkeys(name for note in notes for name in note.scalars)
         scalars = {n: np.array([note.scalars.get(n, np.nan) for note in notes]) for n in names}
         steps = np.array([note.step for note in notes])
-        iterates = Iterates(rows, header.dtype, [slice(0, header.layout.size)])
+        error = 0.5 * (2 / header.layout.size) ** 0.5 if header.sketch else 0.0
+        iterates = Iterates(rows, header.dtype, [slice(0, header.layout.size)], distance_error=error)
         return cls(iterates, steps, scalars, header.layout, header.settings, folder, history, header)
 
     def save(self, path: str | os.PathLike[str]) -> None:

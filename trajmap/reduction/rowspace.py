@@ -1,9 +1,11 @@
 """The span of the iterates: T points of R^P as T points of R^r, without changing a distance."""
 
+import numbers
 from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
+import scipy.linalg
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -12,6 +14,7 @@ from trajmap.data.gram import column_blocks
 from trajmap.data.iterates import Iterates
 from trajmap.errors import InputError
 from trajmap.reduction._checks import check_inverse, fix_signs
+from trajmap.reduction._gram import centred_gram, require_finite, step_gram, wide_blocks
 
 __all__ = ["RowSpace"]
 
@@ -22,20 +25,32 @@ _KEEP_BYTES = 2**29
 class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Isometric coordinates of n points in the r ≤ min(n − 1, P) dimensions they span.
 
-    The centred Gram matrix G = X_c X_cᵀ is accumulated in one pass over column blocks, in float64, so a run on
-    disk is never held whole; G = U S² Uᵀ gives the coordinates U S. They are the scores of all principal
-    components, so distances, PCA, neighbour ranks, diffusion maps and mean-squared errors computed on them equal
-    those in R^P. Lifted points are mean + Z·components, affine combinations of the stored iterates.
+    The inner products of the steps between successive points are accumulated in one pass over column blocks,
+    products in the points' number format and their sum in float64, so a run on disk is never held whole. Summed
+    twice and centred they are the Gram matrix G = X_c X_cᵀ = U S² Uᵀ, which gives the coordinates U S. They are
+    the scores of all principal components, so distances, PCA, neighbour ranks, diffusion maps and mean-squared
+    errors computed on them equal those in R^P. Lifted points are mean + Z·components, affine combinations of the
+    stored iterates. The points should be in order of time: steps are small then, and rounding is relative to them.
+
+    Memory: 3 n² numbers in float64 and two blocks of 128 MiB, beside the basis where that is kept.
 
     Parameters
     ----------
-    n_components : int, optional
-        Keep the first coordinates only; all by default.
+    n_components : int or float, optional
+        Keep the first coordinates only; all by default. Between 0 and 1, as many as hold this share of the
+        variance.
     tol : float
-        Drop directions whose singular value is below `tol` times the largest. A Gram matrix in float64 cannot
-        tell values below 1.5e-8 from zero.
+        Drop directions whose singular value is below `tol` times the largest. A Gram matrix of n points in float64
+        cannot tell values below 1.5e-8 √n from zero.
+    increments : bool
+        Resolve steps that are smaller than that: the steps' Gram matrix is factored at unit lengths, and the
+        coordinates are sums of these factors. Costs two more decompositions of an n × n matrix.
     block_size : int
-        Columns a block: a pass holds n·block_size numbers.
+        Columns a product.
+    dtype : dtype, optional
+        Number format of the products, float32 or float64; by default that of the points.
+    device : str, optional
+        A torch device to multiply on, as ``"cuda"``.
 
     Attributes
     ----------
@@ -47,6 +62,8 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         Shares of the total variance; not evidence of low dimension without their null.
     n_components_ : int
         r.
+    distance_error_ : float
+        Standard deviation of the relative error of a distance: 0 unless the points are sketches.
     n_features_in_ : int
         P.
 
@@ -62,10 +79,22 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
            [-2.5]])
     """
 
-    def __init__(self, n_components: int | None = None, *, tol: float = 1e-7, block_size: int = 4096) -> None:
+    def __init__(
+        self,
+        n_components: float | None = None,
+        *,
+        tol: float = 1e-7,
+        increments: bool = False,
+        block_size: int = 4096,
+        dtype: Any = None,
+        device: str | None = None,
+    ) -> None:
         self.n_components = n_components
         self.tol = tol
+        self.increments = increments
         self.block_size = block_size
+        self.dtype = dtype
+        self.device = device
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the span of the points.
@@ -90,6 +119,8 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         """
         check_positive("tol", self.tol, zero=True)
         check_count("block_size", self.block_size)
+        if self.dtype is not None and np.dtype(self.dtype) not in {np.dtype(np.float32), np.dtype(np.float64)}:
+            raise InputError(worded("dtype", "float32 or float64", self.dtype))
         self._fit(self._check(X, reset=True))
         return self
 
@@ -115,11 +146,11 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         check_is_fitted(self)
         X = self._check(X, reset=False)
         Z = np.zeros((X.shape[0], self.n_components_))
-        bad = np.zeros(X.shape[0], dtype=bool)
-        for columns in self._blocks():
-            block = _finite_block(X, columns, bad)
-            Z += (block - self.mean_[columns]) @ self._components(columns).T
-        _require_finite(bad)
+        with np.errstate(invalid="ignore"):
+            for columns, block in wide_blocks(X, self.block_size):
+                Z += (block - self.mean_[columns]) @ self._components(columns).T
+        if not np.isfinite(Z).all():
+            require_finite(X, self.block_size)
         return Z
 
     def inverse_transform(self, Z: Any) -> Array:
@@ -174,39 +205,64 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return column_blocks(self.n_features_in_, self.block_size)
 
     def _fit(self, X: Any) -> None:
-        n = X.shape[0]
-        gram, self.mean_, bad = np.zeros((n, n)), np.empty(self.n_features_in_), np.zeros(n, dtype=bool)
-        for columns in self._blocks():
-            block = _finite_block(X, columns, bad)
-            self.mean_[columns] = block.mean(axis=0)
-            block = block - self.mean_[columns]
-            gram += block @ block.T
-        _require_finite(bad)
-        self._decompose(gram)
+        dtype = np.dtype(X.dtype if self.dtype is None else self.dtype)
+        steps, self.mean_ = step_gram(X, width=self.block_size, dtype=dtype, device=self.device)
+        self.distance_error_ = X.distance_error if isinstance(X, Iterates) else 0.0
+        if self.increments:
+            self._decompose_steps(steps)
+        else:
+            self._decompose(centred_gram(steps))
+        # one of these holds the basis: itself, or the points that it is made of
         self._source: Any = X
         self._kept: Array | None = None
-        if not isinstance(X, Iterates) or self.n_components_ * self.n_features_in_ * 8 <= _KEEP_BYTES:
+        if self.n_components_ * self.n_features_in_ * 8 <= _KEEP_BYTES:
             self._kept = self.components_
             self._source = None
 
     def _decompose(self, gram: Array) -> None:
-        values, vectors = np.linalg.eigh(gram)
-        singular = np.sqrt(np.maximum(values[::-1], 0))
-        if not singular[0]:
-            raise InputError(worded("X", "points that differ", f"n_samples = {len(gram)} equal ones"))
-        rank = int(np.sum(singular > max(self.tol, np.sqrt(np.finfo(float).eps)) * singular[0]))
-        rank = min(rank, len(gram) - 1, self.n_features_in_)
-        keep = rank if self.n_components is None else check_count("n_components", self.n_components)
-        if keep > rank:
-            raise InputError(
-                worded("n_components", f"at most {rank}, the rank of the points (n_samples = {len(gram)}, "
-                       f"n_features = {self.n_features_in_})", keep)
-            )  # fmt: skip
-        left = vectors[:, ::-1][:, :keep]
-        self._left = left * fix_signs(left)
+        n, total = len(gram), float(np.trace(gram))
+        count = isinstance(self.n_components, numbers.Integral)
+        first = n - min(int(self.n_components or n), n) if count else 0
+        values, vectors = scipy.linalg.eigh(
+            gram, overwrite_a=True, subset_by_index=[first, n - 1] if first else None, driver="evr" if first else "evd"
+        )
+        self._keep(
+            np.sqrt(np.maximum(values[::-1], 0)), vectors[:, ::-1], total, float(np.sqrt(n * np.finfo(float).eps))
+        )
+
+    def _decompose_steps(self, steps: Array) -> None:
+        """Coordinates of the points as sums of those of the steps, each step factored at length one."""
+        lengths = np.sqrt(np.diag(steps))
+        units = np.where(lengths > 0, lengths, 1.0)
+        values, vectors = scipy.linalg.eigh(steps / np.outer(units, units), overwrite_a=True, driver="evd")
+        factors = vectors * np.sqrt(np.maximum(values, 0)) * lengths[:, None]
+        points = np.cumsum(factors, axis=0)
+        left, singular, _ = scipy.linalg.svd(points - points.mean(axis=0), full_matrices=False, overwrite_a=True)
+        self._keep(singular, left, float(np.sum(singular**2)), len(steps) * np.finfo(float).eps)
+
+    def _keep(self, singular: Array, left: Array, total: float, floor: float) -> None:
+        """Keep what is above rounding and asked for."""
+        n = len(left)
+        if not singular[0] > 0:
+            raise InputError(worded("X", "points that differ", f"n_samples = {n} equal ones"))
+        tol = self.tol if not self.increments else min(self.tol, floor)
+        rank = min(int(np.sum(singular > max(tol, floor) * singular[0])), n - 1, self.n_features_in_)
+        keep = self._asked(singular**2 / total, rank, n)
+        self._left = left[:, :keep] * fix_signs(left[:, :keep])
         self.singular_values_ = singular[:keep]
-        self.explained_variance_ratio_ = singular[:keep] ** 2 / np.sum(singular**2)
+        self.explained_variance_ratio_ = singular[:keep] ** 2 / total
         self.n_components_ = keep
+
+    def _asked(self, ratios: Array, rank: int, n: int) -> int:
+        if self.n_components is None:
+            return rank
+        if isinstance(self.n_components, float) and 0 < self.n_components < 1:
+            return min(int(np.searchsorted(np.cumsum(ratios), self.n_components)) + 1, rank)
+        keep = check_count("n_components", self.n_components)
+        if keep > rank:
+            spanned = f"the rank of the points (n_samples = {n}, n_features = {self.n_features_in_})"
+            raise InputError(worded("n_components", f"at most {rank}, {spanned}", keep))
+        return keep
 
     def _components(self, columns: slice) -> Array:
         """Basis vectors on some columns: S⁻¹ Uᵀ X_c."""
@@ -215,18 +271,3 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         block = np.asarray(self._source[:, columns], dtype=np.float64) - self.mean_[columns]
         rows: Array = (self._left / self.singular_values_).T @ block
         return rows
-
-
-def _finite_block(X: Any, columns: slice, bad: Array) -> Array:
-    """Read a block in float64 and mark the rows with NaN or inf, zeroed because the pass ends in an error."""
-    block = np.asarray(X[:, columns], dtype=np.float64)
-    broken: Array = np.logical_not(np.isfinite(block).all(axis=1))
-    bad |= broken
-    return np.where(broken[:, None], 0.0, block) if broken.any() else block
-
-
-def _require_finite(bad: Array) -> None:
-    if bad.any():
-        rows = ", ".join(map(str, np.flatnonzero(bad)[:5])) + (", …" if bad.sum() > 5 else "")
-        got = f"NaN or inf in {bad.sum()} of n_samples = {len(bad)} rows ({rows})"
-        raise InputError(worded("X", "finite numbers", got, "trajectory.finite() leaves these iterates out"))
