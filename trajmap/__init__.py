@@ -25,7 +25,7 @@ _HOME = {
     ),
     "trajmap.recording": ("CountSketch", "Recorder", "branch", "from_checkpoints"),
     "trajmap.reduction": ("Autoencoder", "DiffusionMap", "RowSpace", "UMAP"),
-    "trajmap.scores": ("TimeBlockSplit", "null_test", "score", "score_table"),
+    "trajmap.scores": ("TimeBlockSplit", "compare_reductions", "null_test", "score", "score_table"),
     "trajmap.objective": ("Objective", "supervised"),
     "trajmap.directions": ("interpolation_plane", "principal_plane", "random_plane"),
     "trajmap.projection": ("curve", "surface", "tangent"),

@@ -1,4 +1,4 @@
-"""Row space against its floor, one BLAS product over the same bytes, and against scikit-learn's PCA; memory of a stream."""
+"""Row space against one BLAS product over the same bytes, and against scikit-learn; memory of a stream."""
 
 import argparse
 import multiprocessing

@@ -6,7 +6,7 @@ from sklearn.decomposition import PCA
 
 from trajmap.errors import InputError
 from trajmap.scores.null import explained_variance, random_walk, random_walk_ratios, step_norms
-from trajmap.scores.table import null_test
+from trajmap.scores.table import null_scores
 
 
 def walk(T, P, seed):
@@ -80,9 +80,9 @@ def test_null_is_calibrated_on_walks():
 
 def test_seeds_repeat():
     X = walk(30, 100, 0)
-    first = null_test(X, PCA(2), size=100, n_draws=2, random_state=4)
-    np.testing.assert_array_equal(first, null_test(X, PCA(2), size=100, n_draws=2, random_state=4))
-    assert not np.array_equal(first, null_test(X, PCA(2), size=100, n_draws=2, random_state=5))
+    first = null_scores(X, PCA(2), size=100, n_draws=2, random_state=4)
+    np.testing.assert_array_equal(first, null_scores(X, PCA(2), size=100, n_draws=2, random_state=4))
+    assert not np.array_equal(first, null_scores(X, PCA(2), size=100, n_draws=2, random_state=5))
 
 
 def test_worded_errors():

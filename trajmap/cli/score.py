@@ -11,11 +11,12 @@ from trajmap.cli._options import add_charts, add_run, add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.score_table import ScoreTable
+from trajmap.scores.columns import ALL_COLUMNS, COLUMNS
 from trajmap.scores.null import explained_variance
 from trajmap.scores.reconstruction import OtherRun, transfer_error
 from trajmap.scores.table import score_table
 
-__all__ = ["add_arguments", "format_table", "run", "transfer"]
+__all__ = ["add_arguments", "run", "transfer"]
 
 # a fit of these takes seconds, and each draw of the null is a fit
 _SLOW = ("autoencoder", "umap")
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--slow-draws", type=int, default=2, help="the same for the autoencoder and UMAP (default: %(default)s)"
     )
+    parser.add_argument("--all", action="store_true", help="every score and split, not only the telling ones")
     add_seed(parser)
 
 
@@ -47,7 +49,8 @@ def run(args: argparse.Namespace) -> None:
     sister = None if args.sister is None else _in_row_space(args.run_folder, args.sister)
     table = _table(args, X, trajectory.size, sister)
     table.save(artefacts.path("scores"))
-    say(format_table(table))
+    say(str(table))
+    say(table.recommendation)
 
 
 def _table(args: argparse.Namespace, X: Array, size: int, sister: OtherRun | None) -> ScoreTable:
@@ -55,8 +58,9 @@ def _table(args: argparse.Namespace, X: Array, size: int, sister: OtherRun | Non
     embeddings = {name: EMBEDDINGS[name](args.seed) for name in args.charts}
     with bar("scores and their nulls", "fit") as progress:
         return score_table(
-            X, embeddings, size=size, sister=sister, n_draws=draws, random_state=args.seed, progress=progress
-        )
+            X, embeddings, size=size, sister=sister, columns=ALL_COLUMNS if args.all else COLUMNS, n_draws=draws,
+            random_state=args.seed, progress=progress,
+        )  # fmt: skip
 
 
 def transfer(run_folder: Path, other: Path, chart: str, seed: int) -> float:
@@ -74,18 +78,3 @@ def _in_row_space(run_folder: Path, sister: Path) -> OtherRun:
     off = [float(np.sum((theta - near) ** 2)) for theta, near in zip(other.iterates, lifted, strict=True)]
     _, own = fit_row_space(sister)
     return OtherRun(coordinates, np.array(off), float(np.sum(own**2)))
-
-
-def format_table(table: ScoreTable) -> str:
-    """Lay the score table out in columns, each score with the range of its null below it."""
-    width = max(len(name) for name in table.reductions) + 2
-    lines = ["".ljust(width) + "".join(f"{name:>18}" for name in table.scores)]
-    for name, values, null in zip(table.reductions, table.values, table.null, strict=True):
-        lines.append(name.ljust(width) + "".join(f"{value:18.4g}" for value in values))
-        ranges = [_range(draws[np.isfinite(draws)]) for draws in null]
-        lines.append("  walks".ljust(width) + "".join(f"{text:>18}" for text in ranges))
-    return "\n".join(lines)
-
-
-def _range(draws: Array) -> str:
-    return f"{draws.min():.3g}…{draws.max():.3g}" if len(draws) else "–"

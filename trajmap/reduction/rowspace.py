@@ -1,7 +1,7 @@
 """The span of the iterates: T points of R^P as T points of R^r, without changing a distance."""
 
 import numbers
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -10,11 +10,10 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from trajmap._validation import Array, check_count, check_positive, worded
-from trajmap.data.gram import column_blocks
+from trajmap.data.gram import centred_gram, column_blocks, require_finite, step_gram, wide_blocks
 from trajmap.data.iterates import Iterates
 from trajmap.errors import InputError
 from trajmap.reduction._checks import check_inverse, fix_signs
-from trajmap.reduction._gram import centred_gram, require_finite, step_gram, wide_blocks
 
 __all__ = ["RowSpace"]
 
@@ -206,7 +205,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     def _fit(self, X: Any) -> None:
         dtype = np.dtype(X.dtype if self.dtype is None else self.dtype)
-        steps, self.mean_ = step_gram(X, width=self.block_size, dtype=dtype, device=self.device)
+        steps, self.mean_ = step_gram(X, width=self.block_size, dtype=dtype, multiply=_multiplier(self.device))
         self.distance_error_ = X.distance_error if isinstance(X, Iterates) else 0.0
         if self.increments:
             self._decompose_steps(steps)
@@ -271,3 +270,17 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         block = np.asarray(self._source[:, columns], dtype=np.float64) - self.mean_[columns]
         rows: Array = (self._left / self.singular_values_).T @ block
         return rows
+
+
+def _multiplier(device: str | None) -> Callable[[Array], Array]:
+    """Multiply here, or by torch on a device."""
+    if device is None:
+        return lambda steps: steps @ steps.T
+    import torch
+
+    def multiply(steps: Array) -> Array:
+        moved = torch.from_numpy(np.ascontiguousarray(steps)).to(device)
+        product: Array = (moved @ moved.T).cpu().numpy()
+        return product
+
+    return multiply

@@ -1,13 +1,18 @@
-"""Whether an embedding keeps who is near whom."""
+"""Whether an embedding keeps who is near whom.
+
+Without a window, neighbours in time are neighbours in space, and the time index by itself scores near 1.
+"""
+
+import numpy as np
 
 from trajmap._validation import Array
 from trajmap.data.reduction import Reduction
-from trajmap.scores.ranks import check_neighbours, neighbour_ranks
+from trajmap.scores.ranks import ranking
 
-__all__ = ["continuity", "neighbour_overlap", "trustworthiness"]
+__all__ = ["continuity", "local_continuity", "neighbour_overlap", "trustworthiness"]
 
 
-def trustworthiness(reduction: Reduction, *, n_neighbors: int = 5) -> float:
+def trustworthiness(reduction: Reduction, *, n_neighbors: int = 5, window: int = 0) -> float:
     """Whether neighbours in the embedding were neighbours before.
 
     T(k) = 1 − 2/(nk(2n − 3k − 1)) Σ_i Σ_{j ∈ U_k(i)} (r(i, j) − k), where U_k(i) are the k nearest embedded
@@ -19,6 +24,8 @@ def trustworthiness(reduction: Reduction, *, n_neighbors: int = 5) -> float:
         The points and their embedding.
     n_neighbors : int
         k, less than half the number of points.
+    window : int
+        Theiler window: neighbours in time, |i − j| ≤ window, do not count.
 
     Returns
     -------
@@ -42,11 +49,11 @@ def trustworthiness(reduction: Reduction, *, n_neighbors: int = 5) -> float:
     >>> trustworthiness(Reduction(X, X, X), n_neighbors=2)
     1.0
     """
-    k = check_neighbours(reduction, n_neighbors)
-    return _penalised(neighbour_ranks(reduction.X), neighbour_ranks(reduction.Z), k)
+    k, ranks = ranking(reduction, n_neighbors, window)
+    return _penalised(ranks.before, ranks.after, ranks.candidates, k)
 
 
-def continuity(reduction: Reduction, *, n_neighbors: int = 5) -> float:
+def continuity(reduction: Reduction, *, n_neighbors: int = 5, window: int = 0) -> float:
     """Whether neighbours before are neighbours in the embedding: trustworthiness with the roles swapped.
 
     Parameters
@@ -55,6 +62,8 @@ def continuity(reduction: Reduction, *, n_neighbors: int = 5) -> float:
         The points and their embedding.
     n_neighbors : int
         k, less than half the number of points.
+    window : int
+        Theiler window: neighbours in time, |i − j| ≤ window, do not count.
 
     Returns
     -------
@@ -77,11 +86,11 @@ def continuity(reduction: Reduction, *, n_neighbors: int = 5) -> float:
     >>> continuity(Reduction(X, X[:, :1], X), n_neighbors=2)
     1.0
     """
-    k = check_neighbours(reduction, n_neighbors)
-    return _penalised(neighbour_ranks(reduction.Z), neighbour_ranks(reduction.X), k)
+    k, ranks = ranking(reduction, n_neighbors, window)
+    return _penalised(ranks.after, ranks.before, ranks.candidates, k)
 
 
-def neighbour_overlap(reduction: Reduction, *, n_neighbors: int = 5) -> float:
+def neighbour_overlap(reduction: Reduction, *, n_neighbors: int = 5, window: int = 0) -> float:
     """Share of the k nearest neighbours that are the same before and after.
 
     Parameters
@@ -90,6 +99,8 @@ def neighbour_overlap(reduction: Reduction, *, n_neighbors: int = 5) -> float:
         The points and their embedding.
     n_neighbors : int
         k, less than half the number of points.
+    window : int
+        Theiler window: neighbours in time, |i − j| ≤ window, do not count.
 
     Returns
     -------
@@ -108,15 +119,53 @@ def neighbour_overlap(reduction: Reduction, *, n_neighbors: int = 5) -> float:
     >>> neighbour_overlap(Reduction(X, -X, X), n_neighbors=2)
     1.0
     """
-    k = check_neighbours(reduction, n_neighbors)
-    before, after = (
-        (ranks > 0) & (ranks <= k) for ranks in (neighbour_ranks(reduction.X), neighbour_ranks(reduction.Z))
-    )
+    k, ranks = ranking(reduction, n_neighbors, window)
+    before, after = ranks.near(k)
     return float((before & after).sum() / (k * len(before)))
 
 
-def _penalised(truth: Array, shown: Array, k: int) -> float:
-    """One minus the normalised ranks in `truth` of the intruders among the k neighbours in `shown`."""
-    n = len(truth)
+def local_continuity(reduction: Reduction, *, n_neighbors: int = 5, window: int = 0) -> float:
+    """Local continuity meta-criterion: the neighbour overlap above what a random embedding has.
+
+    LCMC(k) = overlap(k) − k/(n − 1), with the number of neighbours that count in the place of n − 1.
+
+    Parameters
+    ----------
+    reduction : Reduction
+        The points and their embedding.
+    n_neighbors : int
+        k, less than half the number of points.
+    window : int
+        Theiler window: neighbours in time, |i − j| ≤ window, do not count.
+
+    Returns
+    -------
+    float
+        At most 1 − k/(n − 1), the best; 0 for a random embedding.
+
+    Raises
+    ------
+    InputError
+        As for `trustworthiness`.
+
+    References
+    ----------
+    L. Chen, A. Buja, Local multidimensional scaling for nonlinear dimension reduction, 2009.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.arange(12.0).reshape(6, 2) ** 2
+    >>> local_continuity(Reduction(X, X, X), n_neighbors=2)
+    0.6000000000000001
+    """
+    k, ranks = ranking(reduction, n_neighbors, window)
+    chance = float(np.mean(k / ranks.candidates))
+    return neighbour_overlap(reduction, n_neighbors=n_neighbors, window=window) - chance
+
+
+def _penalised(truth: Array, shown: Array, candidates: Array, k: int) -> float:
+    """One minus the ranks in `truth` of the intruders among the k neighbours in `shown`, over their most."""
     intruders = (shown > 0) & (shown <= k) & (truth > k)
-    return float(1 - 2 / (n * k * (2 * n - 3 * k - 1)) * (truth[intruders] - k).sum())
+    most = (k * (2 * candidates - 3 * k + 1) / 2).sum()
+    return float(1 - (truth[intruders] - k).sum() / most)

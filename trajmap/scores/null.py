@@ -13,7 +13,7 @@ from trajmap._validation import Array, check_array, check_count, worded
 from trajmap.data.variance_spectrum import VarianceSpectrum
 from trajmap.errors import InputError
 
-__all__ = ["explained_variance", "random_walk", "random_walk_ratios", "step_norms"]
+__all__ = ["explained_variance", "isotropic_rows", "random_walk", "random_walk_ratios", "step_norms"]
 
 
 def random_walk_ratios(n_components: int) -> Array:
@@ -84,7 +84,7 @@ def random_walk(norms: Array, size: int, *, n_walks: int = 1, random_state: Any 
     if not len(norms) or not np.isfinite(norms).all() or (norms < 0).any():
         raise InputError(worded("norms", "at least one finite length ≥ 0", norms))
     rng = np.random.default_rng(random_state)
-    increments = _isotropic(rng, len(norms) * n_walks, size)
+    increments = isotropic_rows(rng, len(norms) * n_walks, size)
     lengths = np.linalg.norm(increments, axis=1)
     increments *= (np.tile(norms, n_walks) / lengths)[:, None]
     start = np.zeros((1, increments.shape[1]))
@@ -150,7 +150,7 @@ def _ratios(X: Array, k: int) -> Array:
     return ratios
 
 
-def _isotropic(rng: np.random.Generator, n: int, size: int) -> Array:
+def isotropic_rows(rng: np.random.Generator, n: int, size: int) -> Array:
     """Rows with the joint inner products of n Gaussian vectors of R^size, in at most n coordinates."""
     if size <= n:
         return rng.normal(size=(n, size))

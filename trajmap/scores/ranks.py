@@ -1,5 +1,8 @@
 """Neighbour ranks of points, computed once and shared by the neighbourhood scores."""
 
+import dataclasses
+import functools
+
 import numpy as np
 from scipy.spatial.distance import cdist
 
@@ -7,45 +10,127 @@ from trajmap._validation import Array, check_count, worded
 from trajmap.data.reduction import Reduction
 from trajmap.errors import InputError
 
-__all__ = ["check_neighbours", "neighbour_ranks"]
+__all__ = ["Ranking", "distances_of", "neighbour_ranks", "ranking"]
 
 
-def neighbour_ranks(X: Array) -> Array:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ranking:
+    """Neighbour ranks before and after a reduction.
+
+    Parameters
+    ----------
+    before : numpy.ndarray of int, shape (n, n)
+        Ranks among the points X; 0 where a pair does not count.
+    after : numpy.ndarray of int, shape (n, n)
+        Ranks among the embedding Z.
+    candidates : numpy.ndarray of int, shape (n,)
+        How many neighbours of each point count.
+    """
+
+    before: Array
+    after: Array
+    candidates: Array
+
+    def near(self, n_neighbors: int) -> tuple[Array, Array]:
+        """Which pairs are among the k nearest, before and after."""
+        return tuple((r > 0) & (r <= n_neighbors) for r in (self.before, self.after))  # type: ignore[return-value]
+
+
+def neighbour_ranks(X: Array, *, window: int = 0) -> Array:
     """Rank of every point among the neighbours of every other.
 
     Parameters
     ----------
     X : numpy.ndarray, shape (n, r)
-        The points.
+        The points, in time order if there is a window.
+    window : int
+        Leave out neighbours in time: pairs with |i − j| ≤ window (J. Theiler, 1986).
 
     Returns
     -------
     numpy.ndarray of int, shape (n, n)
-        Entry (i, j) is 1 for the nearest neighbour of i, n − 1 for the farthest, 0 for i itself. Equal
-        distances are ranked by index.
+        Entry (i, j) is 1 for the nearest neighbour of i, 0 for i itself and what is left out. Equal distances
+        are ranked in an order that is arbitrary but repeats.
 
     Examples
     --------
     >>> neighbour_ranks(np.array([[0.0], [1.0], [3.0]])).tolist()
     [[0, 1, 2], [1, 0, 2], [2, 1, 0]]
+    >>> neighbour_ranks(np.array([[0.0], [1.0], [3.0]]), window=1).tolist()
+    [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
     """
-    n = len(X)
-    distances = cdist(X, X)
-    # a point is its own nearest neighbour even among duplicates
-    np.fill_diagonal(distances, -1)
-    order = distances.argsort(axis=1, kind="stable")
-    ranks = np.empty((n, n), dtype=np.int64)
-    np.put_along_axis(ranks, order, np.broadcast_to(np.arange(n), (n, n)), axis=1)
-    return ranks
+    return _ranks(cdist(X, X), window)
 
 
-def check_neighbours(reduction: Reduction, n_neighbors: int) -> int:
-    """Check that k neighbours make sense, k < n/2, and that the points are finite."""
+def ranking(reduction: Reduction, n_neighbors: int, window: int) -> tuple[int, Ranking]:
+    """Check k and the window, and rank; the last reduction's ranks are kept for the next score of it.
+
+    Parameters
+    ----------
+    reduction : Reduction
+        The points and their embedding.
+    n_neighbors : int
+        k, less than half the number of neighbours that count.
+    window : int
+        Theiler window.
+
+    Returns
+    -------
+    n_neighbors : int
+        k.
+    ranks : Ranking
+        The ranks.
+
+    Raises
+    ------
+    InputError
+        If k or the window is too large, or a coordinate is not finite.
+    """
     n = len(reduction.X)
-    k = check_count("n_neighbors", n_neighbors)
+    k, window = check_count("n_neighbors", n_neighbors), check_count("window", window, low=0)
+    fewest = n - 1 - min(2 * window, n - 1)
+    if window and not k < (fewest + 1) / 2:
+        raise InputError(worded("window", f"fewer than {max((n - 2 * k - 1) // 2, 0)} steps of {n} points", window))
     if not k < n / 2:
         raise InputError(worded("n_neighbors", f"less than half of the {n} points", k))
     for name, points in (("X", reduction.X), ("Z", reduction.Z)):
         if not np.isfinite(points).all():
             raise InputError(worded(name, "finite numbers", "NaN or inf"))
-    return k
+    return k, _ranked(reduction, window)
+
+
+@functools.lru_cache(maxsize=2)
+def distances_of(reduction: Reduction) -> tuple[Array, Array]:
+    """Distances of all pairs before and after, shape (n, n) each; kept for the next score."""
+    before, after = cdist(reduction.X, reduction.X), cdist(reduction.Z, reduction.Z)
+    before.setflags(write=False)
+    after.setflags(write=False)
+    return before, after
+
+
+@functools.lru_cache(maxsize=2)
+def _ranked(reduction: Reduction, window: int) -> Ranking:
+    before, after = (_ranks(distances, window) for distances in distances_of(reduction))
+    n = len(before)
+    i = np.arange(n)
+    candidates = np.maximum(i - window, 0) + np.maximum(n - 1 - i - window, 0)
+    return Ranking(before, after, candidates)
+
+
+def _ranks(distances: Array, window: int) -> Array:
+    n = len(distances)
+    distances = distances.copy()
+    # what does not count comes first, whatever the duplicates, and its ranks are taken off the others
+    rows = np.arange(n)
+    for gap in range(-window, window + 1):
+        within = rows[max(0, -gap) : n - max(0, gap)]
+        distances[within, within + gap] = -1
+    order = distances.argsort(axis=1)
+    ranks = np.empty((n, n), dtype=np.int32)
+    counts = np.arange(n, dtype=np.int32)
+    for row, places in zip(ranks, order, strict=True):
+        row[places] = counts
+    if window:
+        ranks -= (np.minimum(rows, window) + np.minimum(n - 1 - rows, window)).astype(np.int32)[:, None]
+        np.maximum(ranks, 0, out=ranks)
+    return ranks

@@ -4,36 +4,31 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 
 from trajmap._registry import pick
 from trajmap._validation import Array, check_array, check_count
 from trajmap.data.reduction import Reduction
 from trajmap.data.score_table import ScoreTable
-from trajmap.scores.neighbourhood import continuity, neighbour_overlap, trustworthiness
+from trajmap.scores.columns import ALL_COLUMNS, COLUMNS, Case, row
+from trajmap.scores.distances import path_order, shepard_correlation, stress
+from trajmap.scores.neighbourhood import continuity, local_continuity, neighbour_overlap, trustworthiness
 from trajmap.scores.null import random_walk, step_norms
-from trajmap.scores.reconstruction import OtherRun, reconstruction_error, transfer_error
-from trajmap.scores.validation import TimeBlockSplit, held_out
+from trajmap.scores.rank_errors import rank_error_after, rank_error_before
+from trajmap.scores.reconstruction import OtherRun, reconstruction_error
 
-__all__ = ["null_test", "score", "score_table"]
+__all__ = ["SCORES", "as_seen", "null_scores", "score", "score_table"]
 
 SCORES: dict[str, Callable[[Reduction], float]] = {
     "trustworthiness": trustworthiness,
     "continuity": continuity,
     "neighbour_overlap": neighbour_overlap,
+    "local_continuity": local_continuity,
+    "rank_error_before": rank_error_before,
+    "rank_error_after": rank_error_after,
+    "shepard_correlation": shepard_correlation,
+    "stress": stress,
+    "path_order": path_order,
     "reconstruction_error": reconstruction_error,
-}
-
-# column: (1 is good, what a reader should know)
-COLUMNS = {
-    "trustworthiness": (
-        True,
-        "0 to 1, 1 best; neighbours shown were neighbours; random walks score high too",
-    ),
-    "continuity": (True, "0 to 1, 1 best; neighbours before are neighbours shown"),
-    "error in sample": (False, "1 − R² of the lift on the fitted iterates, 0 best"),
-    "error on blocks": (False, "1 − R² on held-out stretches of the run, 0 best, above 1 worse than the mean"),
-    "error on sister": (False, "1 − R² on a run of the same start and other batch order, 0 best"),
 }
 
 
@@ -45,7 +40,7 @@ def score(reduction: Reduction, names: Iterable[str] | None = None) -> dict[str,
     reduction : Reduction
         The points, their embedding and its lift.
     names : iterable of str, optional
-        Any of trustworthiness, continuity, neighbour_overlap, reconstruction_error; all by default.
+        Functions of ``trajmap.scores`` that take a reduction; all by default.
 
     Returns
     -------
@@ -67,12 +62,13 @@ def score(reduction: Reduction, names: Iterable[str] | None = None) -> dict[str,
     return {name: function(reduction) for name, function in chosen.items()}
 
 
-def null_test(
+def null_scores(
     X: Array,
     embedding: Any,
     *,
     size: int,
     sister: bool = True,
+    columns: Iterable[str] = tuple(COLUMNS),
     n_draws: int = 20,
     n_splits: int = 5,
     random_state: int = 0,
@@ -89,24 +85,28 @@ def null_test(
         P.
     sister : bool
         Also score the transfer to a second walk from the same start.
+    columns : iterable of str
+        Names in ``ALL_COLUMNS``.
     n_draws : int
         Number of walks.
     n_splits : int
-        Held-out time blocks.
+        Held-out folds.
     random_state : int
         Seed of the walks.
 
     Returns
     -------
-    numpy.ndarray, shape (5, n_draws)
-        One row a column of `score_table`; NaN for the sister's when it is not asked for.
+    numpy.ndarray, shape (n_columns, n_draws)
+        One row a column; NaN for the sister's when it is not asked for.
     """
     X = check_array("X", X, (None, None), dtype=np.float64)
+    chosen = {name: pick("columns", name, ALL_COLUMNS) for name in columns}
     rng = np.random.default_rng(random_state)
-    norms, draws = step_norms(X), np.empty((len(COLUMNS), check_count("n_draws", n_draws, low=0)))
+    norms, draws = step_norms(X), np.empty((len(chosen), check_count("n_draws", n_draws, low=0)))
     for i in range(draws.shape[1]):
         walks = random_walk(norms, size, n_walks=2 if sister else 1, random_state=rng)
-        draws[:, i] = _scores(embedding, *_as_seen(walks, len(X), sister=sister), n_splits)
+        own, other = as_seen(walks, len(X), sister=sister)
+        draws[:, i] = row(Case(embedding, own, other, n_splits), chosen)
     return draws
 
 
@@ -116,12 +116,13 @@ def score_table(
     *,
     size: int,
     sister: OtherRun | None = None,
+    columns: Iterable[str] = tuple(COLUMNS),
     n_draws: int | Mapping[str, int] = 20,
     n_splits: int = 5,
     random_state: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> ScoreTable:
-    """Score embeddings in sample, on held-out time blocks and on a sister run, each beside its null.
+    """Score embeddings in sample, held out and on a sister run, each beside its null.
 
     Parameters
     ----------
@@ -133,10 +134,12 @@ def score_table(
         P, the dimension the walks of the null walk in.
     sister : OtherRun, optional
         A sister run, as seen from this run's row space.
+    columns : iterable of str
+        Names in ``ALL_COLUMNS``.
     n_draws : int or mapping of str to int
         Random walks for the null, for all embeddings or for each.
     n_splits : int
-        Held-out time blocks.
+        Held-out folds.
     random_state : int
         Seed of the walks.
     progress : callable, optional
@@ -146,26 +149,32 @@ def score_table(
     -------
     ScoreTable
         One row an embedding.
+
+    Raises
+    ------
+    InputError
+        If a column is unknown.
     """
     X = check_array("X", X, (None, None), dtype=np.float64)
+    chosen = {name: pick("columns", name, ALL_COLUMNS) for name in columns}
     draws = {name: n_draws if isinstance(n_draws, int) else n_draws[name] for name in embeddings}
-    values = np.full((len(embeddings), len(COLUMNS)), np.nan)
+    values = np.full((len(embeddings), len(chosen)), np.nan)
     null = np.full((*values.shape, max(draws.values(), default=0)), np.nan)
     total, done = len(embeddings) + sum(draws.values()), 0
     for i, (name, embedding) in enumerate(embeddings.items()):
-        values[i] = _scores(embedding, X, sister, n_splits)
+        values[i] = row(Case(embedding, X, sister, n_splits), chosen)
         done += 1
         for j in range(draws[name]):
             _report(progress, done, total)
             seed = [random_state, i, j]
-            null[i, :, j] = null_test(
-                X, embedding, size=size, sister=sister is not None, n_draws=1, n_splits=n_splits,
+            null[i, :, j] = null_scores(
+                X, embedding, size=size, sister=sister is not None, columns=chosen, n_draws=1, n_splits=n_splits,
                 random_state=np.random.SeedSequence(seed).generate_state(1)[0].item(),
             )[:, 0]  # fmt: skip
             done += 1
         _report(progress, done, total)
-    better, notes = zip(*COLUMNS.values(), strict=True)
-    return ScoreTable(list(embeddings), list(COLUMNS), values, null, list(better), list(notes))
+    better, notes = [c.higher_is_better for c in chosen.values()], [c.note for c in chosen.values()]
+    return ScoreTable(list(embeddings), list(chosen), values, null, better, notes)
 
 
 def _report(progress: Callable[[int, int], None] | None, done: int, total: int) -> None:
@@ -173,23 +182,15 @@ def _report(progress: Callable[[int, int], None] | None, done: int, total: int) 
         progress(done, total)
 
 
-def _scores(embedding: Any, X: Array, sister: OtherRun | None, n_splits: int) -> list[float]:
-    fitted = clone(embedding).fit(X)
-    own = Reduction.of(fitted, X)
-    blocks = reconstruction_error(held_out(embedding, X, TimeBlockSplit(n_splits)))
-    other = np.nan if sister is None else transfer_error(fitted, sister)
-    return [trustworthiness(own), continuity(own), reconstruction_error(own), blocks, other]
-
-
-def _as_seen(walks: Array, T: int, *, sister: bool) -> tuple[Array, OtherRun | None]:
-    """Row-space coordinates of the first walk; of the second, as a sister run is seen from there."""
-    own = walks[:T]
+def as_seen(runs: Array, T: int, *, sister: bool) -> tuple[Array, OtherRun | None]:
+    """Row-space coordinates of the first of two runs; of the second, as a sister run is seen from there."""
+    own = runs[:T]
     left, values, basis = np.linalg.svd(own - own.mean(axis=0), full_matrices=False)
     keep = values > 1e-7 * values[0]
     X = left[:, keep] * values[keep]
     if not sister:
         return X, None
-    other = walks[T:] - own.mean(axis=0)
+    other = runs[T:] - own.mean(axis=0)
     inside = other @ basis[keep].T
     outside = np.maximum(np.sum(other**2, axis=1) - np.sum(inside**2, axis=1), 0)
     return X, OtherRun(inside, outside, float(np.sum((other - other.mean(axis=0)) ** 2)))

@@ -7,11 +7,11 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import BaseCrossValidator
 
-from trajmap._validation import Array, check_array, check_count, worded
+from trajmap._validation import Array, check_array, check_count, check_fraction, worded
 from trajmap.data.reduction import Reduction
 from trajmap.errors import InputError
 
-__all__ = ["TimeBlockSplit", "held_out"]
+__all__ = ["InterleavedSplit", "TailSplit", "TimeBlockSplit", "held_out"]
 
 
 class TimeBlockSplit(BaseCrossValidator):
@@ -68,6 +68,77 @@ class TimeBlockSplit(BaseCrossValidator):
             raise InputError(worded("X", f"at least {self.n_splits} points", f"{len(places)}"))
         for block in np.array_split(places, self.n_splits):
             yield np.setdiff1d(places, block), block
+
+
+class InterleavedSplit(BaseCrossValidator):
+    """Hold out every k-th point in turn. It leaks: the neighbours in time of a held-out iterate stay.
+
+    Parameters
+    ----------
+    n_splits : int
+        k, at least 2.
+
+    Raises
+    ------
+    InputError
+        If `n_splits` is less than 2.
+
+    Examples
+    --------
+    >>> [test.tolist() for _, test in InterleavedSplit(3).split(np.zeros((7, 1)))]
+    [[0, 3, 6], [1, 4], [2, 5]]
+    """
+
+    def __init__(self, n_splits: int = 5) -> None:
+        self.n_splits = check_count("n_splits", n_splits, low=2)
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Count the folds."""
+        return self.n_splits
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[Array, Array]]:
+        """Yield the places that stay and those held out."""
+        places = np.arange(len(X))
+        if len(places) < self.n_splits:
+            raise InputError(worded("X", f"at least {self.n_splits} points", f"{len(places)}"))
+        for first in range(self.n_splits):
+            test = places[first :: self.n_splits]
+            yield np.setdiff1d(places, test), test
+
+
+class TailSplit(BaseCrossValidator):
+    """Hold out the end of the run: whether an embedding of what was seen says anything of what comes.
+
+    Parameters
+    ----------
+    fraction : float
+        Share of the points held out, in (0, 1).
+
+    Raises
+    ------
+    InputError
+        If `fraction` is out of range.
+
+    Examples
+    --------
+    >>> [test.tolist() for _, test in TailSplit(0.3).split(np.zeros((10, 1)))]
+    [[7, 8, 9]]
+    """
+
+    def __init__(self, fraction: float = 0.2) -> None:
+        self.fraction = check_fraction("fraction", fraction)
+        if not 0 < fraction < 1:
+            raise InputError(worded("fraction", "a share between 0 and 1", fraction))
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Count the folds: one."""
+        return 1
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[Array, Array]]:
+        """Yield the places that stay and those held out."""
+        places = np.arange(len(X))
+        first = min(max(round(len(places) * (1 - self.fraction)), 1), len(places) - 1)
+        yield places[:first], places[first:]
 
 
 def held_out(embedding: Any, X: Array, split: BaseCrossValidator) -> Reduction:

@@ -1,0 +1,158 @@
+"""The columns of a score table: what is computed of an embedding, which end is good, and what a reader should know."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.model_selection import BaseCrossValidator
+
+from trajmap._validation import Array
+from trajmap.data.reduction import Reduction
+from trajmap.scores.distances import path_order, shepard_correlation, stress
+from trajmap.scores.neighbourhood import continuity, local_continuity, neighbour_overlap, trustworthiness
+from trajmap.scores.rank_errors import rank_error_after, rank_error_before
+from trajmap.scores.reconstruction import OtherRun, reconstruction_error, transfer_error
+from trajmap.scores.validation import InterleavedSplit, TailSplit, TimeBlockSplit, held_out
+
+__all__ = ["ALL_COLUMNS", "COLUMNS", "Case", "Column"]
+
+
+class Case:
+    """An embedding fitted to a run, with what its scores share.
+
+    Parameters
+    ----------
+    embedding : estimator
+        A clone of it is fitted.
+    X : numpy.ndarray, shape (T, r)
+        Row-space coordinates of the run.
+    sister : OtherRun, optional
+        A sister run, as seen from there.
+    n_splits : int
+        Held-out folds.
+    """
+
+    def __init__(self, embedding: Any, X: Array, sister: OtherRun | None, n_splits: int) -> None:
+        self.embedding, self.X, self.sister, self.n_splits = embedding, X, sister, n_splits
+        self.window = max(1, len(X) // 10)
+
+    @functools.cached_property
+    def fitted(self) -> Any:
+        """The embedding fitted to all of the run."""
+        return clone(self.embedding).fit(self.X)
+
+    @functools.cached_property
+    def own(self) -> Reduction:
+        """The run through it."""
+        return Reduction.of(self.fitted, self.X)
+
+    def error(self, split: BaseCrossValidator) -> float:
+        """Error on held-out points."""
+        return reconstruction_error(held_out(self.embedding, self.X, split))
+
+    def sister_error(self) -> float:
+        """Error on the sister run; NaN without one."""
+        return float("nan") if self.sister is None else transfer_error(self.fitted, self.sister)
+
+    def quick(self) -> int:
+        """Neighbours for the neighbourhood scores: five, fewer for a short run."""
+        return max(1, min(5, (len(self.X) - 1) // 2 - 1, (len(self.X) - 2 * self.window - 1) // 2))
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """One score of a case.
+
+    Parameters
+    ----------
+    compute : callable
+        ``compute(case) -> float``.
+    note : str
+        Range and meaning, for a reader.
+    higher_is_better : bool
+        Which end is good.
+    """
+
+    compute: Callable[[Case], float]
+    note: str
+    _: dataclasses.KW_ONLY
+    higher_is_better: bool
+
+
+def _more(compute: Callable[[Case], float], note: str) -> Column:
+    return Column(compute, note, higher_is_better=True)
+
+
+def _less(compute: Callable[[Case], float], note: str) -> Column:
+    return Column(compute, note, higher_is_better=False)
+
+
+ALL_COLUMNS = {
+    "trustworthiness": _more(
+        lambda c: trustworthiness(c.own, n_neighbors=c.quick()),
+        "0 to 1, 1 best; neighbours shown were neighbours; random walks score high too",
+    ),
+    "trust beyond time": _more(
+        lambda c: trustworthiness(c.own, n_neighbors=c.quick(), window=c.window),
+        "the same without neighbours in time (a tenth of the run), which any order of the run gets right",
+    ),
+    "continuity": _more(
+        lambda c: continuity(c.own, n_neighbors=c.quick()), "0 to 1, 1 best; neighbours before are neighbours shown"
+    ),
+    "local continuity": _more(
+        lambda c: local_continuity(c.own, n_neighbors=c.quick(), window=c.window),
+        "overlap of neighbours above chance, 0 for chance, below 1; without neighbours in time",
+    ),
+    "neighbour overlap": _more(
+        lambda c: neighbour_overlap(c.own, n_neighbors=c.quick()), "0 to 1, 1 best; share of neighbours kept"
+    ),
+    "rank error before": _less(
+        lambda c: rank_error_before(c.own, n_neighbors=c.quick()), "0 to 1, 0 best; ranks of true neighbours"
+    ),
+    "rank error after": _less(
+        lambda c: rank_error_after(c.own, n_neighbors=c.quick()), "0 to 1, 0 best; ranks of shown neighbours"
+    ),
+    "Shepard correlation": _more(
+        lambda c: shepard_correlation(c.own), "−1 to 1, 1 best; distances before against distances shown"
+    ),
+    "stress": _less(lambda c: stress(c.own), "0 to 1, 0 best; misfit of the distances at the best scale"),
+    "path order": _more(
+        lambda c: path_order(c.own, n_neighbors=min(8, len(c.X) - 1)), "−1 to 1, 1 best; time order kept"
+    ),
+    "error in sample": _less(
+        lambda c: reconstruction_error(c.own), "1 − R² of the lift on the fitted iterates, 0 best"
+    ),
+    "error interleaved": _less(
+        lambda c: c.error(InterleavedSplit(c.n_splits)),
+        "1 − R² on every fifth iterate; leaks, since its neighbours in time were fitted",
+    ),
+    "error on blocks": _less(
+        lambda c: c.error(TimeBlockSplit(c.n_splits)),
+        "1 − R² on held-out stretches of the run, 0 best, above 1 worse than the mean",
+    ),
+    "error on tail": _less(
+        lambda c: c.error(TailSplit()), "1 − R² on the last fifth, fitted to the rest; above 1 worse than its mean"
+    ),
+    "error on sister": _less(Case.sister_error, "1 − R² on a run of the same start and other batch order, 0 best"),
+}
+
+COLUMNS = {
+    name: ALL_COLUMNS[name]
+    for name in (
+        "trustworthiness",
+        "trust beyond time",
+        "continuity",
+        "error in sample",
+        "error on blocks",
+        "error on tail",
+        "error on sister",
+    )
+}
+
+
+def row(case: Case, columns: dict[str, Column]) -> Array:
+    """Compute the columns of one embedding."""
+    return np.array([column.compute(case) for column in columns.values()])

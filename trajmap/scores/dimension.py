@@ -1,0 +1,187 @@
+"""Intrinsic dimension of a cloud of points that come in time order."""
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from trajmap._validation import Array, check_array, check_count, check_fraction, worded
+from trajmap.errors import InputError
+
+__all__ = ["correlation_dimension", "likelihood_dimension", "participation_ratio", "two_nn_dimension"]
+
+
+def participation_ratio(X: Array) -> float:
+    """Effective number of principal components, (Σλ)²/Σλ².
+
+    Parameters
+    ----------
+    X : array-like, shape (n, r)
+        The points.
+
+    Returns
+    -------
+    float
+        Between 1 and the rank. 2.5 for a long random walk in many dimensions: small is no evidence.
+
+    Raises
+    ------
+    InputError
+        If all points agree.
+
+    Examples
+    --------
+    >>> round(participation_ratio(np.vstack([np.eye(3), -np.eye(3)])), 9)
+    3.0
+    """
+    X = check_array("X", X, (None, None), dtype=np.float64)
+    values = np.linalg.svd(X - X.mean(axis=0), compute_uv=False) ** 2
+    if not values.sum() > 0:
+        raise InputError(worded("X", "points that differ", "equal ones"))
+    return float(values.sum() ** 2 / np.sum(values**2))
+
+
+def correlation_dimension(X: Array, *, window: int = 0, lower: float = 0.02, upper: float = 0.2) -> float:
+    """Slope of the number of close pairs against their distance: C(ε) ~ ε^d.
+
+    Parameters
+    ----------
+    X : array-like, shape (n, r)
+        Points in time order.
+    window : int
+        Theiler window: pairs with |i − j| ≤ window are left out. Without one, a smooth run has dimension 1
+        because successive points lie on a curve.
+    lower, upper : float
+        The slope is taken between these quantiles of the distances.
+
+    Returns
+    -------
+    float
+        The dimension; 2 for a Brownian path. At most about 2 log₁₀ n can be seen.
+
+    Raises
+    ------
+    InputError
+        If the window leaves too few pairs.
+
+    References
+    ----------
+    P. Grassberger, I. Procaccia, 1983; J. Theiler, Spurious dimension from correlation algorithms, 1986.
+
+    Examples
+    --------
+    >>> square = np.random.default_rng(0).uniform(size=(800, 2))
+    >>> round(correlation_dimension(square))
+    2
+    """
+    check_fraction("lower", lower)
+    check_fraction("upper", upper)
+    distances = np.sort(_pairs(X, window))
+    n = len(distances)
+    places = np.unique(np.geomspace(max(lower * n, 1), upper * n, 40).astype(int)) - 1
+    places = places[(places >= 0) & (distances[places] > 0)]
+    if len(places) < 5:
+        raise InputError(worded("X", "enough pairs of distinct points", f"{n} pairs", "a smaller window"))
+    slope, _ = np.polyfit(np.log(distances[places]), np.log(places + 1), 1)
+    return float(slope)
+
+
+def likelihood_dimension(X: Array, *, n_neighbors: int = 20, window: int = 0) -> float:
+    """Maximum-likelihood dimension from the distances to the k nearest neighbours, with MacKay's average.
+
+    Parameters
+    ----------
+    X : array-like, shape (n, r)
+        Points in time order.
+    n_neighbors : int
+        k.
+    window : int
+        Theiler window.
+
+    Returns
+    -------
+    float
+        The dimension.
+
+    Raises
+    ------
+    InputError
+        If there are too few points.
+
+    References
+    ----------
+    E. Levina, P. Bickel, Maximum likelihood estimation of intrinsic dimension, 2004.
+
+    Examples
+    --------
+    >>> square = np.random.default_rng(0).uniform(size=(800, 2))
+    >>> round(likelihood_dimension(square))
+    2
+    """
+    near = _nearest(X, check_count("n_neighbors", n_neighbors, low=3), window)
+    near = near[near[:, 0] > 0]
+    inverse = np.log(near[:, -1:] / near[:, :-1]).sum(axis=1) / (near.shape[1] - 2)
+    return float(1 / inverse.mean())
+
+
+def two_nn_dimension(X: Array, *, window: int = 0) -> float:
+    """Dimension from the ratio of the distances to the two nearest neighbours.
+
+    Without a Theiler window it is useless on time-ordered points: the two nearest are the step before and the
+    step after, whose ratio says how the speed changes.
+
+    Parameters
+    ----------
+    X : array-like, shape (n, r)
+        Points in time order.
+    window : int
+        Theiler window.
+
+    Returns
+    -------
+    float
+        The dimension, by the maximum-likelihood form n / Σ log(r₂/r₁).
+
+    Raises
+    ------
+    InputError
+        If there are too few points.
+
+    References
+    ----------
+    E. Facco, M. d'Errico, A. Rodriguez, A. Laio, Estimating the intrinsic dimension of datasets by a minimal
+    neighborhood information, 2017.
+
+    Examples
+    --------
+    >>> square = np.random.default_rng(0).uniform(size=(800, 2))
+    >>> round(two_nn_dimension(square))
+    2
+    """
+    near = _nearest(X, 2, window)
+    near = near[near[:, 0] > 0]
+    logs = np.log(near[:, 1] / near[:, 0])
+    return float(len(logs) / logs.sum())
+
+
+def _masked(X: Array, window: int) -> Array:
+    X = check_array("X", X, (None, None), dtype=np.float64)
+    n = len(X)
+    distances = cdist(X, X)
+    near = np.abs(np.subtract.outer(np.arange(n), np.arange(n))) <= check_count("window", window, low=0)
+    distances[near] = np.inf
+    return distances
+
+
+def _pairs(X: Array, window: int) -> Array:
+    distances = _masked(X, window)
+    upper = distances[np.triu_indices(len(distances), 1)]
+    return upper[np.isfinite(upper)]
+
+
+def _nearest(X: Array, k: int, window: int) -> Array:
+    distances = _masked(X, window)
+    fewest = int(np.isfinite(distances).sum(axis=1).min())
+    if fewest < k:
+        raise InputError(
+            worded("window", f"one that leaves {k} neighbours a point", f"{window}, which leaves {fewest}")
+        )
+    return np.sort(distances, axis=1)[:, :k]

@@ -1,0 +1,149 @@
+"""Surrogates of a run: what it would look like if it were a walk, a drift undone, or a pull to a centre.
+
+Each takes isometric coordinates of a run and gives those of a surrogate with the same number of points. The Gram
+matrix of a surrogate's steps is M K Mᵀ with the run's own K or an isotropic one, so P is never touched.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from trajmap._validation import Array, check_count, worded
+from trajmap.errors import InputError
+from trajmap.scores.null import isotropic_rows, random_walk, step_norms
+
+__all__ = ["SURROGATES", "Surrogate", "block_shuffles", "ornstein_uhlenbeck", "sign_flips", "walks"]
+
+Surrogate = Callable[[Array, int, np.random.Generator], Array]
+
+
+def walks(X: Array, size: int, rng: np.random.Generator) -> Array:
+    """Isotropic random walk in R^size with the run's own step norms, in their order.
+
+    Parameters
+    ----------
+    X : numpy.ndarray, shape (T, r)
+        Isometric coordinates of the run.
+    size : int
+        P.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    numpy.ndarray, shape (T, T − 1)
+        Coordinates of the surrogate.
+
+    References
+    ----------
+    J. Antognini, J. Sohl-Dickstein, PCA of high dimensional random walks, 2018.
+    """
+    return random_walk(step_norms(X), size, random_state=rng)
+
+
+def sign_flips(X: Array, size: int, rng: np.random.Generator) -> Array:
+    """Each step forwards or backwards at random: the noise of the run as it is, without its drift.
+
+    Parameters
+    ----------
+    X : numpy.ndarray, shape (T, r)
+        Isometric coordinates of the run.
+    size : int
+        Not used.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    numpy.ndarray, shape (T, r)
+        Coordinates of the surrogate; step norms and their covariance are the run's.
+    """
+    steps = np.diff(X, axis=0)
+    return _summed(steps * rng.choice([-1.0, 1.0], size=(len(steps), 1)))
+
+
+def block_shuffles(X: Array, size: int, rng: np.random.Generator, *, block: int | None = None) -> Array:
+    """Directions of the steps exchanged in blocks, norms left in place: short memory kept, long memory lost.
+
+    Parameters
+    ----------
+    X : numpy.ndarray, shape (T, r)
+        Isometric coordinates of the run.
+    size : int
+        Not used.
+    rng : numpy.random.Generator
+        Source of randomness.
+    block : int, optional
+        Steps a block; √T by default.
+
+    Returns
+    -------
+    numpy.ndarray, shape (T, r)
+        Coordinates of the surrogate.
+    """
+    steps, norms = np.diff(X, axis=0), step_norms(X)
+    block = round(len(steps) ** 0.5) if block is None else check_count("block", block)
+    first = int(rng.integers(block))  # a random phase, so that no border is special
+    edges = np.arange(first, len(steps), block)
+    pieces = [piece for piece in np.split(np.arange(len(steps)), edges) if len(piece)]
+    order = np.concatenate([pieces[i] for i in rng.permutation(len(pieces))])
+    units = steps / np.where(norms > 0, norms, 1.0)[:, None]
+    return _summed(units[order] * norms[:, None])
+
+
+def ornstein_uhlenbeck(X: Array, size: int, rng: np.random.Generator) -> Array:
+    """Draw a pull towards the run's centre plus isotropic noise, both fitted to the run.
+
+    x_{t+1} = x_t − a (x_t − μ) + e_t, with μ the mean of the second half, a by least squares, and noise of the
+    residuals' norms in R^size. A run that only relaxes to its minimum and shakes there is one of these.
+
+    Parameters
+    ----------
+    X : numpy.ndarray, shape (T, r)
+        Isometric coordinates of the run.
+    size : int
+        P.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    numpy.ndarray, shape (T, T)
+        Coordinates of the surrogate.
+    """
+    steps = np.diff(X, axis=0)
+    away = X[:-1] - X[len(X) // 2 :].mean(axis=0)
+    pull = float(np.clip(-np.sum(steps * away) / max(np.sum(away**2), 1e-300), 0.0, 1.0))
+    residual = np.linalg.norm(steps + pull * away, axis=1)
+    noise = isotropic_rows(rng, len(steps), size)
+    noise *= (residual / np.linalg.norm(noise, axis=1))[:, None]
+    # one coordinate of its own for the way from the start to the centre
+    path = np.zeros((len(X), noise.shape[1] + 1))
+    path[0, -1] = np.linalg.norm(away[0])
+    for t, kick in enumerate(noise):
+        path[t + 1] = (1 - pull) * path[t]
+        path[t + 1, :-1] += kick
+    return path - path.mean(axis=0)
+
+
+SURROGATES: dict[str, Surrogate] = {
+    "walks": walks,
+    "sign flips": sign_flips,
+    "block shuffles": block_shuffles,
+    "Ornstein-Uhlenbeck": ornstein_uhlenbeck,
+}
+
+
+def check_run(X: Array) -> Array:
+    """Check coordinates that surrogates are made of."""
+    if X.ndim != 2 or len(X) < 4:
+        raise InputError(worded("X", "at least 4 points", X))
+    if not np.isfinite(X).all():
+        raise InputError(worded("X", "finite numbers", "NaN or inf", "trajectory.finite() leaves these out"))
+    return X
+
+
+def _summed(steps: Array) -> Array:
+    points = np.vstack([np.zeros(steps.shape[1]), np.cumsum(steps, axis=0)])
+    centred: Array = points - points.mean(axis=0)
+    return centred
