@@ -1,0 +1,135 @@
+"""Diffusion maps beyond the default: known spectra, variable bandwidth, the sparse solve, independent coordinates."""
+
+import numpy as np
+import pytest
+from scipy.linalg import eigh
+from scipy.spatial.distance import cdist
+from scipy.stats import norm, spearmanr
+from sklearn.datasets import make_swiss_roll
+
+from trajmap.errors import InputError
+from trajmap.reduction.bandwidth import (
+    berry_giannakis_harlim,
+    kernel_slope,
+    local_scales,
+    median_distance,
+    neighbour_distance,
+)
+from trajmap.reduction.diffusion_map import DiffusionMap
+from trajmap.reduction.independence import coordinate_residuals, independent_coordinates
+
+
+def test_segment():
+    s = np.linspace(0, 1, 1200)[:, None]
+    fitted = DiffusionMap(n_components=3, alpha=1.0, epsilon=1e-4).fit(s)
+    # the border makes the segment longer by the kernel's width, 1.5 %
+    np.testing.assert_allclose(fitted.generator_eigenvalues_, -((np.pi * np.arange(1, 4)) ** 2), rtol=0.04)
+    for k in range(3):
+        assert abs(np.corrcoef(fitted.embedding_[:, k], np.cos((k + 1) * np.pi * s[:, 0]))[0, 1]) > 0.998
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.0])
+def test_ornstein_uhlenbeck(alpha):
+    """Points with a Gaussian density: the Fokker–Planck spectrum is −1, −2, −3 at α = ½ and twice that at α = 0."""
+    x = norm.ppf((np.arange(1500) + 0.5) / 1500)[:, None]
+    fitted = DiffusionMap(n_components=3, alpha=alpha, epsilon=0.01).fit(x)
+    expected = -np.arange(1, 4) * (1 if alpha == 0.5 else 2)
+    np.testing.assert_allclose(fitted.generator_eigenvalues_, expected, rtol=0.1)
+    assert abs(np.corrcoef(fitted.embedding_[:, 0], x[:, 0])[0, 1]) > 0.99, "the first Hermite function"
+
+
+def test_swiss_roll_is_unrolled():
+    """Two coordinates, the second of which is not the second in the spectrum: that one is a harmonic."""
+    X, angle = make_swiss_roll(1500, noise=0.0, random_state=0)
+    X[:, 1] *= 1.25  # so that no mode across has the eigenvalue of one along, and the two do not mix
+    height = X[:, 1]
+    fitted = DiffusionMap(n_components=8, alpha=1.0, epsilon=1.0, t=0).fit(X)
+    places = independent_coordinates(fitted.embedding_, 2)
+    assert places[0] == 0
+    assert places[1] > 1
+    assert abs(spearmanr(fitted.embedding_[:, 0], angle)[0]) > 0.98
+    assert abs(spearmanr(fitted.embedding_[:, places[1]], height)[0]) > 0.9
+    assert coordinate_residuals(fitted.embedding_)[1] < 0.3 < coordinate_residuals(fitted.embedding_)[places[1]]
+
+
+def test_variable_bandwidth_by_its_definition():
+    X = np.random.default_rng(0).normal(size=(80, 2)) * [3, 0.2]
+    fitted = DiffusionMap(n_components=2, alpha=0.5, epsilon=0.3, variable=7).fit(X)
+    near = np.sort(cdist(X, X), axis=1)[:, 7]
+    scales = near / np.exp(np.log(near).mean())
+    K = np.exp(-cdist(X, X, "sqeuclidean") / (4 * 0.3 * np.outer(scales, scales)))
+    q = K.sum(axis=1)
+    K = K / np.sqrt(np.outer(q, q))
+    d = K.sum(axis=1)
+    values = eigh(K / np.sqrt(np.outer(d, d)), eigvals_only=True)[::-1]
+    np.testing.assert_allclose(fitted.eigenvalues_, values[1:3], rtol=1e-10)
+    assert fitted.spectral_gap_ == pytest.approx(values[2] - values[3], rel=1e-8)
+    np.testing.assert_allclose(fitted.transform(X), fitted.embedding_, atol=1e-10)
+
+
+@pytest.mark.parametrize("variable", [None, 8])
+def test_the_sparse_solve_agrees_with_the_dense(variable):
+    X = np.cumsum(np.random.default_rng(0).normal(size=(600, 5)), axis=0)
+    options = {"n_components": 3, "epsilon": 4.0, "variable": variable}
+    sparse = DiffusionMap(**options, kernel_neighbors=599).fit(X)
+    dense = DiffusionMap(**options).fit(X)
+    np.testing.assert_allclose(sparse.eigenvalues_, dense.eigenvalues_, rtol=1e-8)
+    np.testing.assert_allclose(sparse.embedding_, dense.embedding_, atol=1e-5)
+    few = DiffusionMap(**options, kernel_neighbors=80).fit(X)
+    np.testing.assert_allclose(np.log(few.eigenvalues_), np.log(dense.eigenvalues_), rtol=0.1)
+    np.testing.assert_allclose(few.transform(X), few.embedding_, atol=1e-12)
+    again = DiffusionMap(**options, kernel_neighbors=80).fit(X)
+    np.testing.assert_array_equal(few.embedding_, again.embedding_)
+
+
+def test_where_lanczos_does_not_converge():
+    """A long path with few neighbours and a narrow kernel: the spectrum is crowded against 1, and still solved."""
+    X = np.stack([np.linspace(0, 100, 6000), np.sin(np.linspace(0, 30, 6000))], axis=1)
+    fitted = DiffusionMap(n_components=2, epsilon=1e-3, kernel_neighbors=64).fit(X)
+    assert (1 - fitted.eigenvalues_ < 1e-4).all()
+    assert abs(spearmanr(fitted.embedding_[:, 0], np.arange(6000))[0]) > 0.999
+    assert np.isnan(fitted.dimension_)
+
+
+def test_rules_scale_with_the_points():
+    X = np.cumsum(np.random.default_rng(0).normal(size=(100, 4)), axis=0)
+    for rule in (berry_giannakis_harlim, median_distance(0.2), neighbour_distance(5)):
+        assert rule(10 * X) == pytest.approx(100 * rule(X), rel=1e-9)
+        assert DiffusionMap(epsilon=rule).fit(X).epsilon_ == pytest.approx(rule(X))
+    assert median_distance(0.2)(X) == pytest.approx(0.2 * np.median(cdist(X, X)[np.triu_indices(100, 1)]) ** 2)
+    assert neighbour_distance(5)(X) == pytest.approx(np.mean(np.sort(cdist(X, X), axis=1)[:, 5] ** 2))
+
+
+def test_dimension_of_known_shapes():
+    rng = np.random.default_rng(0)
+    assert kernel_slope(rng.uniform(size=(800, 1)))[0] == pytest.approx(1, abs=0.1)
+    assert kernel_slope(rng.uniform(size=(1200, 2)))[0] == pytest.approx(1.78, abs=0.12)
+    walk = np.cumsum(rng.normal(size=(900, 3000)), axis=0)
+    assert DiffusionMap().fit(walk).dimension_ == pytest.approx(1.99, abs=0.1)
+
+
+def test_diffusion_distance():
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    fitted = DiffusionMap(n_components=5, epsilon=1.0, t=2).fit(X)
+    distances = fitted.diffusion_distance()
+    psi, lam = fitted.embedding_ / fitted.eigenvalues_**2, fitted.eigenvalues_
+    expected = np.sqrt(np.sum(lam**4 * (psi[3] - psi[7]) ** 2))
+    assert distances[3, 7] == pytest.approx(expected)
+
+
+def test_worded_errors():
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    with pytest.raises(InputError, match="variable: expected less than n_samples = 20, got 20"):
+        DiffusionMap(variable=20).fit(X)
+    with pytest.raises(InputError, match="kernel_neighbors: expected less than n_samples = 20, got 25"):
+        DiffusionMap(kernel_neighbors=25).fit(X)
+    two = np.vstack([X, X + 1e6])
+    for options in ({"epsilon": 1.0}, {"epsilon": 1.0, "kernel_neighbors": 5}):
+        with pytest.raises(InputError, match="points that the kernel connects, got separate pieces"):
+            DiffusionMap(**options).fit(two)
+    with pytest.raises(InputError, match="points with distinct neighbours, got 40 that coincide with 1 others"):
+        local_scales(np.repeat(X, 2, axis=0), 1)
+    with pytest.raises(InputError, match="less than the 20 points"):
+        neighbour_distance(20)(X)
+    with pytest.raises(InputError, match="at most 2 coordinates"):
+        independent_coordinates(X, 3)

@@ -1,0 +1,178 @@
+"""Bandwidths of a Gaussian kernel exp(−d²/4ε): rules that choose ε, and bandwidths that vary from point to point.
+
+A rule is a function of the points that gives ε in units of squared distance; `DiffusionMap` takes one as `epsilon`.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.sparse.csgraph import minimum_spanning_tree
+from scipy.spatial.distance import cdist, pdist
+from sklearn.neighbors import NearestNeighbors
+
+from trajmap._validation import Array, check_count, check_positive, worded
+from trajmap.errors import InputError
+
+__all__ = ["Rule", "berry_giannakis_harlim", "kernel_slope", "local_scales", "median_distance", "neighbour_distance"]
+
+Rule = Callable[[Array], float]
+
+
+def berry_giannakis_harlim(X: Array) -> float:
+    """Maximise the slope of the kernel sum over powers of two (pydiffmap's rule), and keep the graph in one piece.
+
+    On runs whose steps shrink the rule can settle on the smallest steps and tear the graph apart, so ε is at least
+    a quarter of the squared longest edge of the minimum spanning tree, where that edge has the kernel value 1/e.
+
+    Parameters
+    ----------
+    X : array-like, shape (n, r)
+        The points.
+
+    Returns
+    -------
+    float
+        ε.
+
+    References
+    ----------
+    T. Berry, D. Giannakis, J. Harlim, Nonparametric forecasting of low-dimensional dynamical systems, 2015.
+
+    Examples
+    --------
+    >>> line = np.linspace(0, 1, 200)[:, None]
+    >>> round(berry_giannakis_harlim(10 * line) / berry_giannakis_harlim(line), 6)
+    100.0
+    """
+    from pydiffmap.kernel import choose_optimal_epsilon_BGH
+
+    unit = float(np.sum((X - X.mean(axis=0)) ** 2) / len(X))
+    # in units of the variance the rule's own 81 powers of two need not all be tried
+    squares = cdist(X, X, "sqeuclidean") / unit
+    chosen, _ = choose_optimal_epsilon_BGH(squares.ravel(), 2.0 ** np.arange(-24, 7))
+    longest = float(minimum_spanning_tree(np.sqrt(squares)).data.max())
+    return max(float(chosen), longest**2 / 4) * unit
+
+
+def median_distance(multiple: float = 0.1) -> Rule:
+    """Choose ε as a multiple of the squared median distance.
+
+    Parameters
+    ----------
+    multiple : float
+        The multiple.
+
+    Returns
+    -------
+    callable
+        The rule.
+
+    Examples
+    --------
+    >>> median_distance(0.5)(np.array([[0.0], [1.0], [3.0]]))
+    2.0
+    """
+    check_positive("multiple", multiple)
+    return lambda X: multiple * float(np.median(pdist(X))) ** 2
+
+
+def neighbour_distance(n_neighbors: int = 10) -> Rule:
+    """Choose ε as the mean squared distance to the k-th neighbour.
+
+    Parameters
+    ----------
+    n_neighbors : int
+        k.
+
+    Returns
+    -------
+    callable
+        The rule.
+
+    Examples
+    --------
+    >>> neighbour_distance(1)(np.array([[0.0], [1.0], [2.0]]))
+    1.0
+    """
+    k = check_count("n_neighbors", n_neighbors)
+    return lambda X: float(np.mean(_kth_distance(X, k) ** 2))
+
+
+def local_scales(X: Array, n_neighbors: int) -> Array:
+    """Distance of each point to its k-th neighbour, over their geometric mean: where points are sparse, above 1.
+
+    With these, the kernel exp(−d_ij²/(4 ε σ_i σ_j)) adapts to the density (self-tuned).
+
+    Parameters
+    ----------
+    X : numpy.ndarray, shape (n, r)
+        The points.
+    n_neighbors : int
+        k.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,)
+        σ.
+
+    Raises
+    ------
+    InputError
+        If a point coincides with its k-th neighbour, or there are no k neighbours.
+
+    References
+    ----------
+    L. Zelnik-Manor, P. Perona, Self-tuning spectral clustering, 2004.
+
+    Examples
+    --------
+    >>> local_scales(np.array([[0.0], [1.0], [2.0]]), 1).tolist()
+    [1.0, 1.0, 1.0]
+    """
+    distances = _kth_distance(X, n_neighbors)
+    if not distances.min() > 0:
+        got = f"{int(np.sum(distances == 0))} that coincide with {n_neighbors} others"
+        raise InputError(worded("X", "points with distinct neighbours", got, "more neighbours, or a fixed bandwidth"))
+    scales: Array = distances / np.exp(np.mean(np.log(distances)))
+    return scales
+
+
+def kernel_slope(X: Array) -> tuple[float, float]:
+    """Dimension and bandwidth from the sum of the kernel: d = 2 max d log S/d log ε.
+
+    Parameters
+    ----------
+    X : array-like, shape (n, r)
+        The points.
+
+    Returns
+    -------
+    dimension : float
+        Twice the largest slope; the border of a cloud lowers it.
+    epsilon : float
+        Where the slope is largest.
+
+    References
+    ----------
+    R. Coifman, Y. Shkolnisky, F. Sigworth, A. Singer, Graph Laplacian tomography from unknown random projections,
+    2008.
+
+    Examples
+    --------
+    >>> round(kernel_slope(np.linspace(0, 1, 400)[:, None])[0], 1)
+    1.0
+    """
+    squares = pdist(X, "sqeuclidean")
+    epsilons = squares.mean() * 2.0 ** np.arange(-24, 6, 0.5)
+    sums = np.array([len(X) + 2 * np.exp(-squares / (4 * e)).sum() for e in epsilons])
+    slopes = np.diff(np.log(sums)) / np.diff(np.log(epsilons))
+    best = int(slopes.argmax())
+    return 2 * float(slopes[best]), float(np.sqrt(epsilons[best] * epsilons[best + 1]))
+
+
+def _kth_distance(X: Array, k: int) -> Array:
+    if k >= len(X):
+        raise InputError(worded("n_neighbors", f"less than the {len(X)} points", k, "ask for fewer neighbours"))
+    distances, _ = NearestNeighbors(n_neighbors=k + 1, algorithm="kd_tree").fit(X).kneighbors(X)
+    kth: Array = distances[:, k]
+    return kth
