@@ -13,6 +13,10 @@ from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.reduction.autoencoder import Autoencoder
 from trajmap.reduction.diffusion_map import DiffusionMap
+from trajmap.reduction.gaussian_process import GaussianProcessLift
+from trajmap.reduction.lifted import Lifted
+from trajmap.reduction.phate import Phate
+from trajmap.reduction.principal import PrincipalComponents
 from trajmap.reduction.rowspace import RowSpace
 from trajmap.reduction.umap import UMAP
 
@@ -22,6 +26,12 @@ EMBEDDINGS = {
     "linear autoencoder": Autoencoder(hidden=(), max_iter=20),
     "diffusion": DiffusionMap(),
     "umap": UMAP(),
+    "principal": PrincipalComponents(),
+    "principal from the last": PrincipalComponents(center="last"),
+    "phate": Phate(),
+    "lifted": Lifted(DiffusionMap()),
+    "lifted with residual": Lifted(PrincipalComponents(), GaussianProcessLift(), residual=True),
+    "patient autoencoder": Autoencoder(max_iter=50, early_stopping=True, n_decoders=2, standardise=True),
 }
 # UMAP places new points by stochastic optimisation of the whole batch
 EXEMPT = {
@@ -83,7 +93,7 @@ def test_fit_transform_agrees_with_transform(name, X):
 
 @each
 def test_signs_follow_the_rule(name, X):
-    if name in {"umap", "autoencoder"}:
+    if name in {"umap", "autoencoder", "patient autoencoder"}:
         pytest.skip("their coordinates have no free sign")
     Z = clone(EMBEDDINGS[name]).fit_transform(X)
     assert (Z[np.abs(Z).argmax(axis=0), np.arange(Z.shape[1])] > 0).all()
@@ -115,7 +125,8 @@ def test_lift_returns_near_the_points(name, X):
 def test_too_many_coordinates(name, X):
     # an injective chart has at most the 4 coordinates of the points, the others at most n − 2
     estimator = PCA(9) if name == "pca" else clone(EMBEDDINGS[name])
-    estimator.set_params(n_components=59 if name in {"diffusion", "umap"} else 9)
+    many = 59 if name in {"diffusion", "umap", "phate", "lifted"} else 9
+    estimator.set_params(**{"embedding__n_components" if name.startswith("lifted") else "n_components": many})
     with pytest.raises(ValueError, match="n_components"):
         estimator.fit(X)
 

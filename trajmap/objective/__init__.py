@@ -2,5 +2,6 @@
 
 from trajmap.objective.losses import accuracy, supervised
 from trajmap.objective.objective import Objective
+from trajmap.objective.predictions import root_probabilities
 
-__all__ = ["Objective", "accuracy", "supervised"]
+__all__ = ["Objective", "accuracy", "root_probabilities", "supervised"]

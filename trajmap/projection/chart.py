@@ -7,7 +7,7 @@ import numpy as np
 from trajmap._validation import Array, check_array, worded
 from trajmap.errors import InputError
 
-__all__ = ["Chart", "chart_name", "encode", "lift"]
+__all__ = ["Chart", "chart_name", "deviation", "encode", "lift"]
 
 
 @runtime_checkable
@@ -22,6 +22,21 @@ class Chart(Protocol):
 
     def inverse_transform(self, X: Any) -> Array:
         """Points at some coordinates, (n, d) → (n, P)."""
+
+
+@runtime_checkable
+class Uncertain(Protocol):
+    """A chart, or the last step of one, that knows how far its lifts may be off."""
+
+    def uncertainty(self, Z: Any) -> Array:
+        """In the units of parameter space, (n, d) → (n,)."""
+
+
+def deviation(chart: Chart, Z: Array) -> Array:
+    """Say how far lifts may be off, shape (n,); zeros for a chart that does not know."""
+    steps = getattr(chart, "steps", None)
+    last = steps[-1][1] if steps else chart
+    return np.asarray(last.uncertainty(Z)) if isinstance(last, Uncertain) else np.zeros(len(Z))
 
 
 def lift(chart: Chart, Z: Array, size: int) -> Array:

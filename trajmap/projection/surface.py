@@ -10,7 +10,7 @@ from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
-from trajmap.projection.chart import Chart, chart_name, encode, lift
+from trajmap.projection.chart import Chart, chart_name, deviation, encode, lift
 from trajmap.projection.support import PathDistance
 
 __all__ = ["surface"]
@@ -87,6 +87,7 @@ def surface(
     if trajectory is None or path is None or measure is None:
         return Landscape(grid, shaped, name=title)
     distance = np.concatenate(distances).reshape(grid.shape)
+    off = deviation(chart, grid.points).reshape(grid.shape)
     own = [evaluate(trajectory.iterates[i : i + block]) for i in range(0, len(path), block)]
     lifted = [evaluate(lift(chart, path[i : i + block], objective.size)) for i in range(0, len(path), block)]
     return Landscape(
@@ -96,7 +97,7 @@ def surface(
         path_values=np.concatenate(own),
         lifted_values=np.concatenate(lifted),
         distance=distance,
-        support=distance <= measure.reach,
+        support=(distance <= measure.reach) & (off <= measure.reach),
         reach=measure.reach,
         name=title,
     )

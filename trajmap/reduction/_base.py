@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from trajmap._validation import Array
 from trajmap.reduction._checks import check_components, check_inverse
+from trajmap.reduction._stretch import Stretch
 
 __all__ = ["Embedding"]
 
@@ -45,6 +46,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         self.n_components_ = check_components(self.n_components, X)
         self._check_parameters(X)
         self._fit(X, self.n_components_)
+        self._stretch = Stretch(self._restrict(X), X)
         return self
 
     def transform(self, X: Any) -> Array:
@@ -79,9 +81,32 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         check_is_fitted(self)
         return self._lift(check_inverse(Z, self.n_components_))
 
+    def uncertainty(self, Z: Any) -> Array:
+        """How far a lifted point may be from what the run would have there, in units of X.
+
+        The distance in coordinates to the nearest fitted point, times the local stretch of the embedding.
+
+        Parameters
+        ----------
+        Z : array-like, shape (m, d)
+            Coordinates.
+
+        Returns
+        -------
+        numpy.ndarray, shape (m,)
+            0 at fitted points; `surface` masks cells where it exceeds the run's reach.
+        """
+        check_is_fitted(self)
+        Z = check_inverse(Z, self.n_components_)
+        return np.asarray(np.hypot(self._stretch(Z), self._spread(Z)))
+
     @property
     def _n_features_out(self) -> int:
         return int(self.n_components_)
+
+    def _spread(self, Z: Array) -> Array:
+        """Say what the lift itself knows of its error; nothing, unless a member does."""
+        return np.zeros(len(Z))
 
     @abstractmethod
     def _check_parameters(self, X: Array) -> None:

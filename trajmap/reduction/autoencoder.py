@@ -1,21 +1,19 @@
 """An autoencoder of a trajectory: a curved chart with an explicit lift."""
 
-import itertools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from trajmap._validation import Array, check_count, check_positive
+from trajmap._validation import Array, check_count, check_positive, worded
+from trajmap.errors import InputError
 from trajmap.reduction._base import Embedding
 from trajmap.reduction._checks import check_dimension, fix_signs
-
-if TYPE_CHECKING:
-    import torch
+from trajmap.reduction._nets import Half, forward, minimise
 
 __all__ = ["Autoencoder"]
 
-Layers = list[tuple[Array, Array]]
+# with early stopping two stretches of the run, a tenth each, are held out: where they begin, as shares of the run
+_HELD_OUT = (0.3, 0.7)
 
 
 class Autoencoder(Embedding):
@@ -24,8 +22,8 @@ class Autoencoder(Embedding):
     Each is a linear map plus a tanh network: z = W x + f(x), x̂ = V z + g(z). The linear maps start at the
     principal components and the networks near zero, so training starts at PCA's error and goes down from it;
     without hidden layers it stays there, as PCA is the best linear autoencoder (Eckart–Young). All coordinates
-    are divided by one common scale, so the loss is the squared distance in parameter space; scaling them one by
-    one would weigh late, small directions as much as the first.
+    are divided by one common scale, so the loss is the squared distance in parameter space, unless they are
+    standardised one by one: late, small directions then weigh as much as the first.
 
     The fit runs in torch on one seed; the fitted estimator is plain arrays. Far outside the coordinates of the
     fitted points the decoder extrapolates.
@@ -40,6 +38,13 @@ class Autoencoder(Embedding):
         Full-batch Adam steps at most.
     learning_rate : float
         Of Adam; it decays to zero along a cosine.
+    standardise : bool
+        Divide each coordinate by its own deviation.
+    early_stopping : bool
+        Hold out two stretches of the run and keep the networks that were best on them.
+    n_decoders : int
+        Train further decoders on the same coordinates from other seeds: the lift is their mean, and their spread
+        enters the uncertainty.
     random_state : int
         Seed; two fits agree.
 
@@ -49,6 +54,8 @@ class Autoencoder(Embedding):
         Steps made.
     loss_curve_ : numpy.ndarray, shape (n_iter_,)
         Mean squared error relative to the variance, before each step: 1 − R² in sample.
+    held_out_curve_ : numpy.ndarray, shape (n_iter_,)
+        The same on the held-out stretches; empty without early stopping.
 
     References
     ----------
@@ -70,12 +77,18 @@ class Autoencoder(Embedding):
         hidden: tuple[int, ...] = (64,),
         max_iter: int = 600,
         learning_rate: float = 1e-2,
+        standardise: bool = False,
+        early_stopping: bool = False,
+        n_decoders: int = 1,
         random_state: int = 0,
     ) -> None:
         self.n_components = n_components
         self.hidden = hidden
         self.max_iter = max_iter
         self.learning_rate = learning_rate
+        self.standardise = standardise
+        self.early_stopping = early_stopping
+        self.n_decoders = n_decoders
         self.random_state = random_state
 
     def _check_parameters(self, X: Array) -> None:
@@ -83,101 +96,75 @@ class Autoencoder(Embedding):
         check_count("max_iter", self.max_iter)
         check_positive("learning_rate", self.learning_rate)
         check_count("random_state", self.random_state, low=0, high=2**32 - 1)
+        check_count("n_decoders", self.n_decoders)
         for width in self.hidden:
             check_count("hidden", width)
+        if self.early_stopping and len(X) < 10:
+            got = f"n_samples = {len(X)}"
+            raise InputError(worded("early_stopping", "at least 10 points to hold some out", got, "leave it out"))
 
     def _fit(self, X: Array, d: int) -> None:
         self._mean = X.mean(axis=0)
         centred = X - self._mean
-        self._scale = float(np.sqrt(np.sum(centred**2) / len(X))) or 1.0
+        total = float(np.sqrt(np.sum(centred**2) / len(X))) or 1.0
+        own = centred.std(axis=0)
+        self._scale = np.where(own > 0, own, 1.0) if self.standardise else np.full(X.shape[1], total)
         points = centred / self._scale
         components = np.linalg.svd(points, full_matrices=False)[2][:d]
         components = components * fix_signs(points @ components.T)[:, None]
-        self._encoder, self._decoder, curve = self._train(points, components)
-        self.loss_curve_ = np.array(curve)
-        self.n_iter_ = len(curve)
+        self._unit = total if not self.standardise else 1.0  # coordinates in the points' units where there is one
+        self._train(points, components)
+        self.n_iter_ = len(self.loss_curve_)
 
     def _restrict(self, X: Array) -> Array:
-        return _forward((X - self._mean) / self._scale, *self._encoder) * self._scale
+        return forward((X - self._mean) / self._scale, *self._encoder) * self._unit
 
     def _lift(self, Z: Array) -> Array:
-        return self._mean + _forward(Z / self._scale, *self._decoder) * self._scale
+        lifted: Array = np.mean([forward(Z / self._unit, *half) for half in self._decoders], axis=0)
+        return self._mean + lifted * self._scale
 
-    def _train(self, points: Array, components: Array) -> tuple[Any, Any, list[float]]:
-        """Train in torch, on a random state of our own, and return arrays."""
+    def _spread(self, Z: Array) -> Array:
+        """Disagreement of the decoders."""
+        lifted = np.array([forward(Z / self._unit, *half) * self._scale for half in self._decoders])
+        deviation: Array = np.sqrt(np.sum(lifted.var(axis=0), axis=1))
+        return deviation
+
+    def _train(self, points: Array, components: Array) -> None:
+        """Train in torch, on a random state of our own, and keep arrays."""
         import torch
 
+        held = self._held_out(len(points))
+        data = torch.tensor(points, dtype=torch.float32)
+        kept, out = data[~held], data[held]
+        widths = [points.shape[1], *self.hidden, len(components)]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.random_state)
-            widths = [points.shape[1], *self.hidden, len(components)]
-            encoder = _Half(widths, components.T)
-            decoder = _Half(widths[::-1], components)
-        data = torch.tensor(points, dtype=torch.float32)
-        curve = _minimise(
-            lambda: (decoder(encoder(data)) - data).square().sum(dim=1).mean(),
-            [*encoder.tensors, *decoder.tensors],
-            self.max_iter,
-            self.learning_rate,
-        )
-        return encoder.arrays(), decoder.arrays(), curve
+            encoder = Half(widths, components.T)
+            decoders = [Half(widths[::-1], components) for _ in range(self.n_decoders)]
+        first = decoders[0]
+        variance = float(data.square().sum(dim=1).mean()) if self.standardise else 1.0
 
+        def error(some: Any) -> Any:
+            return (first(encoder(some)) - some).square().sum(dim=1).mean() / variance
 
-class _Half:
-    """A linear map plus a tanh network whose last layer starts at a tenth of the customary size."""
+        curve, held_curve = minimise(
+            lambda: error(kept), [encoder, first], self.max_iter, self.learning_rate,
+            judge=(lambda: float(error(out))) if self.early_stopping else None,
+        )  # fmt: skip
+        codes = encoder(kept).detach()
+        for other in decoders[1:]:
 
-    def __init__(self, widths: list[int], linear: Array) -> None:
-        import torch
+            def own_error(half: Half = other) -> Any:
+                return (half(codes) - kept).square().sum(dim=1).mean() / variance
 
-        self.linear = torch.tensor(linear, dtype=torch.float32, requires_grad=True)
-        self.layers: list[tuple[torch.Tensor, torch.Tensor]] = []
-        for fan_in, fan_out in itertools.pairwise(widths) if len(widths) > 2 else ():
-            weight = torch.randn(fan_in, fan_out) / np.sqrt(fan_in)
-            self.layers.append((weight.requires_grad_(), torch.zeros(fan_out, requires_grad=True)))
-        if self.layers:
-            self.layers[-1][0].data.mul_(0.1)
+            minimise(own_error, [other], self.max_iter, self.learning_rate)
+        self._encoder = encoder.arrays()
+        self._decoders = [half.arrays() for half in decoders]
+        self.loss_curve_, self.held_out_curve_ = np.array(curve), np.array(held_curve)
 
-    @property
-    def tensors(self) -> "list[torch.Tensor]":
-        return [self.linear, *itertools.chain.from_iterable(self.layers)]
-
-    def __call__(self, x: "torch.Tensor") -> "torch.Tensor":
-        out = x @ self.linear
-        for i, (weight, bias) in enumerate(self.layers):
-            x = x @ weight + bias
-            x = x.tanh() if i < len(self.layers) - 1 else x
-        return out + x if self.layers else out
-
-    def arrays(self) -> tuple[Array, Layers]:
-        def array(tensor: "torch.Tensor") -> Array:
-            values: Array = tensor.detach().numpy().astype(np.float64)
-            return values
-
-        return array(self.linear), [(array(weight), array(bias)) for weight, bias in self.layers]
-
-
-def _minimise(
-    loss: "Callable[[], torch.Tensor]", tensors: "list[torch.Tensor]", max_iter: int, learning_rate: float
-) -> list[float]:
-    """Run Adam with a cosine decay and return the loss before each step."""
-    import torch
-
-    optimizer = torch.optim.Adam(tensors, lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max_iter)
-    curve = []
-    for _ in range(max_iter):
-        optimizer.zero_grad()
-        value = loss()
-        value.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-        curve.append(float(value.detach()))
-    return curve
-
-
-def _forward(x: Array, linear: Array, layers: Layers) -> Array:
-    """Run a half in float64."""
-    out: Array = x @ linear
-    for i, (weight, bias) in enumerate(layers):
-        x = x @ weight + bias
-        x = np.tanh(x) if i < len(layers) - 1 else x
-    return out + x if layers else out
+    def _held_out(self, n: int) -> Array:
+        held = np.zeros(n, dtype=bool)
+        if self.early_stopping:
+            for share in _HELD_OUT:
+                held[int(share * n) : int(share * n) + max(1, n // 10)] = True
+        return held

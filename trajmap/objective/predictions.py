@@ -1,0 +1,83 @@
+"""What iterates predict: a run seen in the space of functions instead of weights."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from trajmap._validation import Array, worded
+from trajmap.data.layout import Layout
+from trajmap.data.trajectory import Trajectory
+from trajmap.errors import InputError
+from trajmap.objective.isolation import isolated_rng
+from trajmap.objective.model_at import ModelAt, private_copy
+
+__all__ = ["root_probabilities"]
+
+
+def root_probabilities(model: torch.nn.Module, trajectory: Trajectory, probes: Any, *, buffers: bool = True) -> Array:
+    """Square roots of the class probabilities of each iterate on some probes.
+
+    Flattened and divided by √N they are coordinates like any other: squared distances between iterates are mean
+    squared Hellinger distances (times two), and every embedding of weights works on them. Runs from other
+    initialisations share a manifold there, and not in weight space.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The classifier, giving logits; it is not changed.
+    trajectory : Trajectory
+        Its iterates.
+    probes : torch.Tensor
+        Inputs, N of them.
+    buffers : bool
+        Use the buffers recorded beside each iterate, where there are any.
+
+    Returns
+    -------
+    numpy.ndarray, shape (T, N, C)
+        √p, float32.
+
+    Raises
+    ------
+    InputError
+        If the outputs are not logits of shape (N, C) with C ≥ 2.
+    LayoutError
+        If the trajectory is not the model's.
+
+    Examples
+    --------
+    >>> model = torch.nn.Linear(2, 2)
+    >>> run = Trajectory.of(np.zeros((3, 6)))
+    >>> roots = root_probabilities(model, run, torch.ones(4, 2))
+    >>> roots.shape, bool(abs(roots[0, 0, 0] - 0.5**0.5) < 1e-6)
+    ((3, 4, 2), True)
+    """
+    twin = private_copy(model, None, None)
+    own = dict(twin.named_parameters())
+    if trajectory.layout.names == ("theta",):  # a bare array: in the order of the parameters
+        layout = Layout(tuple(own), tuple(tuple(p.shape) for p in own.values()))
+        if layout.size != trajectory.size:
+            raise InputError(worded("trajectory", f"the model's {layout.size} parameters", f"{trajectory.size}"))
+    else:
+        layout = trajectory.layout
+        known = [name for name in layout.names if name in own]
+        Layout(tuple(known or own), tuple(tuple(own[n].shape) for n in known or own)).require(layout, "trajectory")
+    out = []
+    with isolated_rng(), torch.no_grad():
+        for i in range(trajectory.n_iterates):
+            state = _state(own, layout, trajectory.theta(i)) | (_buffers(trajectory, i) if buffers else {})
+            logits = ModelAt(twin, state)(probes)
+            if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
+                got = getattr(logits, "shape", type(logits).__name__)
+                raise InputError(worded("model", "logits of shape (probes, classes)", got))
+            out.append(logits.double().softmax(dim=1).sqrt().float().cpu().numpy())
+    return np.stack(out)
+
+
+def _state(own: dict[str, torch.nn.Parameter], layout: Layout, theta: Array) -> dict[str, torch.Tensor]:
+    return {name: torch.tensor(part).to(own[name]) for name, part in layout.split(theta).items()}
+
+
+def _buffers(trajectory: Trajectory, i: int) -> dict[str, torch.Tensor]:
+    return {name: torch.tensor(array) for name, array in trajectory.buffers(i).items()}

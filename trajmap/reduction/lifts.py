@@ -1,0 +1,199 @@
+"""Lifts as a family: from embedding coordinates back to points, each with an uncertainty.
+
+A lift is fitted to an embedding's coordinates and the points they came from, so any lift goes with any embedding:
+see `Lifted`. Which one to take is a question for held-out stretches of a run, not for a picture.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, Self
+
+import numpy as np
+from scipy.interpolate import RBFInterpolator
+from sklearn.base import BaseEstimator
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import LinearRegression
+from sklearn.utils.validation import check_is_fitted
+
+from trajmap._validation import Array, check_array, check_positive, worded
+from trajmap.errors import InputError
+from trajmap.reduction._stretch import Stretch
+from trajmap.reduction.lifting import fit_barycentric_lift
+
+__all__ = [
+    "BarycentricLift",
+    "KernelRidgeLift",
+    "Lift",
+    "LinearLift",
+    "ThinPlateLift",
+]
+
+
+class Lift(BaseEstimator, ABC):
+    """A map from coordinates Z to points X; a member fills two hooks."""
+
+    def fit(self, Z: Any, X: Any) -> Self:
+        """Fit the lift.
+
+        Parameters
+        ----------
+        Z : array-like, shape (n, d)
+            Embedding coordinates.
+        X : array-like, shape (n, r)
+            The embedded points.
+
+        Returns
+        -------
+        Self
+            The fitted lift.
+
+        Raises
+        ------
+        InputError
+            If there are fewer than two points, or a number is not finite.
+        """
+        Z = check_array("Z", Z, (None, None), dtype=np.float64)
+        X = check_array("X", X, (len(Z), None), dtype=np.float64)
+        if len(Z) < 2 or not (np.isfinite(Z).all() and np.isfinite(X).all()):
+            raise InputError(worded("Z", "at least 2 finite points", f"{len(Z)} points, NaN or inf among them or X"))
+        self.n_coordinates_ = Z.shape[1]
+        self._stretch = Stretch(Z, X)
+        self._fit(Z, X)
+        return self
+
+    def predict(self, Z: Any) -> Array:
+        """Points at coordinates, shape (m, r)."""
+        return self._predict(self._checked(Z))
+
+    def uncertainty(self, Z: Any) -> Array:
+        """How far the lifted point may be from what the run would have there, in units of X, shape (m,)."""
+        return self._uncertainty(self._checked(Z))
+
+    def _checked(self, Z: Any) -> Array:
+        check_is_fitted(self)
+        return check_array("Z", Z, (None, self.n_coordinates_), dtype=np.float64)
+
+    @abstractmethod
+    def _fit(self, Z: Array, X: Array) -> None:
+        """Fit to checked arrays."""
+
+    @abstractmethod
+    def _predict(self, Z: Array) -> Array:
+        """Lift checked coordinates."""
+
+    def _uncertainty(self, Z: Array) -> Array:
+        return self._stretch(Z)
+
+
+class LinearLift(Lift):
+    """Least-squares affine map: for PCA its own inverse, for others a plane laid through the points.
+
+    Examples
+    --------
+    >>> Z = np.arange(5.0)[:, None]
+    >>> LinearLift().fit(Z, np.hstack([Z, 2 * Z + 1])).predict([[10.0]]).round(9).tolist()
+    [[10.0, 21.0]]
+    """
+
+    def _fit(self, Z: Array, X: Array) -> None:
+        self._model = LinearRegression().fit(Z, X)
+
+    def _predict(self, Z: Array) -> Array:
+        lifted: Array = self._model.predict(Z)
+        return lifted
+
+
+class BarycentricLift(Lift):
+    """Inverse-distance-weighted mean of the nearest embedded points; see `fit_barycentric_lift`.
+
+    Parameters
+    ----------
+    n_neighbors : int
+        Points combined.
+
+    Examples
+    --------
+    >>> lift = BarycentricLift(n_neighbors=2).fit([[0.0], [1.0]], [[0.0, 0.0], [2.0, 4.0]])
+    >>> lift.predict([[0.25]]).tolist()
+    [[0.5, 1.0]]
+    """
+
+    def __init__(self, *, n_neighbors: int = 8) -> None:
+        self.n_neighbors = n_neighbors
+
+    def _fit(self, Z: Array, X: Array) -> None:
+        self._model = fit_barycentric_lift(Z, X, n_neighbors=self.n_neighbors)
+
+    def _predict(self, Z: Array) -> Array:
+        lifted: Array = self._model.predict(Z)
+        return lifted
+
+
+class ThinPlateLift(Lift):
+    """Thin-plate spline through the points, by SciPy; smooth, and linear far away, where it can go astray.
+
+    Parameters
+    ----------
+    smoothing : float
+        0 passes through every point.
+    n_neighbors : int, optional
+        Points that take part at each place; all by default.
+
+    Examples
+    --------
+    >>> Z = np.linspace(0, 3, 20)[:, None]
+    >>> lift = ThinPlateLift().fit(Z, np.hstack([Z, np.sin(Z)]))
+    >>> bool(abs(lift.predict([[1.6]])[0, 1] - np.sin(1.6)) < 1e-3)
+    True
+    """
+
+    def __init__(self, *, smoothing: float = 0.0, n_neighbors: int | None = None) -> None:
+        self.smoothing = smoothing
+        self.n_neighbors = n_neighbors
+
+    def _fit(self, Z: Array, X: Array) -> None:
+        check_positive("smoothing", self.smoothing, zero=True)
+        if len(Z) < Z.shape[1] + 2:
+            raise InputError(worded("Z", f"at least {Z.shape[1] + 2} points in {Z.shape[1]} coordinates", f"{len(Z)}"))
+        kept, places = np.unique(Z, axis=0, return_index=True)  # a spline cannot pass through two values at one place
+        self._model = RBFInterpolator(
+            kept, X[places], smoothing=self.smoothing, neighbors=self.n_neighbors, kernel="thin_plate_spline"
+        )
+
+    def _predict(self, Z: Array) -> Array:
+        lifted: Array = self._model(Z)
+        return lifted
+
+
+class KernelRidgeLift(Lift):
+    """Kernel ridge regression with a Gaussian kernel on coordinates of unit variance; far away it falls to the mean.
+
+    Parameters
+    ----------
+    alpha : float
+        Penalty.
+    gamma : float
+        1/(2 width²), in standardised coordinates.
+
+    Examples
+    --------
+    >>> Z = np.linspace(0, 3, 20)[:, None]
+    >>> lift = KernelRidgeLift().fit(Z, np.hstack([Z, np.sin(Z)]))
+    >>> bool(abs(lift.predict([[1.6]])[0, 1] - np.sin(1.6)) < 0.02)
+    True
+    """
+
+    def __init__(self, *, alpha: float = 1e-3, gamma: float = 1.0) -> None:
+        self.alpha = alpha
+        self.gamma = gamma
+
+    def _fit(self, Z: Array, X: Array) -> None:
+        self._centre, self._scale = Z.mean(axis=0), np.where(Z.std(axis=0) > 0, Z.std(axis=0), 1.0)
+        self._mean = X.mean(axis=0)
+        model = KernelRidge(
+            alpha=check_positive("alpha", self.alpha), gamma=check_positive("gamma", self.gamma), kernel="rbf"
+        )
+        self._model = model.fit((Z - self._centre) / self._scale, X - self._mean)
+
+    def _predict(self, Z: Array) -> Array:
+        lifted: Array = self._mean + self._model.predict((Z - self._centre) / self._scale)
+        return lifted

@@ -1,0 +1,98 @@
+"""PHATE of a trajectory, by the phate library: diffusion distances on a logarithmic scale, laid out by scaling."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from trajmap._optional import optional_import
+from trajmap._validation import Array, check_count
+from trajmap.reduction._base import Embedding
+from trajmap.reduction._checks import fix_signs
+from trajmap.reduction.lifting import fit_barycentric_lift
+
+__all__ = ["Phate"]
+
+
+class Phate(Embedding):
+    """Potential of heat diffusion for affinity-based transition embedding, made for paths and branches.
+
+    Needs the extra ``phate``. The lift is the common one; PHATE has none.
+
+    Parameters
+    ----------
+    n_components : int
+        d, the number of coordinates.
+    knn : int
+        Neighbours of the kernel; fewer for very short runs.
+    decay : int
+        How sharply the kernel falls off.
+    random_state : int
+        Seed; two fits agree.
+    lift_neighbors : int
+        Neighbours of the lift; see `BarycentricLift`.
+
+    Attributes
+    ----------
+    embedding_ : numpy.ndarray, shape (n, d)
+        Coordinates of the fitted points.
+
+    Raises
+    ------
+    MissingExtraError
+        On fitting, if phate is not installed.
+
+    References
+    ----------
+    K. Moon et al., Visualizing structure and transitions in high-dimensional biological data, 2019; for
+    optimizers S. Horoi et al., Exploring the geometry and topology of neural network loss landscapes, 2021.
+    """
+
+    def __init__(
+        self,
+        n_components: int = 2,
+        *,
+        knn: int = 5,
+        decay: int = 40,
+        random_state: int = 0,
+        lift_neighbors: int = 8,
+    ) -> None:
+        self.n_components = n_components
+        self.knn = knn
+        self.decay = decay
+        self.random_state = random_state
+        self.lift_neighbors = lift_neighbors
+
+    def _check_parameters(self, X: Array) -> None:
+        check_count("knn", self.knn)
+        check_count("decay", self.decay)
+        check_count("random_state", self.random_state, low=0, high=2**32 - 1)
+
+    def _fit(self, X: Array, d: int) -> None:
+        library: Any = optional_import("phate", "phate")
+        with warnings.catch_warnings(action="ignore"):
+            self._phate = library.PHATE(
+                n_components=d,
+                knn=min(self.knn, max(1, len(X) // 2 - 1)),
+                decay=self.decay,
+                n_landmark=None,  # exact: runs are short
+                n_pca=None,
+                mds_solver="smacof",  # its default stops before it has converged
+                random_state=self.random_state,
+                verbose=0,
+                n_jobs=1,
+            )
+            Z = np.asarray(self._phate.fit_transform(X), dtype=np.float64)
+        self.embedding_ = Z * fix_signs(Z)
+        self._X = X
+        self._neighbours = fit_barycentric_lift(self.embedding_, X, n_neighbors=self.lift_neighbors)
+        self._places = fit_barycentric_lift(X, self.embedding_, n_neighbors=self.knn)
+
+    def _restrict(self, X: Array) -> Array:
+        """Fitted points keep their coordinates; others are placed among their nearest fitted neighbours."""
+        placed: Array = self._places.predict(X)
+        return placed
+
+    def _lift(self, Z: Array) -> Array:
+        lifted: Array = self._neighbours.predict(Z)
+        return lifted
