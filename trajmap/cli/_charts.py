@@ -17,17 +17,20 @@ from trajmap.directions.random import random_plane
 from trajmap.errors import RunFormatError
 from trajmap.reduction.autoencoder import Autoencoder
 from trajmap.reduction.diffusion_map import DiffusionMap
+from trajmap.reduction.phate import Phate
 from trajmap.reduction.rowspace import RowSpace
 from trajmap.reduction.umap import UMAP
 
-__all__ = ["CHARTS", "EMBEDDINGS", "fit_chart", "fit_row_space", "open_run"]
+__all__ = ["CHARTS", "DEFAULTS", "EMBEDDINGS", "fit_chart", "fit_row_space", "open_run"]
 
 EMBEDDINGS: dict[str, Callable[[int], Any]] = {
     "pca": lambda seed: PCA(n_components=2, svd_solver="full"),
     "autoencoder": lambda seed: Autoencoder(n_components=2, random_state=seed),
     "diffusion": lambda seed: DiffusionMap(n_components=2),
     "umap": lambda seed: UMAP(n_components=2, random_state=seed),
+    "phate": lambda seed: Phate(n_components=2, random_state=seed),
 }
+DEFAULTS = ("pca", "autoencoder", "diffusion", "umap")  # the others need an extra
 CHARTS = (*EMBEDDINGS, "random")
 
 

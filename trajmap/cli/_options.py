@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["add_charts", "add_objective", "add_run", "add_seed"]
+__all__ = ["add_all", "add_charts", "add_objective", "add_run", "add_seed"]
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -26,13 +26,19 @@ def add_objective(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_charts(parser: argparse.ArgumentParser, charts: Sequence[str]) -> None:
+def add_all(parser: argparse.ArgumentParser, help_text: str) -> None:
+    """Add the wish for everything there is."""
+    parser.add_argument("--all", action="store_true", help=help_text)
+
+
+def add_charts(parser: argparse.ArgumentParser, charts: Sequence[str], default: Sequence[str]) -> None:
     """Add the choice of charts."""
+    told = "all" if list(default) == list(charts) else ", ".join(default)
     parser.add_argument(
         "--charts",
         nargs="+",
         choices=charts,
-        default=list(charts),
+        default=list(default),
         metavar="CHART",
-        help=f"any of {', '.join(charts)} (default: all)",
+        help=f"any of {', '.join(charts)} (default: {told})",
     )

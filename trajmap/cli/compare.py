@@ -5,7 +5,7 @@ import argparse
 import numpy as np
 
 from trajmap._validation import worded
-from trajmap.cli._charts import EMBEDDINGS, fit_chart, open_run
+from trajmap.cli._charts import DEFAULTS, EMBEDDINGS, fit_chart, open_run
 from trajmap.cli._objective import load_objective
 from trajmap.cli._options import add_charts, add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_run(parser)
     add_objective(parser)
-    add_charts(parser, tuple(EMBEDDINGS))
+    add_charts(parser, tuple(EMBEDDINGS), DEFAULTS)
     add_seed(parser)
 
 

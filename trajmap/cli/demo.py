@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from trajmap.cli import compare, embed, hessian, report, score, surface
-from trajmap.cli._charts import CHARTS, EMBEDDINGS
+from trajmap.cli._charts import DEFAULTS
 from trajmap.cli._options import add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.examples import digits
@@ -45,10 +45,15 @@ def run(args: argparse.Namespace) -> None:
     base = args.out / "base"
     say(f"recorded {', '.join(runs)} in {args.out}")
     shared = {"run_folder": base, "seed": args.seed, "objective": None}
-    embed.run(argparse.Namespace(**shared, charts=list(EMBEDDINGS)))
+    embed.run(argparse.Namespace(**shared, charts=list(DEFAULTS), all=False))
     score.run(
         argparse.Namespace(
-            **shared, charts=list(EMBEDDINGS), sister=args.out / "sister-1", draws=args.draws, slow_draws=2
+            **shared,
+            charts=list(DEFAULTS),
+            sister=args.out / "sister-1",
+            draws=args.draws,
+            slow_draws=2,
+            all=False,
         )
     )
     say("share of another run's variance that the base run's two principal components miss")
@@ -56,10 +61,12 @@ def run(args: argparse.Namespace) -> None:
         say(f"  {name:<12} {score.transfer(base, args.out / name, 'pca', args.seed):.4g}")
     say("loss over each chart")
     surface.run(
-        argparse.Namespace(**shared, charts=list(CHARTS), n=args.n, margin=0.25, every=4, sister=args.out / "sister-1")
+        argparse.Namespace(
+            **shared, charts=[*DEFAULTS, "random"], n=args.n, margin=0.25, every=4, sister=args.out / "sister-1"
+        )
     )
     say("Hessian along the run")
     hessian.run(argparse.Namespace(**shared, k=10, at=8, tol=1e-2))
     say("tangent, gradient and step inside the top eigenspace (medians along the run)")
-    compare.run(argparse.Namespace(**shared, charts=list(EMBEDDINGS)))
+    compare.run(argparse.Namespace(**shared, charts=list(DEFAULTS)))
     report.run(argparse.Namespace(run_folder=base, out=None))

@@ -2,8 +2,8 @@
 
 import argparse
 
-from trajmap.cli._charts import EMBEDDINGS, fit_chart, fit_row_space, open_run
-from trajmap.cli._options import add_charts, add_run, add_seed
+from trajmap.cli._charts import DEFAULTS, EMBEDDINGS, fit_chart, fit_row_space, open_run
+from trajmap.cli._options import add_all, add_charts, add_run, add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.reduction import Reduction
@@ -15,12 +15,14 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_run(parser)
-    add_charts(parser, tuple(EMBEDDINGS))
+    add_charts(parser, tuple(EMBEDDINGS), DEFAULTS)
+    add_all(parser, "every chart, also those that need an extra")
     add_seed(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Fit each chart and keep its coordinates and lift."""
+    args.charts = list(EMBEDDINGS) if args.all else args.charts
     artefacts = Artefacts.of(args.run_folder)
     T, P = open_run(args.run_folder).iterates.shape
     _, X = fit_row_space(args.run_folder)

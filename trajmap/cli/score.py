@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from trajmap._validation import Array
-from trajmap.cli._charts import EMBEDDINGS, fit_chart, fit_row_space, open_run
-from trajmap.cli._options import add_charts, add_run, add_seed
+from trajmap.cli._charts import DEFAULTS, EMBEDDINGS, fit_chart, fit_row_space, open_run
+from trajmap.cli._options import add_all, add_charts, add_run, add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.score_table import ScoreTable
@@ -19,13 +19,13 @@ from trajmap.scores.table import score_table
 __all__ = ["add_arguments", "run", "transfer"]
 
 # a fit of these takes seconds, and each draw of the null is a fit
-_SLOW = ("autoencoder", "umap")
+_SLOW = ("autoencoder", "umap", "phate")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_run(parser)
-    add_charts(parser, tuple(EMBEDDINGS))
+    add_charts(parser, tuple(EMBEDDINGS), DEFAULTS)
     parser.add_argument(
         "--sister", type=Path, metavar="RUN", help="a run of the same initialisation, other batch order"
     )
@@ -33,12 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--slow-draws", type=int, default=2, help="the same for the autoencoder and UMAP (default: %(default)s)"
     )
-    parser.add_argument("--all", action="store_true", help="every score and split, not only the telling ones")
+    add_all(parser, "every chart, score and split, not only the telling ones")
     add_seed(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Fill the score table and the explained variance, each with its null."""
+    args.charts = list(EMBEDDINGS) if args.all else args.charts
     trajectory = open_run(args.run_folder)
     artefacts = Artefacts.of(args.run_folder)
     _, X = fit_row_space(args.run_folder)

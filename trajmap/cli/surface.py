@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trajmap.cli._charts import CHARTS, fit_chart, open_run
+from trajmap.cli._charts import CHARTS, DEFAULTS, fit_chart, open_run
 from trajmap.cli._objective import load_objective
 from trajmap.cli._options import add_charts, add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_run(parser)
     add_objective(parser)
-    add_charts(parser, CHARTS)
+    add_charts(parser, CHARTS, (*DEFAULTS, "random"))
     parser.add_argument("--n", type=int, default=41, help="grid points an axis (default: %(default)s)")
     parser.add_argument("--margin", type=float, default=0.25, help="widening of the path's box (default: %(default)s)")
     parser.add_argument(

@@ -3,17 +3,24 @@
 import warnings
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from trajmap._validation import Array, check_positive
-from trajmap.reduction.lifts import Lift
+from trajmap.reduction.lifts import Lift, LinearTrend
 
 __all__ = ["GaussianProcessLift"]
 
+# directions of the points that the width is fitted to; it is one for all of them
+_LEADING = 8
+
 
 class GaussianProcessLift(Lift):
-    """Gaussian process on standardised coordinates, one width for all outputs, with its own predictive deviation.
+    """Gaussian process about the linear trend, on standardised coordinates, with its own predictive deviation.
+
+    One width serves all directions of the points; it is fitted to the leading ones. Far from the embedded points
+    the lift falls back to the linear trend, and the deviation says so.
 
     Parameters
     ----------
@@ -39,24 +46,25 @@ class GaussianProcessLift(Lift):
         self.random_state = random_state
 
     def _fit(self, Z: Array, X: Array) -> None:
-        self._centre, self._scale = Z.mean(axis=0), np.where(Z.std(axis=0) > 0, Z.std(axis=0), 1.0)
-        self._mean = X.mean(axis=0)
-        # the directions of most variance carry the fit; they share the kernel, so no more are needed for it
-        left, values, basis = np.linalg.svd(X - self._mean, full_matrices=False)
-        keep = max(1, int(np.sum(values > 1e-6 * values[0]))) if values[0] > 0 else 1
+        self._trend = LinearTrend(Z, X)
+        left, values, basis = np.linalg.svd(X - self._trend(Z), full_matrices=False)
+        keep = max(1, int(np.sum(values > 1e-9 * values[0]))) if values[0] > 0 else 1
         self._basis, self._unit = basis[:keep], float(values[0]) / np.sqrt(len(X)) or 1.0
-        kernel = ConstantKernel(1.0, (1e-3, 1e3)) * RBF(check_positive("length_scale", self.length_scale), (1e-2, 1e2))
+        scores, places = left[:, :keep] * values[:keep] / self._unit, self._trend.scaled(Z)
+        kernel = ConstantKernel(1.0, (1e-4, 1e3)) * RBF(check_positive("length_scale", self.length_scale), (1e-2, 1e2))
         kernel += WhiteKernel(1e-5, (1e-10, 1e-1))
-        model = GaussianProcessRegressor(kernel, n_restarts_optimizer=self.n_restarts, random_state=self.random_state)
+        search = GaussianProcessRegressor(kernel, n_restarts_optimizer=self.n_restarts, random_state=self.random_state)
         with warnings.catch_warnings(action="ignore"):  # a width at its bound is no failure
-            self._model = model.fit((Z - self._centre) / self._scale, left[:, :keep] * values[:keep] / self._unit)
+            search.fit(places, scores[:, :_LEADING])
+            model = GaussianProcessRegressor(clone(search.kernel_), optimizer=None)
+            self._model = model.fit(places, scores)
 
     def _predict(self, Z: Array) -> Array:
-        scores = np.asarray(self._model.predict((Z - self._centre) / self._scale)).reshape(len(Z), -1)
-        lifted: Array = self._mean + self._unit * scores @ self._basis
+        scores = np.asarray(self._model.predict(self._trend.scaled(Z))).reshape(len(Z), -1)
+        lifted: Array = self._trend(Z) + self._unit * scores @ self._basis
         return lifted
 
     def _uncertainty(self, Z: Array) -> Array:
-        _, deviation = self._model.predict((Z - self._centre) / self._scale, return_std=True)
+        _, deviation = self._model.predict(self._trend.scaled(Z), return_std=True)
         total: Array = self._unit * np.linalg.norm(deviation.reshape(len(Z), -1), axis=1)
         return total

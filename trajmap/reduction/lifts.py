@@ -165,14 +165,14 @@ class ThinPlateLift(Lift):
 
 
 class KernelRidgeLift(Lift):
-    """Kernel ridge regression with a Gaussian kernel on coordinates of unit variance; far away it falls to the mean.
+    """Linear trend plus kernel ridge regression with a Gaussian kernel; far away it falls back to the trend.
 
     Parameters
     ----------
     alpha : float
         Penalty.
     gamma : float
-        1/(2 width²), in standardised coordinates.
+        1/(2 width²), in coordinates of unit variance.
 
     Examples
     --------
@@ -187,13 +187,30 @@ class KernelRidgeLift(Lift):
         self.gamma = gamma
 
     def _fit(self, Z: Array, X: Array) -> None:
-        self._centre, self._scale = Z.mean(axis=0), np.where(Z.std(axis=0) > 0, Z.std(axis=0), 1.0)
-        self._mean = X.mean(axis=0)
+        self._trend = LinearTrend(Z, X)
         model = KernelRidge(
             alpha=check_positive("alpha", self.alpha), gamma=check_positive("gamma", self.gamma), kernel="rbf"
         )
-        self._model = model.fit((Z - self._centre) / self._scale, X - self._mean)
+        self._model = model.fit(self._trend.scaled(Z), X - self._trend(Z))
 
     def _predict(self, Z: Array) -> Array:
-        lifted: Array = self._mean + self._model.predict((Z - self._centre) / self._scale)
+        lifted: Array = self._trend(Z) + self._model.predict(self._trend.scaled(Z))
         return lifted
+
+
+class LinearTrend:
+    """Least-squares affine map, and coordinates of unit variance, which lifts that fall back to it share."""
+
+    def __init__(self, Z: Array, X: Array) -> None:
+        self._centre, deviation = Z.mean(axis=0), Z.std(axis=0)
+        self._scale = np.where(deviation > 0, deviation, 1.0)
+        self._model = LinearRegression().fit(self.scaled(Z), X)
+
+    def __call__(self, Z: Array) -> Array:
+        trend: Array = self._model.predict(self.scaled(Z))
+        return trend
+
+    def scaled(self, Z: Array) -> Array:
+        """Coordinates of unit variance."""
+        scaled: Array = (Z - self._centre) / self._scale
+        return scaled
