@@ -7,6 +7,7 @@ import pytest
 
 from trajmap.data.alignment import Alignment
 from trajmap.data.artefacts import Artefacts
+from trajmap.data.connection import Connection
 from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.layout import Layout
@@ -74,6 +75,13 @@ NOUNS = {
     "alignment": make_alignment,
     "eigenvalues": make_alignment,
     "lift_gap": lambda: LiftGap(np.arange(6.0), *np.geomspace(9, 0.1, 24).reshape(4, 6), name="pca"),
+    "connection": lambda: Connection(
+        np.linspace(0, 1, 7),
+        np.stack([1 + np.sin(np.linspace(0, np.pi, 7)), np.full(7, np.nan), np.linspace(1, 1.1, 7)]),
+        np.ones(3),
+        0.2,
+        "other",
+    ),
     "embedding": lambda: Reduction(np.eye(6), np.eye(6, 2), np.eye(6), "pca"),
 }
 
@@ -99,6 +107,7 @@ def run_folder(tmp_path):
         NOUNS["lift_gap"]().save(artefacts.path("lift_gaps", name))
         make_alignment().save(artefacts.path("comparisons", name))
         NOUNS["embedding"]().save(artefacts.path("embeddings", name))
+    NOUNS["connection"]().save(artefacts.path("connections", "other"))
     make_scores().save(artefacts.path("scores"))
     NOUNS["variance"]().save(artefacts.path("variance"))
     space = Eigenspace(np.array([3.0, -1]), np.eye(2, 40), np.zeros(2), np.array([True, False]), 9)

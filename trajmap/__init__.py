@@ -28,7 +28,7 @@ _HOME = {
     "trajmap.scores": ("TimeBlockSplit", "compare_reductions", "null_test", "score", "score_table"),
     "trajmap.objective": ("Objective", "root_probabilities", "supervised"),
     "trajmap.directions": ("interpolation_plane", "principal_plane", "random_plane"),
-    "trajmap.projection": ("curve", "surface", "tangent"),
+    "trajmap.projection": ("barrier", "curve", "surface", "tangent", "valley_height"),
     "trajmap.curvature": ("alignment", "overlap", "principal_angles", "top_eigenspace"),
     "trajmap.plots": ("plot_alignment", "plot_landscape"),
     "trajmap.report": ("write_report",),

@@ -77,6 +77,7 @@ def road(study):
         ["surface", run, *charts, "--objective", objective, "--n", "7", "--every", "20"],
         ["hessian", run, "--objective", objective, "--k", "3", "--at", "5"],
         ["compare", run, *charts, "--objective", objective],
+        ["basin", run, str(study / "sister"), "--objective", objective, "--curve", "5"],
         ["plot", run],
         ["report", run],
     ]
@@ -96,6 +97,7 @@ def test_verbs_compose(road):
     assert artefacts.scores().values.shape[0] == 2
     assert np.isfinite(artefacts.scores().values).all()
     assert len(artefacts.eigenspaces()) == 5
+    assert list(artefacts.connections()) == ["sister"]
     assert artefacts.landscapes()["pca"].values.shape == (7, 7)
     assert len(list(artefacts.figures.glob("*.png"))) >= 6
 
@@ -152,6 +154,23 @@ def test_warnings_are_one_line(tmp_path):
     command = [sys.executable, "-m", "trajmap", "embed", str(tmp_path / "run"), "--charts", "pca"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     assert told.strip() == f"trajmap embed: {tmp_path / 'run'}: 1 of 12 iterates hold NaN or inf and are left out"
+
+
+def test_basin_tells_sisters_from_strangers(study, tmp_path, capsys):
+    namespace = {}
+    exec(
+        OBJECTIVE.replace("manual_seed(0)\n    return torch.nn.Seq", "manual_seed(5)\n    return torch.nn.Seq"),
+        namespace,
+    )
+    train(tmp_path / "stranger", namespace, 0)
+    base, sister = str(study / "base"), str(study / "sister")
+    order = ["basin", base, sister, str(tmp_path / "stranger"), "--sister", sister, "--curve", "0"]
+    assert main([*order, "--objective", f"{study / 'my.py'}:make_objective"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith("averaging the last 14 iterates gains")
+    assert "one basin: the segment climbs" in told[1]
+    assert "stranger: " in told[2]
+    assert "one basin: " not in told[2]
 
 
 def test_info_prints_what_a_run_holds(study, capsys):

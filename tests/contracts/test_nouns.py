@@ -7,9 +7,11 @@ import pytest
 
 from trajmap.data.alignment import Alignment
 from trajmap.data.archive import Saved
+from trajmap.data.connection import Connection
 from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.lift_gap import LiftGap
+from trajmap.data.null_test import NullTest
 from trajmap.data.plane import Plane
 from trajmap.data.reduction import Reduction
 from trajmap.data.score_table import ScoreTable
@@ -32,6 +34,8 @@ NOUNS = {
     "alignment": Alignment(np.arange(2.0), PAIRS, PAIRS, PAIRS[:, :2], *PAIRS.T, {"vector": np.arange(3.0)}, size=9),
     "lift gap": LiftGap(*rng.normal(size=(5, 6)), name="pca"),
     "scores": ScoreTable(["p"], ["a", "b"], np.array([[1.0, np.nan]]), np.zeros((1, 2, 3)), [True, False], ["x", "y"]),
+    "connection": Connection(np.linspace(0, 1, 4), rng.normal(size=(3, 4)), np.ones(3), 0.1, "b"),
+    "null test": NullTest(1.0, np.arange(4.0), "share", "walks"),
     "variance": VarianceSpectrum(np.ones(2), np.ones(2), np.ones((4, 2))),
 }
 

@@ -13,7 +13,7 @@ from trajmap.report.write import write_report
 
 VOID = {"meta", "link", "img", "source", "br"}
 SECTIONS = [
-    "The run", "Explained variance", "Charts", "Lift gap", "Scores", "Curvature", "Alignment", "Cautions",
+    "The run", "Explained variance", "Charts", "Lift gap", "Scores", "Basins", "Curvature", "Alignment", "Cautions",
     "Definitions", "Settings",
 ]  # fmt: skip
 
@@ -69,7 +69,7 @@ def test_it_is_one_file(page):
     assert all(ref.startswith(("data:", "#")) for ref in parser.references)
     assert "url(" not in text
     assert "<script" not in text
-    assert len(parser.images) == 10
+    assert len(parser.images) == 11
     assert all(image["alt"] for image in parser.images)
 
 

@@ -2,12 +2,14 @@
 
 from trajmap.data.alignment import Alignment
 from trajmap.data.artefacts import Artefacts
+from trajmap.data.connection import Connection
 from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.fan import Fan
 from trajmap.data.iterates import Iterates
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.layout import Layout
 from trajmap.data.lift_gap import LiftGap
+from trajmap.data.null_test import NullTest
 from trajmap.data.plane import Plane
 from trajmap.data.reduction import Reduction
 from trajmap.data.run_folder import History
@@ -18,6 +20,7 @@ from trajmap.data.variance_spectrum import VarianceSpectrum
 __all__ = [
     "Alignment",
     "Artefacts",
+    "Connection",
     "Eigenspace",
     "Fan",
     "Grid",
@@ -26,6 +29,7 @@ __all__ = [
     "Landscape",
     "Layout",
     "LiftGap",
+    "NullTest",
     "Plane",
     "Reduction",
     "ScoreTable",

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from trajmap.data.alignment import Alignment
 from trajmap.data.archive import Saved
+from trajmap.data.connection import Connection
 from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.landscape import Landscape
 from trajmap.data.lift_gap import LiftGap
@@ -32,6 +33,7 @@ class Artefacts:
         artefacts/lift_gaps/<chart>.npz       LiftGap
         artefacts/hessian/<step>.npz          Eigenspace at the iterate of that step
         artefacts/comparisons/<chart>.npz     Alignment
+        artefacts/connections/<run>.npz       Connection with the end of another run
         artefacts/figures/<name>.png
 
     Parameters
@@ -80,6 +82,10 @@ class Artefacts:
     def comparisons(self) -> dict[str, Alignment]:
         """Alignments by chart name."""
         return self._all("comparisons", Alignment)
+
+    def connections(self) -> dict[str, Connection]:
+        """Ways to the ends of other runs, by their names."""
+        return self._all("connections", Connection)
 
     def scores(self) -> ScoreTable | None:
         """Score table, or None if the run has not been scored."""

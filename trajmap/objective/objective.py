@@ -102,6 +102,11 @@ class Objective:
         """The model's own point, shape (P,), as it was when the objective was made."""
         return np.concatenate([_numpy(leaf).ravel() for leaf in self._leaves])
 
+    @property
+    def model(self) -> torch.nn.Module:
+        """The private copy that is evaluated, to look at its structure; its parameters are not used."""
+        return self._module
+
     def value(self, theta: Array) -> float:
         """Loss at one point; NaN and inf are returned as they are.
 

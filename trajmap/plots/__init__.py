@@ -1,6 +1,7 @@
 """Pictures: each takes one noun, returns the axes, computes nothing, and draws the warning that belongs to it."""
 
 from trajmap.plots.alignment import plot_alignment
+from trajmap.plots.connection import plot_connection
 from trajmap.plots.eigenvalues import plot_eigenvalues
 from trajmap.plots.embedding import plot_embedding
 from trajmap.plots.landscape import plot_landscape
@@ -11,6 +12,7 @@ from trajmap.plots.variance import plot_variance
 
 __all__ = [
     "plot_alignment",
+    "plot_connection",
     "plot_eigenvalues",
     "plot_embedding",
     "plot_landscape",

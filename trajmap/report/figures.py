@@ -7,6 +7,7 @@ from typing import Any
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.trajectory import Trajectory
 from trajmap.plots.alignment import plot_alignment
+from trajmap.plots.connection import plot_connection
 from trajmap.plots.eigenvalues import plot_eigenvalues
 from trajmap.plots.landscape import plot_landscape
 from trajmap.plots.lift_gap import plot_lift_gap
@@ -63,6 +64,8 @@ def _drawings(trajectory: Trajectory, artefacts: Artefacts) -> dict[str, Drawing
         drawings[f"landscape-{name}"] = lambda ax, noun=land: plot_landscape(noun, ax=ax)  # type: ignore[misc]
     for name, gap in artefacts.lift_gaps().items():
         drawings[f"gap-{name}"] = lambda ax, noun=gap: plot_lift_gap(noun, ax=ax)  # type: ignore[misc]
+    for name, way in artefacts.connections().items():
+        drawings[f"connection-{name}"] = lambda ax, noun=way: plot_connection(noun, ax=ax)  # type: ignore[misc]
     if scores is not None:
         drawings["scores"] = lambda ax: plot_scores(scores, ax=ax)
     for i, (name, found) in enumerate(comparisons.items()):

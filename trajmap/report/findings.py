@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from trajmap.data.alignment import Alignment
+from trajmap.data.connection import Connection
 from trajmap.data.landscape import Landscape
 from trajmap.data.lift_gap import LiftGap
 from trajmap.data.score_table import ScoreTable
@@ -15,6 +16,7 @@ from trajmap.data.variance_spectrum import VarianceSpectrum
 __all__ = [
     "Finding",
     "find_alignment",
+    "find_basins",
     "find_charts",
     "find_curvature",
     "find_gaps",
@@ -87,6 +89,14 @@ def find_charts(landscapes: Mapping[str, Landscape]) -> Finding:
     else:
         text += "no path was given, so nothing says where the pictures may be trusted."
     return Finding(text, losses[best], baseline, None)
+
+
+def find_basins(connections: Mapping[str, Connection]) -> Finding:
+    """Say whether other runs ended in this run's basin."""
+    told = [f"{name}: {found.verdict}" for name, found in connections.items()]
+    climbs = [found.climb("segment") for found in connections.values()]
+    noise = [found.noise for found in connections.values()]
+    return Finding("; ".join(told) + ".", float(np.max(climbs)), float(np.max(noise)), None)
 
 
 def find_gaps(gaps: Mapping[str, LiftGap]) -> Finding:

@@ -13,6 +13,7 @@ from trajmap.report.figures import draw_figures
 from trajmap.report.findings import (
     Finding,
     find_alignment,
+    find_basins,
     find_charts,
     find_curvature,
     find_gaps,
@@ -32,7 +33,10 @@ _DEFINITIONS = (
      "stretches of time, each lifted by a fit that has not seen it; on a sister run (same start, other batch order), "
      "where the part outside this run's span counts as lost."),
     ("Support", "A cell is supported when its lift is no farther from the nearest iterate than the run's iterates are, "
-     "in the median, from the iterates outside their own tenth of the run."),
+     "in the median, from the iterates outside their own tenth of the run, and the lift's own uncertainty is no more."),
+    ("Climb", "Highest loss along a way between two points above the straight line between their losses; 0 when one "
+     "need not climb. After matching: hidden units of the other network permuted (weight matching, Ainsworth et al. "
+     "2023). Along a curve: a Bézier curve trained between them (Garipov et al. 2018)."),
     ("Lift gap", "Loss of an iterate's lift minus loss of the iterate, in units of the loss. Control: the iterate "
      "moved by the same distance in a random direction."),
     ("Eigenvalues", "Of the loss's Hessian, largest in magnitude first, by Lanczos with full reorthogonalisation; "
@@ -100,7 +104,7 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
 
     objective = "--objective FILE.py:FUNCTION"
     landscapes, gaps, comparisons = artefacts.landscapes(), artefacts.lift_gaps(), artefacts.comparisons()
-    variance, scores = artefacts.variance(), artefacts.scores()
+    variance, scores, connections = artefacts.variance(), artefacts.scores(), artefacts.connections()
     warnings = cautions(trajectory, artefacts)
     return [
         Section("The run", find_run(trajectory), figures=figures("scalars", "Losses that were recorded.")),
@@ -112,6 +116,9 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
                  figures("gap", "Is the loss on the chart the loss the optimizer saw?")),
         _section("Scores", None if scores is None else find_scores(scores), f"trajmap score {run}",
                  figures("scores", "Under each score: the range over random walks."), wide=True),
+        _section("Basins", find_basins(connections) if connections else None,
+                 f"trajmap basin {run} OTHER --sister RUN {objective}",
+                 figures("connection", "Loss along the ways between the ends of two runs.")),
         _section("Curvature", find_curvature(next(iter(comparisons.values()))) if comparisons else None,
                  f"trajmap hessian {run} {objective}", figures("eigenvalues", "Band: residual of λ₁.")),
         _section("Alignment", find_alignment(comparisons) if comparisons else None,
@@ -144,6 +151,7 @@ def _alternative(name: str) -> str:
         "scalars": "Recorded losses by optimizer step",
         "variance": "Explained variance of the principal components beside random walks",
         "landscape": "Loss over the chart with the path and the unsupported region",
+        "connection": "Loss along the ways to the end of the run",
         "gap": "Loss of iterates, of their lifts and of a random control by step for the chart",
         "scores": "Table of scores beside those of random walks",
         "eigenvalues": "Top Hessian eigenvalues by optimizer step",

@@ -1,0 +1,236 @@
+"""Barriers, matching, curves and valley heights, against closed forms and real trainings."""
+
+import numpy as np
+import pytest
+import torch
+
+from trajmap.data.connection import Connection
+from trajmap.data.layout import Layout
+from trajmap.data.trajectory import Trajectory
+from trajmap.errors import InputError
+from trajmap.examples import digits
+from trajmap.objective.objective import Objective
+from trajmap.projection.barrier import barrier, barrier_matrix
+from trajmap.projection.matching import UnitGroup, match_weights, permute, unit_groups
+from trajmap.projection.paths import BezierPath, PolygonalPath, SegmentPath, path_length, path_losses, train_path
+from trajmap.projection.valley import valley_height
+
+
+def layout_of(model):
+    named = dict(model.named_parameters())
+    return Layout(tuple(named), tuple(tuple(p.shape) for p in named.values()))
+
+
+def flat(model):
+    return torch.cat([p.detach().reshape(-1) for p in model.parameters()]).double().numpy()
+
+
+def quadratic(H):
+    """½ θᵀHθ as an objective."""
+    H = torch.tensor(H)
+    model = torch.nn.Linear(len(H), 1, bias=False).double()
+    return Objective(
+        model, lambda m, x: 0.5 * m(x).squeeze() @ H @ m(x).squeeze(), [torch.eye(len(H), dtype=torch.float64)]
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Two initialisations and a sister of the first, digits MLP, at their ends."""
+    folder, found = tmp_path_factory.mktemp("basins"), {}
+    for name, options in {"a": {}, "sister": {"order_seed": 1}, "b": {"init_seed": 1}}.items():
+        digits.train(folder / name, epochs=15, lr=0.1, **options)
+        found[name] = Trajectory.open(folder / name)
+    model = digits.make_model("mlp")
+    objective = digits.objective()
+    return model, objective, found
+
+
+def test_barriers_of_wells():
+    well = Objective(
+        torch.nn.Linear(1, 1, bias=False).double(),
+        lambda m, x: ((m(x) ** 2 - 1) ** 2).mean(),
+        [torch.ones(1, 1, dtype=torch.float64)],
+    )
+    found = barrier(well, [-1.0], [1.0], n=41, n_steps=0)
+    assert found.barrier("segment") == pytest.approx(1.0)
+    assert found.lengths[0] == pytest.approx(2.0)
+    assert found.verdict.startswith("two basins")
+    assert barrier(well, [0.9], [1.1], n_steps=0).verdict.startswith("one basin")
+    nothing = np.full(3, np.nan)
+    slope = Connection(np.linspace(0, 1, 3), np.array([[3.0, 2, 1], nothing, nothing]), np.ones(3))
+    assert (slope.barrier("segment"), slope.climb("segment")) == (1.0, 0.0), "going down needs no climb"
+    broken = Connection(np.linspace(0, 1, 3), np.array([[0, np.nan, 0], nothing, nothing]), np.ones(3))
+    assert broken.verdict.startswith("not known")
+
+
+def barrier_of(objective, path, n=25):
+    losses = path_losses(objective, path, np.linspace(0, 1, n))
+    return losses.max() - 0.5 * (losses[0] + losses[-1])
+
+
+def test_paths_by_their_formulas():
+    a, b, middle = np.random.default_rng(0).normal(size=(3, 4))
+    t = np.array([0.0, 0.2, 0.5, 0.7, 1.0])
+    bezier, chain = BezierPath(a, b, middle).points(t), PolygonalPath(a, b, middle).points(t)
+    np.testing.assert_allclose(bezier[1], 0.64 * a + 0.32 * middle + 0.04 * b)
+    np.testing.assert_allclose(chain[[0, 2, 4]], [a, middle, b])
+    np.testing.assert_allclose(chain[1], 0.6 * a + 0.4 * middle)
+    for path in (BezierPath(a, b), PolygonalPath(a, b), SegmentPath(a, b)):
+        np.testing.assert_allclose(path.points(t), (1 - t)[:, None] * a + t[:, None] * b)
+
+
+@pytest.mark.parametrize("kind", [BezierPath, PolygonalPath])
+def test_a_curve_is_trained_around_a_hill(kind):
+    """A hill between two ends on a plain: the straight way climbs it, the trained curve goes around."""
+    hill = Objective(
+        torch.nn.Linear(2, 1, bias=False).double(),
+        lambda m, x: torch.exp(-((m(x).squeeze() - torch.tensor([0.0, 0.1])) ** 2).sum() * 4),
+        [torch.eye(2, dtype=torch.float64)],
+    )
+    a, b = np.array([-2.0, 0.0]), np.array([2.0, 0.0])
+    straight = barrier_of(hill, SegmentPath(a, b))
+    around = train_path(hill, kind(a, b), n_steps=200, learning_rate=0.1)
+    assert straight > 0.9
+    assert path_length(around) > 4
+    assert barrier_of(hill, around) < 0.05 * straight
+    np.testing.assert_array_equal(around.points([0.0, 1.0]), [a, b])
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        torch.nn.Sequential(
+            torch.nn.Linear(6, 8), torch.nn.ReLU(), torch.nn.Linear(8, 7), torch.nn.ReLU(), torch.nn.Linear(7, 3)
+        ),
+        torch.nn.Sequential(
+            torch.nn.Conv2d(1, 4, 3, padding=1), torch.nn.BatchNorm2d(4), torch.nn.ReLU(), torch.nn.Conv2d(4, 5, 3),
+            torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(5 * 4, 3),
+        ),
+    ],
+    ids=["mlp", "cnn"],
+)  # fmt: skip
+def test_a_known_permutation_is_undone(model):
+    torch.manual_seed(0)
+    for p in model.parameters():
+        torch.nn.init.normal_(p)
+    layout, groups, a = layout_of(model), unit_groups(model), flat(model)
+    orders = [np.random.default_rng(i).permutation(group.size) for i, group in enumerate(groups)]
+    b = permute(a, layout, groups, orders)
+    assert np.linalg.norm(b - a) > 1
+    x = torch.randn(5, 6) if isinstance(model[0], torch.nn.Linear) else torch.randn(5, 1, 4, 4)
+    before = model.eval()(x)
+    with torch.no_grad():
+        for p, part in zip(model.parameters(), layout.split(b).values(), strict=True):
+            p.copy_(torch.tensor(part))
+    torch.testing.assert_close(model(x), before, rtol=1e-4, atol=1e-4)
+    matched, _ = match_weights(a, b, layout, groups)
+    np.testing.assert_allclose(matched, a, atol=1e-12)
+
+
+def test_a_feed_forward_layer_by_hand():
+    layout = Layout(("fc1.weight", "fc1.bias", "fc2.weight"), ((6, 3), (6,), (3, 6)))
+    group = UnitGroup(6, (("fc1.weight", 0), ("fc1.bias", 0), ("fc2.weight", 1)))
+    a = np.random.default_rng(0).normal(size=layout.size)
+    b = permute(a, layout, [group], [np.random.default_rng(1).permutation(6)])
+    np.testing.assert_allclose(match_weights(a, b, layout, [group])[0], a)
+
+
+def test_no_permutation_connects_the_counter_example():
+    """Ainsworth et al., A.6: two perfect networks with a barrier whatever the units' order; it must be reported."""
+
+    def network(W1, b1, W2, b2, w3):
+        parts = [np.array(W1).T, b1, np.array(W2).T, b2, np.array(w3)[None]]
+        return np.concatenate([np.ravel(np.asarray(p, dtype=float)) for p in parts])
+
+    A = network([[-1, 0], [0, -1]], [1, 0], [[-1, 0], [0, 1]], [1, 0], [-1, -1])
+    B = network([[1, 0], [0, 1]], [0, 1], [[1, 0], [0, -1]], [0, 1], [-1, -1])
+    model = torch.nn.Sequential(
+        torch.nn.Linear(2, 2),
+        torch.nn.ReLU(),
+        torch.nn.Linear(2, 2),
+        torch.nn.ReLU(),
+        torch.nn.Linear(2, 1, bias=False),
+    ).double()
+    x = torch.rand(4000, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    y = (x[:, 0] < 0) & (x[:, 1] > 0)
+
+    def error(m, batch):
+        return ((m(batch[0]).squeeze() >= 0) != batch[1]).double().mean()
+
+    objective = Objective(model, error, [(x, y)])
+    assert objective.value(A) == objective.value(B) == 0
+    groups = unit_groups(model)
+    found = barrier(objective, A, B, groups=groups, n=101, n_steps=0)
+    assert found.barrier("after matching") >= 0.23
+    every = [
+        barrier_of(objective, SegmentPath(A, permute(B, objective.layout, groups, [np.array(p), np.array(q)])), n=101)
+        for p in ([0, 1], [1, 0])
+        for q in ([0, 1], [1, 0])
+    ]
+    np.testing.assert_allclose(sorted(every), [0.239, 0.239, 0.255, 0.255], atol=0.02)
+    assert found.verdict.startswith("two basins")
+
+
+def test_trained_networks(trained):
+    """Sisters share a basin; other initialisations have a barrier that matching lowers and a curve goes around."""
+    model, objective, runs = trained
+    ends = {name: run.theta(-1) for name, run in runs.items()}
+    sister = barrier(objective, ends["a"], ends["sister"], n=15, n_steps=0)
+    assert sister.barrier("segment") < 0.05
+    found = barrier(
+        objective,
+        ends["a"],
+        ends["b"],
+        groups=unit_groups(model),
+        sisters=[(ends["a"], ends["sister"])],
+        n=15,
+        n_steps=60,
+    )
+    assert found.barrier("segment") > 0.2
+    assert found.barrier("after matching") < 0.6 * found.barrier("segment")
+    assert found.barrier("along a curve") < 0.1 * found.barrier("segment")
+    assert "sisters: up to" in found.verdict
+    matrix = barrier_matrix(objective, np.array(list(ends.values())), n=7)
+    assert matrix.shape == (3, 3)
+    np.testing.assert_array_equal(matrix, matrix.T)
+    assert matrix[0, 1] < 0.05 < matrix[0, 2]
+
+
+def test_valley_height_of_sgd_on_a_quadratic():
+    """½ Σ ηC_i/(2 − ηλ_i): measured by averaging, and forecast by the Hessian."""
+    eta, C = 0.2, np.array([1.0, 0.5, 0.2])
+    lam = np.array([3.0, 1.0, 0.5])
+    rng = np.random.default_rng(0)
+    x, path = np.zeros(3), []
+    for step in range(60_000):
+        x = x - eta * (lam * x + np.sqrt(C) * rng.normal(size=3))
+        if step > 100:
+            path.append(x)
+    objective = quadratic(np.diag(lam))
+    run = Trajectory.of(np.array(path)[::20], layout=objective.layout)
+    height = valley_height(objective, run, window=run.n_iterates)
+    expected = 0.5 * np.sum(eta * C / (2 - eta * lam))
+    assert height.gain == pytest.approx(expected, rel=0.05)
+    assert height.forecast == pytest.approx(height.gain, rel=1e-6), "on a quadratic the two are one"
+    assert abs(height.gain - expected) < 4 * height.deviation
+    few = valley_height(objective, run, window=run.n_iterates, n_products=2)
+    assert few.forecast == pytest.approx(expected, rel=0.3)
+    assert "averaging the last" in str(height)
+
+
+def test_worded_errors():
+    objective = quadratic(np.eye(3))
+    run = Trajectory.of(np.eye(3, 3), layout=objective.layout)
+    with pytest.raises(InputError, match="window: expected 4 to 3 iterates"):
+        valley_height(objective, run)
+    with pytest.raises(InputError, match="b: expected shape"):
+        barrier(objective, np.zeros(3), np.zeros(4))
+    with pytest.raises(InputError, match="thetas: expected shape"):
+        barrier(objective, np.zeros(2), np.ones(2))
+    with pytest.raises(InputError, match="at least one hidden layer"):
+        unit_groups(torch.nn.Linear(2, 2))
+    with pytest.raises(InputError, match="write the groups by hand"):
+        unit_groups(torch.nn.ModuleList([torch.nn.Linear(2, 3), torch.nn.Linear(4, 2)]))
+    with pytest.raises(InputError, match="points: expected at least 2"):
+        barrier_matrix(objective, np.zeros((1, 3)))

@@ -1,0 +1,86 @@
+"""How two points of parameter space are connected: the loss along ways from one to the other."""
+
+import dataclasses
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, frozen_array
+from trajmap.data.archive import Saved
+
+__all__ = ["WAYS", "Connection"]
+
+WAYS = ("segment", "after matching", "along a curve")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Connection(Saved):
+    """Losses along three ways between two points; ways that were not tried are NaN.
+
+    Parameters
+    ----------
+    t : numpy.ndarray, shape (n,)
+        Positions, from 0 to 1.
+    losses : numpy.ndarray, shape (3, n)
+        Along the segment, along the segment to the second point with its hidden units permuted to match the
+        first's, and along a curve trained between them.
+    lengths : numpy.ndarray, shape (3,)
+        Lengths of the ways, in parameter space.
+    noise : float
+        Climbs up to this are what sister runs of one basin show; NaN where no sisters were given.
+    name : str
+        What is connected.
+
+    Examples
+    --------
+    >>> nothing = np.full(3, np.nan)
+    >>> hill = Connection(np.array([0.0, 0.5, 1.0]), np.array([[1.0, 4, 2], nothing, nothing]), np.ones(3))
+    >>> hill.barrier("segment"), hill.climb("segment")
+    (2.5, 2.5)
+    """
+
+    t: Array
+    losses: Array
+    lengths: Array
+    noise: float = float("nan")
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        t = check_array("t", self.t, (None,), dtype=np.float64)
+        losses = check_array("losses", self.losses, (len(WAYS), len(t)), dtype=np.float64)
+        lengths = check_array("lengths", self.lengths, (len(WAYS),), dtype=np.float64)
+        for name, value in (("t", t), ("losses", losses), ("lengths", lengths)):
+            object.__setattr__(self, name, frozen_array(value))
+
+    def along(self, way: str) -> Array:
+        """Losses along one way, shape (n,)."""
+        values: Array = self.losses[WAYS.index(way)]
+        return values
+
+    def barrier(self, way: str) -> float:
+        """Highest loss above the mean of the ends': the customary number; half their difference at least."""
+        values = self.along(way)
+        return float(values.max() - 0.5 * (values[0] + values[-1]))
+
+    def climb(self, way: str) -> float:
+        """Highest loss above the straight line between the ends' losses, at least 0: what has to be climbed."""
+        values = self.along(way)
+        return float(np.max(values - (1 - self.t) * values[0] - self.t * values[-1]))
+
+    @property
+    def verdict(self) -> str:
+        """The answer in words."""
+        straight, matched, curved = (self.climb(way) for way in WAYS)
+        if np.isnan(straight):
+            return "not known: the loss is not a number somewhere on the segment"
+        band = 0.0 if np.isnan(self.noise) else self.noise
+        low = max(band, 1e-3 * abs(float(self.losses[0, [0, -1]].mean())))
+        beside = "" if np.isnan(self.noise) else f" (sisters: up to {self.noise:.3g})"
+        if straight <= low:
+            return f"one basin: the segment climbs {straight:.3g}{beside}"
+        if matched <= low:
+            after = f"{matched:.3g} after matching"
+            return f"one basin up to a permutation of units: the segment climbs {straight:.3g}, {after}{beside}"
+        if curved <= max(low, 0.05 * straight):
+            return f"one connected valley: the segment climbs {straight:.3g}{beside}, a curve {curved:.3g}"
+        least = np.nanmin([straight, matched, curved])
+        return f"two basins: the easiest way found climbs {least:.3g}{beside}"
