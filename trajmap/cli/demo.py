@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from trajmap.cli import compare, embed, hessian, report, score, surface
+from trajmap.cli import basin, compare, embed, hessian, report, score, surface
 from trajmap.cli._charts import DEFAULTS
 from trajmap.cli._options import add_seed
 from trajmap.cli._progress import bar, say
@@ -65,6 +65,9 @@ def run(args: argparse.Namespace) -> None:
             **shared, charts=[*DEFAULTS, "random"], n=args.n, margin=0.25, every=4, sister=args.out / "sister-1"
         )
     )
+    say("basins")
+    others = [args.out / name for name in ("sister-2", "other")]
+    basin.run(argparse.Namespace(**shared, others=others, sister=args.out / "sister-1", curve=100))
     say("Hessian along the run")
     hessian.run(argparse.Namespace(**shared, k=10, at=8, tol=1e-2))
     say("tangent, gradient and step inside the top eigenspace (medians along the run)")

@@ -9,7 +9,7 @@ from torch.func import functional_call
 
 from trajmap.errors import InputError
 
-__all__ = ["ModelAt", "private_copy"]
+__all__ = ["ModelAt", "Remembering", "private_copy"]
 
 
 class ModelAt:
@@ -36,6 +36,31 @@ class ModelAt:
             f"model: expected a call model(...) inside the loss, got the attribute {name!r}, which would not see "
             "the parameters that are being evaluated; repair: reach it through forward"
         )
+
+
+class Remembering:
+    """A model that runs each forward once: a loss and its metrics ask for the same one.
+
+    Parameters
+    ----------
+    model : ModelAt
+        The model at a point.
+    """
+
+    def __init__(self, model: ModelAt) -> None:
+        self._model = model
+        # arguments are told apart by identity, and kept, so that no identity is used again
+        self._known: dict[tuple[int, ...], tuple[Any, Any]] = {}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the model's forward, unless it was run with these very arguments."""
+        key = (*map(id, args), *(hash(name) for name in kwargs), *map(id, kwargs.values()))
+        if key not in self._known:
+            self._known[key] = ((args, kwargs), self._model(*args, **kwargs))
+        return self._known[key][1]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
 
 
 def private_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: torch.device | None) -> torch.nn.Module:

@@ -1,5 +1,6 @@
 """The loss as a function of the flat parameter vector θ."""
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -8,11 +9,13 @@ import torch
 
 from trajmap._validation import Array, check_array, worded
 from trajmap.data.layout import Layout
-from trajmap.errors import InputError, NondeterministicError
+from trajmap.errors import InputError
 from trajmap.objective.batches import batch_weights, fixed_batches
+from trajmap.objective.checks import probe, scalar
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.losses import Loss
-from trajmap.objective.model_at import ModelAt, private_copy
+from trajmap.objective.model_at import ModelAt, Remembering, private_copy
+from trajmap.objective.statistics import re_estimated, statistics_twin
 
 __all__ = ["Objective"]
 
@@ -41,6 +44,9 @@ class Objective:
         Further ``metric(model, batch) -> scalar mean``.
     device, dtype : optional
         Where and in which precision to evaluate; by default as the model is.
+    re_estimate : bool
+        Compute BatchNorm's statistics anew at each point, as the mean over the batches, instead of keeping the
+        model's: between two networks the kept ones belong to neither (Garipov et al. 2018).
     check : bool
         Evaluate the first batch twice and refuse a loss that gives two values.
 
@@ -72,6 +78,7 @@ class Objective:
         metrics: Mapping[str, Loss] | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        re_estimate: bool = False,
         check: bool = True,
     ) -> None:
         place = None if device is None else torch.device(device)
@@ -89,8 +96,9 @@ class Objective:
         with isolated_rng():
             self._batches = fixed_batches(batches, place, dtype)
         self._weights = batch_weights(self._batches)
-        self._needs_graph = False
-        self._probe(check=check)
+        self._statistics = statistics_twin(self._module) if re_estimate else None
+        with isolated_rng():
+            self._needs_graph = probe(self._first_batch, torch.finfo(self._leaves[0].dtype).eps, check=check)
 
     @property
     def size(self) -> int:
@@ -137,45 +145,78 @@ class Objective:
         """
         thetas = check_array("thetas", thetas, (None, self.size))
         with isolated_rng():
-            return np.array([self._mean(self._loss, self._tensor(theta)) for theta in thetas])
+            return np.array([self._means({"loss": self._loss}, self._tensor(theta))[0] for theta in thetas])
 
     def metrics(self, theta: Array) -> dict[str, float]:
         """Every metric at one point, shape (P,), by name."""
         point = self._tensor(check_array("theta", theta, (self.size,)))
         with isolated_rng():
-            return {name: self._mean(metric, point) for name, metric in self._metrics.items()}
+            return dict(zip(self._metrics, self._means(self._metrics, point), strict=True))
 
-    def gradient(self, theta: Array) -> Array:
-        """Gradient ∇L(θ).
+    def evaluate(self, thetas: Array) -> dict[str, Array]:
+        """Loss and metrics at several points; a forward that both ask for is run once.
 
         Parameters
         ----------
-        theta : array-like, shape (P,)
-            The point.
+        thetas : array-like, shape (n, P)
+            The points.
 
         Returns
         -------
-        numpy.ndarray, shape (P,)
-            The gradient, float64.
+        dict of str to numpy.ndarray of shape (n,)
+            ``loss`` and each metric, float64.
         """
+        thetas = check_array("thetas", thetas, (None, self.size))
+        functions = {"loss": self._loss, **self._metrics}
+        with isolated_rng():
+            rows = [self._means(functions, self._tensor(theta)) for theta in thetas]
+        return {name: np.array([row[i] for row in rows], dtype=np.float64) for i, name in enumerate(functions)}
+
+    def batch_losses(self, theta: Array) -> tuple[Array, Array]:
+        """Mean loss of each batch, and the batches' weights, which sum to one; shape (n_batches,) each."""
+        point = self._tensor(check_array("theta", theta, (self.size,)))
+        with isolated_rng(), torch.set_grad_enabled(self._needs_graph):
+            model = self._model_at(point)
+            means = [float(self._loss(model, batch).detach()) for batch in self._batches]
+        return np.array(means), np.array(self._weights)
+
+    def with_buffers(self, buffers: Mapping[str, Array]) -> "Objective":
+        """Make the same objective with other buffers, as those recorded beside an iterate.
+
+        Parameters
+        ----------
+        buffers : mapping of str to array-like
+            By name, as ``trajectory.buffers(i)``; others stay as they are.
+
+        Returns
+        -------
+        Objective
+            It shares data and layout with this one.
+
+        Raises
+        ------
+        InputError
+            If a buffer is unknown or of another shape.
+        """
+        other = copy.copy(self)
+        other._module = copy.deepcopy(self._module)
+        own = dict(other._module.named_buffers())
+        for name, values in buffers.items():
+            if name not in own:
+                raise InputError(worded("buffers", f"names among {', '.join(own)}", name))
+            own[name].copy_(torch.tensor(check_array(name, values, tuple(own[name].shape))))
+        other._leaves = [dict(other._module.named_parameters())[name] for name in self.layout.names]
+        return other
+
+    def gradient(self, theta: Array) -> Array:
+        """Gradient ∇L(θ) at a point, both of shape (P,), float64."""
         point = self._tensor(check_array("theta", theta, (self.size,))).requires_grad_()
         with isolated_rng(), torch.enable_grad():
             parts = [torch.autograd.grad(term, point)[0] for term in self._terms(point)]
         return _numpy(torch.stack(parts).sum(dim=0)).astype(np.float64)
 
     def hvp(self, theta: Array, v: Array) -> Array:
-        """Hessian-vector product H(θ)v; for many vectors at one point take `hessian`.
-
-        Parameters
-        ----------
-        theta, v : array-like, shape (P,)
-            The point and the vector.
-
-        Returns
-        -------
-        numpy.ndarray, shape (P,)
-            The product, float64.
-        """
+        """Hessian-vector product H(θ)v, all of shape (P,), float64; for many vectors at a point take `hessian`."""
         return self.hessian(theta)(v)
 
     def hessian(self, theta: Array) -> Callable[[Array], Array]:
@@ -218,14 +259,15 @@ class Objective:
         for weight, batch in zip(self._weights, self._batches, strict=True):
             yield self._loss(model, batch) * weight
 
-    def _mean(self, function: Loss, point: torch.Tensor) -> float:
+    def _means(self, functions: Mapping[str, Loss], point: torch.Tensor) -> list[float]:
         model = self._model_at(point)
+        totals = [0.0] * len(functions)
         with torch.set_grad_enabled(self._needs_graph):
-            terms = [
-                weight * float(function(model, batch).detach())
-                for weight, batch in zip(self._weights, self._batches, strict=True)
-            ]
-        return sum(terms)
+            for weight, batch in zip(self._weights, self._batches, strict=True):
+                shared = Remembering(model) if len(functions) > 1 else model
+                for i, function in enumerate(functions.values()):
+                    totals[i] += weight * float(function(shared, batch).detach())
+        return totals
 
     def _tensor(self, theta: Array) -> torch.Tensor:
         return torch.tensor(theta, dtype=self._leaves[0].dtype, device=self._leaves[0].device)
@@ -238,37 +280,13 @@ class Objective:
         }
         # a forward that writes to a buffer writes to a clone, so that no evaluation sees another's
         buffers = {name: buffer.clone() for name, buffer in self._module.named_buffers()}
+        if self._statistics is not None:
+            buffers = re_estimated(self._statistics, {**buffers, **tensors}, self._batches, self._loss)
         return ModelAt(self._module, {**buffers, **tensors})
 
-    def _probe(self, *, check: bool) -> None:
-        """Learn whether the loss needs a graph, and whether it is a function."""
-        point = self._tensor(self.theta)
-        with isolated_rng():
-            try:
-                first = self._first_batch(point)
-            except RuntimeError as error:
-                if "grad" not in str(error):
-                    raise
-                self._needs_graph = True  # derivatives through the model, as in a physics-informed loss
-                first = self._first_batch(point)
-            if not check:
-                return
-            second = self._first_batch(point)
-        # 1e3 units of rounding: reductions on several threads or a GPU may differ by a few
-        tolerance = 1e3 * torch.finfo(self._leaves[0].dtype).eps
-        if not np.isclose(first, second, rtol=tolerance, atol=0, equal_nan=True):
-            raise NondeterministicError(
-                f"loss: expected one value at one point, got {first!r} and then {second!r}; "
-                "repair: switch dropout, sampling and augmentation off inside the loss"
-            )
-
-    def _first_batch(self, point: torch.Tensor) -> float:
-        with torch.set_grad_enabled(self._needs_graph):
-            result = self._loss(self._model_at(point), self._batches[0])
-        if not isinstance(result, torch.Tensor) or result.numel() != 1:
-            got = tuple(result.shape) if isinstance(result, torch.Tensor) else type(result).__name__
-            raise InputError(worded("loss", "a tensor with one entry, the mean over the batch", f"{got}"))
-        return float(result.detach())
+    def _first_batch(self, with_graph: bool) -> float:  # ruff: ignore[boolean-type-hint-positional-argument] - probe's
+        with torch.set_grad_enabled(with_graph):
+            return scalar(self._loss(self._model_at(self._tensor(self.theta)), self._batches[0]))
 
 
 def _numpy(tensor: torch.Tensor) -> Array:

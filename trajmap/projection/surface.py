@@ -1,7 +1,9 @@
 """The loss over a chart: lift the grid, evaluate, and say where the run supports the picture."""
 
+import os
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import Executor
+from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
+from trajmap.projection.blocks import run_blocks
 from trajmap.projection.chart import Chart, chart_name, deviation, encode, lift
 from trajmap.projection.support import PathDistance
 
@@ -26,6 +29,8 @@ def surface(
     trajectory: Trajectory | None = None,
     name: str = "",
     block: int = 64,
+    executor: Executor | None = None,
+    out: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Landscape:
     """Evaluate the loss at the lifted points of a grid.
@@ -45,13 +50,19 @@ def surface(
         Name of the chart, for titles; the chart's own by default.
     block : int
         Grid points lifted at a time: block·P numbers are held.
+    executor : concurrent.futures.Executor, optional
+        Where blocks are evaluated: a process pool, ``dask.distributed.Client(...).get_executor()``, or any other
+        whose workers see the same file system. The values do not depend on it.
+    out : path-like, optional
+        Folder for finished blocks: a surface that is killed goes on from there. It is removed in the end.
     progress : callable, optional
         Called with the evaluations done and their number.
 
     Returns
     -------
     Landscape
-        ``values[i, j]`` is the loss at ``(grid.axes[0][i], grid.axes[1][j])``; NaN and inf are kept.
+        ``values[i, j]`` is the loss at ``(grid.axes[0][i], grid.axes[1][j])``, ``metrics`` the objective's; NaN and
+        inf are kept.
 
     Raises
     ------
@@ -73,34 +84,49 @@ def surface(
     check_count("block", block)
     lift(chart, grid.points[:1], objective.size)
     path = None if trajectory is None else _path(objective, chart, grid, trajectory)
-    total = len(grid.points) + (0 if path is None else 2 * len(path))
-    evaluate = _Counting(objective, progress, total)
+    count = _Counting(progress, len(grid.points) + (0 if path is None else 2 * len(path)))
     measure = None if trajectory is None else PathDistance(trajectory.iterates)
-    values, distances = [], []
-    for start in range(0, len(grid.points), block):
-        thetas = lift(chart, grid.points[start : start + block], objective.size)
-        values.append(evaluate(thetas))
-        if measure is not None:
-            distances.append(measure.nearest(thetas))
-    shaped = np.concatenate(values).reshape(grid.shape)
+    folder = None if out is None else Path(out)
+    work = _Evaluation(objective, chart, measure)
+    found = run_blocks(work, grid.points, block=block, executor=executor, out=folder, progress=count)
+    shaped = {key: values.reshape(grid.shape) for key, values in found.items()}
+    metrics = {key: values for key, values in shaped.items() if key not in {"loss", "distance"}}
     title = chart_name(chart, name)
     if trajectory is None or path is None or measure is None:
-        return Landscape(grid, shaped, name=title)
-    distance = np.concatenate(distances).reshape(grid.shape)
+        return Landscape(grid, shaped["loss"], metrics=metrics, name=title)
     off = deviation(chart, grid.points).reshape(grid.shape)
-    own = [evaluate(trajectory.iterates[i : i + block]) for i in range(0, len(path), block)]
-    lifted = [evaluate(lift(chart, path[i : i + block], objective.size)) for i in range(0, len(path), block)]
+    own, lifted = [], []
+    for start in range(0, len(path), block):
+        own.append(objective.values(np.asarray(trajectory.iterates[start : start + block])))
+        count(len(own[-1]))
+        lifted.append(objective.values(lift(chart, path[start : start + block], objective.size)))
+        count(len(lifted[-1]))
     return Landscape(
         grid,
-        shaped,
+        shaped["loss"],
         path=path,
         path_values=np.concatenate(own),
         lifted_values=np.concatenate(lifted),
-        distance=distance,
-        support=(distance <= measure.reach) & (off <= measure.reach),
+        distance=shaped["distance"],
+        support=(shaped["distance"] <= measure.reach) & (off <= measure.reach),
         reach=measure.reach,
+        metrics=metrics,
         name=title,
     )
+
+
+class _Evaluation:
+    """Loss, metrics, and distance from the run of the lifts of some coordinates; travels to other processes."""
+
+    def __init__(self, objective: Objective, chart: Chart, measure: PathDistance | None) -> None:
+        self._objective, self._chart, self._measure = objective, chart, measure
+
+    def __call__(self, points: Array) -> dict[str, Array]:
+        thetas = lift(self._chart, points, self._objective.size)
+        found = self._objective.evaluate(thetas)
+        if self._measure is not None:
+            found["distance"] = self._measure.nearest(thetas)
+        return found
 
 
 def _path(objective: Objective, chart: Chart, grid: Grid, trajectory: Trajectory) -> Array:
@@ -113,15 +139,12 @@ def _path(objective: Objective, chart: Chart, grid: Grid, trajectory: Trajectory
 
 
 class _Counting:
-    """An objective's values, with progress."""
+    """Add up what is done, for the progress."""
 
-    def __init__(self, objective: Objective, progress: Progress | None, total: int) -> None:
-        self._objective, self._progress = objective, progress
-        self._done, self._total = 0, total
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress, self._done, self._total = progress, 0, total
 
-    def __call__(self, thetas: Any) -> Array:
-        values = self._objective.values(np.asarray(thetas))
-        self._done += len(values)
+    def __call__(self, n: int) -> None:
+        self._done += n
         if self._progress is not None:
             self._progress(self._done, self._total)
-        return values

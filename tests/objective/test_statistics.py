@@ -1,0 +1,129 @@
+"""BatchNorm re-estimated, recorded buffers, metrics in one pass, standard errors, a tiny language model."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from trajmap.data.trajectory import Trajectory
+from trajmap.errors import InputError
+from trajmap.objective.losses import accuracy, supervised
+from trajmap.objective.objective import Objective
+from trajmap.objective.sampling import standard_error
+from trajmap.recording.recorder import Recorder
+
+
+def network():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Linear(4, 6), torch.nn.BatchNorm1d(6), torch.nn.Dropout(0.5), torch.nn.ReLU(), torch.nn.Linear(6, 3)
+    )
+
+
+@pytest.fixture
+def batches():
+    generator = torch.Generator().manual_seed(1)
+    x, y = torch.randn(48, 4, generator=generator) * 3 + 1, torch.randint(3, (48,), generator=generator)
+    return [(x[i : i + 16], y[i : i + 16]) for i in range(0, 48, 16)]
+
+
+def test_statistics_are_those_of_the_data_at_each_point(batches):
+    """Against the textbook: run the data through in training mode with cumulative averages, then evaluate."""
+    model = network()
+    cross_entropy = supervised(torch.nn.functional.cross_entropy)
+    objective = Objective(model, cross_entropy, batches, re_estimate=True)
+    before = copy.deepcopy(model.state_dict())
+    for shift in (0.0, 0.3):
+        theta = objective.theta + shift
+        twin = copy.deepcopy(model).eval()
+        with torch.no_grad():
+            for p, part in zip(twin.parameters(), objective.layout.split(theta).values(), strict=True):
+                p.copy_(torch.tensor(part))
+            norm = twin[1]
+            norm.reset_running_stats()
+            norm.momentum = None
+            norm.train()
+            for x, _ in batches:
+                twin(x)
+            twin.eval()
+            expected = np.mean([float(torch.nn.functional.cross_entropy(twin(x), y)) for x, y in batches])
+        assert objective.value(theta) == pytest.approx(expected, rel=1e-6)
+        assert Objective(model, cross_entropy, batches).value(theta) != pytest.approx(expected, rel=1e-3)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name])
+    with pytest.raises(InputError, match="re_estimate: expected a model with BatchNorm"):
+        Objective(torch.nn.Linear(4, 3), cross_entropy, batches, re_estimate=True)
+
+
+def test_recorded_buffers_evaluate_an_iterate_as_it_was(tmp_path, batches):
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loss = supervised(torch.nn.functional.cross_entropy)
+    seen = []
+    with Recorder(model, tmp_path / "run").attach(optimizer):
+        for x, y in batches:
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            seen.append(Objective(model, loss, batches).value(Objective(model, loss, batches).theta))
+    run = Trajectory.open(tmp_path / "run")
+    late = Objective(model, loss, batches)
+    for i, expected in enumerate(seen, start=1):
+        assert late.with_buffers(run.buffers(i)).value(run.theta(i)) == pytest.approx(expected, rel=1e-6)
+    assert late.value(run.theta(1)) != pytest.approx(seen[0], rel=1e-4), "the objective itself keeps its own"
+    with pytest.raises(InputError, match="buffers: expected names among"):
+        late.with_buffers({"nothing": np.zeros(3)})
+    with pytest.raises(InputError, match="1.running_mean: expected shape"):
+        late.with_buffers({"1.running_mean": np.zeros(2)})
+
+
+def test_loss_and_metrics_share_a_forward(batches):
+    calls = []
+
+    class Counting(torch.nn.Linear):
+        def forward(self, x):
+            calls.append(1)
+            return super().forward(x)
+
+    model = Counting(4, 3)
+    objective = Objective(
+        model, supervised(torch.nn.functional.cross_entropy), batches,
+        metrics={"accuracy": accuracy, "again": accuracy}, check=False,
+    )  # fmt: skip
+    calls.clear()
+    found = objective.evaluate(np.stack([objective.theta, objective.theta + 1]))
+    assert len(calls) == 2 * len(batches), "one forward a batch and point"
+    for i, theta in enumerate((objective.theta, objective.theta + 1)):
+        assert found["loss"][i] == pytest.approx(objective.value(theta), rel=1e-12)
+        assert found["accuracy"][i] == objective.metrics(theta)["accuracy"]
+
+
+def test_standard_error_covers_the_full_data():
+    """Of samples of ten batches out of a hundred: the truth lies within two errors in most draws."""
+    x = torch.randn(1000, 3, generator=torch.Generator().manual_seed(0))
+    model = torch.nn.Linear(3, 1)
+    loss = lambda m, b: m(b).square().mean()  # ruff: ignore[lambda-assignment]
+    full = Objective(model, loss, [x])
+    truth, hits = full.value(full.theta), 0
+    for seed in range(60):
+        rows = torch.randperm(1000, generator=torch.Generator().manual_seed(seed))[:100]
+        part = Objective(model, loss, list(x[rows].split(10)))
+        hits += abs(part.value(part.theta) - truth) < 2 * standard_error(part, part.theta)
+    assert 48 <= hits <= 60
+    assert np.isnan(standard_error(full, full.theta))
+
+
+def test_a_language_model_is_written_the_same_way():
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(vocab_size=20, n_positions=8, n_embd=8, n_layer=1, n_head=2)
+    model = transformers.GPT2LMHeadModel(config)
+    tokens = torch.randint(0, 20, (6, 8))
+    batch = {"input_ids": tokens, "labels": tokens}
+    objective = Objective(model, lambda m, b: m(**b).loss, [batch])
+    assert objective.value(objective.theta) == pytest.approx(model.eval()(**batch).loss.item(), rel=1e-5)
+    v = np.random.default_rng(0).normal(size=objective.size)
+    step = 1e-2 * v / np.linalg.norm(v)
+    slope = (objective.value(objective.theta + step) - objective.value(objective.theta - step)) / 2
+    assert objective.gradient(objective.theta) @ step == pytest.approx(slope, rel=0.05, abs=1e-4)

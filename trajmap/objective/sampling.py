@@ -1,0 +1,38 @@
+"""What a loss over a sample of the data may be off."""
+
+import numpy as np
+
+from trajmap._validation import Array
+from trajmap.objective.objective import Objective
+
+__all__ = ["standard_error"]
+
+
+def standard_error(objective: Objective, theta: Array) -> float:
+    """Compute the standard error of the loss as an estimate from the objective's batches, by their spread.
+
+    Parameters
+    ----------
+    objective : Objective
+        A loss over a sample of the data, in at least two batches.
+    theta : array-like, shape (P,)
+        The point.
+
+    Returns
+    -------
+    float
+        Standard error; NaN for one batch.
+
+    Examples
+    --------
+    >>> import torch
+    >>> batches = [torch.full((4, 1), v) for v in (1.0, 2.0, 3.0)]
+    >>> mean = Objective(torch.nn.Linear(1, 1, bias=False), lambda m, x: m(x).mean(), batches)
+    >>> round(standard_error(mean, [1.0]), 6)
+    0.57735
+    """
+    means, weights = objective.batch_losses(theta)
+    n = len(means)
+    if n < 2:
+        return float("nan")
+    return float(np.sqrt(n / (n - 1) * np.sum(weights**2 * (means - weights @ means) ** 2)))
