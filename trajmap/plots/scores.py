@@ -38,9 +38,9 @@ def plot_scores(table: ScoreTable, *, ax: "Axes | None" = None) -> "Axes":
             verdict = table.verdicts[i, j]
             colour = "none" if np.isnan(verdict) else COLORS["second"] + "55" if verdict else COLORS["null"] + "33"
             ax.add_patch(Rectangle((j, i), 1, 1, facecolor=colour, edgecolor=COLORS["null"], linewidth=0.8))
-            ax.text(j + 0.5, i + 0.4, f"{table.values[i, j]:.4g}", ha="center", va="center", fontweight="bold")
-            null = f"walks {draws.min():.3g}…{draws.max():.3g}" if len(draws) else "no null"
-            ax.text(j + 0.5, i + 0.75, null, ha="center", va="center", fontsize=8)
+            ax.text(j + 0.5, i + 0.35, _short(table.values[i, j], 4), ha="center", va="center", fontweight="bold")
+            null = f"{_short(draws.min())} … {_short(draws.max())}" if len(draws) else "no null"
+            ax.text(j + 0.5, i + 0.72, null, ha="center", va="center", fontsize=8)
     ax.set(xlim=(0, m), ylim=(n, 0), xticks=np.arange(m) + 0.5, yticks=np.arange(n) + 0.5)
     signs = ["↑" if better else "↓" for better in table.higher_is_better]
     ax.set_xticklabels([f"{name.replace(' ', chr(10), 1)} {s}" for name, s in zip(table.scores, signs, strict=True)])
@@ -48,5 +48,10 @@ def plot_scores(table: ScoreTable, *, ax: "Axes | None" = None) -> "Axes":
     ax.tick_params(length=0, labeltop=True, labelbottom=False)
     for spine in ax.spines.values():
         spine.set_visible(False)
-    ax.set_title("Scores beside random walks (green: better than every walk)", pad=12)
+    ax.set_title("Scores, and their range over random walks (green: better than every walk)", pad=12)
     return ax
+
+
+def _short(value: float, digits: int = 3) -> str:
+    """Few digits, and no more of what is rounding."""
+    return "0" if abs(value) < 1e-12 else f"{value:.{digits}g}"

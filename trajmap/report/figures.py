@@ -81,7 +81,7 @@ def _render(draw: Drawing, *, wide: bool, dark: bool) -> bytes:
     from matplotlib.figure import Figure
 
     with theme(dark=dark):
-        figure = Figure(figsize=(8.4, 4.2) if wide else (6.4, 4.8), layout="constrained")
+        figure = Figure(figsize=(10.2, 4.2) if wide else (6.4, 4.8), layout="constrained")
         FigureCanvasAgg(figure)
         draw(figure.add_subplot())
         stream = io.BytesIO()
