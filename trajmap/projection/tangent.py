@@ -2,15 +2,16 @@
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, check_positive, worded
+from trajmap._validation import Array, check_array, worded
 from trajmap.errors import InputError
-from trajmap.projection.chart import Chart, lift
+from trajmap.projection.chart import Chart
+from trajmap.projection.derivatives import lift_jacobian
 
 __all__ = ["tangent"]
 
 
 def tangent(chart: Chart, z: Array, *, step: float | Array = 1e-3) -> Array:
-    """Orthonormal basis of the image of a chart's lift at one point, by central differences.
+    """Orthonormal basis of the image of a chart's lift at one point, by its Jacobian.
 
     Parameters
     ----------
@@ -39,19 +40,13 @@ def tangent(chart: Chart, z: Array, *, step: float | Array = 1e-3) -> Array:
     [[0.0, 1.0, 0.0]]
     """
     z = check_array("z", z, (None,), dtype=np.float64)
-    steps = np.broadcast_to(np.asarray(step, dtype=np.float64), z.shape)
-    for value in steps:
-        check_positive("step", value)
-    ends = np.concatenate([z + np.diag(steps), z - np.diag(steps)])
-    lifted = np.asarray(chart.inverse_transform(ends), dtype=np.float64)
-    lifted = lift(chart, ends, lifted.shape[1])
-    jacobian = (lifted[: len(z)] - lifted[len(z) :]) / (2 * steps[:, None])
+    jacobian = lift_jacobian(chart, z, step=step)
     basis, values, _ = np.linalg.svd(jacobian.T, full_matrices=False)
     # 1e-10: below it the second direction is rounding
     if not values[-1] > 1e-10 * values[0]:
         raise InputError(
             worded("step", f"a lift that moves in {len(z)} independent directions at z",
-                   f"singular values {values} at step {steps}", "a larger step")
+                   f"singular values {values} at step {step}", "a larger step")
         )  # fmt: skip
     directions: Array = basis.T
     return directions
