@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from trajmap._validation import Array, check_array, frozen_array
 from trajmap.data.archive import Saved
 
@@ -26,6 +28,8 @@ class LiftGap(Saved):
         Loss of θ_t moved by as much in a random direction: what the distance alone would cost.
     name : str
         Name of the chart.
+    first_order, second_order : numpy.ndarray, shape (m,), or None
+        −gᵀr and ½ rᵀHr at θ_t, with r the iterate minus its lift: together the gap of a quadratic loss.
     """
 
     steps: Array
@@ -34,11 +38,16 @@ class LiftGap(Saved):
     residuals: Array
     control_values: Array
     name: str = ""
+    first_order: Array | None = None
+    second_order: Array | None = None
 
     def __post_init__(self) -> None:
         m = len(self.steps)
         for name in ("steps", "values", "lifted_values", "residuals", "control_values"):
             object.__setattr__(self, name, frozen_array(check_array(name, getattr(self, name), (m,))))
+        for name in ("first_order", "second_order"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, frozen_array(check_array(name, getattr(self, name), (m,))))
 
     @property
     def gap(self) -> Array:
@@ -48,3 +57,14 @@ class LiftGap(Saved):
         """
         difference: Array = self.lifted_values - self.values
         return difference
+
+    @property
+    def summary(self) -> dict[str, float]:
+        """Median gap, the 90 % quantile and the worst of its size, and the control's median; NaN is left out."""
+        size = np.abs(self.gap)
+        return {
+            "median": float(np.nanmedian(self.gap)),
+            "q90": float(np.nanquantile(size, 0.9)),
+            "worst": float(np.nanmax(size)),
+            "control": float(np.nanmedian(self.control_values - self.values)),
+        }

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch.func import functional_call
 
+from trajmap._validation import Array
 from trajmap.errors import InputError
 
-__all__ = ["ModelAt", "Remembering", "private_copy"]
+__all__ = ["ModelAt", "Remembering", "as_array", "private_copy"]
 
 
 class ModelAt:
@@ -90,3 +91,9 @@ def private_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: torc
     except (RuntimeError, TypeError, AttributeError) as error:
         raise InputError(f"model: expected a model that copy.deepcopy can copy, got {error}") from error
     return twin.to(device=device, dtype=dtype).eval().requires_grad_(requires_grad=False)
+
+
+def as_array(tensor: torch.Tensor) -> Array:
+    """Bring a tensor to NumPy, in float32 where its own type is narrower."""
+    array: Array = tensor.detach().to("cpu").to(torch.promote_types(tensor.dtype, torch.float32)).numpy()
+    return array

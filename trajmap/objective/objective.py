@@ -14,8 +14,9 @@ from trajmap.objective.batches import batch_weights, fixed_batches
 from trajmap.objective.checks import probe, scalar
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.losses import Loss
-from trajmap.objective.model_at import ModelAt, Remembering, private_copy
+from trajmap.objective.model_at import ModelAt, Remembering, as_array, private_copy
 from trajmap.objective.statistics import re_estimated, statistics_twin
+from trajmap.objective.strategy import Parts
 
 __all__ = ["Objective"]
 
@@ -108,12 +109,20 @@ class Objective:
     @property
     def theta(self) -> Array:
         """The model's own point, shape (P,), as it was when the objective was made."""
-        return np.concatenate([_numpy(leaf).ravel() for leaf in self._leaves])
+        return np.concatenate([as_array(leaf).ravel() for leaf in self._leaves])
 
     @property
     def model(self) -> torch.nn.Module:
         """The private copy that is evaluated, to look at its structure; its parameters are not used."""
         return self._module
+
+    @property
+    def parts(self) -> Parts:
+        """What the objective is made of, for the strategies that evaluate it."""
+        functions = {"loss": self._loss, **self._metrics}
+        point, again = self._tensor, self._statistics is not None
+        names, weights = self.layout.names, self._weights
+        return Parts(self._module, functions, self._batches, weights, names, self._needs_graph, again, point)
 
     def value(self, theta: Array) -> float:
         """Loss at one point; NaN and inf are returned as they are.
@@ -213,7 +222,7 @@ class Objective:
         point = self._tensor(check_array("theta", theta, (self.size,))).requires_grad_()
         with isolated_rng(), torch.enable_grad():
             parts = [torch.autograd.grad(term, point)[0] for term in self._terms(point)]
-        return _numpy(torch.stack(parts).sum(dim=0)).astype(np.float64)
+        return as_array(torch.stack(parts).sum(dim=0)).astype(np.float64)
 
     def hvp(self, theta: Array, v: Array) -> Array:
         """Hessian-vector product H(θ)v, all of shape (P,), float64; for many vectors at a point take `hessian`."""
@@ -250,7 +259,7 @@ class Objective:
                         total += torch.autograd.grad(
                             gradient, point, vector, retain_graph=True, materialize_grads=True
                         )[0]
-            return _numpy(total).astype(np.float64)
+            return as_array(total).astype(np.float64)
 
         return product
 
@@ -287,8 +296,3 @@ class Objective:
     def _first_batch(self, with_graph: bool) -> float:  # ruff: ignore[boolean-type-hint-positional-argument] - probe's
         with torch.set_grad_enabled(with_graph):
             return scalar(self._loss(self._model_at(self._tensor(self.theta)), self._batches[0]))
-
-
-def _numpy(tensor: torch.Tensor) -> Array:
-    array: Array = tensor.detach().to("cpu").to(torch.promote_types(tensor.dtype, torch.float32)).numpy()
-    return array

@@ -1,8 +1,10 @@
 """The loss of the iterates beside the loss of their lifts."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from trajmap._validation import check_count
+from trajmap._validation import Array, check_count
 from trajmap.data.lift_gap import LiftGap
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
@@ -17,8 +19,10 @@ def curve(
     trajectory: Trajectory,
     *,
     every: int = 1,
+    decompose: bool = False,
     name: str = "",
     random_state: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> LiftGap:
     """Measure the lift gap Δ_t = L(D(Eθ_t)) − L(θ_t) along a run, with its control.
 
@@ -32,10 +36,14 @@ def curve(
         The run; give held-out iterates, or a sister run, for an honest gap.
     every : int
         Use every k-th iterate.
+    decompose : bool
+        Also compute −gᵀr and ½ rᵀHr, by a gradient and a Hessian product an iterate.
     name : str
         Name of the chart, for titles.
     random_state : int
         Seed of the control's directions.
+    progress : callable, optional
+        Called with the iterates done and their number.
 
     Returns
     -------
@@ -69,7 +77,16 @@ def curve(
         residual = np.linalg.norm(theta - lifted)
         noise = rng.standard_normal(len(theta))
         control = theta + residual * noise / np.linalg.norm(noise)
-        rows.append([*objective.values(np.stack([theta, lifted, control])), residual])
-    values, lifted_values, control_values, residuals = np.array(rows).T
+        orders = _orders(objective, theta, theta - lifted) if decompose else ()
+        rows.append([*objective.values(np.stack([theta, lifted, control])), residual, *orders])
+        if progress is not None:
+            progress(i + 1, len(Z))
+    values, lifted_values, control_values, residuals, *decomposed = np.array(rows).T
     title = chart_name(chart, name)
-    return LiftGap(thin.steps.astype(float), values, lifted_values, residuals, control_values, title)
+    return LiftGap(thin.steps.astype(float), values, lifted_values, residuals, control_values, title, *decomposed)
+
+
+def _orders(objective: Objective, theta: Array, residual: Array) -> tuple[float, float]:
+    """Gap to first and to second order: the terms −gᵀr and ½ rᵀHr."""
+    bent = objective.hvp(theta, residual)
+    return -float(objective.gradient(theta) @ residual), 0.5 * float(residual @ bent)

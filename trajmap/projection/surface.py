@@ -1,5 +1,7 @@
 """The loss over a chart: lift the grid, evaluate, and say where the run supports the picture."""
 
+import dataclasses
+import json
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -9,14 +11,21 @@ import numpy as np
 
 from trajmap._validation import Array, check_count, worded
 from trajmap.data.landscape import Grid, Landscape
+from trajmap.data.plane import Plane
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
+from trajmap.objective.strategy import IN_PLACE, PLAIN, Strategy
+from trajmap.objective.tuning import Evaluate, choose_strategy, evaluator, suits
+from trajmap.projection.affine import as_plane
 from trajmap.projection.blocks import run_blocks
 from trajmap.projection.chart import Chart, chart_name, deviation, encode, lift
 from trajmap.projection.support import PathDistance
 
 __all__ = ["surface"]
+
+# below it the trials cost more than they save: they take about as long as forty points
+_WORTH_TUNING = 400
 
 Progress = Callable[[int, int], None]
 
@@ -29,6 +38,7 @@ def surface(
     trajectory: Trajectory | None = None,
     name: str = "",
     block: int = 64,
+    strategy: Strategy | None = None,
     executor: Executor | None = None,
     out: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
@@ -50,6 +60,9 @@ def surface(
         Name of the chart, for titles; the chart's own by default.
     block : int
         Grid points lifted at a time: block·P numbers are held.
+    strategy : Strategy, optional
+        How the loss is evaluated. By default the fastest that gives the same values, found on three of the points
+        where there are at least 400; it differs between machines, and with it the values' last digits.
     executor : concurrent.futures.Executor, optional
         Where blocks are evaluated: a process pool, ``dask.distributed.Client(...).get_executor()``, or any other
         whose workers see the same file system. The values do not depend on it.
@@ -83,11 +96,15 @@ def surface(
     """
     check_count("block", block)
     lift(chart, grid.points[:1], objective.size)
+    plane = as_plane(chart, grid.points, objective.size)
     path = None if trajectory is None else _path(objective, chart, grid, trajectory)
     count = _Counting(progress, len(grid.points) + (0 if path is None else 2 * len(path)))
     measure = None if trajectory is None else PathDistance(trajectory.iterates)
     folder = None if out is None else Path(out)
-    work = _Evaluation(objective, chart, measure)
+    folder = None if out is None else Path(out)
+    if strategy is None:
+        strategy = _chosen(objective, chart, plane, grid.points, folder)
+    work = _Evaluation(objective, chart, measure, strategy, plane)
     found = run_blocks(work, grid.points, block=block, executor=executor, out=folder, progress=count)
     shaped = {key: values.reshape(grid.shape) for key, values in found.items()}
     metrics = {key: values for key, values in shaped.items() if key not in {"loss", "distance"}}
@@ -118,15 +135,41 @@ def surface(
 class _Evaluation:
     """Loss, metrics, and distance from the run of the lifts of some coordinates; travels to other processes."""
 
-    def __init__(self, objective: Objective, chart: Chart, measure: PathDistance | None) -> None:
+    def __init__(
+        self, objective: Objective, chart: Chart, measure: PathDistance | None, strategy: Strategy, plane: Plane | None
+    ) -> None:
         self._objective, self._chart, self._measure = objective, chart, measure
+        self._strategy, self._plane = strategy, plane
+        self._evaluate: Evaluate | None = None
 
     def __call__(self, points: Array) -> dict[str, Array]:
-        thetas = lift(self._chart, points, self._objective.size)
-        found = self._objective.evaluate(thetas)
+        if self._evaluate is None:  # once a process; it holds copies of the model, which do not travel
+            self._evaluate = evaluator(self._objective, self._strategy, self._plane)
+        thetas = lift(self._chart if self._plane is None else self._plane, points, self._objective.size)
+        found = self._evaluate(thetas, points)
         if self._measure is not None:
             found["distance"] = self._measure.nearest(thetas)
         return found
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**vars(self), "_evaluate": None}
+
+
+def _chosen(objective: Objective, chart: Chart, plane: Plane | None, points: Array, out: Path | None) -> Strategy:
+    """Choose a strategy, or take the one that an unfinished surface was begun with."""
+    label = None if out is None else out / "strategy.json"
+    if label is not None and label.exists():
+        return Strategy(**json.loads(label.read_text(encoding="ascii")))
+    few = len(points) < _WORTH_TUNING
+    places = points[np.linspace(0, len(points) - 1, 5).astype(int)[1:4]]
+    thetas = lift(chart if plane is None else plane, places, objective.size)
+    strategy = IN_PLACE if few and suits(objective, IN_PLACE) else PLAIN
+    if not few:
+        strategy = choose_strategy(objective, thetas, places, plane)
+    if label is not None:
+        label.parent.mkdir(parents=True, exist_ok=True)
+        label.write_text(json.dumps(dataclasses.asdict(strategy)), encoding="ascii")
+    return strategy
 
 
 def _path(objective: Objective, chart: Chart, grid: Grid, trajectory: Trajectory) -> Array:

@@ -1,0 +1,39 @@
+"""The shortest way between two points of a chart, by parameter distance."""
+
+import dataclasses
+
+from trajmap._validation import Array, check_array, frozen_array
+from trajmap.data.archive import Saved
+
+__all__ = ["Geodesic"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Geodesic(Saved):
+    """A discrete geodesic of the pull-back metric, with the lengths it is to be held against.
+
+    Parameters
+    ----------
+    points : numpy.ndarray, shape (n, d)
+        Coordinates along it, evenly spaced in parameter distance.
+    length : float
+        Its length in parameter space: never more than `straight`, never less than `chord`.
+    straight : float
+        Length of the lift of the straight line in coordinates.
+    chord : float
+        ‖D(b) − D(a)‖, through the space around the manifold.
+    path : float
+        Length of the lift of a given path; NaN without one.
+    converged : bool
+        Whether the minimisation ended before its limit.
+    """
+
+    points: Array
+    length: float
+    straight: float
+    chord: float
+    path: float = float("nan")
+    converged: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "points", frozen_array(check_array("points", self.points, (None, None))))

@@ -1,0 +1,60 @@
+"""Recognising a flat chart, whatever it is made of."""
+
+import numpy as np
+
+from trajmap._validation import Array
+from trajmap.data.plane import Plane
+from trajmap.errors import InputError
+from trajmap.projection.chart import Chart, lift
+
+__all__ = ["as_plane"]
+
+
+def as_plane(chart: Chart, points: Array, size: int) -> Plane | None:
+    """Give the plane that a chart's lift is, or None for a curved one.
+
+    The lift is probed at the origin, along each axis, and at eight of the points: a plane foretells all of them to
+    rounding. A pipeline that ends in PCA is found to be one, and its lifts are then one small product.
+
+    Parameters
+    ----------
+    chart : Chart
+        The chart.
+    points : numpy.ndarray, shape (n, d)
+        Coordinates where it is used.
+    size : int
+        P.
+
+    Returns
+    -------
+    Plane or None
+        With the chart's own coordinates.
+
+    Examples
+    --------
+    >>> from sklearn.decomposition import PCA
+    >>> X = np.random.default_rng(0).normal(size=(20, 5))
+    >>> as_plane(PCA(2).fit(X), np.eye(2), 5).directions.shape
+    (2, 5)
+    """
+    if isinstance(chart, Plane):
+        return chart
+    d = points.shape[1]
+    scale = np.ptp(points, axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    center = points.mean(axis=0)
+    ends = lift(chart, np.concatenate([center[None], center + np.diag(scale)]), size).astype(np.float64)
+    if not np.isfinite(ends).all():
+        return None
+    directions = (ends[1:] - ends[0]) / scale[:, None]
+    probes = points[np.linspace(0, len(points) - 1, 8).astype(int)]
+    found = lift(chart, probes, size)
+    expected = ends[0] + (probes - center) @ directions
+    # a float32 lift carries six digits; a curved chart bends by far more over its grid
+    tolerance = 1e-9 if found.dtype == np.float64 else 1e-5
+    if not np.abs(found - expected).max() <= tolerance * max(float(np.abs(directions * scale[:, None]).max()), 1e-300):
+        return None
+    try:
+        return Plane(ends[0] - center @ directions, directions, str(getattr(chart, "name", "plane"))) if d else None
+    except InputError:  # dependent directions: a lift of lower rank, left to the general way
+        return None

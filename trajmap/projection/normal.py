@@ -1,0 +1,147 @@
+"""The loss in the directions that a chart does not see."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, check_count, check_positive
+from trajmap.data.normal_profile import NormalProfile
+from trajmap.objective.objective import Objective
+from trajmap.projection.chart import Chart, chart_name, lift
+from trajmap.projection.tangent import tangent
+
+__all__ = ["normal_curvatures", "normal_profile"]
+
+
+def normal_curvatures(
+    product: Callable[[Array], Array], basis: Array, *, tol: float = 1e-2, random_state: int = 0
+) -> tuple[Array, Array]:
+    """Lowest and highest curvature orthogonal to a tangent, with their directions.
+
+    Parameters
+    ----------
+    product : callable
+        v ↦ Hv, as ``objective.hessian(theta)``.
+    basis : numpy.ndarray, shape (d, P)
+        Orthonormal rows that span the tangent.
+    tol : float
+        Relative accuracy of the eigenvalues.
+    random_state : int
+        Seed of the start vector.
+
+    Returns
+    -------
+    values : numpy.ndarray, shape (2,)
+        Ascending; NaN where the tangent is the whole space.
+    vectors : numpy.ndarray, shape (2, P)
+        Unit directions in the normal space.
+    """
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    d, P = basis.shape
+    if d >= P:
+        return np.full(2, np.nan), np.full((2, P), np.nan)
+
+    def project(v: Array) -> Array:
+        out: Array = v - (v @ basis.T) @ basis
+        return out
+
+    start = project(np.asarray(np.random.default_rng(random_state).standard_normal(P)))
+    if P <= 200:  # Lanczos needs more room than a small space has
+        units: Array = np.eye(P)
+        dense = np.stack([project(product(project(units[i]))) for i in range(P)])
+        complement = np.linalg.svd(basis)[2][d:]
+        values, vectors = np.linalg.eigh(complement @ ((dense + dense.T) / 2) @ complement.T)
+        return values[[0, -1]], (complement.T @ vectors[:, [0, -1]]).T
+
+    def bend(v: Array) -> Array:
+        return project(product(project(v.ravel())))
+
+    operator = LinearOperator((P, P), matvec=bend, dtype=np.float64)
+    # the tangent itself is an eigenspace of the projected operator, at zero, and hides there between the two ends
+    values, vectors = eigsh(operator, k=2, which="BE", tol=tol, v0=start)
+    return values, vectors.T
+
+
+def normal_profile(
+    objective: Objective,
+    chart: Chart,
+    z: Array,
+    *,
+    radius: float,
+    n: int = 21,
+    n_random: int = 3,
+    rise: float | None = None,
+    step: float | Array = 1e-3,
+    random_state: int = 0,
+) -> NormalProfile:
+    """Evaluate the loss along directions orthogonal to a chart at one point.
+
+    The directions are the normal part of −∇L, those of the highest and the lowest normal curvature, and random ones
+    as their baseline: in many dimensions a random direction sees the mean curvature, and nothing of the extremes.
+
+    Parameters
+    ----------
+    objective : Objective
+        The loss.
+    chart : Chart
+        The chart.
+    z : array-like, shape (d,)
+        Coordinates.
+    radius : float
+        How far to go on both sides, in parameter distance; the run's reach is a natural choice.
+    n : int
+        Offsets, odd to hit the point itself.
+    n_random : int
+        Random directions.
+    rise : float, optional
+        Rise of the loss that ends a half-width; by default the loss at the point, which is then doubled.
+    step : float or array-like
+        Of the lift's differences.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    NormalProfile
+        Losses and half-widths.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from trajmap.data.plane import Plane
+    >>> model = torch.nn.Linear(3, 1, bias=False)
+    >>> bowl = Objective(model, lambda m, x: 2 * m(x).square().sum(), [torch.eye(3)])
+    >>> profile = normal_profile(bowl, Plane(np.zeros(3), np.eye(1, 3)), [0.0], radius=1.0, rise=0.5, n=5)
+    >>> profile.curvatures.tolist(), profile.half_widths[1].tolist()
+    ([4.0, 4.0], [0.5, 0.5])
+    """
+    z = check_array("z", z, (None,), dtype=np.float64)
+    radius, n = check_positive("radius", radius), check_count("n", n, low=3)
+    theta = lift(chart, z[None], objective.size)[0].astype(np.float64)
+    basis = tangent(chart, z, step=step)
+    gradient = objective.gradient(theta)
+    downhill = -(gradient - (gradient @ basis.T) @ basis)
+    values, vectors = normal_curvatures(objective.hessian(theta), basis, random_state=random_state)
+    rng = np.random.default_rng(random_state)
+    draws = rng.standard_normal((check_count("n_random", n_random, low=0), objective.size))
+    draws -= (draws @ basis.T) @ basis
+    names = ["downhill", "highest curvature", "lowest curvature", *(f"random {i + 1}" for i in range(n_random))]
+    directions = np.stack([downhill, vectors[1], vectors[0], *draws])
+    norms = np.linalg.norm(directions, axis=1, keepdims=True)
+    directions /= np.where(norms > 0, norms, np.nan)
+    offsets = np.linspace(-radius, radius, n)
+    known = np.isfinite(directions).all(axis=1)
+    losses = np.full((len(directions), n), np.nan)
+    for i in np.flatnonzero(known):
+        losses[i] = objective.values(theta + offsets[:, None] * directions[i])
+    value = objective.value(theta)
+    level = abs(value) if rise is None else check_positive("rise", rise)
+    return NormalProfile(
+        offsets, losses, names, values, value, level, float(np.linalg.norm(downhill)), chart_name(chart)
+    )

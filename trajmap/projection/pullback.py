@@ -1,0 +1,69 @@
+"""Gradient and Hessian of the loss in chart coordinates."""
+
+import numpy as np
+
+from trajmap._validation import Array, check_array
+from trajmap.data.pullback import Pullback
+from trajmap.objective.objective import Objective
+from trajmap.projection.chart import Chart, lift
+from trajmap.projection.derivatives import lift_jacobian, lift_second
+
+__all__ = ["pullback"]
+
+
+def pullback(objective: Objective, chart: Chart, z: Array, *, step: float | Array = 1e-3) -> Pullback:
+    """Pull the loss back to a chart's coordinates, to second order.
+
+    One gradient and d Hessian products: ∇_z = J g, ∇²_z = J H Jᵀ + g·∂²D, and with g_N the part of the gradient
+    orthogonal to the tangent, J H Jᵀ + g_N·∂²D is the Hessian of the restricted loss in any coordinates.
+
+    Parameters
+    ----------
+    objective : Objective
+        The loss.
+    chart : Chart
+        The chart; exact where it is a `Plane` or knows its derivatives.
+    z : array-like, shape (d,)
+        Coordinates.
+    step : float or array-like of shape (d,)
+        Half the distance of the differences of the lift, in chart coordinates.
+
+    Returns
+    -------
+    Pullback
+        Loss, derivatives, metric, and the part of the gradient that the chart does not see.
+
+    Raises
+    ------
+    InputError
+        If chart and coordinates do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from trajmap.data.plane import Plane
+    >>> model = torch.nn.Linear(2, 1, bias=False)
+    >>> saddle = Objective(model, lambda m, x: (m(x)[0] ** 2 - m(x)[1] ** 2).sum(), [torch.eye(2)])
+    >>> found = pullback(saddle, Plane(np.zeros(2), np.eye(2)), [0.0, 0.0])
+    >>> found.hessian.tolist(), found.curvatures.tolist()
+    ([[2.0, 0.0], [0.0, -2.0]], [-2.0, 2.0])
+    """
+    z = check_array("z", z, (None,), dtype=np.float64)
+    theta = lift(chart, z[None], objective.size)[0]
+    J, second = lift_jacobian(chart, z, step=step), lift_second(chart, z, step=step)
+    gradient = objective.gradient(theta)
+    product = objective.hessian(theta)
+    bent = np.stack([product(row) for row in J]) @ J.T
+    bent = (bent + bent.T) / 2
+    tangent = np.linalg.lstsq(J.T, gradient, rcond=None)[0] @ J
+    normal = gradient - tangent
+    return Pullback(
+        z,
+        objective.value(theta),
+        J @ gradient,
+        bent + second @ gradient,
+        bent + second @ normal,
+        J @ J.T,
+        float(np.linalg.norm(gradient)),
+        float(np.linalg.norm(normal)),
+    )
