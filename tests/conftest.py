@@ -7,11 +7,13 @@ import pytest
 
 from trajmap.data.alignment import Alignment
 from trajmap.data.artefacts import Artefacts
+from trajmap.data.barriers import Barriers
 from trajmap.data.connection import Connection
 from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.layout import Layout
 from trajmap.data.lift_gap import LiftGap
+from trajmap.data.normal_profile import NormalProfile
 from trajmap.data.reduction import Reduction
 from trajmap.data.score_table import ScoreTable
 from trajmap.data.trajectory import Trajectory
@@ -74,6 +76,17 @@ NOUNS = {
     "scores": make_scores,
     "alignment": make_alignment,
     "eigenvalues": make_alignment,
+    "barriers": lambda: Barriers(["a", "b", "c"], np.array([[0, 0.1, 1], [0.1, 0, np.nan], [1, np.nan, 0]]), noise=0.2),
+    "normal_profile": lambda: NormalProfile(
+        np.linspace(-1, 1, 5),
+        np.stack([np.full(5, np.nan), np.linspace(-1, 1, 5) ** 2, np.ones(5)]),
+        ["downhill", "highest curvature", "random 1"],
+        np.array([-1.0, 2]),
+        0.0,
+        0.5,
+        0.0,
+        "pca",
+    ),
     "lift_gap": lambda: LiftGap(np.arange(6.0), *np.geomspace(9, 0.1, 24).reshape(4, 6), name="pca"),
     "connection": lambda: Connection(
         np.linspace(0, 1, 7),

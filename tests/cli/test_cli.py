@@ -74,7 +74,23 @@ def road(study):
     verbs = [
         ["embed", run, *charts],
         ["score", run, *charts, "--sister", str(study / "sister"), "--draws", "3"],
-        ["surface", run, *charts, "--objective", objective, "--n", "7", "--every", "20"],
+        [
+            "surface",
+            run,
+            *charts,
+            "hessian",
+            "--objective",
+            objective,
+            "--n",
+            "7",
+            "--every",
+            "20",
+            "--workers",
+            "2",
+            "--critical",
+            "--film",
+            str(study / "film.gif"),
+        ],
         ["hessian", run, "--objective", objective, "--k", "3", "--at", "5"],
         ["compare", run, *charts, "--objective", objective],
         ["basin", run, str(study / "sister"), "--objective", objective, "--curve", "5"],
@@ -88,12 +104,15 @@ def road(study):
 
 def test_verbs_compose(road):
     artefacts = Artefacts.of(road)
-    assert (
-        set(artefacts.embeddings())
-        == set(artefacts.landscapes())
-        == set(artefacts.comparisons())
-        == {"pca", "diffusion"}
+    assert set(artefacts.embeddings()) == set(artefacts.comparisons()) == {"pca", "diffusion"}
+    assert set(artefacts.landscapes()) == {"pca", "diffusion", "hessian"}
+    assert set(artefacts.lift_gaps()) == {"pca", "diffusion", "pca on blocks", "pca on tail"}
+    blocks = artefacts.lift_gaps()["pca on blocks"]
+    np.testing.assert_allclose(
+        blocks.first_order + blocks.second_order, blocks.gap, atol=0.3 * np.abs(blocks.gap).max()
     )
+    assert (road.parent / "film.gif").stat().st_size > 1000
+    assert not (road / "artefacts" / "unfinished" / "pca").exists()
     assert artefacts.scores().values.shape[0] == 2
     assert np.isfinite(artefacts.scores().values).all()
     assert len(artefacts.eigenspaces()) == 5

@@ -7,12 +7,18 @@ import pytest
 
 from trajmap.data.alignment import Alignment
 from trajmap.data.archive import Saved
+from trajmap.data.barriers import Barriers
 from trajmap.data.connection import Connection
+from trajmap.data.critical_points import CriticalPoints
+from trajmap.data.effective_potential import EffectivePotential
 from trajmap.data.eigenspace import Eigenspace
+from trajmap.data.geodesic import Geodesic
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.lift_gap import LiftGap
+from trajmap.data.normal_profile import NormalProfile
 from trajmap.data.null_test import NullTest
 from trajmap.data.plane import Plane
+from trajmap.data.pullback import Pullback
 from trajmap.data.reduction import Reduction
 from trajmap.data.score_table import ScoreTable
 from trajmap.data.variance_spectrum import VarianceSpectrum
@@ -35,6 +41,12 @@ NOUNS = {
     "lift gap": LiftGap(*rng.normal(size=(5, 6)), name="pca"),
     "scores": ScoreTable(["p"], ["a", "b"], np.array([[1.0, np.nan]]), np.zeros((1, 2, 3)), [True, False], ["x", "y"]),
     "connection": Connection(np.linspace(0, 1, 4), rng.normal(size=(3, 4)), np.ones(3), 0.1, "b"),
+    "barriers": Barriers(["a", "b"], np.array([[0, np.nan], [np.nan, 0]]), matched=True),
+    "normal profile": NormalProfile(np.arange(3.0), rng.normal(size=(2, 3)), ["a", "b"], np.ones(2), 1.0, 0.5, 0.1),
+    "critical points": CriticalPoints(PAIRS, *np.ones((1, 2)), PAIRS, PAIRS[:, :2], np.ones(2), np.ones(2), 0.1),
+    "pullback": Pullback(np.zeros(2), 1.0, np.ones(2), np.eye(2), np.eye(2), np.eye(2), 1.0, 0.5),
+    "geodesic": Geodesic(rng.normal(size=(4, 2)), 1.0, 2.0, 0.5),
+    "potential": EffectivePotential(GRID, VALUES, 60.0, 1.0, 0.9, 0.8),
     "null test": NullTest(1.0, np.arange(4.0), "share", "walks"),
     "variance": VarianceSpectrum(np.ones(2), np.ones(2), np.ones((4, 2))),
 }

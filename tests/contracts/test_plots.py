@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from trajmap import plots
 from trajmap._registry import members
+from trajmap.data.critical_points import CriticalPoints
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.lift_gap import LiftGap
 from trajmap.data.trajectory import Trajectory
@@ -127,6 +128,51 @@ def test_worded_errors():
     flat = Grid((np.array([0.0, 1]), np.array([0.0, 1])))
     with pytest.raises(InputError, match="at least one finite value"):
         plot_landscape(Landscape(flat, np.full((2, 2), np.nan)))
+
+
+def test_a_relief_has_holes_pale_cells_and_the_path(nouns):
+    land = nouns["landscape"]
+    ax = plots.plot_relief(land)
+    assert ax.name == "3d"
+    assert ax.get_zlabel() == "log₁₀ loss"
+    path = ax.lines[0].get_data_3d()
+    np.testing.assert_allclose(path[2], np.log10(land.lifted_values))
+    ax.figure.savefig(io.BytesIO(), format="png")
+    with pytest.raises(InputError, match="a grid of 2 axes, got 1"):
+        plots.plot_relief(Landscape(Grid((np.linspace(0, 1, 3),)), np.arange(3.0)))
+
+
+def test_an_interactive_relief_holds_the_losses(nouns):
+    land = nouns["landscape"]
+    figure = plots.interactive_relief(land)
+    names = [trace.name for trace in figure.data]
+    assert names == ["unsupported", "supported", "path"]
+    np.testing.assert_allclose(np.array(figure.data[0].z), np.log10(land.values).T)
+    assert np.isnan(np.array(figure.data[1].z, dtype=float)).sum() == (~land.support).sum()
+
+
+def test_a_film_of_the_path(nouns, tmp_path):
+    from PIL import Image
+
+    film = plots.save_animation(nouns["landscape"], tmp_path / "deep" / "film.gif", frames=5)
+    with Image.open(film) as image:
+        assert image.n_frames == 5
+    with pytest.raises(InputError, match=r"a .gif or .mp4 file"):
+        plots.save_animation(nouns["landscape"], tmp_path / "film.avi")
+    bare = Landscape(nouns["landscape"].grid, nouns["landscape"].values)
+    with pytest.raises(InputError, match="a path over a grid of 2 axes"):
+        plots.save_animation(bare, tmp_path / "film.gif")
+
+
+def test_critical_points_are_marked_and_hollow_where_the_chart_hides_something(nouns):
+    points = CriticalPoints(
+        np.array([[1.0, -1], [0, 0]]), np.ones(2), np.array([[1.0, 2], [-1, 1]]), np.array([[-3.0, 1], [1, 2]]),
+        np.zeros(2), np.zeros(2), 0.1,
+    )  # fmt: skip
+    ax = plot_landscape(nouns["landscape"], points=points, ax=Figure().add_subplot())
+    marks = [c for c in ax.collections if len(c.get_offsets()) == 1 and tuple(c.get_offsets()[0]) in {(1, -1), (0, 0)}]
+    hollow = {tuple(c.get_offsets()[0]): len(c.get_facecolors()) == 0 for c in marks if c.get_zorder() == 6}
+    assert hollow == {(1.0, -1.0): True, (0.0, 0.0): False}
 
 
 def test_nan_losses_are_left_out_of_the_line_and_kept_in_the_noun():

@@ -191,10 +191,11 @@ def test_trained_networks(trained):
     assert found.barrier("after matching") < 0.6 * found.barrier("segment")
     assert found.barrier("along a curve") < 0.1 * found.barrier("segment")
     assert "sisters: up to" in found.verdict
-    matrix = barrier_matrix(objective, np.array(list(ends.values())), n=7)
-    assert matrix.shape == (3, 3)
-    np.testing.assert_array_equal(matrix, matrix.T)
-    assert matrix[0, 1] < 0.05 < matrix[0, 2]
+    table = barrier_matrix(objective, np.array(list(ends.values())), names=list(ends), noise=0.05, n=7)
+    assert table.values.shape == (3, 3)
+    np.testing.assert_array_equal(table.values, table.values.T)
+    assert table.values[0, 1] < 0.05 < table.values[0, 2]
+    assert sorted(map(len, table.basins)) == [1, 2]
 
 
 def test_valley_height_of_sgd_on_a_quadratic():

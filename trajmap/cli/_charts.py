@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 
+from trajmap._validation import Array
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.reduction import Reduction
 from trajmap.data.trajectory import Trajectory
@@ -21,7 +22,7 @@ from trajmap.reduction.phate import Phate
 from trajmap.reduction.rowspace import RowSpace
 from trajmap.reduction.umap import UMAP
 
-__all__ = ["CHARTS", "DEFAULTS", "EMBEDDINGS", "fit_chart", "fit_row_space", "open_run"]
+__all__ = ["CHARTS", "DEFAULTS", "EMBEDDINGS", "fit_chart", "fit_on", "fit_row_space", "open_run"]
 
 EMBEDDINGS: dict[str, Callable[[int], Any]] = {
     "pca": lambda seed: PCA(n_components=2, svd_solver="full"),
@@ -31,7 +32,7 @@ EMBEDDINGS: dict[str, Callable[[int], Any]] = {
     "phate": lambda seed: Phate(n_components=2, random_state=seed),
 }
 DEFAULTS = ("pca", "autoencoder", "diffusion", "umap")  # the others need an extra
-CHARTS = (*EMBEDDINGS, "random")
+CHARTS = (*EMBEDDINGS, "random", "hessian")
 
 
 @functools.cache
@@ -95,3 +96,9 @@ def fit_chart(folder: Path, name: str, seed: int) -> Any:
                 "repair: trajmap embed again, or pass the same --seed"
             )
     return Pipeline([("rowspace", space), (name, embedding)])
+
+
+def fit_on(folder: Path, name: str, seed: int, rows: Array) -> Any:
+    """Fit a chart to some iterates of a run: the row space only turns axes, so the others stay unseen."""
+    space, X = fit_row_space(folder)
+    return Pipeline([("rowspace", space), (name, EMBEDDINGS[name](seed).fit(X[rows]))])

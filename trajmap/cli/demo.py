@@ -62,7 +62,16 @@ def run(args: argparse.Namespace) -> None:
     say("loss over each chart")
     surface.run(
         argparse.Namespace(
-            **shared, charts=[*DEFAULTS, "random"], n=args.n, margin=0.25, every=4, sister=args.out / "sister-1"
+            **shared,
+            charts=[*DEFAULTS, "random"],
+            n=args.n,
+            margin=0.25,
+            every=4,
+            sister=args.out / "sister-1",
+            held_out=["pca", "diffusion"],
+            workers=1,
+            critical=False,
+            film=None,
         )
     )
     say("basins")
@@ -72,4 +81,4 @@ def run(args: argparse.Namespace) -> None:
     hessian.run(argparse.Namespace(**shared, k=10, at=8, tol=1e-2))
     say("tangent, gradient and step inside the top eigenspace (medians along the run)")
     compare.run(argparse.Namespace(**shared, charts=list(DEFAULTS)))
-    report.run(argparse.Namespace(run_folder=base, out=None))
+    report.run(argparse.Namespace(run_folder=base, out=None, interactive=False))

@@ -14,8 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_run(parser)
     parser.add_argument("--out", type=Path, metavar="FILE.html", help="default: report.html in the run folder")
+    parser.add_argument("--interactive", action="store_true", help="add reliefs that turn under the mouse (adds 5 MB)")
 
 
 def run(args: argparse.Namespace) -> None:
     """Write the report and print where it is."""
-    say(str(write_report(args.run_folder, args.out)))
+    say(str(write_report(args.run_folder, args.out, interactive=args.interactive)))

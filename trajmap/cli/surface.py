@@ -1,18 +1,30 @@
 """Evaluate the loss over each chart of a run, and of every iterate beside its lift."""
 
 import argparse
+import contextlib
+from collections.abc import Generator, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from trajmap.cli._charts import CHARTS, DEFAULTS, fit_chart, open_run
+from trajmap.cli._charts import CHARTS, DEFAULTS, EMBEDDINGS, fit_chart, fit_on, open_run
 from trajmap.cli._objective import load_objective
 from trajmap.cli._options import add_charts, add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
-from trajmap.data.landscape import Grid
+from trajmap.data.landscape import Grid, Landscape
+from trajmap.data.lift_gap import LiftGap
+from trajmap.data.trajectory import Trajectory
+from trajmap.directions.hessian import hessian_plane
+from trajmap.objective.objective import Objective
+from trajmap.plots.animation import save_animation
+from trajmap.projection.critical import critical_points
 from trajmap.projection.curve import curve
+from trajmap.projection.held_out import held_out_gap
 from trajmap.projection.surface import surface
+from trajmap.scores.validation import TailSplit, TimeBlockSplit
 
 __all__ = ["add_arguments", "run"]
 
@@ -30,6 +42,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sister", type=Path, metavar="RUN", help="also measure the lift gap of a sister run's iterates"
     )
+    parser.add_argument(
+        "--held-out",
+        nargs="*",
+        choices=tuple(EMBEDDINGS),
+        default=["pca"],
+        metavar="CHART",
+        help="charts to refit without a block of time, or the tail, for the lift gap there (default: pca)",
+    )
+    parser.add_argument("--workers", type=int, default=1, help="processes that evaluate (default: %(default)s)")
+    parser.add_argument("--critical", action="store_true", help="find critical points and what each chart hides there")
+    parser.add_argument("--film", type=Path, metavar="FILE.gif", help="film of the run over the first chart")
     add_seed(parser)
 
 
@@ -38,27 +61,109 @@ def run(args: argparse.Namespace) -> None:
     trajectory = open_run(args.run_folder)
     objective = load_objective(args.objective, trajectory)
     artefacts = Artefacts.of(args.run_folder)
+    with _executor(args.workers) as executor:
+        for i, name in enumerate(args.charts):
+            chart = _chart(args, name, objective, trajectory)
+            land = _landscape(args, name, chart, objective, trajectory, executor)
+            land.save(artefacts.path("landscapes", name))
+            text = _described(name, land)
+            # a plane that was not fitted to the run has a gap that says only that the run is elsewhere
+            for title, gap in _gaps(args, name, chart, objective, trajectory) if name in EMBEDDINGS else ():
+                gap.save(artefacts.path("lift_gaps", title))
+                text += f", median lift gap{title.removeprefix(name)} {np.nanmedian(gap.gap):+.3g}"
+            say(text)
+            if args.critical:
+                _critical(artefacts, name, chart, objective, land)
+            if args.film is not None and i == 0:
+                say(f"  film: {save_animation(land, args.film)}")
+
+
+@contextlib.contextmanager
+def _executor(workers: int) -> Generator[Executor | None, None, None]:
+    if workers < 2:
+        yield None
+        return
+    import multiprocessing
+
+    # a fork of a process with torch's threads can hang
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+def _chart(args: argparse.Namespace, name: str, objective: Objective, trajectory: Trajectory) -> Any:
+    if name == "hessian":
+        return hessian_plane(objective, trajectory.theta(-1), random_state=args.seed)
+    return fit_chart(args.run_folder, name, args.seed)
+
+
+def _landscape(
+    args: argparse.Namespace,
+    name: str,
+    chart: Any,
+    objective: Objective,
+    trajectory: Trajectory,
+    executor: Executor | None,
+) -> Landscape:
+    # a killed surface is resumed by the same command: finished blocks wait here until it is whole
+    unfinished = args.run_folder / "artefacts" / "unfinished" / name
+    grid = _grid(chart, name, trajectory.iterates, args)
+    with bar(f"loss over {name}", "point") as progress:
+        return surface(
+            objective, chart, grid, trajectory=trajectory, name=name, executor=executor, out=unfinished,
+            progress=progress,
+        )  # fmt: skip
+
+
+def _gaps(
+    args: argparse.Namespace, name: str, chart: Any, objective: Objective, trajectory: Trajectory
+) -> Iterator[tuple[str, LiftGap]]:
     measured = {"": trajectory} if args.sister is None else {"": trajectory, " on sister": open_run(args.sister)}
-    for name in args.charts:
-        chart = fit_chart(args.run_folder, name, args.seed)
-        grid = _grid(chart, name, trajectory.iterates, args)
-        with bar(f"loss over {name}", "point") as progress:
-            land = surface(objective, chart, grid, trajectory=trajectory, name=name, progress=progress)
-        land.save(artefacts.path("landscapes", name))
-        supported = float("nan") if land.support is None else land.support.mean()
-        text = f"  {name:<12} loss {np.nanmin(land.values):.4g} to {np.nanmax(land.values):.4g}, "
-        text += f"{supported:.0%} of the cells supported"
-        # a random plane is not fitted to the run: its gap says only that the run is elsewhere
-        for where, iterates in measured.items() if name != "random" else ():
-            title = f"{name}{where}"
-            gap = curve(objective, chart, iterates, every=args.every, name=title, random_state=args.seed)
-            gap.save(artefacts.path("lift_gaps", title))
-            text += f", median lift gap{where} {np.nanmedian(gap.gap):+.3g}"
-        say(text)
+    for where, iterates in measured.items():
+        title = f"{name}{where}"
+        yield title, curve(objective, chart, iterates, every=args.every, name=title, random_state=args.seed)
+    if name not in args.held_out:
+        return
+    places = np.empty((trajectory.n_iterates, 1))
+    for where, splitter in ((" on blocks", TimeBlockSplit(5)), (" on tail", TailSplit())):
+        title = f"{name}{where}"
+        yield (
+            title,
+            held_out_gap(
+                objective,
+                lambda rows: fit_on(args.run_folder, name, args.seed, rows),
+                trajectory,
+                splitter.split(places),
+                every=args.every,
+                decompose=True,
+                name=title,
+                random_state=args.seed,
+            ),
+        )
 
 
-def _grid(chart: object, name: str, iterates: object, args: argparse.Namespace) -> Grid:
+def _critical(artefacts: Artefacts, name: str, chart: Any, objective: Objective, land: Landscape) -> None:
+    found = critical_points(objective, chart, land)
+    found.save(artefacts.path("critical", name))
+    for i, kind in enumerate(found.kinds):
+        hidden = [word for word, flag in (("slope", found.hidden_slope[i]), ("saddle", found.hidden_saddle[i])) if flag]
+        place = ", ".join(f"{v:.3g}" for v in found.z[i])
+        told = f"hides a {' and a '.join(hidden)}" if hidden else "nothing hidden"
+        say(f"    {kind} at ({place}), loss {found.values[i]:.4g}: {told}")
+
+
+def _described(name: str, land: Landscape) -> str:
+    supported = float("nan") if land.support is None else land.support.mean()
+    text = f"  {name:<12} loss {np.nanmin(land.values):.4g} to {np.nanmax(land.values):.4g}, "
+    return text + f"{supported:.0%} of the cells supported"
+
+
+def _grid(chart: Any, name: str, iterates: object, args: argparse.Namespace) -> Grid:
     if name == "random":
         # a filter-normalised direction has the model's own norm: ±1 is the customary range
         return Grid((np.linspace(-1, 1, args.n), np.linspace(-1, 1, args.n)))
-    return Grid.around(chart.transform(iterates), n=args.n, margin=args.margin)  # type: ignore[attr-defined]
+    Z = chart.transform(iterates)
+    if name == "hessian":
+        # around the minimum, as far as the run moved along either direction
+        reach = float(np.abs(Z).max())
+        return Grid((np.linspace(-reach, reach, args.n), np.linspace(-reach, reach, args.n)))
+    return Grid.around(Z, n=args.n, margin=args.margin)

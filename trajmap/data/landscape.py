@@ -120,6 +120,20 @@ class Landscape(Saved):
         Further quantities over the grid.
     name : str
         Name of the chart, for titles.
+    labels : list of str
+        What each axis measures: its unit in parameter distance, or the variance it holds and what chance would.
+    residuals : numpy.ndarray, shape (T,), or None
+        Distance of each iterate from its own lift: how far off the chart the path runs.
+    rank_ratio : float
+        Median σ_d/σ₁ of the lift's Jacobian over supported cells, axes scaled to the picture; near 0 the picture
+        shows a curve, stretched.
+    area : float
+        Parameter area of the supported cells; NaN unless there are two axes and a path.
+    spread : float
+        How the area grows when the reach is doubled, as a power of two: near 1 a band around a curve widens, near 0
+        a surface is filled already.
+    strategy : str
+        How the loss was evaluated.
     """
 
     grid: Grid
@@ -132,6 +146,12 @@ class Landscape(Saved):
     reach: float = float("nan")
     metrics: dict[str, Array] = dataclasses.field(default_factory=dict)
     name: str = ""
+    labels: list[str] = dataclasses.field(default_factory=list)
+    residuals: Array | None = None
+    rank_ratio: float = float("nan")
+    area: float = float("nan")
+    spread: float = float("nan")
+    strategy: str = ""
 
     def __post_init__(self) -> None:
         self._freeze("values", self.values, self.grid.shape)
@@ -139,8 +159,20 @@ class Landscape(Saved):
         self._freeze("path", self.path, (length, self.grid.ndim))
         self._freeze("path_values", self.path_values, (length,))
         self._freeze("lifted_values", self.lifted_values, (length,))
+        self._freeze("residuals", self.residuals, (length,))
         self._freeze("distance", self.distance, self.grid.shape)
         self._freeze("support", self.support, self.grid.shape, dtype=bool)
+
+    @property
+    def axis_labels(self) -> list[str]:
+        """One label an axis, plain ones where none were given."""
+        plain = [f"coordinate {i + 1}" for i in range(self.grid.ndim)]
+        return self.labels if len(self.labels) == self.grid.ndim else plain
+
+    @property
+    def is_a_curve(self) -> bool:
+        """Whether the supported part is a band around the path: one run, seen as a surface."""
+        return bool(self.spread > 0.5)
 
     def _freeze(self, name: str, value: Array | None, shape: tuple[int | None, ...], dtype: type = float) -> None:
         if value is not None:

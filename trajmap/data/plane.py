@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array, worded
+from trajmap._validation import Array, check_array, check_count, check_positive, frozen_array, worded
 from trajmap.data.archive import Saved
+from trajmap.data.landscape import Grid
 from trajmap.errors import InputError
 
 __all__ = ["Plane"]
@@ -64,6 +65,32 @@ class Plane(Saved):
     def n_components(self) -> int:
         """d, the number of directions."""
         return len(self.directions)
+
+    def grid(self, radius: float = 1.0, n: int = 51) -> Grid:
+        """Span the plane around its origin in units of the origin's norm.
+
+        Parameters
+        ----------
+        radius : float
+            At the end of an axis the parameters have moved by ``radius·‖origin‖``.
+        n : int
+            Values an axis; an odd number hits the origin.
+
+        Returns
+        -------
+        Grid
+            In the plane's coordinates.
+
+        Raises
+        ------
+        InputError
+            If the origin is zero, or an argument is out of range.
+        """
+        norm = float(np.linalg.norm(self.origin.astype(np.float64)))
+        if norm == 0:
+            raise InputError(worded("origin", "a point other than zero for a range in its norms", "zero"))
+        reach = check_positive("radius", radius) * norm / np.linalg.norm(self.directions.astype(np.float64), axis=1)
+        return Grid(tuple(np.linspace(-a, a, check_count("n", n, low=2)) for a in reach))
 
     def transform(self, thetas: Array) -> Array:
         """Coordinates of the nearest points of the plane.

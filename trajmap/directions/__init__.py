@@ -1,8 +1,20 @@
 """Flat charts: functions that return a Plane."""
 
+from trajmap.directions.gradient import gradient_plane
+from trajmap.directions.hessian import hessian_plane
 from trajmap.directions.interpolation import interpolation_plane
-from trajmap.directions.normalise import filter_norm, no_norm, tensor_norm
+from trajmap.directions.normalise import filter_norm, layer_norm, no_norm, tensor_norm
 from trajmap.directions.principal import principal_plane
 from trajmap.directions.random import random_plane
 
-__all__ = ["filter_norm", "interpolation_plane", "no_norm", "principal_plane", "random_plane", "tensor_norm"]
+__all__ = [
+    "filter_norm",
+    "gradient_plane",
+    "hessian_plane",
+    "interpolation_plane",
+    "layer_norm",
+    "no_norm",
+    "principal_plane",
+    "random_plane",
+    "tensor_norm",
+]

@@ -7,7 +7,7 @@ import numpy as np
 from trajmap._validation import Array
 from trajmap.data.layout import Layout
 
-__all__ = ["Normalise", "filter_norm", "no_norm", "tensor_norm"]
+__all__ = ["Normalise", "filter_norm", "layer_norm", "no_norm", "tensor_norm"]
 
 Normalise = Callable[[Array, Array, Layout], Array]
 
@@ -51,6 +51,39 @@ def tensor_norm(direction: Array, theta: Array, layout: Layout) -> Array:
     """Give every parameter tensor of the direction the norm of the model's tensor, biases included."""
     parts, model = layout.split(direction), layout.split(theta)
     return layout.join({name: _scaled(part, model[name], None) for name, part in parts.items()})
+
+
+def layer_norm(direction: Array, theta: Array, layout: Layout) -> Array:
+    """Give every layer of the direction, its weights and biases together, the norm of the model's layer.
+
+    A layer is the parameters whose names agree up to the last dot.
+
+    Parameters
+    ----------
+    direction, theta : numpy.ndarray, shape (P,)
+        The direction and the model's point.
+    layout : Layout
+        Which entry is which parameter.
+
+    Returns
+    -------
+    numpy.ndarray, shape (P,)
+        The scaled direction.
+
+    Examples
+    --------
+    >>> layout = Layout(("a.w", "a.b", "c.w"), ((2,), (1,), (1,)))
+    >>> layer_norm(np.array([1.0, 1, 1, 1]), np.array([3.0, 0, 0, 5]), layout).round(3).tolist()
+    [1.732, 1.732, 1.732, 5.0]
+    """
+    parts, model = layout.split(direction), layout.split(theta)
+    scaled: dict[str, Array] = {}
+    for layer in {name.rpartition(".")[0]: None for name in parts}:
+        names = [name for name in parts if name.rpartition(".")[0] == layer]
+        norm = np.sqrt(sum(float(np.sum(parts[name].astype(np.float64) ** 2)) for name in names))
+        target = np.sqrt(sum(float(np.sum(model[name].astype(np.float64) ** 2)) for name in names))
+        scaled |= {name: parts[name] * (target / (norm or 1.0)) for name in names}
+    return layout.join({name: scaled[name] for name in parts})
 
 
 def no_norm(direction: Array, theta: Array, layout: Layout) -> Array:

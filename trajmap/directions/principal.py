@@ -1,6 +1,9 @@
 """The plane of a trajectory's principal components."""
 
+import numpy as np
+
 from trajmap._validation import check_count
+from trajmap.data.fan import Fan
 from trajmap.data.plane import Plane
 from trajmap.data.trajectory import Trajectory
 from trajmap.reduction.rowspace import RowSpace
@@ -8,13 +11,13 @@ from trajmap.reduction.rowspace import RowSpace
 __all__ = ["principal_plane"]
 
 
-def principal_plane(trajectory: Trajectory, *, n_components: int = 2, origin: int | None = None) -> Plane:
+def principal_plane(trajectory: Trajectory | Fan, *, n_components: int = 2, origin: int | None = None) -> Plane:
     """Span a plane by the first principal components of the iterates, mean-centred.
 
     Parameters
     ----------
-    trajectory : Trajectory
-        The run.
+    trajectory : Trajectory or Fan
+        The run, or several runs as one cloud: a plane that all of them share.
     n_components : int
         d, the number of components.
     origin : int, optional
@@ -37,11 +40,10 @@ def principal_plane(trajectory: Trajectory, *, n_components: int = 2, origin: in
 
     Examples
     --------
-    >>> import numpy as np
     >>> run = Trajectory.of(np.array([[0.0, 0, 1], [3, 0, 1], [0, 1, 1], [3, 1, 1]]))
     >>> abs(principal_plane(run).directions).round(6).tolist()
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
     space = RowSpace(n_components=check_count("n_components", n_components)).fit(trajectory.iterates)
-    point = space.mean_ if origin is None else trajectory.theta(origin)
+    point = space.mean_ if origin is None else np.asarray(trajectory.iterates[origin])
     return Plane(point, space.components_, "principal plane")

@@ -29,7 +29,7 @@ def random_plane(
     n_components : int
         d, the number of directions.
     normalise : callable
-        How to scale them: `filter_norm`, `tensor_norm`, `no_norm`, or ``f(direction, theta, layout)``.
+        How to scale them: `filter_norm`, `layer_norm`, `tensor_norm`, `no_norm`, or ``f(direction, theta, layout)``.
     random_state : int
         Seed.
 

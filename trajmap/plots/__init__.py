@@ -1,22 +1,29 @@
 """Pictures: each takes one noun, returns the axes, computes nothing, and draws the warning that belongs to it."""
 
 from trajmap.plots.alignment import plot_alignment
+from trajmap.plots.animation import save_animation as save_animation
+from trajmap.plots.barriers import plot_barriers
 from trajmap.plots.connection import plot_connection
 from trajmap.plots.eigenvalues import plot_eigenvalues
 from trajmap.plots.embedding import plot_embedding
 from trajmap.plots.landscape import plot_landscape
 from trajmap.plots.lift_gap import plot_lift_gap
+from trajmap.plots.normal_profile import plot_normal_profile
+from trajmap.plots.relief import interactive_relief as interactive_relief
+from trajmap.plots.relief import plot_relief as plot_relief
 from trajmap.plots.scalars import plot_scalars
 from trajmap.plots.scores import plot_scores
 from trajmap.plots.variance import plot_variance
 
 __all__ = [
     "plot_alignment",
+    "plot_barriers",
     "plot_connection",
     "plot_eigenvalues",
     "plot_embedding",
     "plot_landscape",
     "plot_lift_gap",
+    "plot_normal_profile",
     "plot_scalars",
     "plot_scores",
     "plot_variance",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trajmap._validation import Array, worded
+from trajmap.data.critical_points import CriticalPoints
 from trajmap.data.landscape import Landscape
 from trajmap.errors import InputError
 from trajmap.plots.theme import COLORS, open_axes
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_landscape"]
 
 
-def plot_landscape(landscape: Landscape, *, ax: "Axes | None" = None) -> "Axes":
+def plot_landscape(landscape: Landscape, *, points: CriticalPoints | None = None, ax: "Axes | None" = None) -> "Axes":
     """Draw filled contours of the loss, the path coloured by time, and the unsupported region hatched.
 
     Cells farther from every iterate than `landscape.reach` are hatched: there the chart extrapolates. Cells
@@ -26,6 +27,8 @@ def plot_landscape(landscape: Landscape, *, ax: "Axes | None" = None) -> "Axes":
     ----------
     landscape : Landscape
         Over a grid of one or two axes.
+    points : CriticalPoints, optional
+        Of the same chart, marked by their kind; hollow where the chart hides a slope or a saddle.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
 
@@ -49,6 +52,8 @@ def plot_landscape(landscape: Landscape, *, ax: "Axes | None" = None) -> "Axes":
         _draw_line(landscape, ax)
     else:
         _draw_plane(landscape, finite, ax)
+        if points is not None:
+            _mark(points, ax)
     n_broken = landscape.values.size - len(finite)
     broken = f" · {n_broken} cells NaN or inf" if n_broken else ""
     ax.set_title(f"Loss over {landscape.name or 'the chart'}{broken}")
@@ -60,7 +65,10 @@ def _draw_line(landscape: Landscape, ax: Any) -> None:
     ax.plot(axis, landscape.values, color=COLORS["run"])
     if landscape.support is not None:
         ax.fill_between(axis, 0, 1, where=~landscape.support, transform=ax.get_xaxis_transform(), color="#80808030")
-    ax.set(xlabel="coordinate 1", ylabel="loss")
+    if landscape.path is not None and landscape.path_values is not None:
+        ax.plot(landscape.path[:, 0], landscape.path_values, ".", color=COLORS["lift"], ms=4, label="the iterates' own")
+        ax.legend()
+    ax.set(xlabel=landscape.axis_labels[0], ylabel="loss")
 
 
 def _draw_plane(landscape: Landscape, finite: Array, ax: Any) -> None:
@@ -86,7 +94,7 @@ def _draw_plane(landscape: Landscape, finite: Array, ax: Any) -> None:
     _hatch(landscape, ax)
     if landscape.path is not None:
         _draw_path(landscape.path, ax)
-    ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), xlabel="coordinate 1", ylabel="coordinate 2")
+    ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), xlabel=landscape.axis_labels[0], ylabel=landscape.axis_labels[1])
 
 
 def _hatch(landscape: Landscape, ax: Any) -> None:
@@ -102,10 +110,21 @@ def _hatch(landscape: Landscape, ax: Any) -> None:
     hatched.set_edgecolor("#1b1f24")
     hatched.set_linewidth(0)
     share = 1 - landscape.support.mean()
-    patch = Patch(
-        facecolor="#c9ced6", edgecolor="#1b1f24", hatch="////", label=f"unsupported: {share:.0%} of the cells"
-    )
+    text = f"unsupported: {share:.0%} of the cells"
+    if landscape.is_a_curve:
+        text += " (one run: a curve, not a surface)"
+    if landscape.residuals is not None and np.isfinite(landscape.residuals).any():
+        text += f"\niterates lie {np.nanmedian(landscape.residuals):.2g} off the chart, reach {landscape.reach:.2g}"
+    patch = Patch(facecolor="#c9ced6", edgecolor="#1b1f24", hatch="////", label=text)
     ax.legend(handles=[patch], loc="upper center", bbox_to_anchor=(0.5, -0.13))
+
+
+def _mark(points: CriticalPoints, ax: Any) -> None:
+    shapes = {"minimum": "v", "saddle": "X", "maximum": "^"}
+    hidden = points.hidden_slope | points.hidden_saddle
+    for z, kind, hollow in zip(points.z, points.kinds, hidden, strict=True):
+        face = "none" if hollow else "white"
+        ax.scatter(*z, marker=shapes[kind], s=90, facecolors=face, edgecolors="#D55E00", linewidths=1.6, zorder=6)
 
 
 def _draw_path(path: Array, ax: Any) -> None:

@@ -1,10 +1,18 @@
 """The loss over any chart, flat or curved, and the evidence of where to trust it."""
 
+from trajmap.projection.adaptive import refined_surface
 from trajmap.projection.barrier import barrier, barrier_matrix
 from trajmap.projection.chart import Chart
+from trajmap.projection.critical import critical_points
 from trajmap.projection.curve import curve
+from trajmap.projection.geodesic import geodesic
+from trajmap.projection.held_out import held_out_gap
 from trajmap.projection.matching import UnitGroup, match_weights, permute, unit_groups
+from trajmap.projection.normal import normal_profile
+from trajmap.projection.parametric import ParametricChart
 from trajmap.projection.paths import BezierPath, PolygonalPath, SegmentPath, path_losses, train_path
+from trajmap.projection.potential import effective_potential
+from trajmap.projection.pullback import pullback
 from trajmap.projection.support import PathDistance
 from trajmap.projection.surface import surface
 from trajmap.projection.tangent import tangent
@@ -13,6 +21,7 @@ from trajmap.projection.valley import ValleyHeight, valley_height
 __all__ = [
     "BezierPath",
     "Chart",
+    "ParametricChart",
     "PathDistance",
     "PolygonalPath",
     "SegmentPath",
@@ -20,10 +29,17 @@ __all__ = [
     "ValleyHeight",
     "barrier",
     "barrier_matrix",
+    "critical_points",
     "curve",
+    "effective_potential",
+    "geodesic",
+    "held_out_gap",
     "match_weights",
+    "normal_profile",
     "path_losses",
     "permute",
+    "pullback",
+    "refined_surface",
     "surface",
     "tangent",
     "train_path",

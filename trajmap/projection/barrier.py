@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, worded
+from trajmap.data.barriers import Barriers
 from trajmap.data.connection import Connection
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
@@ -78,10 +79,12 @@ def barrier_matrix(
     objective: Objective,
     points: Array,
     *,
+    names: Sequence[str] = (),
     groups: Sequence[UnitGroup] = (),
+    noise: float = float("nan"),
     n: int = 15,
     progress: Callable[[int, int], None] | None = None,
-) -> Array:
+) -> Barriers:
     """Barriers between all pairs of points, along segments, after matching where groups are given.
 
     Parameters
@@ -90,8 +93,12 @@ def barrier_matrix(
         The loss.
     points : array-like, shape (m, P)
         The points.
+    names : sequence of str
+        Their names; numbers by default.
     groups : sequence of UnitGroup
         Hidden units to match.
+    noise : float
+        Highest barrier between runs known to share a basin.
     n : int
         Positions on each segment.
     progress : callable, optional
@@ -99,8 +106,8 @@ def barrier_matrix(
 
     Returns
     -------
-    numpy.ndarray, shape (m, m)
-        Symmetric, 0 on the diagonal.
+    Barriers
+        The table, to be drawn by ``plot_barriers``.
 
     Raises
     ------
@@ -122,4 +129,4 @@ def barrier_matrix(
             done += 1
             if progress is not None:
                 progress(done, m * (m - 1) // 2)
-    return found
+    return Barriers(list(names) or [str(i + 1) for i in range(m)], found, matched=bool(groups), noise=noise)

@@ -28,6 +28,8 @@ class PathDistance:
     reach : float
         Median over the iterates of the distance to the nearest iterate outside their own time block: a point
         is supported when it is no farther from the run than held-out stretches of the run are from the rest.
+    variance : float
+        Mean squared distance of the iterates from their mean.
 
     Examples
     --------
@@ -45,6 +47,7 @@ class PathDistance:
         self._origin = np.asarray(iterates[-1], dtype=np.float64)
         gram, _ = streamed_products(iterates, np.empty((0, iterates.shape[1])))
         norms = np.diag(gram)
+        self.variance = float(norms.mean() - gram.mean())
         distances = np.sqrt(np.maximum(norms[:, None] + norms - 2 * gram, 0))
         block = np.arange(T) * min(check_count("n_blocks", n_blocks, low=2), T) // T
         distances[block[:, None] == block[None, :]] = np.inf

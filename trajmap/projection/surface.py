@@ -20,6 +20,7 @@ from trajmap.objective.tuning import Evaluate, choose_strategy, evaluator, suits
 from trajmap.projection.affine import as_plane
 from trajmap.projection.blocks import run_blocks
 from trajmap.projection.chart import Chart, chart_name, deviation, encode, lift
+from trajmap.projection.evidence import axis_labels, lift_area, lift_metrics
 from trajmap.projection.support import PathDistance
 
 __all__ = ["surface"]
@@ -109,27 +110,56 @@ def surface(
     shaped = {key: values.reshape(grid.shape) for key, values in found.items()}
     metrics = {key: values for key, values in shaped.items() if key not in {"loss", "distance"}}
     title = chart_name(chart, name)
+    land = Landscape(grid, shaped["loss"], metrics=metrics, name=title, strategy=str(strategy))
     if trajectory is None or path is None or measure is None:
-        return Landscape(grid, shaped["loss"], metrics=metrics, name=title)
-    off = deviation(chart, grid.points).reshape(grid.shape)
-    own, lifted = [], []
-    for start in range(0, len(path), block):
-        own.append(objective.values(np.asarray(trajectory.iterates[start : start + block])))
-        count(len(own[-1]))
-        lifted.append(objective.values(lift(chart, path[start : start + block], objective.size)))
-        count(len(lifted[-1]))
-    return Landscape(
-        grid,
-        shaped["loss"],
+        return land
+    own, lifted, off = _along(objective, chart, trajectory, path, block, count)
+    farthest = np.maximum(shaped["distance"], deviation(chart, grid.points).reshape(grid.shape))
+    land = dataclasses.replace(
+        land,
         path=path,
-        path_values=np.concatenate(own),
-        lifted_values=np.concatenate(lifted),
         distance=shaped["distance"],
-        support=(shaped["distance"] <= measure.reach) & (off <= measure.reach),
+        support=farthest <= measure.reach,
         reach=measure.reach,
-        metrics=metrics,
-        name=title,
+        path_values=own,
+        lifted_values=lifted,
+        residuals=off,
     )
+    labels = axis_labels(chart, plane, land, measure.variance)
+    return _with_evidence(dataclasses.replace(land, labels=labels), chart, plane, farthest)
+
+
+def _along(
+    objective: Objective, chart: Chart, trajectory: Trajectory, path: Array, block: int, count: "_Counting"
+) -> tuple[Array, Array, Array]:
+    """Losses of the iterates and of their lifts, and the distances between the two."""
+    own, lifted, off = [], [], []
+    for start in range(0, len(path), block):
+        thetas = np.asarray(trajectory.iterates[start : start + block])
+        own.append(objective.values(thetas))
+        count(len(own[-1]))
+        lifts = lift(chart, path[start : start + block], objective.size)
+        lifted.append(objective.values(lifts))
+        off.append(np.linalg.norm(thetas.astype(np.float64) - lifts, axis=1))
+        count(len(lifted[-1]))
+    return np.concatenate(own), np.concatenate(lifted), np.concatenate(off)
+
+
+def _with_evidence(land: Landscape, chart: Chart, plane: Plane | None, reach: Array) -> Landscape:
+    """Add the rank and the area of the lift, and what the axes measure; `reach` is each cell's distance and doubt."""
+    assert land.path is not None
+    assert land.support is not None
+    known: Chart = chart if plane is None else plane
+    if land.grid.ndim < 2 or not land.support.any():
+        return land
+    metrics = lift_metrics(known, land.grid, land.support)
+    extent = np.array([np.ptp(axis) for axis in land.grid.axes])
+    values = np.maximum(np.linalg.eigvalsh(metrics * np.outer(extent, extent)), 0)
+    ratio = float(np.median(np.sqrt(values[:, 0] / values[:, -1])))
+    if land.grid.ndim != 2:
+        return dataclasses.replace(land, rank_ratio=ratio)
+    area, narrow, wide = (lift_area(known, land.grid, reach <= k * land.reach) for k in (1, 2, 4))
+    return dataclasses.replace(land, rank_ratio=ratio, area=area, spread=float(np.log2(wide / narrow)))
 
 
 class _Evaluation:

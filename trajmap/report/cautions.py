@@ -76,6 +76,12 @@ def _of_landscapes(artefacts: Artefacts) -> Iterator[str]:
             f"Over {', '.join(smeared)} nearly every cell lifts to a mixture of neighbouring iterates: the surface "
             "repeats the run's own losses and shows nothing beside it."
         )
+    curves = [name for name, land in landscapes.items() if land.is_a_curve]
+    if curves:
+        yield (
+            f"Over {', '.join(curves)} the supported area grows with the reach as a band around the path does: the run "
+            "identifies a curve there, not a surface. Sister runs or branches widen it."
+        )
     broken = {name: int((~np.isfinite(land.values)).sum()) for name, land in landscapes.items()}
     for name, count in broken.items():
         if count:

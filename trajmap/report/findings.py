@@ -100,8 +100,9 @@ def find_basins(connections: Mapping[str, Connection]) -> Finding:
 
 
 def find_gaps(gaps: Mapping[str, LiftGap]) -> Finding:
-    """Say whether the lifts lie where the run was; on a sister run where one was given."""
-    chosen = {name: gap for name, gap in gaps.items() if name.endswith("sister")} or dict(gaps)
+    """Say whether the lifts lie where the run was; on iterates that were not fitted where there are any."""
+    unseen = ("sister", "blocks", "tail")
+    chosen = {name: gap for name, gap in gaps.items() if name.endswith(unseen)} or dict(gaps)
     medians = {name: float(np.nanmedian(gap.gap)) for name, gap in chosen.items()}
     controls = {name: float(np.nanmedian(gap.control_values - gap.values)) for name, gap in chosen.items()}
     worst = max(chosen, key=lambda name: medians[name] - controls[name])

@@ -41,7 +41,7 @@ class Section:
         return self.title.lower().replace(" ", "-")
 
 
-def render(title: str, subtitle: str, sections: Sequence[Section]) -> str:
+def render(title: str, subtitle: str, sections: Sequence[Section], *, embedded: str = "") -> str:
     """Build the page.
 
     Parameters
@@ -50,11 +50,13 @@ def render(title: str, subtitle: str, sections: Sequence[Section]) -> str:
         Plain text; escaped.
     sections : sequence of Section
         In order.
+    embedded : str
+        HTML of our own making to put after them, unescaped.
 
     Returns
     -------
     str
-        A whole HTML document without scripts and without references to other files.
+        A whole HTML document without references to other files, and without scripts but those in `embedded`.
     """
     links = "".join(f'<a href="#{s.anchor}">{_text(s.title)}</a>' for s in sections)
     style = files("trajmap.report").joinpath("style.css").read_text(encoding="utf-8")
@@ -65,6 +67,7 @@ def render(title: str, subtitle: str, sections: Sequence[Section]) -> str:
         f"<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
         f'<header>\n<h1>{_text(title)}</h1>\n<p class="soft">{_text(subtitle)}</p>\n<nav>{links}</nav>\n</header>\n'
         + "".join(map(_section, sections))
+        + embedded
         + "</main>\n</body>\n</html>\n"
     )
 

@@ -21,6 +21,7 @@ from trajmap.report.findings import (
     find_scores,
     find_variance,
 )
+from trajmap.report.reliefs import reliefs
 from trajmap.report.render import Figure, Section, render
 
 __all__ = ["write_report"]
@@ -48,7 +49,11 @@ _DEFINITIONS = (
 
 
 def write_report(
-    run: str | os.PathLike[str], path: str | os.PathLike[str] | None = None, *, title: str | None = None
+    run: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
+    *,
+    title: str | None = None,
+    interactive: bool = False,
 ) -> Path:
     """Write the page of a run from its artefacts.
 
@@ -60,22 +65,27 @@ def write_report(
         The HTML file; ``report.html`` in the run folder by default.
     title : str, optional
         Heading of the page.
+    interactive : bool
+        Add reliefs that turn under the mouse, by Plotly, whose script (5 MB) then travels inside the file.
 
     Returns
     -------
     pathlib.Path
-        The file: no scripts, no reference to another file, light and dark, readable on a phone.
+        The file: no scripts unless `interactive`, no reference to another file, light and dark, readable on a phone.
 
     Raises
     ------
     RunFormatError
         If the folder is no run, or an artefact is damaged.
+    MissingExtraError
+        If `interactive` is asked for without Plotly.
     """
     trajectory, artefacts = Trajectory.open(run), Artefacts.of(run)
     sections = _sections(trajectory, artefacts, os.fspath(run))
     target = Path(run) / "report.html" if path is None else Path(path)
     heading = title or f"Where the optimizer went: {Path(run).resolve().name}"
-    page = render(heading, _subtitle(trajectory), sections)
+    embedded = reliefs(artefacts.landscapes()) if interactive else ""
+    page = render(heading, _subtitle(trajectory), sections, embedded=embedded)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page, encoding="utf-8")
     return target
@@ -98,8 +108,9 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
 
     def figures(prefix: str, caption: str) -> list[Figure]:
         names = [name for name in light if name == prefix or name.startswith(prefix + "-")]
-        # gaps of a sister run say more than those of the fitted iterates; both would crowd the page
-        names = [name for name in names if name.endswith("sister")] or names
+        # gaps of unseen iterates say more than those of the fitted ones; both would crowd the page
+        unseen = ("sister", "blocks", "tail")
+        names = [name for name in names if name.endswith(unseen)] or names
         return [Figure(light[n], dark[n], _alternative(n), caption) for n in names]
 
     objective = "--objective FILE.py:FUNCTION"

@@ -1,0 +1,54 @@
+"""Barriers between every two of several points."""
+
+import dataclasses
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, frozen_array, worded
+from trajmap.data.archive import Saved
+from trajmap.errors import InputError
+
+__all__ = ["Barriers"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Barriers(Saved):
+    """A symmetric table of barriers, with the height that sister runs reach by chance.
+
+    Parameters
+    ----------
+    names : list of str
+        The points, as names of runs.
+    values : numpy.ndarray, shape (m, m)
+        max_t L((1 − t) a + t b) − ½ (L(a) + L(b)), in units of the loss; 0 on the diagonal.
+    matched : bool
+        Whether hidden units were matched first.
+    noise : float
+        Highest barrier between runs known to share a basin; NaN without any.
+
+    Raises
+    ------
+    InputError
+        If the table is not symmetric.
+    """
+
+    names: list[str]
+    values: Array
+    matched: bool = False
+    noise: float = float("nan")
+
+    def __post_init__(self) -> None:
+        m = len(self.names)
+        values = check_array("values", self.values, (m, m), dtype=np.float64)
+        if not np.array_equal(values, values.T, equal_nan=True):
+            raise InputError(worded("values", "a symmetric table", "another"))
+        object.__setattr__(self, "values", frozen_array(values))
+
+    @property
+    def basins(self) -> list[list[str]]:
+        """Runs joined by barriers within the noise, chained: each list is one basin, as far as segments tell."""
+        from scipy.sparse.csgraph import connected_components
+
+        within = np.nan_to_num(self.values, nan=np.inf) <= (self.noise if np.isfinite(self.noise) else 0.0)
+        _, label = connected_components(within, directed=False)
+        return [[self.names[i] for i in np.flatnonzero(label == k)] for k in range(label.max() + 1)]

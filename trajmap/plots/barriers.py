@@ -1,0 +1,51 @@
+"""Barriers between runs as a heat map."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trajmap.data.barriers import Barriers
+from trajmap.plots.theme import open_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_barriers"]
+
+
+def plot_barriers(barriers: Barriers, *, ax: "Axes | None" = None) -> "Axes":
+    """Draw the table of barriers, each with its number; a dot marks those within the sisters' noise.
+
+    Parameters
+    ----------
+    barriers : Barriers
+        The table.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    ax = open_axes(ax)
+    values = barriers.values
+    finite = values[np.isfinite(values)]
+    high = float(finite.max()) if len(finite) and finite.max() > 0 else 1.0
+    image = ax.imshow(np.ma.masked_invalid(values), cmap="viridis", vmin=0, vmax=high)
+    places = range(len(barriers.names))
+    ax.set_xticks(places, barriers.names, rotation=35, ha="right")
+    ax.set_yticks(places, barriers.names)
+    for i in places:
+        for j in places:
+            if i == j:
+                continue
+            dark = not np.isfinite(values[i, j]) or values[i, j] < 0.6 * high
+            dot = " •" if values[i, j] <= barriers.noise else ""
+            colour = "white" if dark else "#111111"
+            ax.text(j, i, f"{values[i, j]:.2g}{dot}", ha="center", va="center", fontsize=8, color=colour)
+    bar = ax.figure.colorbar(image, ax=ax, pad=0.02)
+    bar.set_label("barrier, in units of the loss")
+    within = "" if np.isnan(barriers.noise) else f" (• within the sisters' {barriers.noise:.2g})"
+    ax.set_title(f"Barriers{' after matching units' if barriers.matched else ''}{within}")
+    return ax
