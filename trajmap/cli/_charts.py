@@ -50,8 +50,9 @@ def open_run(folder: Path) -> Trajectory:
 @functools.cache
 def fit_row_space(folder: Path) -> tuple[Any, Any]:
     """Row space of a run and the coordinates of its iterates; one pass over the store a process."""
-    space = RowSpace()
-    return space, space.fit_transform(open_run(folder).iterates)
+    iterates = open_run(folder).iterates
+    space = RowSpace(lift_dtype=iterates.dtype)  # a lift need not be more exact than the weights were
+    return space, space.fit_transform(iterates)
 
 
 @functools.cache
