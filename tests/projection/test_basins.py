@@ -9,7 +9,9 @@ from trajmap.data.layout import Layout
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.examples import digits
+from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
+from trajmap.objective.predictions import function_distance
 from trajmap.projection.barrier import barrier, barrier_matrix
 from trajmap.projection.matching import UnitGroup, match_weights, permute, unit_groups
 from trajmap.projection.paths import BezierPath, PolygonalPath, SegmentPath, path_length, path_losses, train_path
@@ -235,3 +237,42 @@ def test_worded_errors():
         unit_groups(torch.nn.ModuleList([torch.nn.Linear(2, 3), torch.nn.Linear(4, 2)]))
     with pytest.raises(InputError, match="points: expected at least 2"):
         barrier_matrix(objective, np.zeros((1, 3)))
+
+
+def test_heads_and_feed_forward_units_of_a_transformer_are_matched():
+    torch.manual_seed(0)
+    layer = torch.nn.TransformerEncoderLayer(8, 4, dim_feedforward=12, dropout=0.0, batch_first=True)
+    model = torch.nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    groups = unit_groups(model)
+    assert sorted(group.size for group in groups) == [4, 4, 12, 12]
+    x = torch.randn(5, 3, 8)
+    objective = Objective(model, lambda m, b: m(b).square().mean(), [x])
+    shuffle = np.random.default_rng(1)
+    orders = [shuffle.permutation(group.size) for group in groups]
+    a = objective.theta.astype(float)
+    b = permute(a, objective.layout, groups, orders)
+    assert np.linalg.norm(b - a) > 1
+    np.testing.assert_allclose(objective.outputs(b, x), objective.outputs(a, x), atol=1e-5)
+    matched, _ = match_weights(a, b, objective.layout, groups)
+    np.testing.assert_array_equal(matched, a)
+
+
+def test_distance_as_functions():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 6), torch.nn.Tanh(), torch.nn.Linear(6, 4))
+    x = torch.randn(30, 3)
+    objective = Objective(
+        model, supervised(torch.nn.functional.cross_entropy), [(x, torch.zeros(30, dtype=torch.long))]
+    )
+    a = objective.theta.astype(float)
+    twin = permute(a, objective.layout, unit_groups(model), [np.array([3, 1, 0, 5, 4, 2])])
+    other = a + np.random.default_rng(0).normal(size=len(a))
+    found = barrier(objective, a, twin, sisters=[(a, other)], n_steps=0, n=5, probes=x)
+    assert found.function_distance < 1e-3
+    roots = [np.sqrt(torch.softmax(objective.outputs(t, x).double(), 1).numpy()) for t in (a, other)]
+    assert found.sister_distance == pytest.approx(np.sqrt(np.mean(np.sum((roots[0] - roots[1]) ** 2, axis=1) / 2)))
+    assert "as functions they are" in found.verdict
+    assert function_distance(objective, a, other, x, classes=False) == pytest.approx(
+        float((objective.outputs(a, x) - objective.outputs(other, x)).square().mean().sqrt())
+    )

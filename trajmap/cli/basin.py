@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from trajmap._validation import Array
 from trajmap.cli._charts import open_run
@@ -10,6 +11,7 @@ from trajmap.cli._options import add_objective, add_run
 from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
 from trajmap.errors import InputError
+from trajmap.objective.objective import Objective
 from trajmap.projection.barrier import barrier
 from trajmap.projection.matching import UnitGroup, unit_groups
 from trajmap.projection.valley import valley_height
@@ -38,11 +40,14 @@ def run(args: argparse.Namespace) -> None:
     say(str(valley_height(objective, trajectory)))
     here = trajectory.theta(-1)
     sisters = [] if args.sister is None else [(here, _end(args.run_folder, args.sister))]
-    groups = _groups(objective.model)
+    groups, probes = _groups(objective.model), _probes(objective)
     with bar("connections", "run") as progress:
         for i, other in enumerate(args.others):
             there = _end(args.run_folder, other)
-            found = barrier(objective, here, there, groups=groups, sisters=sisters, n_steps=args.curve, name=other.name)
+            found = barrier(
+                objective, here, there, groups=groups, sisters=sisters, n_steps=args.curve, probes=probes,
+                name=other.name,
+            )  # fmt: skip
             found.save(artefacts.path("connections", other.name))
             say(f"{other}: {found.verdict}")
             progress(i + 1, len(args.others))
@@ -61,3 +66,11 @@ def _groups(model: object) -> list[UnitGroup]:
     except InputError as error:
         say(f"units are not matched ({error})")
         return []
+
+
+def _probes(objective: Objective) -> Any:
+    """Take the inputs of the first batch to compare classifiers on, where it is a pair with class indices."""
+    batch = objective.parts.batches[0]
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not all(hasattr(part, "dtype") for part in batch):
+        return None
+    return None if batch[1].is_floating_point() else batch[0]

@@ -2,9 +2,9 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from trajmap.cli import basin, compare, embed, hessian, report, score, surface
-from trajmap.cli._charts import DEFAULTS
 from trajmap.cli._options import add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.examples import digits
@@ -44,41 +44,27 @@ def run(args: argparse.Namespace) -> None:
             )
     base = args.out / "base"
     say(f"recorded {', '.join(runs)} in {args.out}")
-    shared = {"run_folder": base, "seed": args.seed, "objective": None}
-    embed.run(argparse.Namespace(**shared, charts=list(DEFAULTS), all=False))
-    score.run(
-        argparse.Namespace(
-            **shared,
-            charts=list(DEFAULTS),
-            sister=args.out / "sister-1",
-            draws=args.draws,
-            slow_draws=2,
-            all=False,
-        )
-    )
+    sister = str(args.out / "sister-1")
+    _call(embed, args, [])
+    _call(score, args, ["--sister", sister, "--draws", str(args.draws), "--slow-draws", "2"])
     say("share of another run's variance that the base run's two principal components miss")
     for name in list(runs)[1:]:
         say(f"  {name:<12} {score.transfer(base, args.out / name, 'pca', args.seed):.4g}")
     say("loss over each chart")
-    surface.run(
-        argparse.Namespace(
-            **shared,
-            charts=[*DEFAULTS, "random"],
-            n=args.n,
-            margin=0.25,
-            every=4,
-            sister=args.out / "sister-1",
-            held_out=["pca", "diffusion"],
-            workers=1,
-            critical=False,
-            film=None,
-        )
-    )
+    _call(surface, args, ["--n", str(args.n), "--sister", sister, "--held-out", "pca", "diffusion"])
     say("basins")
-    others = [args.out / name for name in ("sister-2", "other")]
-    basin.run(argparse.Namespace(**shared, others=others, sister=args.out / "sister-1", curve=100))
+    others = [str(args.out / name) for name in ("sister-2", "other")]
+    _call(basin, args, [*others, "--sister", sister, "--curve", "100"])
     say("Hessian along the run")
-    hessian.run(argparse.Namespace(**shared, k=10, at=8, tol=1e-2))
+    _call(hessian, args, [])
     say("tangent, gradient and step inside the top eigenspace (medians along the run)")
-    compare.run(argparse.Namespace(**shared, charts=list(DEFAULTS)))
-    report.run(argparse.Namespace(run_folder=base, out=None, interactive=False))
+    _call(compare, args, [])
+    _call(report, args, [])
+
+
+def _call(verb: Any, args: argparse.Namespace, options: list[str]) -> None:
+    """Run a verb on the base run as the command line would."""
+    parser = argparse.ArgumentParser()
+    verb.add_arguments(parser)
+    seed = ["--seed", str(args.seed)] if "--seed" in parser.format_help() else []
+    verb.run(parser.parse_args([str(args.out / "base"), *seed, *options]))

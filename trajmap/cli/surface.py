@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from trajmap.cli._charts import CHARTS, DEFAULTS, EMBEDDINGS, fit_chart, fit_on, open_run
 from trajmap.cli._objective import load_objective
@@ -19,6 +20,7 @@ from trajmap.data.lift_gap import LiftGap
 from trajmap.data.trajectory import Trajectory
 from trajmap.directions.hessian import hessian_plane
 from trajmap.objective.objective import Objective
+from trajmap.objective.precision import in_dtype, precision_error
 from trajmap.plots.animation import save_animation
 from trajmap.projection.critical import critical_points
 from trajmap.projection.curve import curve
@@ -51,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="charts to refit without a block of time, or the tail, for the lift gap there (default: pca)",
     )
     parser.add_argument("--workers", type=int, default=1, help="processes that evaluate (default: %(default)s)")
+    parser.add_argument("--bfloat16", action="store_true", help="evaluate in bfloat16 and print the error")
     parser.add_argument("--critical", action="store_true", help="find critical points and what each chart hides there")
     parser.add_argument("--film", type=Path, metavar="FILE.gif", help="film of the run over the first chart")
     add_seed(parser)
@@ -61,10 +64,14 @@ def run(args: argparse.Namespace) -> None:
     trajectory = open_run(args.run_folder)
     objective = load_objective(args.objective, trajectory)
     artefacts = Artefacts.of(args.run_folder)
+    quick = in_dtype(objective, torch.bfloat16) if args.bfloat16 else objective
     with _executor(args.workers) as executor:
         for i, name in enumerate(args.charts):
             chart = _chart(args, name, objective, trajectory)
-            land = _landscape(args, name, chart, objective, trajectory, executor)
+            land = _landscape(args, name, chart, quick, trajectory, executor)
+            if args.bfloat16:
+                off = _error(objective, quick, chart, land)
+                say(f"  bfloat16 is off by {off:.2g} of the loss at most, at nine points")
             land.save(artefacts.path("landscapes", name))
             text = _described(name, land)
             # a plane that was not fitted to the run has a gap that says only that the run is elsewhere
@@ -149,6 +156,11 @@ def _critical(artefacts: Artefacts, name: str, chart: Any, objective: Objective,
         place = ", ".join(f"{v:.3g}" for v in found.z[i])
         told = f"hides a {' and a '.join(hidden)}" if hidden else "nothing hidden"
         say(f"    {kind} at ({place}), loss {found.values[i]:.4g}: {told}")
+
+
+def _error(objective: Objective, quick: Objective, chart: Any, land: Landscape) -> float:
+    points = land.grid.points[np.linspace(0, len(land.grid.points) - 1, 9).astype(int)]
+    return precision_error(objective, quick, chart.inverse_transform(points))
 
 
 def _described(name: str, land: Landscape) -> str:

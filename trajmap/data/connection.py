@@ -29,6 +29,8 @@ class Connection(Saved):
         Climbs up to this are what sister runs of one basin show; NaN where no sisters were given.
     name : str
         What is connected.
+    function_distance, sister_distance : float
+        Distance of the two points as functions, and that of the sisters; NaN where it was not asked for.
 
     Examples
     --------
@@ -43,6 +45,8 @@ class Connection(Saved):
     lengths: Array
     noise: float = float("nan")
     name: str = ""
+    function_distance: float = float("nan")
+    sister_distance: float = float("nan")
 
     def __post_init__(self) -> None:
         t = check_array("t", self.t, (None,), dtype=np.float64)
@@ -69,6 +73,13 @@ class Connection(Saved):
     @property
     def verdict(self) -> str:
         """The answer in words."""
+        if np.isnan(self.function_distance):
+            return self._verdict
+        beside = "" if np.isnan(self.sister_distance) else f" (sisters: {self.sister_distance:.2g})"
+        return f"{self._verdict}; as functions they are {self.function_distance:.2g} of 1 apart{beside}"
+
+    @property
+    def _verdict(self) -> str:
         straight, matched, curved = (self.climb(way) for way in WAYS)
         if np.isnan(straight):
             return "not known: the loss is not a number somewhere on the segment"

@@ -2,8 +2,19 @@
 
 from trajmap.objective.losses import accuracy, supervised
 from trajmap.objective.objective import Objective
-from trajmap.objective.predictions import root_probabilities
+from trajmap.objective.precision import in_dtype, precision_error
+from trajmap.objective.predictions import function_distance, root_probabilities
 from trajmap.objective.sampling import standard_error
 from trajmap.objective.strategy import Strategy
 
-__all__ = ["Objective", "Strategy", "accuracy", "root_probabilities", "standard_error", "supervised"]
+__all__ = [
+    "Objective",
+    "Strategy",
+    "accuracy",
+    "function_distance",
+    "in_dtype",
+    "precision_error",
+    "root_probabilities",
+    "standard_error",
+    "supervised",
+]

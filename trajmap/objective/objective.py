@@ -25,29 +25,27 @@ class Objective:
     """L(θ) over fixed data, with its gradient and Hessian products.
 
     The model is copied once, put in evaluation mode, and only the copy is evaluated: parameters, buffers,
-    gradients, modes and random states of the user's process are never changed by looking. Buffers are frozen at
-    the model's present values. Batches are read once and weighted by their number of samples.
+    gradients, modes and random states of the user's process never change. Buffers are frozen at the model's present
+    values. Batches are read once and weighted by their number of samples.
 
     Parameters
     ----------
     model : torch.nn.Module
         The model.
     loss : callable
-        ``loss(model, batch)`` gives the scalar mean over the batch. `model` there is a callable with the given
-        parameters, so classifiers, language models (``model(**batch).loss``) and physics-informed networks
-        (derivatives through the model) are written the same way.
+        ``loss(model, batch)`` gives the scalar mean over the batch. `model` is a callable with the given parameters:
+        classifiers, language models (``model(**batch).loss``) and physics-informed networks are written alike.
     batches : iterable
         The data: a loader or a list of batches of any structure.
     layout : Layout, optional
-        Which parameters θ lists, as ``trajectory.layout``; the others keep the model's values. By default all
-        parameters that require gradients.
+        Parameters that θ lists, as ``trajectory.layout``; by default those that require gradients.
     metrics : dict of str to callable, optional
         Further ``metric(model, batch) -> scalar mean``.
     device, dtype : optional
         Where and in which precision to evaluate; by default as the model is.
     re_estimate : bool
-        Compute BatchNorm's statistics anew at each point, as the mean over the batches, instead of keeping the
-        model's: between two networks the kept ones belong to neither (Garipov et al. 2018).
+        Compute BatchNorm's statistics anew at each point, as the batches' mean: between two networks the kept ones
+        belong to neither (Garipov et al. 2018).
     check : bool
         Evaluate the first batch twice and refuse a loss that gives two values.
 
@@ -56,7 +54,7 @@ class Objective:
     InputError
         If the arguments do not fit, or the loss is not a scalar.
     LayoutError
-        If `layout` names parameters the model does not have.
+        If `layout` names parameters that the model does not have.
     NondeterministicError
         If the loss is not a function of θ (dropout or sampling left on).
 
@@ -119,10 +117,9 @@ class Objective:
     @property
     def parts(self) -> Parts:
         """What the objective is made of, for the strategies that evaluate it."""
-        functions = {"loss": self._loss, **self._metrics}
-        point, again = self._tensor, self._statistics is not None
-        names, weights = self.layout.names, self._weights
-        return Parts(self._module, functions, self._batches, weights, names, self._needs_graph, again, point)
+        functions, data = {"loss": self._loss, **self._metrics}, (self._batches, self._weights)
+        again = self._statistics is not None
+        return Parts(self._module, functions, *data, self.layout.names, self._needs_graph, again, self._tensor)
 
     def value(self, theta: Array) -> float:
         """Loss at one point; NaN and inf are returned as they are.
@@ -152,15 +149,14 @@ class Objective:
         numpy.ndarray, shape (n,)
             Losses, float64.
         """
-        thetas = check_array("thetas", thetas, (None, self.size))
         with isolated_rng():
-            return np.array([self._means({"loss": self._loss}, self._tensor(theta))[0] for theta in thetas])
+            points = map(self._tensor, check_array("thetas", thetas, (None, self.size)))
+            return np.array([self._means({"loss": self._loss}, point)[0] for point in points])
 
     def metrics(self, theta: Array) -> dict[str, float]:
         """Every metric at one point, shape (P,), by name."""
-        point = self._tensor(check_array("theta", theta, (self.size,)))
         with isolated_rng():
-            return dict(zip(self._metrics, self._means(self._metrics, point), strict=True))
+            return dict(zip(self._metrics, self._means(self._metrics, self._point(theta)), strict=True))
 
     def evaluate(self, thetas: Array) -> dict[str, Array]:
         """Loss and metrics at several points; a forward that both ask for is run once.
@@ -175,19 +171,23 @@ class Objective:
         dict of str to numpy.ndarray of shape (n,)
             ``loss`` and each metric, float64.
         """
-        thetas = check_array("thetas", thetas, (None, self.size))
-        functions = {"loss": self._loss, **self._metrics}
+        functions = self.parts.functions
         with isolated_rng():
-            rows = [self._means(functions, self._tensor(theta)) for theta in thetas]
+            points = map(self._tensor, check_array("thetas", thetas, (None, self.size)))
+            rows = [self._means(functions, point) for point in points]
         return {name: np.array([row[i] for row in rows], dtype=np.float64) for i, name in enumerate(functions)}
 
     def batch_losses(self, theta: Array) -> tuple[Array, Array]:
         """Mean loss of each batch, and the batches' weights, which sum to one; shape (n_batches,) each."""
-        point = self._tensor(check_array("theta", theta, (self.size,)))
         with isolated_rng(), torch.set_grad_enabled(self._needs_graph):
-            model = self._model_at(point)
+            model = self._model_at(self._point(theta))
             means = [float(self._loss(model, batch).detach()) for batch in self._batches]
         return np.array(means), np.array(self._weights)
+
+    def outputs(self, theta: Array, inputs: Any) -> Any:
+        """Run the model at a point of shape (P,) and give what ``model(inputs)`` does, detached."""
+        with isolated_rng(), torch.no_grad():
+            return self._model_at(self._point(theta))(inputs)
 
     def with_buffers(self, buffers: Mapping[str, Array]) -> "Objective":
         """Make the same objective with other buffers, as those recorded beside an iterate.
@@ -219,7 +219,7 @@ class Objective:
 
     def gradient(self, theta: Array) -> Array:
         """Gradient ∇L(θ) at a point, both of shape (P,), float64."""
-        point = self._tensor(check_array("theta", theta, (self.size,))).requires_grad_()
+        point = self._point(theta).requires_grad_()
         with isolated_rng(), torch.enable_grad():
             parts = [torch.autograd.grad(term, point)[0] for term in self._terms(point)]
         return as_array(torch.stack(parts).sum(dim=0)).astype(np.float64)
@@ -231,9 +231,8 @@ class Objective:
     def hessian(self, theta: Array) -> Callable[[Array], Array]:
         """Hessian at a point as a function v ↦ H(θ)v, both of shape (P,), float64.
 
-        The graph of the first backward pass is kept and differentiated again for each vector (Pearlmutter's
-        product), which costs 1.1 to 1.4 gradients a vector instead of two; it holds the activations of all
-        batches until the function is let go.
+        The first backward pass's graph is kept and differentiated again for each vector (Pearlmutter's product), at
+        1.1 to 1.4 gradients a vector instead of two; it holds the activations of all batches until it is let go.
 
         Parameters
         ----------
@@ -245,7 +244,7 @@ class Objective:
         callable
             The product.
         """
-        point = self._tensor(check_array("theta", theta, (self.size,))).requires_grad_()
+        point = self._point(theta).requires_grad_()
         with isolated_rng(), torch.enable_grad():
             graphs = [torch.autograd.grad(term, point, create_graph=True)[0] for term in self._terms(point)]
 
@@ -278,8 +277,11 @@ class Objective:
                     totals[i] += weight * float(function(shared, batch).detach())
         return totals
 
+    def _point(self, theta: Array) -> torch.Tensor:
+        return self._tensor(check_array("theta", theta, (self.size,)))
+
     def _tensor(self, theta: Array) -> torch.Tensor:
-        return torch.tensor(theta, dtype=self._leaves[0].dtype, device=self._leaves[0].device)
+        return torch.tensor(theta).to(self._leaves[0])  # its dtype and device
 
     def _model_at(self, point: torch.Tensor) -> ModelAt:
         pieces = torch.split(point, list(self.layout.sizes))

@@ -11,8 +11,9 @@ from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.model_at import ModelAt, private_copy
+from trajmap.objective.objective import Objective
 
-__all__ = ["root_probabilities"]
+__all__ = ["function_distance", "root_probabilities"]
 
 
 def root_probabilities(model: torch.nn.Module, trajectory: Trajectory, probes: Any, *, buffers: bool = True) -> Array:
@@ -73,6 +74,40 @@ def root_probabilities(model: torch.nn.Module, trajectory: Trajectory, probes: A
                 raise InputError(worded("model", "logits of shape (probes, classes)", got))
             out.append(logits.double().softmax(dim=1).sqrt().float().cpu().numpy())
     return np.stack(out)
+
+
+def function_distance(objective: Objective, a: Array, b: Array, probes: Any, *, classes: bool = True) -> float:
+    """Measure how far apart two points are as functions, whatever their distance as weights.
+
+    Parameters
+    ----------
+    objective : Objective
+        Of the model.
+    a, b : array-like, shape (P,)
+        The points.
+    probes : torch.Tensor
+        Inputs.
+    classes : bool
+        The outputs are logits: the distance is the root mean squared Hellinger distance of the class probabilities, in
+        [0, 1]. Otherwise it is the root mean squared difference of the outputs.
+
+    Returns
+    -------
+    float
+        0 for one function.
+
+    Examples
+    --------
+    >>> import torch
+    >>> objective = Objective(torch.nn.Linear(1, 2, bias=False), lambda m, x: m(x).sum(), [torch.ones(1, 1)])
+    >>> function_distance(objective, [3.0, 3.0], [5.0, 5.0], torch.ones(4, 1))
+    0.0
+    """
+    outputs = [objective.outputs(theta, probes) for theta in (a, b)]
+    if not classes:
+        return float((outputs[0] - outputs[1]).square().mean().sqrt())
+    roots = [out.double().flatten(end_dim=-2).softmax(dim=-1).sqrt() for out in outputs]
+    return float((0.5 * (roots[0] - roots[1]).square().sum(dim=-1)).mean().sqrt())
 
 
 def _state(own: dict[str, torch.nn.Parameter], layout: Layout, theta: Array) -> dict[str, torch.Tensor]:

@@ -1,6 +1,7 @@
 """Are two points in one basin? Barriers along the segment, after matching units, and along a trained curve."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from trajmap.data.barriers import Barriers
 from trajmap.data.connection import Connection
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
+from trajmap.objective.predictions import function_distance
 from trajmap.projection.matching import UnitGroup, match_weights
 from trajmap.projection.paths import BezierPath, SegmentPath, climb, path_length, path_losses, train_path
 
@@ -24,6 +26,7 @@ def barrier(
     sisters: Sequence[tuple[Array, Array]] = (),
     n: int = 25,
     n_steps: int = 200,
+    probes: Any = None,
     name: str = "",
 ) -> Connection:
     """Measure the barrier between two points, max_t L((1 − t) a + t b) − ½ (L(a) + L(b)), and look for ways around.
@@ -42,6 +45,8 @@ def barrier(
         Positions on each path.
     n_steps : int
         Training of the curve; 0 leaves it out. It is also left out where the segment does not climb.
+    probes : torch.Tensor, optional
+        Inputs of a classifier, on which the two points and the sisters are compared as functions.
     name : str
         What is connected, for titles.
 
@@ -72,7 +77,9 @@ def barrier(
         least = min(least, take(1, SegmentPath(a, end)))
     if n_steps and least > max(0.0 if np.isnan(noise) else noise, 1e-3 * abs(losses[0, 0])):
         take(2, train_path(objective, BezierPath(a, end), n_steps=n_steps))
-    return Connection(t, losses, lengths, noise, name)
+    apart = [] if probes is None else [function_distance(objective, x, y, probes) for x, y in ((a, b), *sisters)]
+    known = [apart[0] if apart else float("nan"), max(apart[1:], default=float("nan"))]
+    return Connection(t, losses, lengths, noise, name, *known)
 
 
 def barrier_matrix(

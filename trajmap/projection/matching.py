@@ -29,13 +29,14 @@ class UnitGroup:
     ----------
     size : int
         Number of units.
-    axes : tuple of (str, int)
+    axes : tuple of (str, int) or (str, int, int)
         Parameters that have the units along an axis. An axis that is a multiple of `size` long holds them in
-        blocks, as a linear layer does after a flattened convolution.
+        blocks, as a linear layer does after a flattened convolution; a third number says how many times over, one
+        after the other, as the queries, keys and values of attention heads lie in one weight.
     """
 
     size: int
-    axes: tuple[tuple[str, int], ...]
+    axes: tuple[tuple[str, int] | tuple[str, int, int], ...]
 
 
 def unit_groups(model: torch.nn.Module) -> list[UnitGroup]:
@@ -45,8 +46,9 @@ def unit_groups(model: torch.nn.Module) -> list[UnitGroup]:
     ----------
     model : torch.nn.Module
         A chain of linear and convolutional layers with normalisations and elementwise functions between. For
-        networks with skips or attention write the groups by hand: a transformer block's feed-forward layer is
-        ``UnitGroup(width, (("fc1.weight", 0), ("fc1.bias", 0), ("fc2.weight", 1)))``.
+        networks with skips write the groups by hand; of a network with ``torch.nn.MultiheadAttention`` these are the
+        heads, and the hidden units of ``torch.nn.TransformerEncoderLayer`` and its like: what its residual stream
+        leaves free.
 
     Returns
     -------
@@ -64,6 +66,9 @@ def unit_groups(model: torch.nn.Module) -> list[UnitGroup]:
     >>> unit_groups(model)
     [UnitGroup(size=5, axes=(('0.weight', 0), ('0.bias', 0), ('2.weight', 1)))]
     """
+    inside = _transformer_groups(model)
+    if inside:
+        return inside
     groups: list[UnitGroup] = []
     size = 0
     axes: list[tuple[str, int]] = []
@@ -105,9 +110,9 @@ def permute(theta: Array, layout: Layout, groups: list[UnitGroup], permutations:
     """
     parts = {name: part.copy() for name, part in layout.split(np.asarray(theta)).items()}
     for group, order in zip(groups, permutations, strict=True):
-        for name, axis in group.axes:
+        for name, axis, *times in group.axes:
             if name in parts:
-                parts[name] = np.take(parts[name], _blocked(order, parts[name].shape[axis]), axis=axis)
+                parts[name] = np.take(parts[name], _blocked(order, parts[name].shape[axis], *times), axis=axis)
     return layout.join(parts)
 
 
@@ -162,9 +167,10 @@ def match_weights(
             others = [np.arange(g.size) if j == i else permutations[j] for j, g in enumerate(groups)]
             parts = layout.split(permute(b, layout, groups, others))
             gain = np.zeros((groups[i].size, groups[i].size))
-            for name, axis in groups[i].axes:
+            for name, axis, *times in groups[i].axes:
                 if name in parts:
-                    gain += _rows(target[name], axis, groups[i].size) @ _rows(parts[name], axis, groups[i].size).T
+                    ours, theirs = (_rows(p[name], axis, groups[i].size, *times) for p in (target, parts))
+                    gain += ours @ theirs.T
             _, order = linear_sum_assignment(gain, maximize=True)
             before = gain[np.arange(len(order)), permutations[i]].sum()
             if gain[np.arange(len(order)), order].sum() > before + 1e-12 * abs(before):
@@ -174,13 +180,29 @@ def match_weights(
     return permute(b, layout, groups, permutations), permutations
 
 
-def _blocked(order: Array, length: int) -> Array:
-    """Places along an axis that holds each unit in a block."""
-    width = length // len(order)
-    return np.asarray((order[:, None] * width + np.arange(width)).ravel())
+def _transformer_groups(model: torch.nn.Module) -> list[UnitGroup]:
+    """Heads and feed-forward units of torch's own transformer layers."""
+    groups = []
+    for name, module in model.named_modules():
+        prefix = f"{name}." if name else ""
+        if isinstance(module, torch.nn.MultiheadAttention) and module.in_proj_weight is not None:
+            shared = [(f"{prefix}in_proj_weight", 0, 3), (f"{prefix}in_proj_bias", 0, 3)]
+            groups.append(UnitGroup(module.num_heads, (*shared, (f"{prefix}out_proj.weight", 1))))
+        elif isinstance(module, (torch.nn.TransformerEncoderLayer, torch.nn.TransformerDecoderLayer)):
+            first = [(f"{prefix}linear1.weight", 0), (f"{prefix}linear1.bias", 0)]
+            groups.append(UnitGroup(module.linear1.out_features, (*first, (f"{prefix}linear2.weight", 1))))
+    return groups
 
 
-def _rows(array: Array, axis: int, size: int) -> Array:
+def _blocked(order: Array, length: int, times: int = 1) -> Array:
+    """Places along an axis that holds each unit in a block, once or several times over."""
+    width = length // (len(order) * times)
+    once = (order[:, None] * width + np.arange(width)).ravel()
+    return np.concatenate([once + i * length // times for i in range(times)])
+
+
+def _rows(array: Array, axis: int, size: int, times: int = 1) -> Array:
     """One row a unit, all that belongs to it."""
     moved = np.moveaxis(array, axis, 0)
-    return moved.reshape(size, -1)
+    parts = [part.reshape(size, -1) for part in np.split(moved, times)]
+    return np.concatenate(parts, axis=1)
