@@ -132,3 +132,19 @@ def test_in_a_browser(page, run_folder, browser, width, height, scheme):
         "rgb(255, 255, 255)" if scheme == "light" else "rgb(14, 17, 22)"
     )
     context.close()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_interactive_reliefs_are_drawn_without_the_network(run_folder, browser):
+    path = write_report(run_folder, run_folder / "turning.html", interactive=True)
+    tab = browser.new_page()
+    requests, errors = [], []
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.goto(path.as_uri())
+    tab.wait_for_selector(".relief .js-plotly-plot", timeout=20000)
+    assert tab.locator(".relief .js-plotly-plot").count() == 2
+    assert errors == []
+    assert [url for url in requests if not url.startswith(("data:", "blob:"))] == [path.as_uri()]
+    assert "<script>alert(1)" not in path.read_text(encoding="utf-8")
+    tab.close()

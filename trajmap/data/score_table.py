@@ -84,7 +84,7 @@ class ScoreTable(Saved):
     def __str__(self) -> str:
         """Lay the table out in columns, each score with the range of its null below it."""
         width = max(len(name) for name in self.reductions) + 2
-        columns = [max(len(name) + 2, 16) for name in self.scores]
+        columns = [max(len(name) + 2, 20) for name in self.scores]
         lines = ["".ljust(width) + "".join(n.rjust(w) for n, w in zip(self.scores, columns, strict=True))]
         for name, values, null in zip(self.reductions, self.values, self.null, strict=True):
             lines.append(name.ljust(width) + "".join(f"{v:{w}.4g}" for v, w in zip(values, columns, strict=True)))

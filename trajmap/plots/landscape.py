@@ -95,6 +95,8 @@ def _draw_plane(landscape: Landscape, finite: Array, ax: Any) -> None:
     if landscape.path is not None:
         _draw_path(landscape.path, ax)
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), xlabel=landscape.axis_labels[0], ylabel=landscape.axis_labels[1])
+    for axis in (ax.xaxis, ax.yaxis):  # they say a variance and its null, which takes room
+        axis.label.set_size(8)
 
 
 def _hatch(landscape: Landscape, ax: Any) -> None:

@@ -97,7 +97,7 @@ def interactive_relief(landscape: Landscape) -> Any:
         figure.add_trace(
             go.Scatter3d(x=landscape.path[:, 0], y=landscape.path[:, 1], z=z, mode="lines", line=line, name="path")
         )
-    first, second = landscape.axis_labels
+    first, second = (label.split(" (")[0] for label in landscape.axis_labels)  # a turning axis has little room
     axes = {"xaxis_title": first, "yaxis_title": second, "zaxis_title": label}
     figure.update_layout(scene=axes, title=f"Loss over {landscape.name or 'the chart'}", height=620)
     return figure

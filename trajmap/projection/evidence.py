@@ -120,7 +120,7 @@ def axis_labels(chart: Chart, plane: Plane | None, land: Landscape, variance: fl
         "direction", np.full(d, 1 / directions.shape[1]), "random direction")  # fmt: skip
     units = ["" if abs(norm - 1) < 1e-6 else f", 1 unit = {norm:.2g}" for norm in norms]
     return [
-        f"{words} {i + 1}: {share:.2%} of the variance ({null}: {expected:.2g}{unit})"
+        f"{words} {i + 1}: {share:.2%} of the variance ({null}: {expected:.2%}{unit})"
         if expected < 0.001
         else f"{words} {i + 1}: {share:.1%} of the variance ({null}: {expected:.1%}{unit})"
         for i, (share, expected, unit) in enumerate(zip(shares, chance, units, strict=True))
