@@ -40,7 +40,16 @@ _HOME = {
         "tangent",
         "valley_height",
     ),
-    "trajmap.curvature": ("alignment", "overlap", "principal_angles", "top_eigenspace"),
+    "trajmap.curvature": (
+        "alignment",
+        "causal_test",
+        "edge_gauge",
+        "eigenspace_path",
+        "overlap",
+        "principal_angles",
+        "spectral_density",
+        "top_eigenspace",
+    ),
     "trajmap.plots": ("plot_alignment", "plot_landscape"),
     "trajmap.report": ("write_report",),
 }

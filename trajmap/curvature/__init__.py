@@ -2,17 +2,53 @@
 
 from trajmap.curvature.alignment import alignment
 from trajmap.curvature.angles import overlap, overlap_baseline, principal_angles
+from trajmap.curvature.causal import SgdPlan, causal_test, subspace_training
+from trajmap.curvature.density import largest_gap, spectral_density
+from trajmap.curvature.edge import batch_sharpness, edge_gauge
 from trajmap.curvature.eigenspace import top_eigenspace
 from trajmap.curvature.lanczos import by_magnitude, lanczos, largest, smallest
+from trajmap.curvature.operators import batch_gradients, covariance_product, gauss_newton, restricted
+from trajmap.curvature.path import displacement, eigenspace_path, grassmann_distance
+from trajmap.curvature.scalar import curvature_class, scalar_curvature
+from trajmap.curvature.shares import drift_share, frozen_quadratic_run, isotropic_share, noise_share
+from trajmap.curvature.stationary import quadratic_horizon, stationary_check, window_factor
+from trajmap.curvature.trace import deflated_trace, hutchinson, hutchpp, xtrace
 
 __all__ = [
+    "SgdPlan",
     "alignment",
+    "batch_gradients",
+    "batch_sharpness",
     "by_magnitude",
+    "causal_test",
+    "covariance_product",
+    "curvature_class",
+    "deflated_trace",
+    "displacement",
+    "drift_share",
+    "edge_gauge",
+    "eigenspace_path",
+    "frozen_quadratic_run",
+    "gauss_newton",
+    "grassmann_distance",
+    "hutchinson",
+    "hutchpp",
+    "isotropic_share",
     "lanczos",
     "largest",
+    "largest_gap",
+    "noise_share",
     "overlap",
     "overlap_baseline",
     "principal_angles",
+    "quadratic_horizon",
+    "restricted",
+    "scalar_curvature",
     "smallest",
+    "spectral_density",
+    "stationary_check",
+    "subspace_training",
     "top_eigenspace",
+    "window_factor",
+    "xtrace",
 ]

@@ -1,7 +1,7 @@
 """The loss as a function of the flat parameter vector θ."""
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from trajmap.data.layout import Layout
 from trajmap.errors import InputError
 from trajmap.objective.batches import batch_weights, fixed_batches
 from trajmap.objective.checks import probe, scalar
+from trajmap.objective.hessian import HessianProduct, free_memory
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.losses import Loss
 from trajmap.objective.model_at import ModelAt, Remembering, as_array, private_copy
@@ -228,16 +229,17 @@ class Objective:
         """Hessian-vector product H(θ)v, all of shape (P,), float64; for many vectors at a point take `hessian`."""
         return self.hessian(theta)(v)
 
-    def hessian(self, theta: Array) -> Callable[[Array], Array]:
+    def hessian(self, theta: Array, *, memory: float | None = None) -> Callable[[Array], Array]:
         """Hessian at a point as a function v ↦ H(θ)v, both of shape (P,), float64.
 
-        The first backward pass's graph is kept and differentiated again for each vector (Pearlmutter's product), at
-        1.1 to 1.4 gradients a vector instead of two; it holds the activations of all batches until it is let go.
+        Costs 1.1 to 1.4 gradients a vector while the graphs of all batches fit in memory, else 2 or more.
 
         Parameters
         ----------
         theta : array-like, shape (P,)
             The point.
+        memory : float, optional
+            Bytes the graphs may hold; by default half of what is free.
 
         Returns
         -------
@@ -245,24 +247,18 @@ class Objective:
             The product.
         """
         point = self._point(theta).requires_grad_()
+        limit = 0.5 * free_memory(point.device) if memory is None else memory
         with isolated_rng(), torch.enable_grad():
-            graphs = [torch.autograd.grad(term, point, create_graph=True)[0] for term in self._terms(point)]
+            bent = HessianProduct(self._terms, point, len(self._batches), limit=limit)
 
         def product(v: Array) -> Array:
             vector = self._tensor(check_array("v", v, (self.size,)))
-            total = torch.zeros_like(vector)
-            with isolated_rng():
-                for gradient in graphs:
-                    # a gradient without a graph is constant in θ: its Hessian is zero
-                    if gradient.requires_grad:
-                        total += torch.autograd.grad(
-                            gradient, point, vector, retain_graph=True, materialize_grads=True
-                        )[0]
-            return as_array(total).astype(np.float64)
+            with isolated_rng(), torch.enable_grad():
+                return as_array(bent(vector)).astype(np.float64)
 
         return product
 
-    def _terms(self, point: torch.Tensor) -> Iterable[torch.Tensor]:
+    def _terms(self, point: torch.Tensor) -> Iterator[torch.Tensor]:
         model = self._model_at(point)
         for weight, batch in zip(self._weights, self._batches, strict=True):
             yield self._loss(model, batch) * weight

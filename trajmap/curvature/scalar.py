@@ -1,0 +1,137 @@
+"""The loss graph's scalar curvature, and the kind of a point."""
+
+import dataclasses
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, check_count
+from trajmap.curvature.operators import Product
+from trajmap.objective.objective import Objective
+
+__all__ = ["ScalarCurvature", "curvature_class", "scalar_curvature"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ScalarCurvature:
+    """Scalar curvature of the graph of the loss, with the traces it is made of.
+
+    Parameters
+    ----------
+    value : float
+        (tr S)² − tr S², with S the shape operator; a sphere of radius R in n + 1 dimensions has n(n − 1)/R².
+    error : float
+        Standard error, from the probes; 0 where the traces were exact.
+    trace, squared : float
+        tr H and tr H².
+    """
+
+    value: float
+    error: float
+    trace: float
+    squared: float
+
+
+def scalar_curvature(
+    objective: Objective, theta: Array, *, n_products: int = 100, random_state: int = 0
+) -> ScalarCurvature:
+    """Compute the scalar curvature of the surface (θ, L(θ)) at a point.
+
+    With g the gradient and W = 1 + |g|², the shape operator is S = (I − ggᵀ/W) H/√W, so that tr S and tr S² need
+    tr H, tr H², gᵀHg and |Hg|²; the two traces by random signs, or exactly in no more than `n_products` dimensions.
+
+    Parameters
+    ----------
+    objective : Objective
+        The loss.
+    theta : array-like, shape (P,)
+        The point.
+    n_products : int
+        Hessian products for the traces.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    ScalarCurvature
+        Positive where the loss bends to one side in all directions, negative at saddles.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = torch.nn.Linear(3, 1, bias=False)
+    >>> ball = Objective(model, lambda m, x: 2 - (4 - m(x).square().sum()).sqrt(), [torch.eye(3)])
+    >>> round(scalar_curvature(ball, [0.3, -0.4, 0.8]).value, 5)
+    1.5
+    """
+    theta = check_array("theta", theta, (objective.size,))
+    g, product = objective.gradient(theta), objective.hessian(theta)
+    if objective.size <= check_count("n_products", n_products, low=2):
+        units: Array = np.eye(objective.size)
+        H = np.stack([product(units[i]) for i in range(len(units))])
+        traces = np.array([[np.trace(H), np.sum(H**2)]])
+    else:
+        rng = np.random.default_rng(random_state)
+        rows = []
+        for _ in range(n_products):
+            v = rng.choice([-1.0, 1.0], size=objective.size)
+            bent = product(v)
+            rows.append((v @ bent, bent @ bent))
+        traces = np.array(rows)
+    Hg = product(g)
+    W = 1 + float(g @ g)
+    along, beside = float(g @ Hg) / W, float(Hg @ Hg) / W
+
+    def curvature(trace: float, squared: float) -> float:
+        return float(((trace - along) ** 2 - (squared - 2 * beside + along**2)) / W)
+
+    trace, squared = traces.mean(axis=0)
+    n = len(traces)
+    error = 0.0
+    if n > 1:
+        trace_variance = float(traces[:, 0].var(ddof=1) / n)
+        # the square of a noisy trace is too large by its variance, in the mean
+        jackknife = [curvature(*((n * traces.mean(axis=0) - row) / (n - 1))) for row in traces]
+        error = float(np.sqrt((n - 1) * np.var(jackknife)))
+        return ScalarCurvature(curvature(trace, squared) - trace_variance / W, error, float(trace), float(squared))
+    return ScalarCurvature(curvature(trace, squared), error, float(trace), float(squared))
+
+
+def curvature_class(
+    product: Product, size: int, *, n_steps: int = 60, flat: float = 1e-2, random_state: int = 0
+) -> tuple[str, int, int]:
+    """Name the kind of a point by its Ritz values: convex, saddle, or flat; never stricter than what was seen.
+
+    Parameters
+    ----------
+    product : callable
+        v ↦ Hv.
+    size : int
+        P.
+    n_steps : int
+        Lanczos steps.
+    flat : float
+        Ritz values within this part of the largest magnitude count as zero.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    kind : str
+        ``"convex"``, ``"concave"``, ``"saddle"`` or ``"flat"``.
+    n_negative, n_positive : int
+        Ritz values beyond the band: lower bounds on the numbers of such eigenvalues.
+
+    Examples
+    --------
+    >>> curvature_class(lambda v: np.array([2.0, -1.0, 0.0]) * v, 3)
+    ('saddle', 1, 1)
+    """
+    from trajmap.curvature.density import spectral_density
+
+    values = spectral_density(product, size, n_probes=1, n_steps=n_steps, random_state=random_state).nodes[0]
+    high = float(np.abs(values).max())
+    negative, positive = int(np.sum(values < -flat * high)), int(np.sum(values > flat * high))
+    if high == 0 or not (negative or positive):
+        return "flat", 0, 0
+    kind = "saddle" if negative and positive else "convex" if positive else "concave"
+    return kind, negative, positive

@@ -1,0 +1,161 @@
+"""A stretch of a run beside what a quadratic valley would show."""
+
+import dataclasses
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, check_count, check_positive, worded
+from trajmap.curvature.shares import frozen_quadratic_run
+from trajmap.data.eigenspace import Eigenspace
+from trajmap.data.trajectory import Trajectory
+from trajmap.errors import InputError
+from trajmap.objective.objective import Objective
+
+__all__ = ["StationaryCheck", "quadratic_horizon", "stationary_check", "window_factor"]
+
+
+@dataclasses.dataclass(frozen=True)
+class StationaryCheck:
+    """Variances of a run along eigenvectors beside those of SGD in a quadratic valley.
+
+    Parameters
+    ----------
+    eigenvalues, measured, expected : numpy.ndarray, shape (k,)
+        λ, the variance of the iterates along v, and ηC/(λ(2 − ηλ)) times the finite window's factor; NaN where λ ≤ 0.
+    """
+
+    eigenvalues: Array
+    measured: Array
+    expected: Array
+
+    @property
+    def ratio(self) -> Array:
+        """Measured over expected, shape (k,): 1 for a stationary quadratic."""
+        found: Array = self.measured / self.expected
+        return found
+
+
+def window_factor(decay: float, n: int) -> float:
+    """Share of a stationary variance that n successive points of an AR(1) process show about their own mean.
+
+    Parameters
+    ----------
+    decay : float
+        Correlation of successive points, in (−1, 1).
+    n : int
+        Points.
+
+    Returns
+    -------
+    float
+        1 − n⁻² Σ_ij decay^|i−j|: near 0 when the window is short against the memory.
+
+    Examples
+    --------
+    >>> round(window_factor(0.0, 4), 6)
+    0.75
+    """
+    lags = np.arange(1, check_count("n", n))
+    return float(1 - (n + 2 * np.sum((n - lags) * float(decay) ** lags)) / n**2)
+
+
+def stationary_check(
+    trajectory: Trajectory,
+    space: Eigenspace,
+    gradients: Array,
+    weights: Array,
+    *,
+    lr: float,
+    window: int | None = None,
+) -> StationaryCheck:
+    """Compare a late window's variances along eigenvectors with those of SGD without momentum in a quadratic valley.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+        The run.
+    space : Eigenspace
+        The Hessian's, at the end or at the window's mean.
+    gradients, weights : array-like
+        Batch gradients there, from `batch_gradients` with the optimizer's batch size: the noise C.
+    lr : float
+        Learning rate η.
+    window : int, optional
+        Last iterates; a third of the run by default.
+
+    Returns
+    -------
+    StationaryCheck
+        Flat directions look like random walks in any window: the factor says by how much.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than four iterates in the window.
+
+    References
+    ----------
+    S. Mandt, M. Hoffman, D. Blei, Stochastic gradient descent as approximate Bayesian inference, 2017.
+    """
+    rate = check_positive("lr", lr)
+    n = max(4, trajectory.n_iterates // 3) if window is None else window
+    if not 4 <= n <= trajectory.n_iterates:
+        raise InputError(worded("window", f"4 to {trajectory.n_iterates} iterates", n))
+    V = space.eigenvectors.astype(np.float64)
+    along = np.stack([V @ np.asarray(trajectory.theta(i), dtype=np.float64)
+                      for i in range(trajectory.n_iterates - n, trajectory.n_iterates)])  # fmt: skip
+    gradients = check_array("gradients", gradients, (None, V.shape[1]), dtype=np.float64)
+    centred = (gradients - np.asarray(weights) @ gradients) @ V.T
+    noise = np.asarray(weights) @ centred**2
+    spacing = float(np.median(np.diff(trajectory.steps[-n:])))
+    expected = []
+    for value, c in zip(space.eigenvalues, noise, strict=True):
+        stable = 0 < rate * value < 2
+        whole = rate * c / (value * (2 - rate * value)) if stable else np.nan
+        expected.append(whole * window_factor((1 - rate * value) ** spacing, n) if stable else np.nan)
+    return StationaryCheck(space.eigenvalues, along.var(axis=0), np.array(expected))
+
+
+def quadratic_horizon(
+    objective: Objective, trajectory: Trajectory, place: int, *, lr: float, n_iterates: int = 10, momentum: float = 0.0
+) -> tuple[Array, Array]:
+    """Compare a run's displacement with that of gradient descent on the frozen quadratic at one iterate.
+
+    Parameters
+    ----------
+    objective : Objective
+        The training loss.
+    trajectory : Trajectory
+        The run.
+    place : int
+        The iterate that is frozen.
+    lr, momentum : float
+        Of the optimizer.
+    n_iterates : int
+        Later iterates to compare.
+
+    Returns
+    -------
+    steps : numpy.ndarray, shape (n_iterates,)
+        Steps after the frozen iterate.
+    cosines : numpy.ndarray, shape (n_iterates,)
+        Cosine of the two displacements: near 1 as long as the quadratic tells the run.
+
+    Raises
+    ------
+    InputError
+        If there are not so many later iterates.
+    """
+    T = trajectory.n_iterates
+    if not 0 <= place < T - n_iterates:
+        raise InputError(worded("place", f"a place in [0, {T - n_iterates - 1}]", place))
+    theta = np.asarray(trajectory.theta(place), dtype=np.float64)
+    steps = (trajectory.steps[place + 1 : place + 1 + n_iterates] - trajectory.steps[place]).astype(int)
+    frozen = frozen_quadratic_run(
+        objective.hessian(theta), objective.gradient(theta), lr=lr, n_steps=int(steps[-1]), momentum=momentum
+    )
+    cosines = []
+    for i, step in enumerate(steps):
+        real = np.asarray(trajectory.theta(place + 1 + i), dtype=np.float64) - theta
+        cosines.append(float(real @ frozen[step] / (np.linalg.norm(real) * np.linalg.norm(frozen[step]))))
+    return steps, np.array(cosines)
