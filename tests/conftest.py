@@ -9,6 +9,7 @@ from trajmap.data.alignment import Alignment
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.barriers import Barriers
 from trajmap.data.connection import Connection
+from trajmap.data.edge_gauge import EdgeGauge
 from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.layout import Layout
@@ -16,6 +17,8 @@ from trajmap.data.lift_gap import LiftGap
 from trajmap.data.normal_profile import NormalProfile
 from trajmap.data.reduction import Reduction
 from trajmap.data.score_table import ScoreTable
+from trajmap.data.spectral_density import SpectralDensity
+from trajmap.data.training_curves import TrainingCurves
 from trajmap.data.trajectory import Trajectory
 from trajmap.data.variance_spectrum import VarianceSpectrum
 
@@ -87,6 +90,9 @@ NOUNS = {
         0.0,
         "pca",
     ),
+    "density": lambda: SpectralDensity(np.array([[-1.0, 0, 5]]), np.array([[0.2, 0.7, 0.1]]), 100),
+    "edge": lambda: EdgeGauge(np.arange(3.0), np.array([1.0, 3, np.nan]), np.ones(3), 4.0, "batch sharpness"),
+    "trainings": lambda: TrainingCurves(np.arange(2.0), np.array([[1.0, 0.2], [1, np.nan]]), ["SGD", "dominant"]),
     "lift_gap": lambda: LiftGap(np.arange(6.0), *np.geomspace(9, 0.1, 24).reshape(4, 6), name="pca"),
     "connection": lambda: Connection(
         np.linspace(0, 1, 7),

@@ -91,7 +91,21 @@ def road(study):
             "--film",
             str(study / "film.gif"),
         ],
-        ["hessian", run, "--objective", objective, "--k", "3", "--at", "5"],
+        [
+            "hessian",
+            run,
+            "--objective",
+            objective,
+            "--k",
+            "3",
+            "--at",
+            "5",
+            "--edge",
+            "--density",
+            "--causal",
+            "--batch",
+            "16",
+        ],
         ["compare", run, *charts, "--objective", objective],
         ["basin", run, str(study / "sister"), "--objective", objective, "--curve", "5"],
         ["plot", run],
@@ -115,6 +129,9 @@ def test_verbs_compose(road):
     assert artefacts.scores().values.shape[0] == 2
     assert np.isfinite(artefacts.scores().values).all()
     assert len(artefacts.eigenspaces()) == 5
+    assert artefacts.edge().threshold == pytest.approx(2 * 1.9 / 0.1)
+    assert artefacts.density().size == 41
+    assert artefacts.trainings().names == ["SGD", "dominant", "bulk"]
     assert list(artefacts.connections()) == ["sister"]
     assert artefacts.landscapes()["pca"].values.shape == (7, 7)
     assert len(list(artefacts.figures.glob("*.png"))) >= 6

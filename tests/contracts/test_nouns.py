@@ -10,6 +10,7 @@ from trajmap.data.archive import Saved
 from trajmap.data.barriers import Barriers
 from trajmap.data.connection import Connection
 from trajmap.data.critical_points import CriticalPoints
+from trajmap.data.edge_gauge import EdgeGauge
 from trajmap.data.effective_potential import EffectivePotential
 from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.geodesic import Geodesic
@@ -21,6 +22,8 @@ from trajmap.data.plane import Plane
 from trajmap.data.pullback import Pullback
 from trajmap.data.reduction import Reduction
 from trajmap.data.score_table import ScoreTable
+from trajmap.data.spectral_density import SpectralDensity
+from trajmap.data.training_curves import TrainingCurves
 from trajmap.data.variance_spectrum import VarianceSpectrum
 from trajmap.errors import InputError, RunFormatError
 
@@ -47,6 +50,9 @@ NOUNS = {
     "pullback": Pullback(np.zeros(2), 1.0, np.ones(2), np.eye(2), np.eye(2), np.eye(2), 1.0, 0.5),
     "geodesic": Geodesic(rng.normal(size=(4, 2)), 1.0, 2.0, 0.5),
     "potential": EffectivePotential(GRID, VALUES, 60.0, 1.0, 0.9, 0.8),
+    "density": SpectralDensity(rng.normal(size=(2, 3)), np.full((2, 3), 1 / 3), 9),
+    "edge": EdgeGauge(np.arange(2.0), np.ones(2), np.ones(2), 4.0, "sharpness"),
+    "trainings": TrainingCurves(np.arange(3.0), np.ones((2, 3)), ["a", "b"]),
     "null test": NullTest(1.0, np.arange(4.0), "share", "walks"),
     "variance": VarianceSpectrum(np.ones(2), np.ones(2), np.ones((4, 2))),
 }

@@ -13,7 +13,8 @@ from trajmap.report.write import write_report
 
 VOID = {"meta", "link", "img", "source", "br"}
 SECTIONS = [
-    "The run", "Explained variance", "Charts", "Lift gap", "Scores", "Basins", "Curvature", "Alignment", "Cautions",
+    "The run", "Explained variance", "Charts", "Lift gap", "Scores", "Basins", "Curvature",
+    "Edge of stability", "Causal test", "Alignment", "Cautions",
     "Definitions", "Settings",
 ]  # fmt: skip
 

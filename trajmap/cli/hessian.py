@@ -4,13 +4,21 @@ import argparse
 
 import numpy as np
 
+from trajmap._validation import worded
 from trajmap.cli._charts import open_run
 from trajmap.cli._objective import load_objective
 from trajmap.cli._options import add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
+from trajmap.curvature.causal import SgdPlan, causal_test
+from trajmap.curvature.density import largest_gap, spectral_density
+from trajmap.curvature.edge import edge_gauge
 from trajmap.curvature.eigenspace import top_eigenspace
+from trajmap.curvature.trace import deflated_trace
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.eigenspace import Eigenspace
+from trajmap.data.trajectory import Trajectory
+from trajmap.errors import InputError
+from trajmap.objective.objective import Objective
 
 __all__ = ["add_arguments", "run"]
 
@@ -22,6 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--k", type=int, default=10, help="eigenpairs (default: %(default)s)")
     parser.add_argument("--at", type=int, default=8, help="iterates along the run (default: %(default)s)")
     parser.add_argument("--tol", type=float, default=1e-2, help="relative residual (default: %(default)s)")
+    parser.add_argument("--edge", action="store_true", help="sharpness against the largest stable at the learning rate")
+    parser.add_argument(
+        "--density", action="store_true", help="trace and density of the spectrum at the end of the run"
+    )
+    parser.add_argument(
+        "--causal", action="store_true", help="train on and off the top eigenspace from the middle of the run"
+    )
+    parser.add_argument("--batch", type=int, metavar="N", help="the optimizer's batch size (default: as the run says)")
     add_seed(parser)
 
 
@@ -43,3 +59,54 @@ def run(args: argparse.Namespace) -> None:
                 f"{int(space.converged.sum())}/{space.k} converged in {space.n_products} products"
             )
             progress(i + 1, len(places))
+    if args.edge:
+        _edge(args, objective, trajectory, artefacts)
+    if args.density:
+        _density(args, objective, trajectory, artefacts, space)
+    if args.causal:
+        _causal(args, objective, trajectory, artefacts)
+
+
+def _batch(args: argparse.Namespace, trajectory: Trajectory) -> int | None:
+    noted = trajectory.settings.get("batch_size")
+    return args.batch if args.batch is not None else int(noted) if noted else None
+
+
+def _edge(args: argparse.Namespace, objective: Objective, trajectory: Trajectory, artefacts: Artefacts) -> None:
+    with bar("edge of stability", "iterate") as progress:
+        gauge = edge_gauge(
+            objective, trajectory, samples=_batch(args, trajectory), n_at=args.at, random_state=args.seed,
+            progress=progress,
+        )  # fmt: skip
+    gauge.save(artefacts.path("edge"))
+    say(f"  {gauge.verdict}")
+
+
+def _density(
+    args: argparse.Namespace,
+    objective: Objective,
+    trajectory: Trajectory,
+    artefacts: Artefacts,
+    space: Eigenspace | None,
+) -> None:
+    theta = trajectory.theta(-1)
+    product = objective.hessian(theta)
+    found = spectral_density(product, objective.size, random_state=args.seed)
+    found.save(artefacts.path("density"))
+    near = space if space is not None else top_eigenspace(objective, theta, args.k, tol=args.tol)
+    trace = deflated_trace(product, objective.size, near, random_state=args.seed)
+    count, ratio = largest_gap(near.eigenvalues)
+    say(f"  trace {trace}, effective rank {found.effective_rank:.3g}, {found.share_below(0):.0%} negative eigenvalues")
+    say(f"  largest gap after {count} eigenvalues (ratio {ratio:.2g}), condition {found.condition:.3g}")
+
+
+def _causal(args: argparse.Namespace, objective: Objective, trajectory: Trajectory, artefacts: Artefacts) -> None:
+    rate = (trajectory.settings.get("optimizer") or {}).get("lr")
+    if rate is None:
+        raise InputError(worded("--causal", "a run that says its learning rate", "none"))
+    plan = SgdPlan(lr=float(rate), samples=_batch(args, trajectory) or 32, random_state=args.seed)
+    start = trajectory.theta(trajectory.n_iterates // 2)
+    with bar("trainings", "run") as progress:
+        curves = causal_test(objective, start, plan, k=args.k, progress=progress)
+    curves.save(artefacts.path("trainings"))
+    say(f"  from {curves.losses[0, 0]:.4g}: " + ", ".join(f"{name} {loss:.4g}" for name, loss in curves.final.items()))

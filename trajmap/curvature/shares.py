@@ -92,7 +92,9 @@ def drift_share(basis: Array, drifts: Array) -> tuple[float, float]:
 
     K = len(drifts)
     left = np.array([ratio(np.delete(np.arange(K), i)) for i in range(K)])
-    return ratio(np.arange(K)), float(np.sqrt((K - 1) * np.var(left)))
+    # a ratio of unbiased numbers is biased by their common noise, to first order as much as leaving branches out says
+    value = K * ratio(np.arange(K)) - (K - 1) * float(left.mean())
+    return value, float(np.sqrt((K - 1) * np.var(left)))
 
 
 def frozen_quadratic_run(product: Product, gradient: Array, *, lr: float, n_steps: int, momentum: float = 0.0) -> Array:

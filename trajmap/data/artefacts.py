@@ -8,11 +8,14 @@ from typing import TypeVar
 from trajmap.data.alignment import Alignment
 from trajmap.data.archive import Saved
 from trajmap.data.connection import Connection
+from trajmap.data.edge_gauge import EdgeGauge
 from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.landscape import Landscape
 from trajmap.data.lift_gap import LiftGap
 from trajmap.data.reduction import Reduction
 from trajmap.data.score_table import ScoreTable
+from trajmap.data.spectral_density import SpectralDensity
+from trajmap.data.training_curves import TrainingCurves
 from trajmap.data.variance_spectrum import VarianceSpectrum
 
 __all__ = ["Artefacts"]
@@ -86,6 +89,21 @@ class Artefacts:
     def connections(self) -> dict[str, Connection]:
         """Ways to the ends of other runs, by their names."""
         return self._all("connections", Connection)
+
+    def density(self) -> SpectralDensity | None:
+        """Spectral density at the end of the run, or None."""
+        path = self.path("density")
+        return SpectralDensity.open(path) if path.exists() else None
+
+    def edge(self) -> EdgeGauge | None:
+        """Edge gauge along the run, or None."""
+        path = self.path("edge")
+        return EdgeGauge.open(path) if path.exists() else None
+
+    def trainings(self) -> TrainingCurves | None:
+        """Trainings on and off the top eigenspace, or None."""
+        path = self.path("trainings")
+        return TrainingCurves.open(path) if path.exists() else None
 
     def scores(self) -> ScoreTable | None:
         """Score table, or None if the run has not been scored."""

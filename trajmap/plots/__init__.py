@@ -4,6 +4,7 @@ from trajmap.plots.alignment import plot_alignment
 from trajmap.plots.animation import save_animation as save_animation
 from trajmap.plots.barriers import plot_barriers
 from trajmap.plots.connection import plot_connection
+from trajmap.plots.curvature import plot_density, plot_edge, plot_trainings
 from trajmap.plots.eigenvalues import plot_eigenvalues
 from trajmap.plots.embedding import plot_embedding
 from trajmap.plots.landscape import plot_landscape
@@ -19,6 +20,8 @@ __all__ = [
     "plot_alignment",
     "plot_barriers",
     "plot_connection",
+    "plot_density",
+    "plot_edge",
     "plot_eigenvalues",
     "plot_embedding",
     "plot_landscape",
@@ -26,5 +29,6 @@ __all__ = [
     "plot_normal_profile",
     "plot_scalars",
     "plot_scores",
+    "plot_trainings",
     "plot_variance",
 ]

@@ -8,6 +8,7 @@ from trajmap.data.artefacts import Artefacts
 from trajmap.data.trajectory import Trajectory
 from trajmap.plots.alignment import plot_alignment
 from trajmap.plots.connection import plot_connection
+from trajmap.plots.curvature import plot_density, plot_edge, plot_trainings
 from trajmap.plots.eigenvalues import plot_eigenvalues
 from trajmap.plots.landscape import plot_landscape
 from trajmap.plots.lift_gap import plot_lift_gap
@@ -68,6 +69,13 @@ def _drawings(trajectory: Trajectory, artefacts: Artefacts) -> dict[str, Drawing
         drawings[f"connection-{name}"] = lambda ax, noun=way: plot_connection(noun, ax=ax)  # type: ignore[misc]
     if scores is not None:
         drawings["scores"] = lambda ax: plot_scores(scores, ax=ax)
+    density, edge, trainings = artefacts.density(), artefacts.edge(), artefacts.trainings()
+    if edge is not None:
+        drawings["edge"] = lambda ax: plot_edge(edge, ax=ax)
+    if density is not None:
+        drawings["density"] = lambda ax: plot_density(density, ax=ax)
+    if trainings is not None:
+        drawings["trainings"] = lambda ax: plot_trainings(trainings, ax=ax)
     for i, (name, found) in enumerate(comparisons.items()):
         if i == 0:
             drawings["eigenvalues"] = lambda ax, noun=found: plot_eigenvalues(noun, ax=ax)  # type: ignore[misc]

@@ -7,9 +7,11 @@ import numpy as np
 
 from trajmap.data.alignment import Alignment
 from trajmap.data.connection import Connection
+from trajmap.data.edge_gauge import EdgeGauge
 from trajmap.data.landscape import Landscape
 from trajmap.data.lift_gap import LiftGap
 from trajmap.data.score_table import ScoreTable
+from trajmap.data.training_curves import TrainingCurves
 from trajmap.data.trajectory import Trajectory
 from trajmap.data.variance_spectrum import VarianceSpectrum
 
@@ -19,9 +21,11 @@ __all__ = [
     "find_basins",
     "find_charts",
     "find_curvature",
+    "find_edge",
     "find_gaps",
     "find_run",
     "find_scores",
+    "find_trainings",
     "find_variance",
 ]
 
@@ -189,3 +193,23 @@ def find_alignment(comparisons: Mapping[str, Alignment]) -> Finding:
     else:
         text += "the chart is no closer to them than chance."
     return Finding(text, tangents[best], max(high, step), tangents[best] > max(high, step))
+
+
+def find_edge(gauge: EdgeGauge) -> Finding:
+    """Say whether the learning rate is at the edge."""
+    late = float(np.median(gauge.ratio[-max(1, len(gauge.ratio) // 3) :]))
+    return Finding(gauge.verdict + ".", late, 1.0, None)
+
+
+def find_trainings(trainings: TrainingCurves) -> Finding:
+    """Say which part of the updates lowers the loss."""
+    final, start = trainings.final, float(trainings.losses[0, 0])
+    told = ", ".join(f"{name} {value:.3g}" for name, value in final.items())
+    text = f"From {start:.3g}, the same batches end at {told}. "
+    if {"dominant", "bulk", "SGD"} <= final.keys():
+        fall = start - final["SGD"]
+        inside, outside = ((start - final[name]) / fall if fall > 0 else np.nan for name in ("dominant", "bulk"))
+        text += (
+            f"Of what SGD gains, updates inside the top eigenspace gain {inside:.0%} and those off it {outside:.0%}."
+        )
+    return Finding(text, final.get("bulk", np.nan), final.get("SGD", np.nan), None)

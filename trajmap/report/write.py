@@ -16,9 +16,11 @@ from trajmap.report.findings import (
     find_basins,
     find_charts,
     find_curvature,
+    find_edge,
     find_gaps,
     find_run,
     find_scores,
+    find_trainings,
     find_variance,
 )
 from trajmap.report.reliefs import reliefs
@@ -42,6 +44,9 @@ _DEFINITIONS = (
      "moved by the same distance in a random direction."),
     ("Eigenvalues", "Of the loss's Hessian, largest in magnitude first, by Lanczos with full reorthogonalisation; "
      "residuals ‖Hv − λv‖ come with them."),
+    ("Edge of stability", "Sharpness over the largest that the step is stable at: λ₁ against 2(1 + β)/η for gradient "
+     "descent, batch sharpness for SGD, preconditioned sharpness for Adam. Cohen et al. 2021, 2022; Andreyev and "
+     "Beneventano 2024."),
     ("Alignment", "Share of a direction's squared norm inside the top eigenspace, 0 to 1; for a chart the mean over an "
      "orthonormal basis of its tangent. A random direction has k/P, with Beta(k/2, (P−k)/2) quantiles. Gur-Ari et al. "
      "2018."),
@@ -116,6 +121,7 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
     objective = "--objective FILE.py:FUNCTION"
     landscapes, gaps, comparisons = artefacts.landscapes(), artefacts.lift_gaps(), artefacts.comparisons()
     variance, scores, connections = artefacts.variance(), artefacts.scores(), artefacts.connections()
+    edge, trainings = artefacts.edge(), artefacts.trainings()
     warnings = cautions(trajectory, artefacts)
     return [
         Section("The run", find_run(trajectory), figures=figures("scalars", "Losses that were recorded.")),
@@ -131,7 +137,13 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
                  f"trajmap basin {run} OTHER --sister RUN {objective}",
                  figures("connection", "Loss along the ways between the ends of two runs.")),
         _section("Curvature", find_curvature(next(iter(comparisons.values()))) if comparisons else None,
-                 f"trajmap hessian {run} {objective}", figures("eigenvalues", "Band: residual of λ₁.")),
+                 f"trajmap hessian {run} {objective}", figures("eigenvalues", "Band: residual of λ₁.")
+                 + figures("density", "At the end of the run, by stochastic Lanczos quadrature.")),
+        _section("Edge of stability", None if edge is None else find_edge(edge),
+                 f"trajmap hessian {run} --edge {objective}", figures("edge", "1: the largest stable sharpness.")),
+        _section("Causal test", None if trainings is None else find_trainings(trainings),
+                 f"trajmap hessian {run} --causal {objective}",
+                 figures("trainings", "The same batches, updates projected on or off the top eigenspace.")),
         _section("Alignment", find_alignment(comparisons) if comparisons else None,
                  f"trajmap compare {run} {objective}",
                  figures("alignment", "Bands: 5–95 % of random subspaces.")),
@@ -165,6 +177,9 @@ def _alternative(name: str) -> str:
         "connection": "Loss along the ways to the end of the run",
         "gap": "Loss of iterates, of their lifts and of a random control by step for the chart",
         "scores": "Table of scores beside those of random walks",
+        "density": "Density of Hessian eigenvalues at the end of the run",
+        "edge": "Sharpness over its stability threshold by optimizer step",
+        "trainings": "Last losses of trainings on and off the top eigenspace",
         "eigenvalues": "Top Hessian eigenvalues by optimizer step",
         "alignment": "Share of gradient, step and tangent inside the top eigenspace by step for the chart",
     }[kind]
