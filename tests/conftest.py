@@ -14,7 +14,9 @@ from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.layout import Layout
 from trajmap.data.lift_gap import LiftGap
+from trajmap.data.merge_tree import MergeTree
 from trajmap.data.normal_profile import NormalProfile
+from trajmap.data.persistence_diagram import PersistenceDiagram
 from trajmap.data.reduction import Reduction
 from trajmap.data.score_table import ScoreTable
 from trajmap.data.spectral_density import SpectralDensity
@@ -93,6 +95,17 @@ NOUNS = {
     "density": lambda: SpectralDensity(np.array([[-1.0, 0, 5]]), np.array([[0.2, 0.7, 0.1]]), 100),
     "edge": lambda: EdgeGauge(np.arange(3.0), np.array([1.0, 3, np.nan]), np.ones(3), 4.0, "batch sharpness"),
     "trainings": lambda: TrainingCurves(np.arange(2.0), np.array([[1.0, 0.2], [1, np.nan]]), ["SGD", "dominant"]),
+    "merge_tree": lambda: MergeTree(
+        np.array([3, 0]),
+        np.array([-1, 1]),
+        np.array([0.1, 1.0]),
+        np.array([np.inf, 3.0]),
+        np.array([-1, 0]),
+        np.array([1, 0, 0, 0, -1]),
+        np.array([False, True]),
+        9.0,
+    ),
+    "persistence": lambda: PersistenceDiagram(np.array([[0.0, np.inf], [1, 3]])),
     "lift_gap": lambda: LiftGap(np.arange(6.0), *np.geomspace(9, 0.1, 24).reshape(4, 6), name="pca"),
     "connection": lambda: Connection(
         np.linspace(0, 1, 7),

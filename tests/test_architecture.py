@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"data", "plots", "scores"},
     "cli": {
         "data", "recording", "reduction", "scores", "objective", "plots", "projection", "curvature",
-        "directions", "report", "examples",
+        "directions", "report", "examples", "topology", "sensitivity",
     },
 }  # fmt: skip
 TORCH_FREE = {"data", "scores", "topology", "plots", "report"}

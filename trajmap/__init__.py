@@ -50,6 +50,7 @@ _HOME = {
         "spectral_density",
         "top_eigenspace",
     ),
+    "trajmap.topology": ("merge_tree", "persistence"),
     "trajmap.plots": ("plot_alignment", "plot_landscape"),
     "trajmap.report": ("write_report",),
 }

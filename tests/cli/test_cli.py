@@ -107,6 +107,7 @@ def road(study):
             "16",
         ],
         ["compare", run, *charts, "--objective", objective],
+        ["topology", run],
         ["basin", run, str(study / "sister"), "--objective", objective, "--curve", "5"],
         ["plot", run],
         ["report", run],
@@ -131,6 +132,7 @@ def test_verbs_compose(road):
     assert len(artefacts.eigenspaces()) == 5
     assert artefacts.edge().threshold == pytest.approx(2 * 1.9 / 0.1)
     assert artefacts.density().size == 41
+    assert set(artefacts.trees()) == {"pca", "diffusion", "hessian"}
     assert artefacts.trainings().names == ["SGD", "dominant", "bulk"]
     assert list(artefacts.connections()) == ["sister"]
     assert artefacts.landscapes()["pca"].values.shape == (7, 7)

@@ -16,8 +16,10 @@ from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.geodesic import Geodesic
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.lift_gap import LiftGap
+from trajmap.data.merge_tree import MergeTree
 from trajmap.data.normal_profile import NormalProfile
 from trajmap.data.null_test import NullTest
+from trajmap.data.persistence_diagram import PersistenceDiagram
 from trajmap.data.plane import Plane
 from trajmap.data.pullback import Pullback
 from trajmap.data.reduction import Reduction
@@ -53,6 +55,17 @@ NOUNS = {
     "density": SpectralDensity(rng.normal(size=(2, 3)), np.full((2, 3), 1 / 3), 9),
     "edge": EdgeGauge(np.arange(2.0), np.ones(2), np.ones(2), 4.0, "sharpness"),
     "trainings": TrainingCurves(np.arange(3.0), np.ones((2, 3)), ["a", "b"]),
+    "tree": MergeTree(
+        np.array([3]),
+        np.array([-1]),
+        np.ones(1),
+        np.array([np.inf]),
+        np.array([-1]),
+        np.zeros(4, int),
+        np.array([True]),
+        2.0,
+    ),
+    "diagram": PersistenceDiagram(np.array([[0.0, np.inf], [1, 3]]), 1),
     "null test": NullTest(1.0, np.arange(4.0), "share", "walks"),
     "variance": VarianceSpectrum(np.ones(2), np.ones(2), np.ones((4, 2))),
 }

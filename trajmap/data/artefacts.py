@@ -12,6 +12,7 @@ from trajmap.data.edge_gauge import EdgeGauge
 from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.landscape import Landscape
 from trajmap.data.lift_gap import LiftGap
+from trajmap.data.merge_tree import MergeTree
 from trajmap.data.reduction import Reduction
 from trajmap.data.score_table import ScoreTable
 from trajmap.data.spectral_density import SpectralDensity
@@ -85,6 +86,10 @@ class Artefacts:
     def comparisons(self) -> dict[str, Alignment]:
         """Alignments by chart name."""
         return self._all("comparisons", Alignment)
+
+    def trees(self) -> dict[str, MergeTree]:
+        """Merge trees by chart name."""
+        return self._all("topology", MergeTree)
 
     def connections(self) -> dict[str, Connection]:
         """Ways to the ends of other runs, by their names."""

@@ -14,6 +14,7 @@ from trajmap.plots.relief import interactive_relief as interactive_relief
 from trajmap.plots.relief import plot_relief as plot_relief
 from trajmap.plots.scalars import plot_scalars
 from trajmap.plots.scores import plot_scores
+from trajmap.plots.topology import plot_merge_tree, plot_persistence
 from trajmap.plots.variance import plot_variance
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "plot_embedding",
     "plot_landscape",
     "plot_lift_gap",
+    "plot_merge_tree",
     "plot_normal_profile",
+    "plot_persistence",
     "plot_scalars",
     "plot_scores",
     "plot_trainings",

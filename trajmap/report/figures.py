@@ -15,6 +15,7 @@ from trajmap.plots.lift_gap import plot_lift_gap
 from trajmap.plots.scalars import plot_scalars
 from trajmap.plots.scores import plot_scores
 from trajmap.plots.theme import theme
+from trajmap.plots.topology import plot_merge_tree
 from trajmap.plots.variance import plot_variance
 
 __all__ = ["draw_figures"]
@@ -67,6 +68,8 @@ def _drawings(trajectory: Trajectory, artefacts: Artefacts) -> dict[str, Drawing
         drawings[f"gap-{name}"] = lambda ax, noun=gap: plot_lift_gap(noun, ax=ax)  # type: ignore[misc]
     for name, way in artefacts.connections().items():
         drawings[f"connection-{name}"] = lambda ax, noun=way: plot_connection(noun, ax=ax)  # type: ignore[misc]
+    for name, tree in artefacts.trees().items():
+        drawings[f"tree-{name}"] = lambda ax, noun=tree: plot_merge_tree(noun, ax=ax)  # type: ignore[misc]
     if scores is not None:
         drawings["scores"] = lambda ax: plot_scores(scores, ax=ax)
     density, edge, trainings = artefacts.density(), artefacts.edge(), artefacts.trainings()

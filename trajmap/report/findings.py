@@ -10,6 +10,7 @@ from trajmap.data.connection import Connection
 from trajmap.data.edge_gauge import EdgeGauge
 from trajmap.data.landscape import Landscape
 from trajmap.data.lift_gap import LiftGap
+from trajmap.data.merge_tree import MergeTree
 from trajmap.data.score_table import ScoreTable
 from trajmap.data.training_curves import TrainingCurves
 from trajmap.data.trajectory import Trajectory
@@ -25,6 +26,7 @@ __all__ = [
     "find_gaps",
     "find_run",
     "find_scores",
+    "find_topology",
     "find_trainings",
     "find_variance",
 ]
@@ -213,3 +215,13 @@ def find_trainings(trainings: TrainingCurves) -> Finding:
             f"Of what SGD gains, updates inside the top eigenspace gain {inside:.0%} and those off it {outside:.0%}."
         )
     return Finding(text, final.get("bulk", np.nan), final.get("SGD", np.nan), None)
+
+
+def find_topology(trees: Mapping[str, MergeTree]) -> Finding:
+    """Say how many basins the pictures show, and how many of them lie inside."""
+    told = [
+        f"{name} {tree.n_minima} ({int((~tree.boundary).sum())} inside), {tree.n_saddles} saddles"
+        for name, tree in trees.items()
+    ]
+    text = f"Minima: {'; '.join(told)}. A minimum on the edge of a picture may be a slope that goes on."
+    return Finding(text, float(sum(tree.n_minima for tree in trees.values())), np.nan, None)

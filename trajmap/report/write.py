@@ -20,6 +20,7 @@ from trajmap.report.findings import (
     find_gaps,
     find_run,
     find_scores,
+    find_topology,
     find_trainings,
     find_variance,
 )
@@ -44,6 +45,8 @@ _DEFINITIONS = (
      "moved by the same distance in a random direction."),
     ("Eigenvalues", "Of the loss's Hessian, largest in magnitude first, by Lanczos with full reorthogonalisation; "
      "residuals ‖Hv − λv‖ come with them."),
+    ("Topology", "Minima and saddles of the loss on the grid with its diagonals, basins less deep than 1 % of the "
+     "range left out; average persistence: mean height from a minimum to the saddle where its basin ends. Xie et al. 2024."),
     ("Edge of stability", "Sharpness over the largest that the step is stable at: λ₁ against 2(1 + β)/η for gradient "
      "descent, batch sharpness for SGD, preconditioned sharpness for Adam. Cohen et al. 2021, 2022; Andreyev and "
      "Beneventano 2024."),
@@ -121,7 +124,7 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
     objective = "--objective FILE.py:FUNCTION"
     landscapes, gaps, comparisons = artefacts.landscapes(), artefacts.lift_gaps(), artefacts.comparisons()
     variance, scores, connections = artefacts.variance(), artefacts.scores(), artefacts.connections()
-    edge, trainings = artefacts.edge(), artefacts.trainings()
+    edge, trainings, trees = artefacts.edge(), artefacts.trainings(), artefacts.trees()
     warnings = cautions(trajectory, artefacts)
     return [
         Section("The run", find_run(trajectory), figures=figures("scalars", "Losses that were recorded.")),
@@ -131,6 +134,8 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
                  figures("landscape", "Loss at the lifted grid points; the path runs from red to yellow.")),
         _section("Lift gap", find_gaps(gaps) if gaps else None, f"trajmap surface {run} {objective}",
                  figures("gap", "Is the loss on the chart the loss the optimizer saw?")),
+        _section("Topology", find_topology(trees) if trees else None, f"trajmap topology {run}",
+                 figures("tree", "Basins of the landscape: each ends where it meets a deeper one.")),
         _section("Scores", None if scores is None else find_scores(scores), f"trajmap score {run}",
                  figures("scores", "Under each score: the range over random walks."), wide=True),
         _section("Basins", find_basins(connections) if connections else None,
@@ -177,6 +182,7 @@ def _alternative(name: str) -> str:
         "connection": "Loss along the ways to the end of the run",
         "gap": "Loss of iterates, of their lifts and of a random control by step for the chart",
         "scores": "Table of scores beside those of random walks",
+        "tree": "Merge tree of the landscape over",
         "density": "Density of Hessian eigenvalues at the end of the run",
         "edge": "Sharpness over its stability threshold by optimizer step",
         "trainings": "Last losses of trainings on and off the top eigenspace",

@@ -1,0 +1,42 @@
+"""Count the basins and saddles of each landscape of a run."""
+
+import argparse
+
+import numpy as np
+
+from trajmap._validation import worded
+from trajmap.cli._options import add_run
+from trajmap.cli._progress import say
+from trajmap.data.artefacts import Artefacts
+from trajmap.errors import InputError
+from trajmap.topology.merge_tree import merge_tree
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_run(parser)
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=0.01,
+        help="leave out basins less deep than this part of the range (default: %(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Keep one merge tree a landscape."""
+    artefacts = Artefacts.of(args.run_folder)
+    landscapes = artefacts.landscapes()
+    if not landscapes:
+        raise InputError(worded("run", "landscapes in its artefacts", "none", f"trajmap surface {args.run_folder}"))
+    for name, land in landscapes.items():
+        finite = land.values[np.isfinite(land.values)]
+        tree = merge_tree(land, masked=True).simplify(args.threshold * float(np.ptp(finite)))
+        tree.save(artefacts.path("topology", name))
+        inner = int((~tree.boundary).sum())
+        say(
+            f"  {name:<12} {tree.n_minima} minima ({inner} inside), {tree.n_saddles} saddles, average persistence "
+            f"{tree.average_persistence():.3g}, SMAD {tree.smad():.3g}"
+        )
