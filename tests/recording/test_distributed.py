@@ -40,7 +40,10 @@ def train(model, optimizer, recorder, n, first=0):
 
 def two_processes(code, tmp_path, *, tries=1):
     script = tmp_path / "script.py"
-    script.write_text(textwrap.dedent(PRELUDE) + textwrap.dedent(code) + "\ndist.destroy_process_group()\n")
+    # gloo's threads race with the interpreter's end (terminate called without an active exception): all is written
+    # by then, so the end is skipped
+    leave = "\ndist.barrier()\ndist.destroy_process_group()\nsys.stdout.flush()\nos._exit(0)\n"
+    script.write_text(textwrap.dedent(PRELUDE) + textwrap.dedent(code) + leave)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     command = [sys.executable, str(script), str(tmp_path / "run"), str(tmp_path / f"meet-{tries}")]
     children = [

@@ -46,7 +46,8 @@ _DEFINITIONS = (
     ("Eigenvalues", "Of the loss's Hessian, largest in magnitude first, by Lanczos with full reorthogonalisation; "
      "residuals ‖Hv − λv‖ come with them."),
     ("Topology", "Minima and saddles of the loss on the grid with its diagonals, basins less deep than 1 % of the "
-     "range left out; average persistence: mean height from a minimum to the saddle where its basin ends. Xie et al. 2024."),
+     "range left out; average persistence: mean height from a minimum to the saddle where its basin ends. Xie et al. "
+     "2024."),
     ("Edge of stability", "Sharpness over the largest that the step is stable at: λ₁ against 2(1 + β)/η for gradient "
      "descent, batch sharpness for SGD, preconditioned sharpness for Adam. Cohen et al. 2021, 2022; Andreyev and "
      "Beneventano 2024."),
