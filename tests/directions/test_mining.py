@@ -93,7 +93,7 @@ def test_the_hidden_triple_well_is_found(seed):
 
 def test_other_shapes_and_orthogonality():
     def loss(t):
-        return 16 * t[0] ** 2 * (t[0] - 1) ** 2 + 8 * t[1:].square().sum()
+        return 4 * t[0] ** 2 * (t[0] - 1) ** 2 + 8 * t[1:].square().sum()
 
     mined = [mine_direction(of_function(loss, 8), np.zeros(8), w_basin, radius=1.0, random_state=s) for s in range(6)]
     # the far side of the well is a hundred times as high as the barrier

@@ -9,6 +9,7 @@ from trajmap.curvature.eigenspace import top_eigenspace
 from trajmap.curvature.lanczos import by_magnitude, lanczos, largest, smallest
 from trajmap.curvature.operators import batch_gradients, covariance_product, gauss_newton, restricted
 from trajmap.curvature.path import displacement, eigenspace_path, grassmann_distance
+from trajmap.curvature.sample_size import hessian_norm_bound, sample_convergence, subspace_change, sufficient_size
 from trajmap.curvature.scalar import curvature_class, scalar_curvature
 from trajmap.curvature.shares import drift_share, frozen_quadratic_run, isotropic_share, noise_share
 from trajmap.curvature.stationary import quadratic_horizon, stationary_check, window_factor
@@ -31,6 +32,7 @@ __all__ = [
     "frozen_quadratic_run",
     "gauss_newton",
     "grassmann_distance",
+    "hessian_norm_bound",
     "hutchinson",
     "hutchpp",
     "isotropic_share",
@@ -43,11 +45,14 @@ __all__ = [
     "principal_angles",
     "quadratic_horizon",
     "restricted",
+    "sample_convergence",
     "scalar_curvature",
     "smallest",
     "spectral_density",
     "stationary_check",
+    "subspace_change",
     "subspace_training",
+    "sufficient_size",
     "top_eigenspace",
     "window_factor",
     "xtrace",

@@ -1,8 +1,10 @@
 """The loss over any chart, flat or curved, and the evidence of where to trust it."""
 
 from trajmap.projection.adaptive import refined_surface
+from trajmap.projection.asymmetry import asymmetry_test, sign_consistency, signed_noise, valley_asymmetry
 from trajmap.projection.barrier import barrier, barrier_matrix
 from trajmap.projection.chart import Chart
+from trajmap.projection.classify import classify_curve
 from trajmap.projection.critical import critical_points
 from trajmap.projection.curve import curve
 from trajmap.projection.geodesic import geodesic
@@ -13,10 +15,12 @@ from trajmap.projection.parametric import ParametricChart
 from trajmap.projection.paths import BezierPath, PolygonalPath, SegmentPath, path_losses, train_path
 from trajmap.projection.potential import effective_potential
 from trajmap.projection.pullback import pullback
+from trajmap.projection.spin_glass import overlaps, permutation_path, random_walk_rise, solution_tree
 from trajmap.projection.support import PathDistance
 from trajmap.projection.surface import surface
 from trajmap.projection.tangent import tangent
 from trajmap.projection.valley import ValleyHeight, valley_height
+from trajmap.projection.walks import gradient_walk, loss_gradient_cloud, stagnation
 
 __all__ = [
     "BezierPath",
@@ -27,22 +31,34 @@ __all__ = [
     "SegmentPath",
     "UnitGroup",
     "ValleyHeight",
+    "asymmetry_test",
     "barrier",
     "barrier_matrix",
+    "classify_curve",
     "critical_points",
     "curve",
     "effective_potential",
     "geodesic",
+    "gradient_walk",
     "held_out_gap",
+    "loss_gradient_cloud",
     "match_weights",
     "normal_profile",
+    "overlaps",
     "path_losses",
+    "permutation_path",
     "permute",
     "pullback",
+    "random_walk_rise",
     "refined_surface",
+    "sign_consistency",
+    "signed_noise",
+    "solution_tree",
+    "stagnation",
     "surface",
     "tangent",
     "train_path",
     "unit_groups",
+    "valley_asymmetry",
     "valley_height",
 ]

@@ -1,0 +1,41 @@
+"""Diagonal derivatives of a loss by variable."""
+
+import dataclasses
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, frozen_array
+from trajmap.data.archive import Saved
+
+__all__ = ["Sensitivity"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sensitivity(Saved):
+    """Derivatives of order 1, 2, … by each variable, over one or several points.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (n, orders, variables)
+        ∂ᵏL/∂vⱼᵏ at each of n points: one, the iterates of a path, or retrainings.
+    names : list of str
+        Of the variables.
+    """
+
+    values: Array
+    names: list[str]
+
+    def __post_init__(self) -> None:
+        values = check_array("values", self.values, (None, None, len(self.names)), dtype=np.float64)
+        object.__setattr__(self, "values", frozen_array(values))
+
+    @property
+    def mean(self) -> Array:
+        """Mean of the absolute values over the points, shape (orders, variables)."""
+        found: Array = np.abs(self.values).mean(axis=0)
+        return found
+
+    def order(self, k: int) -> Array:
+        """Take the derivatives of order k at all points, shape (n, variables)."""
+        found: Array = self.values[:, k - 1]
+        return found
