@@ -19,6 +19,7 @@ from trajmap.data.normal_profile import NormalProfile
 from trajmap.data.persistence_diagram import PersistenceDiagram
 from trajmap.data.reduction import Reduction
 from trajmap.data.score_table import ScoreTable
+from trajmap.data.sensitivity import Sensitivity
 from trajmap.data.spectral_density import SpectralDensity
 from trajmap.data.training_curves import TrainingCurves
 from trajmap.data.trajectory import Trajectory
@@ -106,6 +107,7 @@ NOUNS = {
         9.0,
     ),
     "persistence": lambda: PersistenceDiagram(np.array([[0.0, np.inf], [1, 3]])),
+    "sensitivity": lambda: Sensitivity(np.ones((2, 3, 4)) * np.arange(4), list("abcd")),
     "lift_gap": lambda: LiftGap(np.arange(6.0), *np.geomspace(9, 0.1, 24).reshape(4, 6), name="pca"),
     "connection": lambda: Connection(
         np.linspace(0, 1, 7),

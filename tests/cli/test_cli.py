@@ -108,6 +108,7 @@ def road(study):
         ],
         ["compare", run, *charts, "--objective", objective],
         ["topology", run],
+        ["sensitivity", run, "--objective", objective, "--at", "3"],
         ["basin", run, str(study / "sister"), "--objective", objective, "--curve", "5"],
         ["plot", run],
         ["report", run],
@@ -132,6 +133,7 @@ def test_verbs_compose(road):
     assert len(artefacts.eigenspaces()) == 5
     assert artefacts.edge().threshold == pytest.approx(2 * 1.9 / 0.1)
     assert artefacts.density().size == 41
+    assert artefacts.sensitivity().values.shape == (3, 3, 6)
     assert set(artefacts.trees()) == {"pca", "diffusion", "hessian"}
     assert artefacts.trainings().names == ["SGD", "dominant", "bulk"]
     assert list(artefacts.connections()) == ["sister"]

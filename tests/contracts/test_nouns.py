@@ -24,6 +24,7 @@ from trajmap.data.plane import Plane
 from trajmap.data.pullback import Pullback
 from trajmap.data.reduction import Reduction
 from trajmap.data.score_table import ScoreTable
+from trajmap.data.sensitivity import Sensitivity
 from trajmap.data.spectral_density import SpectralDensity
 from trajmap.data.training_curves import TrainingCurves
 from trajmap.data.variance_spectrum import VarianceSpectrum
@@ -66,6 +67,7 @@ NOUNS = {
         2.0,
     ),
     "diagram": PersistenceDiagram(np.array([[0.0, np.inf], [1, 3]]), 1),
+    "sensitivity": Sensitivity(rng.normal(size=(2, 3, 2)), ["a", "b"]),
     "null test": NullTest(1.0, np.arange(4.0), "share", "walks"),
     "variance": VarianceSpectrum(np.ones(2), np.ones(2), np.ones((4, 2))),
 }

@@ -6,12 +6,26 @@ import warnings
 from collections.abc import Sequence
 
 from trajmap import __version__
-from trajmap.cli import basin, collect, compare, demo, embed, hessian, info, plot, report, score, surface, topology
+from trajmap.cli import (
+    basin,
+    collect,
+    compare,
+    demo,
+    embed,
+    hessian,
+    info,
+    plot,
+    report,
+    score,
+    sensitivity,
+    surface,
+    topology,
+)
 from trajmap.errors import TrajmapError
 
 __all__ = ["main"]
 
-VERBS = (demo, collect, info, embed, score, surface, hessian, compare, basin, topology, plot, report)
+VERBS = (demo, collect, info, embed, score, surface, hessian, compare, basin, topology, sensitivity, plot, report)
 
 _EPILOG = """\
 A run folder is what trajmap.Recorder writes. Each verb reads it and leaves its result in it, so the next verb

@@ -15,6 +15,7 @@ from trajmap.data.lift_gap import LiftGap
 from trajmap.data.merge_tree import MergeTree
 from trajmap.data.reduction import Reduction
 from trajmap.data.score_table import ScoreTable
+from trajmap.data.sensitivity import Sensitivity
 from trajmap.data.spectral_density import SpectralDensity
 from trajmap.data.training_curves import TrainingCurves
 from trajmap.data.variance_spectrum import VarianceSpectrum
@@ -94,6 +95,11 @@ class Artefacts:
     def connections(self) -> dict[str, Connection]:
         """Ways to the ends of other runs, by their names."""
         return self._all("connections", Connection)
+
+    def sensitivity(self) -> Sensitivity | None:
+        """Take the derivatives of the loss by inputs along the run, or None."""
+        path = self.path("sensitivity")
+        return Sensitivity.open(path) if path.exists() else None
 
     def density(self) -> SpectralDensity | None:
         """Spectral density at the end of the run, or None."""

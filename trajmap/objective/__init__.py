@@ -5,6 +5,7 @@ from trajmap.objective.objective import Objective
 from trajmap.objective.precision import in_dtype, precision_error
 from trajmap.objective.predictions import function_distance, root_probabilities
 from trajmap.objective.sampling import standard_error
+from trajmap.objective.saturation import saturation
 from trajmap.objective.strategy import Strategy
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "in_dtype",
     "precision_error",
     "root_probabilities",
+    "saturation",
     "standard_error",
     "supervised",
 ]

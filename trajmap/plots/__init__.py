@@ -14,6 +14,7 @@ from trajmap.plots.relief import interactive_relief as interactive_relief
 from trajmap.plots.relief import plot_relief as plot_relief
 from trajmap.plots.scalars import plot_scalars
 from trajmap.plots.scores import plot_scores
+from trajmap.plots.sensitivity import plot_sensitivity
 from trajmap.plots.topology import plot_merge_tree, plot_persistence
 from trajmap.plots.variance import plot_variance
 
@@ -32,6 +33,7 @@ __all__ = [
     "plot_persistence",
     "plot_scalars",
     "plot_scores",
+    "plot_sensitivity",
     "plot_trainings",
     "plot_variance",
 ]

@@ -14,6 +14,7 @@ from trajmap.plots.landscape import plot_landscape
 from trajmap.plots.lift_gap import plot_lift_gap
 from trajmap.plots.scalars import plot_scalars
 from trajmap.plots.scores import plot_scores
+from trajmap.plots.sensitivity import plot_sensitivity
 from trajmap.plots.theme import theme
 from trajmap.plots.topology import plot_merge_tree
 from trajmap.plots.variance import plot_variance
@@ -72,6 +73,9 @@ def _drawings(trajectory: Trajectory, artefacts: Artefacts) -> dict[str, Drawing
         drawings[f"tree-{name}"] = lambda ax, noun=tree: plot_merge_tree(noun, ax=ax)  # type: ignore[misc]
     if scores is not None:
         drawings["scores"] = lambda ax: plot_scores(scores, ax=ax)
+    sensitivity = artefacts.sensitivity()
+    if sensitivity is not None:
+        drawings["sensitivity"] = lambda ax: plot_sensitivity(sensitivity, ax=ax)
     density, edge, trainings = artefacts.density(), artefacts.edge(), artefacts.trainings()
     if edge is not None:
         drawings["edge"] = lambda ax: plot_edge(edge, ax=ax)

@@ -12,6 +12,7 @@ from trajmap.data.landscape import Landscape
 from trajmap.data.lift_gap import LiftGap
 from trajmap.data.merge_tree import MergeTree
 from trajmap.data.score_table import ScoreTable
+from trajmap.data.sensitivity import Sensitivity
 from trajmap.data.training_curves import TrainingCurves
 from trajmap.data.trajectory import Trajectory
 from trajmap.data.variance_spectrum import VarianceSpectrum
@@ -26,6 +27,7 @@ __all__ = [
     "find_gaps",
     "find_run",
     "find_scores",
+    "find_sensitivity",
     "find_topology",
     "find_trainings",
     "find_variance",
@@ -225,3 +227,14 @@ def find_topology(trees: Mapping[str, MergeTree]) -> Finding:
     ]
     text = f"Minima: {'; '.join(told)}. A minimum on the edge of a picture may be a slope that goes on."
     return Finding(text, float(sum(tree.n_minima for tree in trees.values())), np.nan, None)
+
+
+def find_sensitivity(found: Sensitivity) -> Finding:
+    """Say which inputs the loss depends on most, by the first and by the second derivative."""
+    mean = found.mean
+    told = []
+    for k, row in enumerate(mean[:2]):
+        best = [found.names[i] for i in np.argsort(-row)[:3]]
+        told.append(f"order {k + 1}: {', '.join(best)}")
+    text = f"The loss depends most on {'; '.join(told)} (mean absolute derivatives over {len(found.values)} points)."
+    return Finding(text, float(mean[0].max()), float(np.median(mean[0])), None)

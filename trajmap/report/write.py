@@ -20,6 +20,7 @@ from trajmap.report.findings import (
     find_gaps,
     find_run,
     find_scores,
+    find_sensitivity,
     find_topology,
     find_trainings,
     find_variance,
@@ -125,6 +126,7 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
     objective = "--objective FILE.py:FUNCTION"
     landscapes, gaps, comparisons = artefacts.landscapes(), artefacts.lift_gaps(), artefacts.comparisons()
     variance, scores, connections = artefacts.variance(), artefacts.scores(), artefacts.connections()
+    sensitivity = artefacts.sensitivity()
     edge, trainings, trees = artefacts.edge(), artefacts.trainings(), artefacts.trees()
     warnings = cautions(trajectory, artefacts)
     return [
@@ -153,6 +155,9 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
         _section("Alignment", find_alignment(comparisons) if comparisons else None,
                  f"trajmap compare {run} {objective}",
                  figures("alignment", "Bands: 5–95 % of random subspaces.")),
+        _section("Sensitivity", None if sensitivity is None else find_sensitivity(sensitivity),
+                 f"trajmap sensitivity {run} {objective}",
+                 figures("sensitivity", "By each input, along the run; each order over its own largest.")),
         Section("Cautions", _cautioned(warnings), rows=[(f"{i}.", words) for i, words in enumerate(warnings, 1)]),
         Section("Definitions", missing="What each number is: its range, its good end, its source.", rows=_DEFINITIONS),
         Section("Settings", missing="What the recorder noted in run.json.",
@@ -183,6 +188,7 @@ def _alternative(name: str) -> str:
         "connection": "Loss along the ways to the end of the run",
         "gap": "Loss of iterates, of their lifts and of a random control by step for the chart",
         "scores": "Table of scores beside those of random walks",
+        "sensitivity": "Mean absolute derivatives of the loss by each input",
         "tree": "Merge tree of the landscape over",
         "density": "Density of Hessian eigenvalues at the end of the run",
         "edge": "Sharpness over its stability threshold by optimizer step",
