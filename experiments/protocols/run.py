@@ -78,9 +78,11 @@ def spin_glass(objective: Objective, x: Any, y: Any, *, quick: bool) -> dict[str
     (group,) = unit_groups(objective.model)
     counts = (2, 4, 8, 16, 32)
     seeds = range(1 if quick else 5)
-    barriers = []
-    for n in counts:
-        barriers.append(np.mean([permutation_path(objective, theta, group, n, random_state=s)[2] for s in seeds]))
+
+    def barrier(n: int) -> float:
+        return float(np.mean([permutation_path(objective, theta, group, n, random_state=s)[2] for s in seeds]))
+
+    barriers = [barrier(n) for n in counts]
     numbers |= {f"permuted units {n}: barrier": float(b) for n, b in zip(counts, barriers, strict=True)}
     numbers["permuted units, Spearman"] = float(spearmanr(counts, barriers)[0])
     ends, inits = [], []
