@@ -9,6 +9,7 @@ from trajmap.data.alignment import Alignment
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.barriers import Barriers
 from trajmap.data.connection import Connection
+from trajmap.data.curve_profiles import CurveProfiles
 from trajmap.data.edge_gauge import EdgeGauge
 from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.landscape import Grid, Landscape
@@ -92,6 +93,12 @@ NOUNS = {
         0.5,
         0.0,
         "pca",
+    ),
+    "curves": lambda: CurveProfiles(
+        np.linspace(-1, 1, 5),
+        np.stack([np.linspace(-1, 1, 5) ** 2 + 0.1, np.full(5, np.nan)]),
+        ["mined w-peak", "random 1"],
+        ["v-basin", "not finite"],
     ),
     "density": lambda: SpectralDensity(np.array([[-1.0, 0, 5]]), np.array([[0.2, 0.7, 0.1]]), 100),
     "edge": lambda: EdgeGauge(np.arange(3.0), np.array([1.0, 3, np.nan]), np.ones(3), 4.0, "batch sharpness"),

@@ -108,6 +108,7 @@ def road(study):
         ],
         ["compare", run, *charts, "--objective", objective],
         ["topology", run],
+        ["curves", run, "--objective", objective, "--steps", "5", "--random", "3", "--shapes", "w-peak"],
         ["sensitivity", run, "--objective", objective, "--at", "3"],
         ["basin", run, str(study / "sister"), "--objective", objective, "--curve", "5"],
         ["plot", run],
@@ -134,6 +135,7 @@ def test_verbs_compose(road):
     assert artefacts.edge().threshold == pytest.approx(2 * 1.9 / 0.1)
     assert artefacts.density().size == 41
     assert artefacts.sensitivity().values.shape == (3, 3, 6)
+    assert artefacts.curves().names == [*(f"random {i}" for i in (1, 2, 3)), "mined w-peak", "the model's signs"]
     assert set(artefacts.trees()) == {"pca", "diffusion", "hessian"}
     assert artefacts.trainings().names == ["SGD", "dominant", "bulk"]
     assert list(artefacts.connections()) == ["sister"]

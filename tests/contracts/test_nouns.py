@@ -10,6 +10,7 @@ from trajmap.data.archive import Saved
 from trajmap.data.barriers import Barriers
 from trajmap.data.connection import Connection
 from trajmap.data.critical_points import CriticalPoints
+from trajmap.data.curve_profiles import CurveProfiles
 from trajmap.data.edge_gauge import EdgeGauge
 from trajmap.data.effective_potential import EffectivePotential
 from trajmap.data.eigenspace import Eigenspace
@@ -68,6 +69,7 @@ NOUNS = {
     ),
     "diagram": PersistenceDiagram(np.array([[0.0, np.inf], [1, 3]]), 1),
     "sensitivity": Sensitivity(rng.normal(size=(2, 3, 2)), ["a", "b"]),
+    "curves": CurveProfiles(np.arange(3.0), rng.normal(size=(2, 3)), ["a", "b"], ["v-basin", "flat"]),
     "null test": NullTest(1.0, np.arange(4.0), "share", "walks"),
     "variance": VarianceSpectrum(np.ones(2), np.ones(2), np.ones((4, 2))),
 }

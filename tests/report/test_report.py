@@ -13,7 +13,7 @@ from trajmap.report.write import write_report
 
 VOID = {"meta", "link", "img", "source", "br"}
 SECTIONS = [
-    "The run", "Explained variance", "Charts", "Lift gap", "Topology", "Scores", "Basins", "Curvature",
+    "The run", "Explained variance", "Charts", "Lift gap", "Topology", "Curves", "Scores", "Basins", "Curvature",
     "Edge of stability", "Causal test", "Alignment", "Sensitivity", "Cautions",
     "Definitions", "Settings",
 ]  # fmt: skip

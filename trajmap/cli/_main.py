@@ -10,6 +10,7 @@ from trajmap.cli import (
     basin,
     collect,
     compare,
+    curves,
     demo,
     embed,
     hessian,
@@ -25,7 +26,22 @@ from trajmap.errors import TrajmapError
 
 __all__ = ["main"]
 
-VERBS = (demo, collect, info, embed, score, surface, hessian, compare, basin, topology, sensitivity, plot, report)
+VERBS = (
+    demo,
+    collect,
+    info,
+    embed,
+    score,
+    surface,
+    hessian,
+    compare,
+    basin,
+    topology,
+    curves,
+    sensitivity,
+    plot,
+    report,
+)
 
 _EPILOG = """\
 A run folder is what trajmap.Recorder writes. Each verb reads it and leaves its result in it, so the next verb

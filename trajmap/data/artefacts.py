@@ -8,6 +8,7 @@ from typing import TypeVar
 from trajmap.data.alignment import Alignment
 from trajmap.data.archive import Saved
 from trajmap.data.connection import Connection
+from trajmap.data.curve_profiles import CurveProfiles
 from trajmap.data.edge_gauge import EdgeGauge
 from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.landscape import Landscape
@@ -95,6 +96,11 @@ class Artefacts:
     def connections(self) -> dict[str, Connection]:
         """Ways to the ends of other runs, by their names."""
         return self._all("connections", Connection)
+
+    def curves(self) -> CurveProfiles | None:
+        """Take the losses along lines through the end of the run, or None."""
+        path = self.path("curves")
+        return CurveProfiles.open(path) if path.exists() else None
 
     def sensitivity(self) -> Sensitivity | None:
         """Take the derivatives of the loss by inputs along the run, or None."""

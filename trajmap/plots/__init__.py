@@ -5,6 +5,7 @@ from trajmap.plots.animation import save_animation as save_animation
 from trajmap.plots.barriers import plot_barriers
 from trajmap.plots.connection import plot_connection
 from trajmap.plots.curvature import plot_density, plot_edge, plot_trainings
+from trajmap.plots.curves import plot_curves
 from trajmap.plots.eigenvalues import plot_eigenvalues
 from trajmap.plots.embedding import plot_embedding
 from trajmap.plots.landscape import plot_landscape
@@ -22,6 +23,7 @@ __all__ = [
     "plot_alignment",
     "plot_barriers",
     "plot_connection",
+    "plot_curves",
     "plot_density",
     "plot_edge",
     "plot_eigenvalues",

@@ -1,7 +1,8 @@
 """Every figure a run folder's artefacts allow, as PNG bytes."""
 
+import functools
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from trajmap.data.artefacts import Artefacts
@@ -9,6 +10,7 @@ from trajmap.data.trajectory import Trajectory
 from trajmap.plots.alignment import plot_alignment
 from trajmap.plots.connection import plot_connection
 from trajmap.plots.curvature import plot_density, plot_edge, plot_trainings
+from trajmap.plots.curves import plot_curves
 from trajmap.plots.eigenvalues import plot_eigenvalues
 from trajmap.plots.landscape import plot_landscape
 from trajmap.plots.lift_gap import plot_lift_gap
@@ -59,35 +61,32 @@ def draw_figures(
 
 
 def _drawings(trajectory: Trajectory, artefacts: Artefacts) -> dict[str, Drawing]:
-    drawings: dict[str, Drawing] = {"scalars": lambda ax: plot_scalars(trajectory, ax=ax)}
-    variance, scores, comparisons = artefacts.variance(), artefacts.scores(), artefacts.comparisons()
-    if variance is not None:
-        drawings["variance"] = lambda ax: plot_variance(variance, ax=ax)
-    for name, land in artefacts.landscapes().items():
-        drawings[f"landscape-{name}"] = lambda ax, noun=land: plot_landscape(noun, ax=ax)  # type: ignore[misc]
-    for name, gap in artefacts.lift_gaps().items():
-        drawings[f"gap-{name}"] = lambda ax, noun=gap: plot_lift_gap(noun, ax=ax)  # type: ignore[misc]
-    for name, way in artefacts.connections().items():
-        drawings[f"connection-{name}"] = lambda ax, noun=way: plot_connection(noun, ax=ax)  # type: ignore[misc]
-    for name, tree in artefacts.trees().items():
-        drawings[f"tree-{name}"] = lambda ax, noun=tree: plot_merge_tree(noun, ax=ax)  # type: ignore[misc]
-    if scores is not None:
-        drawings["scores"] = lambda ax: plot_scores(scores, ax=ax)
-    sensitivity = artefacts.sensitivity()
-    if sensitivity is not None:
-        drawings["sensitivity"] = lambda ax: plot_sensitivity(sensitivity, ax=ax)
-    density, edge, trainings = artefacts.density(), artefacts.edge(), artefacts.trainings()
-    if edge is not None:
-        drawings["edge"] = lambda ax: plot_edge(edge, ax=ax)
-    if density is not None:
-        drawings["density"] = lambda ax: plot_density(density, ax=ax)
-    if trainings is not None:
-        drawings["trainings"] = lambda ax: plot_trainings(trainings, ax=ax)
-    for i, (name, found) in enumerate(comparisons.items()):
-        if i == 0:
-            drawings["eigenvalues"] = lambda ax, noun=found: plot_eigenvalues(noun, ax=ax)  # type: ignore[misc]
-        drawings[f"alignment-{name}"] = lambda ax, noun=found: plot_alignment(noun, ax=ax)  # type: ignore[misc]
-    return drawings
+    comparisons = artefacts.comparisons()
+    single: list[tuple[str, Any, Callable[..., Any]]] = [
+        ("scalars", trajectory, plot_scalars),
+        ("variance", artefacts.variance(), plot_variance),
+        ("scores", artefacts.scores(), plot_scores),
+        ("curves", artefacts.curves(), plot_curves),
+        ("sensitivity", artefacts.sensitivity(), plot_sensitivity),
+        ("edge", artefacts.edge(), plot_edge),
+        ("density", artefacts.density(), plot_density),
+        ("trainings", artefacts.trainings(), plot_trainings),
+        ("eigenvalues", next(iter(comparisons.values()), None), plot_eigenvalues),
+    ]
+    several: list[tuple[str, Mapping[str, Any], Callable[..., Any]]] = [
+        ("landscape", artefacts.landscapes(), plot_landscape),
+        ("gap", artefacts.lift_gaps(), plot_lift_gap),
+        ("connection", artefacts.connections(), plot_connection),
+        ("tree", artefacts.trees(), plot_merge_tree),
+        ("alignment", comparisons, plot_alignment),
+    ]
+    nouns = [(name, noun, plot) for name, noun, plot in single if noun is not None]
+    nouns += [(f"{kind}-{name}", noun, plot) for kind, found, plot in several for name, noun in found.items()]
+    return {name: functools.partial(_draw, plot, noun) for name, noun, plot in nouns}
+
+
+def _draw(plot: Callable[..., Any], noun: Any, ax: Any) -> Any:
+    return plot(noun, ax=ax)
 
 
 def _render(draw: Drawing, *, wide: bool, dark: bool) -> bytes:

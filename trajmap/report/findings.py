@@ -7,6 +7,7 @@ import numpy as np
 
 from trajmap.data.alignment import Alignment
 from trajmap.data.connection import Connection
+from trajmap.data.curve_profiles import CurveProfiles
 from trajmap.data.edge_gauge import EdgeGauge
 from trajmap.data.landscape import Landscape
 from trajmap.data.lift_gap import LiftGap
@@ -23,6 +24,7 @@ __all__ = [
     "find_basins",
     "find_charts",
     "find_curvature",
+    "find_curves",
     "find_edge",
     "find_gaps",
     "find_run",
@@ -238,3 +240,13 @@ def find_sensitivity(found: Sensitivity) -> Finding:
         told.append(f"order {k + 1}: {', '.join(best)}")
     text = f"The loss depends most on {'; '.join(told)} (mean absolute derivatives over {len(found.values)} points)."
     return Finding(text, float(mean[0].max()), float(np.median(mean[0])), None)
+
+
+def find_curves(curves: CurveProfiles) -> Finding:
+    """Say what the loss looks like along random lines, and what was found when other shapes were asked for."""
+    kinds = dict(zip(curves.names, curves.kinds, strict=True))
+    random = [kind for name, kind in kinds.items() if name.startswith("random")]
+    share = random.count("v-basin") / len(random) if random else np.nan
+    mined = "; ".join(f"{name}: found {kind}" for name, kind in kinds.items() if name.startswith("mined"))
+    text = f"{share:.0%} of {len(random)} random directions show the model at the bottom of a single valley"
+    return Finding(f"{text}; {mined}." if mined else f"{text}.", share, np.nan, None)

@@ -16,6 +16,7 @@ from trajmap.report.findings import (
     find_basins,
     find_charts,
     find_curvature,
+    find_curves,
     find_edge,
     find_gaps,
     find_run,
@@ -126,8 +127,8 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
     objective = "--objective FILE.py:FUNCTION"
     landscapes, gaps, comparisons = artefacts.landscapes(), artefacts.lift_gaps(), artefacts.comparisons()
     variance, scores, connections = artefacts.variance(), artefacts.scores(), artefacts.connections()
-    sensitivity = artefacts.sensitivity()
-    edge, trainings, trees = artefacts.edge(), artefacts.trainings(), artefacts.trees()
+    curves, sensitivity, edge = artefacts.curves(), artefacts.sensitivity(), artefacts.edge()
+    trainings, trees = artefacts.trainings(), artefacts.trees()
     warnings = cautions(trajectory, artefacts)
     return [
         Section("The run", find_run(trajectory), figures=figures("scalars", "Losses that were recorded.")),
@@ -139,6 +140,8 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
                  figures("gap", "Is the loss on the chart the loss the optimizer saw?")),
         _section("Topology", find_topology(trees) if trees else None, f"trajmap topology {run}",
                  figures("tree", "Basins of the landscape: each ends where it meets a deeper one.")),
+        _section("Curves", None if curves is None else find_curves(curves), f"trajmap curves {run} {objective}",
+                 figures("curves", "Grey: random directions, the baseline.")),
         _section("Scores", None if scores is None else find_scores(scores), f"trajmap score {run}",
                  figures("scores", "Under each score: the range over random walks."), wide=True),
         _section("Basins", find_basins(connections) if connections else None,
@@ -160,9 +163,12 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
                  figures("sensitivity", "By each input, along the run; each order over its own largest.")),
         Section("Cautions", _cautioned(warnings), rows=[(f"{i}.", words) for i, words in enumerate(warnings, 1)]),
         Section("Definitions", missing="What each number is: its range, its good end, its source.", rows=_DEFINITIONS),
-        Section("Settings", missing="What the recorder noted in run.json.",
-                rows=[(name, json.dumps(value)) for name, value in trajectory.settings.items()]),
+        Section("Settings", missing="What the recorder noted in run.json.", rows=_settings(trajectory)),
     ]  # fmt: skip
+
+
+def _settings(trajectory: Trajectory) -> list[tuple[str, str]]:
+    return [(name, json.dumps(value)) for name, value in trajectory.settings.items()]
 
 
 def _section(
@@ -188,6 +194,7 @@ def _alternative(name: str) -> str:
         "connection": "Loss along the ways to the end of the run",
         "gap": "Loss of iterates, of their lifts and of a random control by step for the chart",
         "scores": "Table of scores beside those of random walks",
+        "curves": "Loss along random, mined and sign-consistent lines through the end of the run",
         "sensitivity": "Mean absolute derivatives of the loss by each input",
         "tree": "Merge tree of the landscape over",
         "density": "Density of Hessian eigenvalues at the end of the run",
