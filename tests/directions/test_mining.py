@@ -46,6 +46,7 @@ X = np.linspace(-1.5, 1.5, 61)
         (X**2 * (X**2 - 1) ** 2, "vvv-basin", [-1, 0, 1]),
         (np.exp(X), "monotone", []),
         (0 * X, "flat", []),
+        (-(X**2), "hill", []),
         (np.cos(12 * X), "6-valley", None),
     ],
 )

@@ -17,7 +17,7 @@ class CurveClass:
     Parameters
     ----------
     name : str
-        ``"v-basin"``, ``"v-side"``, ``"w-basin"``, ``"w-peak"``, ``"vvv-basin"``, ``"monotone"``, ``"flat"`` or
+        ``"v-basin"``, ``"v-side"``, ``"w-basin"``, ``"w-peak"``, ``"vvv-basin"``, ``"monotone"``, ``"hill"``, ``"flat"`` or
         ``"k-valley"``.
     positions, depths : numpy.ndarray, shape (m,)
         Where the minima are, and their losses.
@@ -85,6 +85,8 @@ def classify_curve(offsets: Array, losses: Array, *, simplify: float = 0.01, nea
     at = x[inner]
     between = [float(y[a : b + 1].max() - max(y[a], y[b])) for a, b in zip(inner[:-1], inner[1:], strict=True)]  # ruff: ignore[zip-instead-of-pairwise]
     name = _name(at, near * float(x[-1] - x[0]))
+    if not len(at) and 0 < int(y.argmax()) < len(y) - 1:
+        name = "hill"  # it falls on both sides, beyond the line's ends
     return CurveClass(name, at, y[inner], np.array(between))
 
 
