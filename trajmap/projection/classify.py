@@ -17,7 +17,8 @@ class CurveClass:
     Parameters
     ----------
     name : str
-        ``"v-basin"``, ``"v-side"``, ``"w-basin"``, ``"w-peak"``, ``"vvv-basin"``, ``"monotone"``, ``"hill"``, ``"flat"`` or
+        ``"v-basin"``, ``"v-side"``, ``"w-basin"``, ``"w-peak"``, ``"vvv-basin"``, ``"monotone"``, ``"hill"``,
+        ``"flat"`` or
         ``"k-valley"``.
     positions, depths : numpy.ndarray, shape (m,)
         Where the minima are, and their losses.
