@@ -8,6 +8,7 @@ import pytest
 from trajmap.data.alignment import Alignment
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.barriers import Barriers
+from trajmap.data.basin_profile import BasinProfile
 from trajmap.data.connection import Connection
 from trajmap.data.curve_profiles import CurveProfiles
 from trajmap.data.edge_gauge import EdgeGauge
@@ -100,6 +101,7 @@ NOUNS = {
         ["mined w-peak", "random 1"],
         ["v-basin", "not finite"],
     ),
+    "basins": lambda: BasinProfile(np.array([[0.0, 1, 2], [0.5, 1, 1.5]]), np.array([[1.0, 5, 9], [1, 2, 4]])),
     "density": lambda: SpectralDensity(np.array([[-1.0, 0, 5]]), np.array([[0.2, 0.7, 0.1]]), 100),
     "edge": lambda: EdgeGauge(np.arange(3.0), np.array([1.0, 3, np.nan]), np.ones(3), 4.0, "batch sharpness"),
     "trainings": lambda: TrainingCurves(np.arange(2.0), np.array([[1.0, 0.2], [1, np.nan]]), ["SGD", "dominant"]),

@@ -8,6 +8,7 @@ import pytest
 from trajmap.data.alignment import Alignment
 from trajmap.data.archive import Saved
 from trajmap.data.barriers import Barriers
+from trajmap.data.basin_profile import BasinProfile
 from trajmap.data.connection import Connection
 from trajmap.data.critical_points import CriticalPoints
 from trajmap.data.curve_profiles import CurveProfiles
@@ -70,6 +71,7 @@ NOUNS = {
     "diagram": PersistenceDiagram(np.array([[0.0, np.inf], [1, 3]]), 1),
     "sensitivity": Sensitivity(rng.normal(size=(2, 3, 2)), ["a", "b"]),
     "curves": CurveProfiles(np.arange(3.0), rng.normal(size=(2, 3)), ["a", "b"], ["v-basin", "flat"]),
+    "basins": BasinProfile(np.ones((2, 3)), np.ones((2, 3))),
     "null test": NullTest(1.0, np.arange(4.0), "share", "walks"),
     "variance": VarianceSpectrum(np.ones(2), np.ones(2), np.ones((4, 2))),
 }

@@ -6,6 +6,8 @@ import torch
 from sklearn.datasets import load_digits, load_iris
 
 from trajmap.curvature.sample_size import hessian_norm_bound, sample_convergence, subspace_change, sufficient_size
+from trajmap.data.layout import Layout
+from trajmap.directions.normalise import filter_norm
 from trajmap.errors import InputError
 from trajmap.objective.losses import accuracy, supervised
 from trajmap.objective.objective import Objective
@@ -110,6 +112,10 @@ def test_noise_and_signs():
         noise = signed_noise(theta, share=share, scale=0.3, random_state=5)
         assert np.linalg.norm(noise) == pytest.approx(0.3 * np.linalg.norm(theta))
         assert sign_consistency(noise, theta) == pytest.approx(0.5 + share / 2, abs=0.03)
+    layout = Layout(("w",), ((50, 100),))
+    noise = signed_noise(theta, scale=0.2, normalise=lambda d, t: filter_norm(d, t, layout)).reshape(50, 100)
+    np.testing.assert_allclose(np.linalg.norm(noise, axis=1), 0.2 * np.linalg.norm(theta.reshape(50, 100), axis=1))
+    assert sign_consistency(noise.ravel(), theta) == 1
     with pytest.raises(InputError, match="share: expected"):
         signed_noise(theta, share=2)
 

@@ -129,10 +129,13 @@ def test_smad_and_profile():
     assert tree.smad() == pytest.approx((1 + double.max()) / 2)
     counts = np.bincount(tree.basins)
     assert tree.smad(weighted=True) == pytest.approx((double.max() * counts[0] + counts[1]) / counts.sum())
-    (deep, other) = basin_profile(double, tree, levels=11)
-    assert deep[1][-1] == counts[0]
-    assert other[1][-1] == counts[1]
-    assert (np.diff(deep[1]) >= 0).all()
+    profile = basin_profile(double, tree, levels=11)
+    np.testing.assert_array_equal(profile.heights[:, 0], tree.births)
+    np.testing.assert_array_equal(profile.heights[:, -1], [double.max(), tree.deaths[1]])
+    np.testing.assert_array_equal(profile.widths[:, -1], counts)
+    assert (np.diff(profile.widths, axis=1) >= 0).all()
+    inside = (tree.basins == 1) & (double.ravel() <= profile.heights[1, 4])
+    assert profile.widths[1, 4] == inside.sum()
 
 
 def test_nan_is_refused_or_left_out():

@@ -9,7 +9,7 @@ from trajmap.cli._options import add_run
 from trajmap.cli._progress import say
 from trajmap.data.artefacts import Artefacts
 from trajmap.errors import InputError
-from trajmap.topology.merge_tree import merge_tree
+from trajmap.topology.merge_tree import basin_profile, merge_tree
 
 __all__ = ["add_arguments", "run"]
 
@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> None:
         finite = land.values[np.isfinite(land.values)]
         tree = merge_tree(land, masked=True).simplify(args.threshold * float(np.ptp(finite)))
         tree.save(artefacts.path("topology", name))
+        basin_profile(land, tree).save(artefacts.path("profiles", name))
         inner = int((~tree.boundary).sum())
         say(
             f"  {name:<12} {tree.n_minima} minima ({inner} inside), {tree.n_saddles} saddles, average persistence "

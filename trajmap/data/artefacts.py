@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from trajmap.data.alignment import Alignment
 from trajmap.data.archive import Saved
+from trajmap.data.basin_profile import BasinProfile
 from trajmap.data.connection import Connection
 from trajmap.data.curve_profiles import CurveProfiles
 from trajmap.data.edge_gauge import EdgeGauge
@@ -92,6 +93,10 @@ class Artefacts:
     def trees(self) -> dict[str, MergeTree]:
         """Merge trees by chart name."""
         return self._all("topology", MergeTree)
+
+    def profiles(self) -> dict[str, BasinProfile]:
+        """Widths of basins by level, by chart name."""
+        return self._all("profiles", BasinProfile)
 
     def connections(self) -> dict[str, Connection]:
         """Ways to the ends of other runs, by their names."""

@@ -16,12 +16,13 @@ from trajmap.plots.relief import plot_relief as plot_relief
 from trajmap.plots.scalars import plot_scalars
 from trajmap.plots.scores import plot_scores
 from trajmap.plots.sensitivity import plot_sensitivity
-from trajmap.plots.topology import plot_merge_tree, plot_persistence
+from trajmap.plots.topology import plot_basins, plot_merge_tree, plot_persistence
 from trajmap.plots.variance import plot_variance
 
 __all__ = [
     "plot_alignment",
     "plot_barriers",
+    "plot_basins",
     "plot_connection",
     "plot_curves",
     "plot_density",

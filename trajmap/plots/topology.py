@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trajmap.data.basin_profile import BasinProfile
 from trajmap.data.merge_tree import MergeTree
 from trajmap.data.persistence_diagram import PersistenceDiagram
 from trajmap.plots.theme import COLORS, open_axes
@@ -11,7 +12,7 @@ from trajmap.plots.theme import COLORS, open_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_merge_tree", "plot_persistence"]
+__all__ = ["plot_basins", "plot_merge_tree", "plot_persistence"]
 
 
 def plot_merge_tree(tree: MergeTree, *, ax: "Axes | None" = None) -> "Axes":
@@ -45,6 +46,39 @@ def plot_merge_tree(tree: MergeTree, *, ax: "Axes | None" = None) -> "Axes":
     more = f", {tree.n_minima - shown} more" if tree.n_minima > shown else ""
     average = tree.average_persistence()
     ax.set_title(f"{tree.n_minima} minima, {tree.n_saddles} saddles{more}; average persistence {average:.3g}")
+    return ax
+
+
+def plot_basins(profile: BasinProfile, *, ax: "Axes | None" = None) -> "Axes":
+    """Draw a topological landscape profile: each basin as a well as wide as its number of points, side by side.
+
+    Parameters
+    ----------
+    profile : BasinProfile
+        Widths by level; at most the twelve widest basins are drawn, the widest first.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    ax = open_axes(ax)
+    chosen = np.argsort(-profile.widths[:, -1], kind="stable")[:12]
+    left = 0.0
+    for i in chosen:
+        widths, heights = profile.widths[i], profile.heights[i]
+        middle = left + widths[-1] / 2
+        ax.fill_betweenx(
+            heights, middle - widths / 2, middle + widths / 2, color=COLORS["run"], alpha=0.35, linewidth=0
+        )
+        ax.plot(middle - widths / 2, heights, color=COLORS["run"], lw=1.2)
+        ax.plot(middle + widths / 2, heights, color=COLORS["run"], lw=1.2)
+        left += widths[-1] * 1.08
+    ax.set(xlabel="grid points in each basin", ylabel="loss")
+    more = f" ({len(profile.heights) - len(chosen)} more)" if len(profile.heights) > len(chosen) else ""
+    ax.set_title(f"Profile of {len(chosen)} basin{'s' if len(chosen) > 1 else ''}{more}")
     return ax
 
 

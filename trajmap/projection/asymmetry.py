@@ -1,6 +1,7 @@
 """Valleys that rise slowly on one side: sign-consistent noise, and the asymmetry along a path."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -36,7 +37,14 @@ def sign_consistency(a: Array, b: Array) -> float:
     return float(np.mean(np.sign(a) == np.sign(b)))
 
 
-def signed_noise(theta: Array, *, share: float = 1.0, scale: float = 0.5, random_state: int = 0) -> Array:
+def signed_noise(
+    theta: Array,
+    *,
+    share: float = 1.0,
+    scale: float = 0.5,
+    normalise: Callable[[Array, Array], Array] | None = None,
+    random_state: int = 0,
+) -> Array:
     """Draw Gaussian noise of which a share of the entries take the sign of the model's.
 
     Parameters
@@ -47,6 +55,9 @@ def signed_noise(theta: Array, *, share: float = 1.0, scale: float = 0.5, random
         Entries whose sign is set: 0 for Gaussian noise, 1 for sign-consistent noise.
     scale : float
         Norm of the noise, in units of ‖θ‖.
+    normalise : callable, optional
+        ``normalise(noise, theta)`` scales the noise before `scale` does, instead of to ‖θ‖: filter by filter for
+        example by ``lambda d, t: filter_norm(d, t, layout)``.
     random_state : int
         Seed.
 
@@ -73,6 +84,8 @@ def signed_noise(theta: Array, *, share: float = 1.0, scale: float = 0.5, random
     chosen = rng.permutation(len(theta))[: round(share * len(theta))]
     # an entry of zero has no sign to take
     noise[chosen] = np.abs(noise[chosen]) * np.where(theta[chosen] == 0, 1.0, np.sign(theta[chosen]))
+    if normalise is not None:
+        return np.asarray(normalise(noise, theta)) * check_positive("scale", scale)
     scaled: Array = noise * (check_positive("scale", scale) * np.linalg.norm(theta) / np.linalg.norm(noise))
     return scaled
 

@@ -18,7 +18,7 @@ from trajmap.plots.scalars import plot_scalars
 from trajmap.plots.scores import plot_scores
 from trajmap.plots.sensitivity import plot_sensitivity
 from trajmap.plots.theme import theme
-from trajmap.plots.topology import plot_merge_tree
+from trajmap.plots.topology import plot_basins, plot_merge_tree
 from trajmap.plots.variance import plot_variance
 
 __all__ = ["draw_figures"]
@@ -78,6 +78,7 @@ def _drawings(trajectory: Trajectory, artefacts: Artefacts) -> dict[str, Drawing
         ("gap", artefacts.lift_gaps(), plot_lift_gap),
         ("connection", artefacts.connections(), plot_connection),
         ("tree", artefacts.trees(), plot_merge_tree),
+        ("profile", artefacts.profiles(), plot_basins),
         ("alignment", comparisons, plot_alignment),
     ]
     nouns = [(name, noun, plot) for name, noun, plot in single if noun is not None]

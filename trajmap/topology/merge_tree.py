@@ -3,6 +3,7 @@
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, worded
+from trajmap.data.basin_profile import BasinProfile
 from trajmap.data.landscape import Landscape
 from trajmap.data.merge_tree import MergeTree
 from trajmap.errors import InputError
@@ -139,7 +140,7 @@ def _boundary(shape: tuple[int, ...]) -> Array:
     return ~inner.ravel()
 
 
-def basin_profile(landscape: Landscape | Array, tree: MergeTree, *, levels: int = 40) -> list[tuple[Array, Array]]:
+def basin_profile(landscape: Landscape | Array, tree: MergeTree, *, levels: int = 40) -> BasinProfile:
     """Width of each basin by level, for the drawing of a topological landscape profile.
 
     Parameters
@@ -153,18 +154,18 @@ def basin_profile(landscape: Landscape | Array, tree: MergeTree, *, levels: int 
 
     Returns
     -------
-    list of (heights, widths)
-        One a minimum: levels from its birth to its death (to the top for essential ones), and how many of its vertices
-        lie at or below each.
+    BasinProfile
+        To be drawn by ``plot_basins``.
 
     References
     ----------
     C. Geniesse et al., Visualizing loss functions as topological landscape profiles, 2024.
     """
     values = np.asarray(landscape.values if isinstance(landscape, Landscape) else landscape, dtype=float).ravel()
-    found = []
+    levels = check_count("levels", levels, low=2)
+    heights, widths = [], []
     for i, (birth, death) in enumerate(zip(tree.births, tree.deaths, strict=True)):
         inside = np.sort(values[tree.basins == i])
-        heights = np.linspace(birth, death if np.isfinite(death) else tree.top, check_count("levels", levels, low=2))
-        found.append((heights, np.searchsorted(inside, heights, side="right").astype(float)))
-    return found
+        heights.append(np.linspace(birth, death if np.isfinite(death) else tree.top, levels))
+        widths.append(np.searchsorted(inside, heights[-1], side="right").astype(float))
+    return BasinProfile(np.array(heights), np.array(widths))
