@@ -154,7 +154,7 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
         _section("Edge of stability", None if edge is None else find_edge(edge),
                  f"trajmap hessian {run} --edge {objective}", figures("edge", "1: the largest stable sharpness.")),
         _section("Causal test", None if trainings is None else find_trainings(trainings),
-                 f"trajmap hessian {run} --causal {objective}", figures("trainings", "Updates on or off the top ten.")),
+                 f"trajmap hessian {run} --causal {objective}", figures("trainings", "Updates in and off the top.")),
         _section("Alignment", find_alignment(comparisons) if comparisons else None,
                  f"trajmap compare {run} {objective}",
                  figures("alignment", "Bands: 5–95 % of random subspaces.")),
