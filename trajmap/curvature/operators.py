@@ -10,7 +10,7 @@ from trajmap.data.layout import Layout
 from trajmap.errors import InputError
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.losses import Supervised
-from trajmap.objective.model_at import ModelAt, as_array
+from trajmap.objective.model_at import as_array
 from trajmap.objective.objective import Objective
 from trajmap.objective.strategy import split_batch
 
@@ -67,7 +67,7 @@ def gauss_newton(objective: Objective, theta: Array) -> Product:
         total = torch.zeros_like(vector)
         with isolated_rng(), torch.enable_grad():
             for weight, (x, y) in zip(parts.weights, parts.batches, strict=True):
-                outputs = _model(objective, point)(x)
+                outputs = parts.model_at(point)(x)
                 # J v by two backward passes: the derivative of Jᵀu along v, with respect to the dummy u
                 dummy = torch.zeros_like(outputs, requires_grad=True)
                 (pulled,) = torch.autograd.grad(outputs, point, dummy, create_graph=True)
@@ -106,7 +106,7 @@ def batch_gradients(objective: Objective, theta: Array, *, samples: int = 0) -> 
     with isolated_rng(), torch.enable_grad():
         for weight, batch in zip(parts.weights, parts.batches, strict=True):
             for share, piece in split_batch(batch, samples):
-                loss = parts.functions["loss"](_model(objective, point), piece)
+                loss = parts.functions["loss"](parts.model_at(point), piece)
                 rows.append(as_array(torch.autograd.grad(loss, point)[0]).astype(np.float64))
                 shares.append(weight * share)
     return np.stack(rows), np.array(shares)
@@ -175,13 +175,3 @@ def restricted(product: Product, layout: Layout, names: list[str]) -> tuple[Prod
         return product(whole)[places]
 
     return block, places
-
-
-def _model(objective: Objective, point: torch.Tensor) -> ModelAt:
-    module = objective.parts.module
-    pieces = torch.split(point, list(objective.layout.sizes))
-    shaped = {
-        name: piece.view(shape)
-        for name, piece, shape in zip(objective.layout.names, pieces, objective.layout.shapes, strict=True)
-    }
-    return ModelAt(module, {**{name: buffer.clone() for name, buffer in module.named_buffers()}, **shaped})

@@ -2,7 +2,6 @@
 
 import torch
 
-from trajmap.objective.model_at import ModelAt
 from trajmap.objective.objective import Objective
 
 __all__ = ["loss_at"]
@@ -23,10 +22,8 @@ def loss_at(objective: Objective, point: torch.Tensor) -> torch.Tensor:
     torch.Tensor
         Scalar, differentiable in `point` to any order.
     """
-    parts, layout = objective.parts, objective.layout
-    pieces = torch.split(point, list(layout.sizes))
-    named = {name: piece.view(shape) for name, piece, shape in zip(layout.names, pieces, layout.shapes, strict=True)}
-    model = ModelAt(parts.module, {**{name: b.clone() for name, b in parts.module.named_buffers()}, **named})
+    parts = objective.parts
+    model = parts.model_at(point)
     losses = [
         weight * parts.functions["loss"](model, batch)
         for weight, batch in zip(parts.weights, parts.batches, strict=True)

@@ -119,8 +119,8 @@ class Objective:
     def parts(self) -> Parts:
         """What the objective is made of, for the strategies that evaluate it."""
         functions, data = {"loss": self._loss, **self._metrics}, (self._batches, self._weights)
-        again = self._statistics is not None
-        return Parts(self._module, functions, *data, self.layout.names, self._needs_graph, again, self._tensor)
+        flags = (self._needs_graph, self._statistics is not None)
+        return Parts(self._module, functions, *data, self.layout.names, *flags, self._tensor, self._model_at)
 
     def value(self, theta: Array) -> float:
         """Loss at one point; NaN and inf are returned as they are.

@@ -9,6 +9,7 @@ import torch
 from trajmap._validation import Array
 from trajmap.objective.batches import map_tensors
 from trajmap.objective.losses import Loss, Supervised
+from trajmap.objective.model_at import ModelAt
 
 __all__ = ["IN_PLACE", "PLAIN", "Parts", "Strategy", "cheaper_losses", "split_batch"]
 
@@ -77,6 +78,8 @@ class Parts:
         Whether BatchNorm's statistics are computed anew at each point.
     tensor : callable
         A point as a tensor of the model's dtype and device.
+    model_at : callable
+        The model with the parameters of such a tensor, which may carry gradients, as a loss calls it.
     """
 
     module: torch.nn.Module
@@ -87,6 +90,7 @@ class Parts:
     needs_graph: bool
     re_estimates: bool
     tensor: Callable[[Array], torch.Tensor]
+    model_at: Callable[[torch.Tensor], ModelAt]
 
 
 def split_batch(batch: Any, samples: int) -> list[tuple[float, Any]]:

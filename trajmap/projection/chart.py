@@ -39,7 +39,7 @@ def deviation(chart: Chart, Z: Array) -> Array:
     return np.asarray(last.uncertainty(Z)) if isinstance(last, Uncertain) else np.zeros(len(Z))
 
 
-def lift(chart: Chart, Z: Array, size: int) -> Array:
+def lift(chart: Chart, Z: Array, size: int | None = None) -> Array:
     """Lift coordinates, checking that the result lies in the objective's space.
 
     Parameters
@@ -48,8 +48,8 @@ def lift(chart: Chart, Z: Array, size: int) -> Array:
         The chart.
     Z : numpy.ndarray, shape (n, d)
         Coordinates.
-    size : int
-        P.
+    size : int, optional
+        P, where it is known.
 
     Returns
     -------

@@ -6,7 +6,7 @@ import numpy as np
 
 from trajmap._validation import Array, check_array, check_positive
 from trajmap.data.plane import Plane
-from trajmap.projection.chart import Chart
+from trajmap.projection.chart import Chart, lift
 
 __all__ = ["Differentiable", "lift_jacobian", "lift_second"]
 
@@ -55,7 +55,7 @@ def lift_jacobian(chart: Chart, z: Array, *, step: float | Array = 1e-3) -> Arra
         return chart.directions.astype(np.float64)
     if isinstance(chart, Differentiable):
         return chart.jacobian(z)
-    lifted = _lifts(chart, np.concatenate([z + np.diag(steps), z - np.diag(steps)]))
+    lifted = lift(chart, np.concatenate([z + np.diag(steps), z - np.diag(steps)])).astype(np.float64)
     rows: Array = (lifted[: len(z)] - lifted[len(z) :]) / (2 * steps[:, None])
     return rows
 
@@ -85,7 +85,7 @@ def lift_second(chart: Chart, z: Array, *, step: float | Array = 1e-3) -> Array:
         return chart.second(z)
     rows, columns = np.triu_indices(d)
     a, b = steps[rows], steps[columns]
-    corners = _lifts(chart, np.concatenate([z + a + b, z + a - b, z - a + b, z - a - b]))
+    corners = lift(chart, np.concatenate([z + a + b, z + a - b, z - a + b, z - a - b])).astype(np.float64)
     plus, mixed, dexim, minus = corners.reshape(4, len(rows), -1)
     scale = 4 * np.diag(steps)[rows] * np.diag(steps)[columns]
     found = np.empty((d, d, corners.shape[1]))
@@ -98,7 +98,3 @@ def _steps(step: float | Array, z: Array) -> Array:
     for value in steps:
         check_positive("step", value)
     return steps
-
-
-def _lifts(chart: Chart, Z: Array) -> Array:
-    return check_array("chart.inverse_transform(Z)", chart.inverse_transform(Z), (len(Z), None), dtype=np.float64)

@@ -4,7 +4,7 @@ import numpy as np
 
 from trajmap._validation import Array, check_array, check_count
 from trajmap.data.geodesic import Geodesic
-from trajmap.projection.chart import Chart
+from trajmap.projection.chart import Chart, lift
 from trajmap.projection.derivatives import lift_jacobian
 
 __all__ = ["geodesic"]
@@ -61,13 +61,13 @@ def geodesic(
     b = check_array("b", b, a.shape, dtype=np.float64)
     n = check_count("n", n, low=3)
     line = a + np.linspace(0, 1, n)[:, None] * (b - a)
-    ends = _lifts(chart, line[[0, -1]])
+    ends = lift(chart, line[[0, -1]]).astype(np.float64)
     scale = float(np.sum((ends[1] - ends[0]) ** 2)) or 1.0
     half = step * (float(np.linalg.norm(b - a)) or 1.0)
 
     def energy(inner: Array) -> tuple[float, Array]:
         Z = inner.reshape(n - 2, -1)
-        theta = np.concatenate([ends[:1], _lifts(chart, Z), ends[1:]])
+        theta = np.concatenate([ends[:1], lift(chart, Z), ends[1:]])
         legs = np.diff(theta, axis=0)
         pull = 2 * (legs[:-1] - legs[1:])
         slope = np.stack([lift_jacobian(chart, z, step=half) @ row for z, row in zip(Z, pull, strict=True)])
@@ -88,9 +88,5 @@ def geodesic(
     )
 
 
-def _lifts(chart: Chart, Z: Array) -> Array:
-    return check_array("chart.inverse_transform(Z)", chart.inverse_transform(Z), (len(Z), None), dtype=np.float64)
-
-
 def _length(chart: Chart, Z: Array) -> float:
-    return float(np.linalg.norm(np.diff(_lifts(chart, Z), axis=0), axis=1).sum())
+    return float(np.linalg.norm(np.diff(lift(chart, Z).astype(np.float64), axis=0), axis=1).sum())

@@ -11,7 +11,6 @@ from trajmap.data.sensitivity import Sensitivity
 from trajmap.errors import InputError
 from trajmap.objective.differentiable import loss_at
 from trajmap.objective.isolation import isolated_rng
-from trajmap.objective.model_at import ModelAt
 from trajmap.objective.objective import Objective
 
 __all__ = ["diagonal_derivatives", "input_derivatives", "weight_derivatives"]
@@ -154,10 +153,8 @@ def input_derivatives(objective: Objective, theta: Array, *, orders: int = 3, na
 
 
 def _of_batch(objective: Objective, point: torch.Tensor, x: torch.Tensor, y: Any, orders: int) -> Array:
-    parts, layout = objective.parts, objective.layout
-    pieces = torch.split(point, list(layout.sizes))
-    named = {n: p.view(s) for n, p, s in zip(layout.names, pieces, layout.shapes, strict=True)}
-    model = ModelAt(parts.module, {**dict(parts.module.named_buffers()), **named})
+    parts = objective.parts
+    model = parts.model_at(point)
     inputs = x.detach().clone().requires_grad_()
     # the sum of the samples' own losses: a sample's loss depends on its own inputs only
     loss = parts.functions["loss"](model, (inputs, y)) * len(x)
