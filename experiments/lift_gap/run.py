@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.decomposition import PCA
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from trajmap.data.trajectory import Trajectory
 from trajmap.examples import digits
@@ -62,7 +62,7 @@ def honest(out: Path, *, seed: int, quick: bool) -> dict[str, float]:
     for name, make in CHARTS.items():
 
         def fit(rows: Any, make: Any = make) -> Any:
-            return _Fitted(space, make().fit(X[rows]))
+            return Pipeline([("rowspace", space), ("embedding", make().fit(X[rows]))])
 
         whole = fit(np.arange(len(X)))
         gaps = {
@@ -75,19 +75,6 @@ def honest(out: Path, *, seed: int, quick: bool) -> dict[str, float]:
             for key, value in gap.summary.items():
                 numbers[f"{name}, {where}, {key}"] = value
     return numbers
-
-
-class _Fitted:
-    """Row space and a fitted embedding as a chart."""
-
-    def __init__(self, space: Any, embedding: Any) -> None:
-        self._space, self._embedding = space, embedding
-
-    def transform(self, X: Any) -> Any:
-        return self._embedding.transform(self._space.transform(X))
-
-    def inverse_transform(self, Z: Any) -> Any:
-        return self._space.inverse_transform(self._embedding.inverse_transform(Z))
 
 
 def main(out: Path, *, seed: int = 0, quick: bool = False) -> dict[str, float]:
