@@ -7,25 +7,35 @@ import pytest
 
 from trajmap.data.alignment import Alignment
 from trajmap.data.artefacts import Artefacts
+from trajmap.data.asymmetry import Asymmetry
 from trajmap.data.barriers import Barriers
 from trajmap.data.basin_profile import BasinProfile
 from trajmap.data.connection import Connection
 from trajmap.data.curve_profiles import CurveProfiles
+from trajmap.data.direction_curvatures import DirectionCurvatures
 from trajmap.data.edge_gauge import EdgeGauge
 from trajmap.data.eigenspace import Eigenspace
+from trajmap.data.gradient_cloud import GradientCloud
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.layout import Layout
 from trajmap.data.lift_gap import LiftGap
 from trajmap.data.merge_tree import MergeTree
+from trajmap.data.noise_rise import NoiseRise
 from trajmap.data.normal_profile import NormalProfile
+from trajmap.data.permutation_paths import PermutationPaths
 from trajmap.data.persistence_diagram import PersistenceDiagram
 from trajmap.data.reduction import Reduction
+from trajmap.data.sample_convergence import SampleConvergence
+from trajmap.data.saturation import Saturation
 from trajmap.data.score_table import ScoreTable
 from trajmap.data.sensitivity import Sensitivity
+from trajmap.data.solution_tree import SolutionTree
 from trajmap.data.spectral_density import SpectralDensity
+from trajmap.data.subspace_convergence import SubspaceConvergence
 from trajmap.data.training_curves import TrainingCurves
 from trajmap.data.trajectory import Trajectory
 from trajmap.data.variance_spectrum import VarianceSpectrum
+from trajmap.data.walk_rise import WalkRise
 
 
 def make_landscape(*, broken=False):
@@ -125,7 +135,44 @@ NOUNS = {
         0.2,
         "other",
     ),
+    "asymmetry": lambda: Asymmetry(np.array([0.0, 1]), np.ones((2, 3)), np.array([[1.0, 1, 1], [2, 3, np.nan]])),
+    "direction_curvatures": lambda: DirectionCurvatures(np.linspace(0.1, 0.3, 20), 0.2, 0.05),
+    "walk_rise": lambda: WalkRise(np.outer([1.0, 1.2, 0.8], np.arange(5)), 0.1, 200.0),
+    "noise_rise": lambda: NoiseRise(np.array([0.1, 0.5]), np.array([[1.0, 1.1], [50, np.nan]]), 0.9),
+    "permutation_paths": lambda: PermutationPaths(
+        np.array([2, 8]), np.linspace(0, 1, 3), np.array([[[1.0, 2, 1]], [[1, 4, 1]]])
+    ),
+    "gradient_cloud": lambda: GradientCloud(np.ones((3, 4)), np.ones((3, 4)), ["saddle", "convex", "saddle"]),
+    "saturation": lambda: Saturation(np.arange(3.0), np.full((3, 2), 0.5), ["1", "3"]),
+    "sample_convergence": lambda: SampleConvergence(np.arange(1, 9), 1 / np.arange(1.0, 9), -1.0, 1.0, 1.0),
+    "subspace_convergence": lambda: SubspaceConvergence(
+        np.arange(1, 9), np.arange(1.0, 9) ** -2, 1.0, 1.1, 0.1, 0.0, 0.1
+    ),
+    "solution_tree": lambda: SolutionTree(
+        np.array([[0.0, 1, 1, 2], [2, 3, 4, 3]]), 0.9, np.array([0.5, 0.6]), np.eye(3), ["a", "b", "c"]
+    ),
     "embedding": lambda: Reduction(np.eye(6), np.eye(6, 2), np.eye(6), "pca"),
+}
+
+
+# where a run folder keeps what it has one of
+SINGLE = {
+    "curves": "curves",
+    "valley": "curves",
+    "bends": "direction_curvatures",
+    "asymmetry": "asymmetry",
+    "walk": "walk_rise",
+    "noise": "noise_rise",
+    "permutations": "permutation_paths",
+    "cloud": "gradient_cloud",
+    "saturation": "saturation",
+    "samples": "sample_convergence",
+    "subspace": "subspace_convergence",
+    "solutions": "solution_tree",
+    "sensitivity": "sensitivity",
+    "density": "density",
+    "edge": "edge",
+    "trainings": "trainings",
 }
 
 
@@ -137,9 +184,18 @@ def nouns():
 
 @pytest.fixture
 def run_folder(tmp_path):
-    """A run of 12 iterates with every artefact."""
+    """A run of 12 iterates with every artefact, to be changed as a test likes."""
+    return make_run_folder(tmp_path / "run & more")
+
+
+@pytest.fixture(scope="session")
+def shared_run_folder(tmp_path_factory):
+    """The same for all tests that only read it or add to it."""
+    return make_run_folder(tmp_path_factory.mktemp("shared") / "run & more")
+
+
+def make_run_folder(folder):
     layout = Layout(("<w>",), ((40,),))
-    folder = tmp_path / "run & more"
     settings = {"optimizer": {"class": "SGD", "lr": 0.1}, "model": "<script>alert(1)</script>"}
     thetas, i = np.random.default_rng(0).normal(size=(12, 40)), np.arange(12)
     scalars = {"train_loss": 2.0 / (i + 1), "val_loss": 2.5 / (i + 1), "batch_loss": np.full(12, 2.0)}
@@ -153,6 +209,8 @@ def run_folder(tmp_path):
     NOUNS["connection"]().save(artefacts.path("connections", "other"))
     make_scores().save(artefacts.path("scores"))
     NOUNS["variance"]().save(artefacts.path("variance"))
+    for place, name in SINGLE.items():
+        NOUNS[name]().save(artefacts.path(place))
     space = Eigenspace(np.array([3.0, -1]), np.eye(2, 40), np.zeros(2), np.array([True, False]), 9)
     space.save(artefacts.path("hessian", "4"))
     return folder

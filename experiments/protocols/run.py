@@ -13,14 +13,18 @@ from scipy.stats import spearmanr
 from sklearn.datasets import load_digits, load_iris
 from sklearn.metrics import adjusted_rand_score
 
+from trajmap.curvature.eigenspace import top_eigenspace
 from trajmap.curvature.sample_size import sample_convergence
+from trajmap.curvature.scalar import curvature_class
+from trajmap.curvature.subspace_size import subspace_convergence
 from trajmap.curvature.trace import hutchinson
 from trajmap.objective.losses import accuracy, supervised
 from trajmap.objective.objective import Objective
+from trajmap.objective.samples import sample_losses
 from trajmap.objective.saturation import saturation
 from trajmap.projection.asymmetry import asymmetry_test, sign_consistency
 from trajmap.projection.matching import match_weights, unit_groups
-from trajmap.projection.spin_glass import permutation_path, random_walk_rise, solution_tree
+from trajmap.projection.spin_glass import permutation_paths, random_walk_rise, solution_tree
 from trajmap.projection.walks import loss_gradient_cloud, stagnation
 
 CE = supervised(torch.nn.functional.cross_entropy)
@@ -53,38 +57,27 @@ def data() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def asymmetry(objective: Objective, n: int) -> dict[str, float]:
-    """Errors on both sides of sign-consistent and of Gaussian noise, and the sweep between."""
-    theta, numbers, shares = objective.theta, {}, (0.0, 0.25, 0.5, 0.75, 1.0)
-    plus, minus = [], []
-    for share in shares:
-        found = asymmetry_test(objective, theta, share=share, n=n, metric="error")
-        plus.append(found.plus.mean())
-        minus.append(found.minus.mean())
-        numbers[f"sign share {share:g}: err(−)/err(+)"] = found.ratio
-    numbers["sweep, err(+), Spearman"] = float(spearmanr(shares, plus)[0])
-    numbers["sweep, err(−), Spearman"] = float(spearmanr(shares, minus)[0])
+    """Errors on both sides of noise by its share of the model's signs."""
+    sweep = asymmetry_test(objective, objective.theta, n=n, metric="error")
+    numbers = {f"sign share {s:g}: err(−)/err(+)": float(r) for s, r in zip(sweep.shares, sweep.ratios, strict=True)}
+    for name, values in (("err(+)", sweep.plus.mean(axis=1)), ("err(−)", sweep.minus.mean(axis=1))):
+        numbers[f"sweep, {name}, Spearman"] = float(spearmanr(sweep.shares, values)[0])
     return numbers
 
 
 def spin_glass(objective: Objective, x: Any, y: Any, *, quick: bool) -> dict[str, float]:
     """Random walks, permuted copies, and the tree of solutions."""
     theta = objective.theta
-    rise, error = random_walk_rise(
-        objective, theta, sigma=1e-3, n_steps=20 if quick else 150, n_walks=3 if quick else 30
-    )
     trace = hutchinson(objective.hessian(theta), objective.size, n_products=10 if quick else 200).value
-    numbers = {"walk: rise over ½σ²t tr H": float(rise[-1] / (0.5e-6 * (len(rise) - 1) * trace)), "walk: error": float(
-        error[-1] / rise[-1])}  # fmt: skip
+    walk = random_walk_rise(
+        objective, theta, sigma=1e-3, n_steps=20 if quick else 150, n_walks=3 if quick else 30, trace=trace
+    )
+    numbers = {"walk: rise over ½σ²t tr H": walk.ratio, "walk: error": float(walk.error[-1] / walk.expected[-1])}
     (group,) = unit_groups(objective.model)
-    counts = (2, 4, 8, 16, 32)
-    seeds = range(1 if quick else 5)
-
-    def barrier(n: int) -> float:
-        return float(np.mean([permutation_path(objective, theta, group, n, random_state=s)[2] for s in seeds]))
-
-    barriers = [barrier(n) for n in counts]
-    numbers |= {f"permuted units {n}: barrier": float(b) for n, b in zip(counts, barriers, strict=True)}
-    numbers["permuted units, Spearman"] = float(spearmanr(counts, barriers)[0])
+    paths = permutation_paths(objective, theta, group, n_draws=1 if quick else 5)
+    barriers = paths.barriers.mean(axis=1)
+    numbers |= {f"permuted units {n}: barrier": float(b) for n, b in zip(paths.counts, barriers, strict=True)}
+    numbers["permuted units, Spearman"] = float(spearmanr(paths.counts, barriers)[0])
     ends, inits = [], []
     for init in range(2 if quick else 3):
         torch.manual_seed(init)
@@ -106,17 +99,25 @@ def spin_glass(objective: Objective, x: Any, y: Any, *, quick: bool) -> dict[str
 
 
 def sample_size(x: Any, y: Any, *, quick: bool) -> dict[str, float]:
-    """Slope and constant of the change by one more sample, for four networks."""
+    """Change by one more sample for four networks, at the end of training and over the Hessian's top ten directions."""
     numbers = {}
     for widths in ((64, 16, 10),) if quick else ((64, 16, 10), (64, 16, 16, 16, 10), (64, 64, 64, 10), (64, 4, 4, 10)):
         torch.manual_seed(0)
         objective = train(network(widths), x, y, epochs=1 if quick else 10, order=0)
-        losses = torch.nn.functional.cross_entropy(objective.outputs(objective.theta, x), y, reduction="none").numpy()
-        found = sample_convergence(losses)
+        theta = objective.theta
+        found = sample_convergence(sample_losses(objective, theta[None])[0])
         name = "-".join(map(str, widths[1:-1]))
         numbers[f"hidden {name}: slope"] = found.slope
         numbers[f"hidden {name}: constant over deviation"] = found.constant / found.deviation
         numbers[f"hidden {name}: constant"] = found.constant
+        top = top_eigenspace(objective, theta, 3 if quick else 10).eigenvectors
+        for sigma in (0.01, 0.1):
+            cloud = subspace_convergence(objective, theta, top, sigma=sigma, n_perm=20 if quick else 1000)
+            title = f"hidden {name}, width {sigma:g}"
+            numbers[f"{title}: Δ·k(k+1) over the variance"] = cloud.ratio
+            numbers[f"{title}: second-order expansions over measured"] = cloud.quadratic / cloud.variance
+            numbers[f"{title}: published form over even part"] = cloud.published / cloud.curved
+            numbers[f"{title}: even part of the variance"] = cloud.curved / cloud.variance
     return numbers
 
 
@@ -129,14 +130,21 @@ def walks(*, quick: bool) -> dict[str, float]:
         torch.manual_seed(0)
         objective = Objective(network((4, 5, 3), activation), CE, [(x, y)])
         n_walks, n_steps = (2, 20) if quick else (20, 200)
-        losses, norms = loss_gradient_cloud(objective, n_walks=n_walks, n_steps=n_steps)
-        paths = losses.reshape(n_walks, -1)
+        cloud = loss_gradient_cloud(
+            objective,
+            n_walks=n_walks,
+            n_steps=n_steps,
+            kind=lambda theta, of=objective: curvature_class(of.hessian(theta), of.size)[0],
+        )
         name = activation.__name__
-        numbers[f"{name}: last over first loss"] = float(np.mean(paths[:, -1] / paths[:, 0]))
-        numbers[f"{name}: smallest gradient norm"] = float(norms.min())
-        numbers[f"{name}: stretches of stagnation a walk"] = float(np.mean([stagnation(path)[0] for path in paths]))
+        numbers[f"{name}: last over first loss"] = cloud.descent
+        numbers[f"{name}: smallest gradient norm"] = float(cloud.norms.min())
+        numbers[f"{name}: stretches of stagnation a walk"] = float(
+            np.mean([stagnation(row)[0] for row in cloud.losses])
+        )
+        numbers |= {f"{name}: share of walks that end at a {kind}": share for kind, share in cloud.shares.items()}
         if activation is not torch.nn.ELU:
-            numbers[f"{name}: saturation"] = saturation(objective, objective.theta, x)["1"]
+            numbers[f"{name}: saturation"] = float(saturation(objective, [objective.theta], x).values[0, 0])
     return numbers
 
 
@@ -145,7 +153,12 @@ def main(out: Path, *, seed: int = 0, quick: bool = False) -> dict[str, float]:
     x, y = data()
     torch.manual_seed(seed)
     objective = train(network((64, 32, 10)), x, y, epochs=1 if quick else 20, order=seed)
-    numbers = asymmetry(objective, 2 if quick else 40) | spin_glass(objective, x, y, quick=quick)
+    numbers = asymmetry(objective, 2 if quick else 40)
+    for other in () if quick else (1, 2):
+        torch.manual_seed(seed + other)
+        twin = train(network((64, 32, 10)), x, y, epochs=20, order=seed + other)
+        numbers |= {f"{key} (seed {seed + other})": value for key, value in asymmetry(twin, 40).items()}
+    numbers |= spin_glass(objective, x, y, quick=quick)
     numbers |= sample_size(x, y, quick=quick) | walks(quick=quick)
     (Path(out) / "protocols.json").write_text(json.dumps(numbers, indent=1), encoding="utf-8")
     for key, value in numbers.items():

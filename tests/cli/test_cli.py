@@ -11,8 +11,23 @@ import torch
 from trajmap.cli import main
 from trajmap.cli._main import VERBS
 from trajmap.data.artefacts import Artefacts
+from trajmap.data.asymmetry import Asymmetry
+from trajmap.data.curve_profiles import CurveProfiles
+from trajmap.data.edge_gauge import EdgeGauge
+from trajmap.data.gradient_cloud import GradientCloud
+from trajmap.data.noise_rise import NoiseRise
+from trajmap.data.permutation_paths import PermutationPaths
+from trajmap.data.sample_convergence import SampleConvergence
+from trajmap.data.saturation import Saturation
+from trajmap.data.score_table import ScoreTable
+from trajmap.data.sensitivity import Sensitivity
+from trajmap.data.solution_tree import SolutionTree
+from trajmap.data.spectral_density import SpectralDensity
 from trajmap.data.store import iterate_path
+from trajmap.data.subspace_convergence import SubspaceConvergence
+from trajmap.data.training_curves import TrainingCurves
 from trajmap.data.trajectory import Trajectory
+from trajmap.data.walk_rise import WalkRise
 from trajmap.recording.recorder import Recorder
 from trajmap.recording.sketch import CountSketch
 
@@ -62,7 +77,7 @@ def study(tmp_path_factory):
     (folder / "my.py").write_text(OBJECTIVE)
     namespace = {}
     exec(OBJECTIVE, namespace)
-    for name, order in (("base", 0), ("sister", 1)):
+    for name, order in (("base", 0), ("sister", 1), ("third", 2)):
         train(folder / name, namespace, order)
     return folder
 
@@ -109,8 +124,10 @@ def road(study):
         ["compare", run, *charts, "--objective", objective],
         ["topology", run],
         ["curves", run, "--objective", objective, "--steps", "5", "--random", "3", "--shapes", "w-peak"],
+        ["walks", run, "--objective", objective, "--walks", "3", "--steps", "12"],
+        ["samples", run, "--objective", objective, "--k", "2"],
         ["sensitivity", run, "--objective", objective, "--at", "3"],
-        ["basin", run, str(study / "sister"), "--objective", objective, "--curve", "5"],
+        ["basin", run, *map(str, (study / "sister", study / "third")), "--objective", objective, "--curve", "5"],
         ["plot", run],
         ["report", run],
     ]
@@ -129,16 +146,33 @@ def test_verbs_compose(road):
     assert np.corrcoef(blocks.first_order + blocks.second_order, blocks.gap)[0, 1] > 0.9
     assert (road.parent / "film.gif").stat().st_size > 1000
     assert not (road / "artefacts" / "unfinished" / "pca").exists()
-    assert artefacts.scores().values.shape[0] == 2
-    assert np.isfinite(artefacts.scores().values).all()
+    assert artefacts.one("scores", ScoreTable).values.shape[0] == 2
+    assert np.isfinite(artefacts.one("scores", ScoreTable).values).all()
     assert len(artefacts.eigenspaces()) == 5
-    assert artefacts.edge().threshold == pytest.approx(2 * 1.9 / 0.1)
-    assert artefacts.density().size == 41
-    assert artefacts.sensitivity().values.shape == (3, 3, 6)
-    assert artefacts.curves().names == [*(f"random {i}" for i in (1, 2, 3)), "mined w-peak", "the model's signs"]
+    assert artefacts.one("edge", EdgeGauge).threshold == pytest.approx(2 * 1.9 / 0.1)
+    assert artefacts.one("density", SpectralDensity).size == 41
+    assert artefacts.one("sensitivity", Sensitivity).values.shape == (3, 3, 6)
+    assert artefacts.one("curves", CurveProfiles).names == [
+        *(f"random {i}" for i in (1, 2, 3)),
+        "mined w-peak",
+        "noise with the model's signs",
+        "the model itself",
+        "its signs",
+        "from the start",
+    ]
+    assert artefacts.one("valley", CurveProfiles).losses.shape == (12, 41)
+    assert artefacts.one("asymmetry", Asymmetry).plus.shape == (5, 8)
+    assert artefacts.one("walk", WalkRise).rises.shape == (3, 13)
+    assert artefacts.one("noise", NoiseRise).losses.shape == (5, 10)
+    assert artefacts.one("permutations", PermutationPaths).counts.tolist() == [2, 4]
+    assert sum(artefacts.one("cloud", GradientCloud).shares.values()) == pytest.approx(1)
+    assert artefacts.one("saturation", Saturation).names == ["1"]
+    assert artefacts.one("samples", SampleConvergence).deviation > 0
+    assert artefacts.one("subspace", SubspaceConvergence).sizes[-1] == 95
+    assert artefacts.one("solutions", SolutionTree).names == ["base", "sister", "third"]
     assert set(artefacts.trees()) == {"pca", "diffusion", "hessian"}
-    assert artefacts.trainings().names == ["SGD", "dominant", "bulk"]
-    assert list(artefacts.connections()) == ["sister"]
+    assert artefacts.one("trainings", TrainingCurves).names == ["SGD", "dominant", "bulk"]
+    assert list(artefacts.connections()) == ["sister", "third"]
     assert artefacts.landscapes()["pca"].values.shape == (7, 7)
     assert len(list(artefacts.figures.glob("*.png"))) >= 6
 

@@ -7,29 +7,41 @@ import pytest
 
 from trajmap.data.alignment import Alignment
 from trajmap.data.archive import Saved
+from trajmap.data.asymmetry import Asymmetry
 from trajmap.data.barriers import Barriers
 from trajmap.data.basin_profile import BasinProfile
 from trajmap.data.connection import Connection
 from trajmap.data.critical_points import CriticalPoints
+from trajmap.data.curve_class import CurveClass
 from trajmap.data.curve_profiles import CurveProfiles
+from trajmap.data.direction_curvatures import DirectionCurvatures
 from trajmap.data.edge_gauge import EdgeGauge
 from trajmap.data.effective_potential import EffectivePotential
 from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.geodesic import Geodesic
+from trajmap.data.gradient_cloud import GradientCloud
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.lift_gap import LiftGap
 from trajmap.data.merge_tree import MergeTree
+from trajmap.data.mined_direction import MinedDirection
+from trajmap.data.noise_rise import NoiseRise
 from trajmap.data.normal_profile import NormalProfile
 from trajmap.data.null_test import NullTest
+from trajmap.data.permutation_paths import PermutationPaths
 from trajmap.data.persistence_diagram import PersistenceDiagram
 from trajmap.data.plane import Plane
 from trajmap.data.pullback import Pullback
 from trajmap.data.reduction import Reduction
+from trajmap.data.sample_convergence import SampleConvergence
+from trajmap.data.saturation import Saturation
 from trajmap.data.score_table import ScoreTable
 from trajmap.data.sensitivity import Sensitivity
+from trajmap.data.solution_tree import SolutionTree
 from trajmap.data.spectral_density import SpectralDensity
+from trajmap.data.subspace_convergence import SubspaceConvergence
 from trajmap.data.training_curves import TrainingCurves
 from trajmap.data.variance_spectrum import VarianceSpectrum
+from trajmap.data.walk_rise import WalkRise
 from trajmap.errors import InputError, RunFormatError
 
 rng = np.random.default_rng(0)
@@ -72,6 +84,18 @@ NOUNS = {
     "sensitivity": Sensitivity(rng.normal(size=(2, 3, 2)), ["a", "b"]),
     "curves": CurveProfiles(np.arange(3.0), rng.normal(size=(2, 3)), ["a", "b"], ["v-basin", "flat"]),
     "basins": BasinProfile(np.ones((2, 3)), np.ones((2, 3))),
+    "curve class": CurveClass("w-peak", np.array([-1.0, 1]), np.zeros(2), np.ones(1)),
+    "mined direction": MinedDirection(np.ones(4, dtype=np.float32), np.arange(3.0), VALUES[:, 1]),
+    "asymmetry": Asymmetry(np.array([0.0, 1]), PAIRS, PAIRS + 1, "error", 0.5),
+    "direction curvatures": DirectionCurvatures(rng.normal(size=5), 0.1, 0.2),
+    "walk rise": WalkRise(PAIRS, 0.1),
+    "noise rise": NoiseRise(np.ones(2), PAIRS, 0.5),
+    "permutation paths": PermutationPaths(np.array([2, 4]), np.arange(3.0), rng.normal(size=(2, 4, 3))),
+    "gradient cloud": GradientCloud(PAIRS, PAIRS, ["saddle", "flat"]),
+    "saturation": Saturation(np.arange(2.0), PAIRS, ["a", "b", "c"]),
+    "sample convergence": SampleConvergence(np.arange(1, 4), np.ones(3), -1.0, 0.5, 0.5),
+    "subspace convergence": SubspaceConvergence(np.arange(1, 4), np.ones(3), 1.0, 1.0, 0.1, 0.1, 0.5),
+    "solution tree": SolutionTree(np.ones((2, 4)), 0.9, np.ones(4), np.eye(3), ["a", "b", "c"]),
     "null test": NullTest(1.0, np.arange(4.0), "share", "walks"),
     "variance": VarianceSpectrum(np.ones(2), np.ones(2), np.ones((4, 2))),
 }
@@ -158,6 +182,10 @@ def test_other_nouns_are_refused(tmp_path):
         (lambda: Plane(np.zeros(3), np.ones((1, 4))), r"directions: expected shape \(any, 3\)"),
         (lambda: Reduction(np.zeros((4, 3)), np.zeros((3, 2)), np.zeros((4, 3))), r"Z: expected shape \(4, any\)"),
         (lambda: Eigenspace(np.zeros(0), np.zeros((0, 2)), np.zeros(0), np.zeros(0, bool)), "at least one"),
+        (lambda: GradientCloud(PAIRS, PAIRS, ["saddle"]), "2 words, one a walk, or none, got 1"),
+        (lambda: SolutionTree(np.ones((1, 4)), 1.0, np.ones(2), np.eye(2), ["a", "b"]), "at least 3 solutions, got 2"),
+        (lambda: CurveClass("v-basin", np.zeros(2), np.zeros(2), np.zeros(2)), r"barriers: expected shape \(1,\)"),
+        (lambda: Asymmetry(np.zeros(2), PAIRS, PAIRS[:1]), r"minus: expected shape \(2, 3\)"),
         (lambda: LiftGap(*np.zeros((4, 6)), np.zeros(5)), r"control_values: expected shape \(6,\)"),
     ],
 )

@@ -4,15 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from trajmap.directions.mining import (
-    direction_curvatures,
-    mine_direction,
-    mine_ring,
-    v_side,
-    vvv_basin,
-    w_basin,
-    w_peak,
-)
+from trajmap.curvature.direction_curvatures import direction_curvatures
+from trajmap.directions.mined_planes import mine_ring, mine_saddle
+from trajmap.directions.mining import mine_direction, v_side, vvv_basin, w_basin, w_peak
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 from trajmap.projection.classify import classify_curve
@@ -118,15 +112,23 @@ def test_the_ring_of_a_wine_bottle():
     np.testing.assert_allclose(plane.directions @ plane.directions.T, np.eye(2), atol=1e-9)
 
 
+def test_a_mined_saddle_falls_one_way_and_rises_the_other():
+    bend = torch.tensor(np.r_[-1.0, np.linspace(1, 2, 39)])
+    plane = mine_saddle(of_function(lambda t: 0.5 * (bend * t**2).sum(), 40), np.zeros(40), radius=3.0)
+    np.testing.assert_allclose(plane.directions @ plane.directions.T, 9 * np.eye(2), atol=1e-9)
+    down, up = np.einsum("ip,p,ip->i", plane.directions, bend.numpy(), plane.directions) / 9
+    assert down == pytest.approx(-1, abs=0.02)
+    assert up > 0.9
+
+
 def test_every_random_direction_curves_up_where_the_trace_is_positive():
     values = np.where(np.arange(1000) < 400, -1.0, 1.0)
     H = torch.tensor(values)
-    found, mean, deviation = direction_curvatures(
-        of_function(lambda t: 0.5 * (H * t**2).sum(), 1000), np.zeros(1000), n=300
-    )
-    assert (found > 0).all(), "though 40 % of the eigenvalues are negative"
+    found = direction_curvatures(of_function(lambda t: 0.5 * (H * t**2).sum(), 1000), np.zeros(1000), n=300)
+    assert found.share_up == 1, "though 40 % of the eigenvalues are negative"
     exact = np.sqrt(2 * np.sum((values - 0.2) ** 2) / (1000 * 1002))
-    assert found.mean() == pytest.approx(0.2, abs=4 * exact / np.sqrt(300))
-    assert found.std() == pytest.approx(exact, rel=0.15)
-    assert deviation == pytest.approx(exact, rel=0.05)
-    assert mean == pytest.approx(0.2, abs=0.02)
+    assert found.values.mean() == pytest.approx(0.2, abs=4 * exact / np.sqrt(300))
+    assert found.values.std() == pytest.approx(exact, rel=0.15)
+    # random signs are exact on a diagonal Hessian
+    assert found.mean == pytest.approx(0.2, abs=1e-12)
+    assert found.deviation == pytest.approx(exact, rel=1e-9)

@@ -13,8 +13,8 @@ from trajmap.report.write import write_report
 
 VOID = {"meta", "link", "img", "source", "br"}
 SECTIONS = [
-    "The run", "Explained variance", "Charts", "Lift gap", "Topology", "Curves", "Scores", "Basins", "Curvature",
-    "Edge of stability", "Causal test", "Alignment", "Sensitivity", "Cautions",
+    "The run", "Explained variance", "Charts", "Lift gap", "Topology", "Curves", "Asymmetry", "Walks", "Scores",
+    "Basins", "Curvature", "Edge of stability", "Causal test", "Alignment", "Sample size", "Sensitivity", "Cautions",
     "Definitions", "Settings",
 ]  # fmt: skip
 
@@ -45,10 +45,10 @@ class Page(html.parser.HTMLParser):
             self.sections.append(data)
 
 
-@pytest.fixture
-def page(run_folder):
-    path = write_report(run_folder)
-    assert path == run_folder / "report.html"
+@pytest.fixture(scope="module")
+def page(shared_run_folder):
+    path = write_report(shared_run_folder)
+    assert path == shared_run_folder / "report.html"
     text = path.read_text(encoding="utf-8")
     parser = Page()
     parser.feed(text)
@@ -70,7 +70,7 @@ def test_it_is_one_file(page):
     assert all(ref.startswith(("data:", "#")) for ref in parser.references)
     assert "url(" not in text
     assert "<script" not in text
-    assert len(parser.images) == 11
+    assert len(parser.images) == 27
     assert all(image["alt"] for image in parser.images)
 
 
@@ -83,7 +83,7 @@ def test_names_are_escaped(page):
 def test_missing_artefacts_name_their_command(run_folder):
     shutil.rmtree(run_folder / "artefacts")
     text = write_report(run_folder, run_folder / "other.html", title="T").read_text(encoding="utf-8")
-    for verb in ("score", "surface", "hessian", "compare"):
+    for verb in ("score", "surface", "hessian", "compare", "curves", "walks", "samples", "sensitivity"):
         assert f"trajmap {verb} " in text
     assert "<h1>T</h1>" in text
 
@@ -114,16 +114,16 @@ def browser():
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(("width", "height"), [(360, 740), (390, 844), (1920, 1080)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_in_a_browser(page, run_folder, browser, width, height, scheme):
+def test_in_a_browser(page, shared_run_folder, browser, width, height, scheme):
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     tab = context.new_page()
     troubles, requests = [], []
     tab.on("console", lambda message: troubles.append(message.text))
     tab.on("pageerror", lambda error: troubles.append(str(error)))
     tab.on("request", lambda request: requests.append(request.url))
-    tab.goto((run_folder / "report.html").as_uri())
+    tab.goto((shared_run_folder / "report.html").as_uri())
     assert troubles == []
-    assert [url for url in requests if not url.startswith("data:")] == [(run_folder / "report.html").as_uri()]
+    assert [url for url in requests if not url.startswith("data:")] == [(shared_run_folder / "report.html").as_uri()]
     assert tab.evaluate("[...document.images].every(image => image.naturalWidth > 300)")
     assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     shown = tab.evaluate("[...document.images].map(image => image.currentSrc)")
@@ -136,8 +136,8 @@ def test_in_a_browser(page, run_folder, browser, width, height, scheme):
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_interactive_reliefs_are_drawn_without_the_network(run_folder, browser):
-    path = write_report(run_folder, run_folder / "turning.html", interactive=True)
+def test_interactive_reliefs_are_drawn_without_the_network(shared_run_folder, browser):
+    path = write_report(shared_run_folder, shared_run_folder / "turning.html", interactive=True)
     tab = browser.new_page()
     requests, errors = [], []
     tab.on("request", lambda request: requests.append(request.url))

@@ -17,10 +17,12 @@ from trajmap.cli import (
     info,
     plot,
     report,
+    samples,
     score,
     sensitivity,
     surface,
     topology,
+    walks,
 )
 from trajmap.errors import TrajmapError
 
@@ -38,6 +40,8 @@ VERBS = (
     basin,
     topology,
     curves,
+    walks,
+    samples,
     sensitivity,
     plot,
     report,

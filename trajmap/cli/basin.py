@@ -2,18 +2,19 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from trajmap._validation import Array
 from trajmap.cli._charts import open_run
+from trajmap.cli._network import hidden_units, probes_of
 from trajmap.cli._objective import load_objective
 from trajmap.cli._options import add_objective, add_run
 from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
-from trajmap.errors import InputError
-from trajmap.objective.objective import Objective
 from trajmap.projection.barrier import barrier
-from trajmap.projection.matching import UnitGroup, unit_groups
+from trajmap.projection.matching import match_weights
+from trajmap.projection.spin_glass import solution_tree
 from trajmap.projection.valley import valley_height
 
 __all__ = ["add_arguments", "run"]
@@ -33,14 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the valley height and one verdict an other run, and keep the losses along the ways."""
+    """Print the valley height and one verdict an other run; keep the losses along the ways and the tree of ends."""
     trajectory = open_run(args.run_folder)
     objective = load_objective(args.objective, trajectory)
     artefacts = Artefacts.of(args.run_folder)
     say(str(valley_height(objective, trajectory)))
     here = trajectory.theta(-1)
     sisters = [] if args.sister is None else [(here, _end(args.run_folder, args.sister))]
-    groups, probes = _groups(objective.model), _probes(objective)
+    groups, probes = hidden_units(objective.model), probes_of(objective)
+    ends = {args.run_folder.name: here}
     with bar("connections", "run") as progress:
         for i, other in enumerate(args.others):
             there = _end(args.run_folder, other)
@@ -50,27 +52,19 @@ def run(args: argparse.Namespace) -> None:
             )  # fmt: skip
             found.save(artefacts.path("connections", other.name))
             say(f"{other}: {found.verdict}")
+            ends[other.name] = match_weights(here, there, objective.layout, groups)[0] if groups else there
             progress(i + 1, len(args.others))
+    if args.sister is not None:
+        ends.setdefault(args.sister.name, sisters[0][1])
+    if len(ends) > 2:
+        tree = solution_tree(np.array(list(ends.values())), names=list(ends))
+        tree.save(artefacts.path("solutions"))
+        word = "a hierarchy" if tree.is_tree else "no hierarchy beyond chance"
+        say(f"tree of the {len(ends)} ends: {word}, cophenetic correlation {tree.cophenetic:.4f} (isotropic points: "
+            f"{tree.null.min():.4f} to {tree.null.max():.4f})")  # fmt: skip
 
 
 def _end(run_folder: Path, other: Path) -> Array:
     found = open_run(other)
     open_run(run_folder).layout.require(found.layout, str(other))
     return found.theta(-1)
-
-
-def _groups(model: object) -> list[UnitGroup]:
-    """Hidden units, where the network is a chain; others are compared as they are."""
-    try:
-        return unit_groups(model)  # type: ignore[arg-type]
-    except InputError as error:
-        say(f"units are not matched ({error})")
-        return []
-
-
-def _probes(objective: Objective) -> Any:
-    """Take the inputs of the first batch to compare classifiers on, where it is a pair with class indices."""
-    batch = objective.parts.batches[0]
-    if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not all(hasattr(part, "dtype") for part in batch):
-        return None
-    return None if batch[1].is_floating_point() else batch[0]

@@ -1,4 +1,4 @@
-"""Draw the loss along random, mined, sign-consistent and permuted lines through the end of a run."""
+"""Draw the loss along random, mined and sign-consistent lines through the end of a run, and across its valley."""
 
 import argparse
 
@@ -9,20 +9,20 @@ from trajmap.cli._charts import open_run
 from trajmap.cli._objective import load_objective
 from trajmap.cli._options import add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
+from trajmap.curvature.direction_curvatures import direction_curvatures
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.curve_profiles import CurveProfiles
-from trajmap.directions.mining import mine_direction, vvv_basin, w_basin, w_peak
+from trajmap.data.trajectory import Trajectory
+from trajmap.directions.mining import mine_direction, v_side, vvv_basin, w_basin, w_peak
 from trajmap.directions.random import random_plane
-from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 from trajmap.projection.asymmetry import asymmetry_test, signed_noise
 from trajmap.projection.classify import classify_curve
-from trajmap.projection.matching import unit_groups
-from trajmap.projection.spin_glass import permutation_path
+from trajmap.projection.valley_profile import valley_profile
 
 __all__ = ["add_arguments", "run"]
 
-SHAPES = {"w-peak": w_peak, "w-basin": w_basin, "vvv-basin": vvv_basin}
+SHAPES = {"w-peak": w_peak, "w-basin": w_basin, "vvv-basin": vvv_basin, "v-side": v_side}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,12 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shapes",
         nargs="*",
         choices=tuple(SHAPES),
-        default=list(SHAPES),
+        default=["w-peak", "w-basin", "vvv-basin"],
         metavar="SHAPE",
-        help=f"shapes to mine, any of {', '.join(SHAPES)} (default: all)",
+        help=f"shapes to mine, any of {', '.join(SHAPES)} (default: the first three)",
     )
     parser.add_argument("--steps", type=int, default=400, help="steps of mining (default: %(default)s)")
     parser.add_argument("--random", type=int, default=10, help="random directions, as control (default: %(default)s)")
+    parser.add_argument("--draws", type=int, default=8, help="draws of signed noise a share (default: %(default)s)")
+    parser.add_argument(
+        "--scale", type=float, default=0.5, help="norm of that noise over the weights' (default: %(default)s)"
+    )
     add_seed(parser)
 
 
@@ -46,28 +50,36 @@ def run(args: argparse.Namespace) -> None:
     """Keep the curves and print their classes."""
     trajectory = open_run(args.run_folder)
     objective = load_objective(args.objective, trajectory)
-    theta = trajectory.theta(-1)
-    plane = random_plane(
-        theta, trajectory.layout, n_components=check_count("--random", args.random), random_state=args.seed
-    )
-    directions = {f"random {i + 1}": row for i, row in enumerate(plane.directions)}
-    with bar("mining", "shape") as progress:
-        for done, name in enumerate(args.shapes):
-            mined = mine_direction(objective, theta, SHAPES[name], n_steps=args.steps, random_state=args.seed)
-            directions[f"mined {name}"] = mined.vector
-            progress(done + 1, len(args.shapes))
-    directions["the model's signs"] = signed_noise(theta, random_state=args.seed)
-    curves = _curves(objective, theta, directions)
-    curves.save(Artefacts.of(args.run_folder).path("curves"))
+    artefacts, theta = Artefacts.of(args.run_folder), trajectory.theta(-1)
+    curves = _curves(objective, theta, _directions(args, objective, trajectory))
+    curves.save(artefacts.path("curves"))
     random = [kind for name, kind in zip(curves.names, curves.kinds, strict=True) if name.startswith("random")]
     say(f"  random directions: {random.count('v-basin')} of {len(random)} are v-basins")
     for name, kind in zip(curves.names, curves.kinds, strict=True):
         if name.startswith("mined"):
             say(f"  {name}: found {kind}")
-    for share, word in ((1.0, "the model's signs"), (0.0, "no signs (control)")):
-        found = asymmetry_test(objective, theta, share=share, n=8, random_state=args.seed)
-        say(f"  noise with {word}: loss(−)/loss(+) = {found.ratio:.3g}")
-    _permuted(objective, theta, args.seed)
+    bends = direction_curvatures(objective, theta, n=max(20, args.random), random_state=args.seed)
+    bends.save(artefacts.path("bends"))
+    say(f"  random curvatures {bends.values.mean():.3g} ± {bends.values.std():.2g}, by the spectrum {bends.mean:.3g} ± "
+        f"{bends.deviation:.2g}")  # fmt: skip
+    _valley(args, objective, trajectory)
+
+
+def _directions(args: argparse.Namespace, objective: Objective, trajectory: Trajectory) -> dict[str, Array]:
+    theta = trajectory.theta(-1).astype(np.float64)
+    plane = random_plane(
+        theta, trajectory.layout, n_components=check_count("--random", args.random), random_state=args.seed
+    )
+    found = {f"random {i + 1}": row for i, row in enumerate(plane.directions)}
+    with bar("mining", "shape") as progress:
+        for done, name in enumerate(args.shapes):
+            mined = mine_direction(objective, theta, SHAPES[name], n_steps=args.steps, random_state=args.seed)
+            found[f"mined {name}"] = mined.vector
+            progress(done + 1, len(args.shapes))
+    found["noise with the model's signs"] = signed_noise(theta, scale=1.0, random_state=args.seed)
+    length, start = np.linalg.norm(theta), trajectory.theta(0).astype(np.float64)
+    special = {"the model itself": theta, "its signs": np.sign(theta), "from the start": theta - start}
+    return found | {name: row * length / np.linalg.norm(row) for name, row in special.items() if np.linalg.norm(row)}
 
 
 def _curves(objective: Objective, theta: Array, directions: dict[str, Array]) -> CurveProfiles:
@@ -78,11 +90,17 @@ def _curves(objective: Objective, theta: Array, directions: dict[str, Array]) ->
     return CurveProfiles(offsets, losses, list(directions), kinds)
 
 
-def _permuted(objective: Objective, theta: Array, seed: int) -> None:
-    try:
-        group = unit_groups(objective.model)[0]
-    except InputError:
-        return
-    counts = [n for n in (2, 4, 8, 16, 32) if n <= group.size]
-    told = [f"{n}: {permutation_path(objective, theta, group, n, n=11, random_state=seed)[2]:.3g}" for n in counts]
-    say(f"  barrier to an equal network with units swapped, {', '.join(told)}")
+def _valley(args: argparse.Namespace, objective: Objective, trajectory: Trajectory) -> None:
+    """Both sides of the end along signed noise, and of the mean of the last iterates along the path."""
+    artefacts = Artefacts.of(args.run_folder)
+    sweep = asymmetry_test(objective, trajectory.theta(-1), n=args.draws, scale=args.scale, random_state=args.seed)
+    sweep.save(artefacts.path("asymmetry"))
+    told = ", ".join(f"{share:.0%}: {ratio:.3g}" for share, ratio in zip(sweep.shares, sweep.ratios, strict=True))
+    say(f"  loss(−)/loss(+) along noise with a share of the model's signs, {told}")
+    valley = valley_profile(objective, trajectory, random_state=args.seed)
+    valley.save(artefacts.path("valley"))
+    sides, control = valley.asymmetries[:2], np.abs(valley.asymmetries[2:]).max()
+    told = ", ".join(
+        f"{name} {side:+.3g} ({kind})" for name, side, kind in zip(valley.names, sides, valley.kinds, strict=False)
+    )
+    say(f"  asymmetry across {valley.through}: {told} (random directions: up to {control:.2g})")

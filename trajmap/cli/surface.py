@@ -19,6 +19,7 @@ from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.lift_gap import LiftGap
 from trajmap.data.trajectory import Trajectory
 from trajmap.directions.hessian import hessian_plane
+from trajmap.directions.mined_planes import mine_ring, mine_saddle
 from trajmap.objective.objective import Objective
 from trajmap.objective.precision import in_dtype, precision_error
 from trajmap.plots.animation import save_animation
@@ -30,12 +31,14 @@ from trajmap.scores.validation import TailSplit, TimeBlockSplit
 
 __all__ = ["add_arguments", "run"]
 
+MINED = {"saddle": mine_saddle, "ring": mine_ring}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_run(parser)
     add_objective(parser)
-    add_charts(parser, CHARTS, (*DEFAULTS, "random"))
+    add_charts(parser, (*CHARTS, *MINED), (*DEFAULTS, "random"))
     parser.add_argument("--n", type=int, default=41, help="grid points an axis (default: %(default)s)")
     parser.add_argument("--margin", type=float, default=0.25, help="widening of the path's box (default: %(default)s)")
     parser.add_argument(
@@ -100,6 +103,9 @@ def _executor(workers: int) -> Generator[Executor | None, None, None]:
 def _chart(args: argparse.Namespace, name: str, objective: Objective, trajectory: Trajectory) -> Any:
     if name == "hessian":
         return hessian_plane(objective, trajectory.theta(-1), random_state=args.seed)
+    if name in MINED:
+        with bar(f"mining {name}", "step"):
+            return MINED[name](objective, trajectory.theta(-1), random_state=args.seed)
     return fit_chart(args.run_folder, name, args.seed)
 
 
@@ -170,9 +176,10 @@ def _described(name: str, land: Landscape) -> str:
 
 
 def _grid(chart: Any, name: str, iterates: object, args: argparse.Namespace) -> Grid:
-    if name == "random":
-        # a filter-normalised direction has the model's own norm: ±1 is the customary range
-        return Grid((np.linspace(-1, 1, args.n), np.linspace(-1, 1, args.n)))
+    if name == "random" or name in MINED:
+        # a filter-normalised direction has the model's own norm: ±1 is the customary range; mined shapes end at 1
+        reach = 1.0 if name == "random" else 1.5
+        return Grid((np.linspace(-reach, reach, args.n), np.linspace(-reach, reach, args.n)))
     Z = chart.transform(iterates)
     if name == "hessian":
         # around the minimum, as far as the run moved along either direction

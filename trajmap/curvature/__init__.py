@@ -4,6 +4,7 @@ from trajmap.curvature.alignment import alignment
 from trajmap.curvature.angles import overlap, overlap_baseline, principal_angles
 from trajmap.curvature.causal import SgdPlan, causal_test, subspace_training
 from trajmap.curvature.density import largest_gap, spectral_density
+from trajmap.curvature.direction_curvatures import direction_curvatures
 from trajmap.curvature.edge import batch_sharpness, edge_gauge
 from trajmap.curvature.eigenspace import top_eigenspace
 from trajmap.curvature.lanczos import by_magnitude, lanczos, largest, smallest
@@ -13,6 +14,7 @@ from trajmap.curvature.sample_size import hessian_norm_bound, sample_convergence
 from trajmap.curvature.scalar import curvature_class, scalar_curvature
 from trajmap.curvature.shares import drift_share, frozen_quadratic_run, isotropic_share, noise_share
 from trajmap.curvature.stationary import quadratic_horizon, stationary_check, window_factor
+from trajmap.curvature.subspace_size import sample_quadratics, subspace_convergence
 from trajmap.curvature.trace import deflated_trace, hutchinson, hutchpp, xtrace
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "covariance_product",
     "curvature_class",
     "deflated_trace",
+    "direction_curvatures",
     "displacement",
     "drift_share",
     "edge_gauge",
@@ -46,11 +49,13 @@ __all__ = [
     "quadratic_horizon",
     "restricted",
     "sample_convergence",
+    "sample_quadratics",
     "scalar_curvature",
     "smallest",
     "spectral_density",
     "stationary_check",
     "subspace_change",
+    "subspace_convergence",
     "subspace_training",
     "sufficient_size",
     "top_eigenspace",

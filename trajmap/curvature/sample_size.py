@@ -1,38 +1,12 @@
 """How the loss landscape changes as samples are added."""
 
-import dataclasses
-
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
+from trajmap.data.sample_convergence import SampleConvergence
 from trajmap.errors import InputError
 
-__all__ = ["SampleConvergence", "hessian_norm_bound", "sample_convergence", "subspace_change", "sufficient_size"]
-
-
-@dataclasses.dataclass(frozen=True)
-class SampleConvergence:
-    """How much one more sample changes the mean loss at a point.
-
-    Parameters
-    ----------
-    sizes : numpy.ndarray, shape (m,)
-        Numbers of samples k.
-    changes : numpy.ndarray, shape (m,)
-        Mean |L_{k+1} − L_k| over permutations.
-    slope : float
-        Of log changes against log sizes; −1 for independent samples.
-    constant : float
-        Mean of (k + 1)·|L_{k+1} − L_k|.
-    deviation : float
-        Mean absolute deviation of the samples' losses, which the constant must equal for large k.
-    """
-
-    sizes: Array
-    changes: Array
-    slope: float
-    constant: float
-    deviation: float
+__all__ = ["hessian_norm_bound", "sample_convergence", "subspace_change", "sufficient_size"]
 
 
 def sample_convergence(

@@ -9,18 +9,11 @@ from trajmap.data.alignment import Alignment
 from trajmap.data.archive import Saved
 from trajmap.data.basin_profile import BasinProfile
 from trajmap.data.connection import Connection
-from trajmap.data.curve_profiles import CurveProfiles
-from trajmap.data.edge_gauge import EdgeGauge
 from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.landscape import Landscape
 from trajmap.data.lift_gap import LiftGap
 from trajmap.data.merge_tree import MergeTree
 from trajmap.data.reduction import Reduction
-from trajmap.data.score_table import ScoreTable
-from trajmap.data.sensitivity import Sensitivity
-from trajmap.data.spectral_density import SpectralDensity
-from trajmap.data.training_curves import TrainingCurves
-from trajmap.data.variance_spectrum import VarianceSpectrum
 
 __all__ = ["Artefacts"]
 
@@ -41,6 +34,18 @@ class Artefacts:
         artefacts/hessian/<step>.npz          Eigenspace at the iterate of that step
         artefacts/comparisons/<chart>.npz     Alignment
         artefacts/connections/<run>.npz       Connection with the end of another run
+        artefacts/solutions.npz               SolutionTree of the ends of several runs
+        artefacts/topology/<chart>.npz        MergeTree
+        artefacts/profiles/<chart>.npz        BasinProfile
+        artefacts/curves.npz, valley.npz      CurveProfiles
+        artefacts/asymmetry.npz, bends.npz    Asymmetry, DirectionCurvatures
+        artefacts/walk.npz, noise.npz         WalkRise, NoiseRise
+        artefacts/permutations.npz            PermutationPaths
+        artefacts/cloud.npz, saturation.npz   GradientCloud, Saturation
+        artefacts/samples.npz, subspace.npz   SampleConvergence, SubspaceConvergence
+        artefacts/edge.npz, density.npz       EdgeGauge, SpectralDensity
+        artefacts/trainings.npz               TrainingCurves
+        artefacts/sensitivity.npz             Sensitivity
         artefacts/figures/<name>.png
 
     Parameters
@@ -102,40 +107,23 @@ class Artefacts:
         """Ways to the ends of other runs, by their names."""
         return self._all("connections", Connection)
 
-    def curves(self) -> CurveProfiles | None:
-        """Take the losses along lines through the end of the run, or None."""
-        path = self.path("curves")
-        return CurveProfiles.open(path) if path.exists() else None
+    def one(self, place: str, noun: type[Noun]) -> Noun | None:
+        """Open an artefact of which a run has one, as ``one("edge", EdgeGauge)``; None where it has not been made.
 
-    def sensitivity(self) -> Sensitivity | None:
-        """Take the derivatives of the loss by inputs along the run, or None."""
-        path = self.path("sensitivity")
-        return Sensitivity.open(path) if path.exists() else None
+        Parameters
+        ----------
+        place : str
+            Its file's name without the suffix.
+        noun : type
+            What it is.
 
-    def density(self) -> SpectralDensity | None:
-        """Spectral density at the end of the run, or None."""
-        path = self.path("density")
-        return SpectralDensity.open(path) if path.exists() else None
-
-    def edge(self) -> EdgeGauge | None:
-        """Edge gauge along the run, or None."""
-        path = self.path("edge")
-        return EdgeGauge.open(path) if path.exists() else None
-
-    def trainings(self) -> TrainingCurves | None:
-        """Trainings on and off the top eigenspace, or None."""
-        path = self.path("trainings")
-        return TrainingCurves.open(path) if path.exists() else None
-
-    def scores(self) -> ScoreTable | None:
-        """Score table, or None if the run has not been scored."""
-        path = self.path("scores")
-        return ScoreTable.open(path) if path.exists() else None
-
-    def variance(self) -> VarianceSpectrum | None:
-        """Explained variance with its null, or None."""
-        path = self.path("variance")
-        return VarianceSpectrum.open(path) if path.exists() else None
+        Returns
+        -------
+        noun or None
+            The artefact.
+        """
+        path = self.path(place)
+        return noun.open(path) if path.exists() else None
 
     def _all(self, kind: str, noun: type[Noun]) -> dict[str, Noun]:
         folder = self.folder / "artefacts" / kind

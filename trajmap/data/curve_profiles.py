@@ -8,7 +8,15 @@ from trajmap._validation import Array, check_array, frozen_array, worded
 from trajmap.data.archive import Saved
 from trajmap.errors import InputError
 
-__all__ = ["CurveProfiles"]
+__all__ = ["CurveProfiles", "side_asymmetry"]
+
+
+def side_asymmetry(offsets: Array, losses: Array) -> float:
+    """Compare the mean rises on both sides of offset 0: (right − left)/(|right| + |left|), 0 where nothing rises."""
+    middle = float(np.interp(0.0, offsets, losses))
+    right, left = (float(np.mean(losses[side] - middle)) for side in (offsets > 0, offsets < 0))
+    # a NaN on either side is kept; flat on both is symmetric
+    return (right - left) / (abs(right) + abs(left)) if right or left else 0.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,12 +33,15 @@ class CurveProfiles(Saved):
         What each direction is.
     kinds : list of str
         The class of each curve, from ``classify_curve``.
+    through : str
+        What lies at offset 0.
     """
 
     offsets: Array
     losses: Array
     names: list[str]
     kinds: list[str]
+    through: str = "the end of the run"
 
     def __post_init__(self) -> None:
         offsets = check_array("offsets", self.offsets, (None,), dtype=np.float64)
@@ -39,3 +50,8 @@ class CurveProfiles(Saved):
             raise InputError(worded("kinds", f"{len(self.names)} words, one a name", f"{len(self.kinds)}"))
         object.__setattr__(self, "offsets", frozen_array(offsets))
         object.__setattr__(self, "losses", frozen_array(losses))
+
+    @property
+    def asymmetries(self) -> Array:
+        """How much faster each curve rises to the right of 0 than to the left, in [−1, 1], shape (m,)."""
+        return np.array([side_asymmetry(self.offsets, row) for row in self.losses])

@@ -3,21 +3,13 @@
 from trajmap.directions.gradient import gradient_plane
 from trajmap.directions.hessian import hessian_plane
 from trajmap.directions.interpolation import interpolation_plane
-from trajmap.directions.mining import (
-    direction_curvatures,
-    mine_direction,
-    mine_ring,
-    v_side,
-    vvv_basin,
-    w_basin,
-    w_peak,
-)
+from trajmap.directions.mined_planes import mine_ring, mine_saddle
+from trajmap.directions.mining import mine_direction, v_side, vvv_basin, w_basin, w_peak
 from trajmap.directions.normalise import filter_norm, layer_norm, no_norm, tensor_norm
 from trajmap.directions.principal import principal_plane
 from trajmap.directions.random import random_plane
 
 __all__ = [
-    "direction_curvatures",
     "filter_norm",
     "gradient_plane",
     "hessian_plane",
@@ -25,6 +17,7 @@ __all__ = [
     "layer_norm",
     "mine_direction",
     "mine_ring",
+    "mine_saddle",
     "no_norm",
     "principal_plane",
     "random_plane",

@@ -7,52 +7,31 @@ import numpy as np
 import torch
 
 from trajmap._validation import Array, check_array, check_count, check_positive
-from trajmap.data.plane import Plane
+from trajmap.data.mined_direction import MinedDirection
 from trajmap.objective.differentiable import loss_at
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.objective import Objective
 
-__all__ = [
-    "MinedDirection",
-    "direction_curvatures",
-    "mine_direction",
-    "mine_ring",
-    "v_side",
-    "vvv_basin",
-    "w_basin",
-    "w_peak",
-]
+__all__ = ["Shape", "descend", "mine_direction", "v_side", "vvv_basin", "w_basin", "w_peak"]
 
 Losses = dict[float, torch.Tensor]
 Wish = Callable[[Losses, torch.Tensor], torch.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
-class MinedDirection:
-    """A direction and the loss along it.
+class Shape:
+    """A shape to mine: offsets at which the loss is looked at, and what of it is minimised.
 
     Parameters
     ----------
-    vector : numpy.ndarray, shape (P,)
-        The direction; its end, at offset 1, is as far from the point as was asked.
-    offsets, losses : numpy.ndarray, shape (n,)
-        The loss at θ + offset·vector, from −1.5 to 1.5.
+    offsets : tuple of float
+        In lengths of the direction.
+    wish : callable
+        From the losses by offset, and the loss of the model, to what shall be small.
     """
-
-    vector: Array
-    offsets: Array
-    losses: Array
-
-
-@dataclasses.dataclass(frozen=True)
-class _Shape:
-    """Offsets at which the loss is looked at, and what of it is minimised."""
 
     offsets: tuple[float, ...]
     wish: Wish
-
-    def __call__(self, losses: Losses, here: torch.Tensor) -> torch.Tensor:
-        return self.wish(losses, here)
 
 
 def _high(loss: torch.Tensor, here: torch.Tensor, margin: float = 1.0) -> torch.Tensor:
@@ -60,18 +39,16 @@ def _high(loss: torch.Tensor, here: torch.Tensor, margin: float = 1.0) -> torch.
     return torch.minimum(loss, here + margin)
 
 
-w_peak = _Shape((-1.0, 1.0), lambda f, here: f[-1.0] + f[1.0])
-v_side = _Shape((-1.0, 1.0), lambda f, here: f[1.0] - torch.minimum(f[-1.0], here + 1.0))
-w_basin = _Shape((0.5, 1.0), lambda f, here: f[1.0] - _high(f[0.5], here))
-vvv_basin = _Shape(
-    (-1.0, -0.5, 0.5, 1.0), lambda f, here: f[-1.0] + f[1.0] - _high(f[-0.5], here) - _high(f[0.5], here)
-)
+w_peak = Shape((-1.0, 1.0), lambda f, here: f[-1.0] + f[1.0])
+v_side = Shape((-1.0, 1.0), lambda f, here: f[1.0] - torch.minimum(f[-1.0], here + 1.0))
+w_basin = Shape((0.5, 1.0), lambda f, here: f[1.0] - _high(f[0.5], here))
+vvv_basin = Shape((-1.0, -0.5, 0.5, 1.0), lambda f, here: f[-1.0] + f[1.0] - _high(f[-0.5], here) - _high(f[0.5], here))
 
 
 def mine_direction(
     objective: Objective,
     theta: Array,
-    shape: _Shape,
+    shape: Shape,
     *,
     radius: float | None = None,
     n_steps: int = 600,
@@ -92,7 +69,7 @@ def mine_direction(
         The loss.
     theta : array-like, shape (P,)
         The model.
-    shape : shape
+    shape : Shape
         One of those of this module.
     radius : float, optional
         Length of the direction; ‖θ‖ by default.
@@ -123,108 +100,12 @@ def mine_direction(
     def target(u: torch.Tensor) -> torch.Tensor:
         direction = _scaled(u, basis, length)
         losses = {offset: loss_at(objective, point + offset * direction) for offset in shape.offsets}
-        return shape(losses, here)
+        return shape.wish(losses, here)
 
-    u = _descend(objective, target, 1, n_steps, lr, random_state)[0]
+    u = descend(objective, target, 1, n_steps, lr, random_state)[0]
     vector = _scaled(u, basis, length).numpy().astype(np.float64)
     offsets = np.linspace(-1.5, 1.5, 61)
     return MinedDirection(vector, offsets, objective.values(theta + offsets[:, None] * vector))
-
-
-def mine_ring(
-    objective: Objective,
-    theta: Array,
-    *,
-    radius: float | None = None,
-    n_steps: int = 600,
-    lr: float = 0.05,
-    n_angles: int = 8,
-    random_state: int = 0,
-) -> Plane:
-    """Find a plane on which the model lies inside a ring of low loss: the bottom of a wine bottle.
-
-    The mean loss at `n_angles` points of a circle, turned by a random angle at every step, is minimised over two
-    orthogonal directions.
-
-    Parameters
-    ----------
-    objective : Objective
-        The loss.
-    theta : array-like, shape (P,)
-        The model, the plane's origin.
-    radius : float, optional
-        Of the circle; ‖θ‖ by default.
-    n_steps : int
-        Steps of Adam.
-    lr : float
-        Its rate.
-    n_angles : int
-        Points a step.
-    random_state : int
-        Seed.
-
-    Returns
-    -------
-    Plane
-        Two orthogonal directions as long as the radius.
-    """
-    theta = check_array("theta", theta, (objective.size,))
-    length = float(np.linalg.norm(theta)) if radius is None else check_positive("radius", radius)
-    point = objective.parts.tensor(theta)
-    turns = np.random.default_rng(random_state)
-
-    def frame(u: torch.Tensor) -> torch.Tensor:
-        first = u[0] / u[0].norm()
-        second = u[1] - (u[1] @ first) * first
-        return length * torch.stack([first, second / second.norm()])
-
-    def target(u: torch.Tensor) -> torch.Tensor:
-        axes = frame(u)
-        angles = torch.tensor(turns.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(n_angles) / n_angles)
-        around = torch.stack([angles.cos(), angles.sin()], dim=1).to(axes) @ axes
-        return torch.stack([loss_at(objective, point + move) for move in around]).mean()
-
-    u = _descend(objective, target, 2, n_steps, lr, random_state)
-    return Plane(theta, frame(u).numpy().astype(np.float64), "mined ring")
-
-
-def direction_curvatures(
-    objective: Objective, theta: Array, *, n: int = 50, random_state: int = 0
-) -> tuple[Array, float, float]:
-    """Curvatures dᵀHd of random unit directions beside what the spectrum says of them.
-
-    They are weighted averages of all eigenvalues: mean tr H/P, variance 2 Σ(λ − λ̄)²/(P(P + 2)). A thousand directions
-    bend up as soon as tr H is a few of these deviations above zero, however many eigenvalues are negative.
-
-    Parameters
-    ----------
-    objective : Objective
-        The loss.
-    theta : array-like, shape (P,)
-        The point.
-    n : int
-        Directions.
-    random_state : int
-        Seed.
-
-    Returns
-    -------
-    curvatures : numpy.ndarray, shape (n,)
-        Measured.
-    mean, deviation : float
-        Expected, with tr H and tr H² from the same products.
-    """
-    theta = check_array("theta", theta, (objective.size,))
-    rng, product, P = np.random.default_rng(random_state), objective.hessian(theta), objective.size
-    found, squares = [], []
-    for _ in range(check_count("n", n)):
-        d = rng.standard_normal(P)
-        d /= np.linalg.norm(d)
-        bent = product(d)
-        found.append(float(d @ bent))
-        squares.append(float(bent @ bent))
-    mean, second = float(np.mean(found)), float(np.mean(squares))
-    return np.array(found), mean, float(np.sqrt(max(2 * (second - mean**2) / (P + 2), 0.0)))
 
 
 def _basis(objective: Objective, rows: Sequence[Array]) -> torch.Tensor:
@@ -239,7 +120,7 @@ def _scaled(u: torch.Tensor, basis: torch.Tensor, length: float) -> torch.Tensor
     return length * free / free.norm()
 
 
-def _descend(
+def descend(
     objective: Objective,
     target: Callable[[torch.Tensor], torch.Tensor],
     rows: int,

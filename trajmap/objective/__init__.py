@@ -4,6 +4,7 @@ from trajmap.objective.losses import accuracy, supervised
 from trajmap.objective.objective import Objective
 from trajmap.objective.precision import in_dtype, precision_error
 from trajmap.objective.predictions import function_distance, root_probabilities
+from trajmap.objective.samples import sample_losses
 from trajmap.objective.sampling import standard_error
 from trajmap.objective.saturation import saturation
 from trajmap.objective.strategy import Strategy
@@ -16,6 +17,7 @@ __all__ = [
     "in_dtype",
     "precision_error",
     "root_probabilities",
+    "sample_losses",
     "saturation",
     "standard_error",
     "supervised",

@@ -2,10 +2,12 @@
 
 from trajmap.plots.alignment import plot_alignment
 from trajmap.plots.animation import save_animation as save_animation
+from trajmap.plots.asymmetry import plot_asymmetry
 from trajmap.plots.barriers import plot_barriers
 from trajmap.plots.connection import plot_connection
 from trajmap.plots.curvature import plot_density, plot_edge, plot_trainings
 from trajmap.plots.curves import plot_curves
+from trajmap.plots.direction_curvatures import plot_direction_curvatures
 from trajmap.plots.eigenvalues import plot_eigenvalues
 from trajmap.plots.embedding import plot_embedding
 from trajmap.plots.landscape import plot_landscape
@@ -13,30 +15,44 @@ from trajmap.plots.lift_gap import plot_lift_gap
 from trajmap.plots.normal_profile import plot_normal_profile
 from trajmap.plots.relief import interactive_relief as interactive_relief
 from trajmap.plots.relief import plot_relief as plot_relief
+from trajmap.plots.samples import plot_sample_convergence, plot_subspace_convergence
+from trajmap.plots.saturation import plot_saturation
 from trajmap.plots.scalars import plot_scalars
 from trajmap.plots.scores import plot_scores
 from trajmap.plots.sensitivity import plot_sensitivity
+from trajmap.plots.solutions import plot_solution_tree
 from trajmap.plots.topology import plot_basins, plot_merge_tree, plot_persistence
 from trajmap.plots.variance import plot_variance
+from trajmap.plots.walks import plot_gradient_cloud, plot_noise_rise, plot_permutation_paths, plot_walk_rise
 
 __all__ = [
     "plot_alignment",
+    "plot_asymmetry",
     "plot_barriers",
     "plot_basins",
     "plot_connection",
     "plot_curves",
     "plot_density",
+    "plot_direction_curvatures",
     "plot_edge",
     "plot_eigenvalues",
     "plot_embedding",
+    "plot_gradient_cloud",
     "plot_landscape",
     "plot_lift_gap",
     "plot_merge_tree",
+    "plot_noise_rise",
     "plot_normal_profile",
+    "plot_permutation_paths",
     "plot_persistence",
+    "plot_sample_convergence",
+    "plot_saturation",
     "plot_scalars",
     "plot_scores",
     "plot_sensitivity",
+    "plot_solution_tree",
+    "plot_subspace_convergence",
     "plot_trainings",
     "plot_variance",
+    "plot_walk_rise",
 ]

@@ -37,13 +37,14 @@ def plot_curves(curves: CurveProfiles, *, ax: "Axes | None" = None) -> "Axes":
             told = True
             ax.plot(curves.offsets, losses, color=COLORS["null"], lw=0.8, label=label, zorder=1)
         else:
-            ax.plot(curves.offsets, losses, color=colours[place % 5], lw=1.8, label=f"{name}: {kind}")
+            style = "-" if place < 5 else "--"  # five colours, then again dashed
+            ax.plot(curves.offsets, losses, style, color=colours[place % 5], lw=1.6, label=f"{name}: {kind}")
             place += 1
     known = curves.losses[np.isfinite(curves.losses)]
     if len(known) and known.min() > 0 and known.max() > 10 * known.min():
         ax.set_yscale("log")
     ax.axvline(0, color=COLORS["null"], lw=0.6)
     ax.set(xlabel="offset, in lengths of the direction", ylabel="loss")
-    ax.set_title("The loss along lines through the end of the run")
-    ax.legend()
+    ax.set_title(f"The loss along lines through {curves.through}")
+    ax.legend(fontsize=8, ncols=2 if place > 4 else 1)
     return ax

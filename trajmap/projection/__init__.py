@@ -10,16 +10,18 @@ from trajmap.projection.curve import curve
 from trajmap.projection.geodesic import geodesic
 from trajmap.projection.held_out import held_out_gap
 from trajmap.projection.matching import UnitGroup, match_weights, permute, unit_groups
+from trajmap.projection.noise_rise import noise_rise
 from trajmap.projection.normal import normal_profile
 from trajmap.projection.parametric import ParametricChart
 from trajmap.projection.paths import BezierPath, PolygonalPath, SegmentPath, path_losses, train_path
 from trajmap.projection.potential import effective_potential
 from trajmap.projection.pullback import pullback
-from trajmap.projection.spin_glass import overlaps, permutation_path, random_walk_rise, solution_tree
+from trajmap.projection.spin_glass import overlaps, permutation_paths, random_walk_rise, solution_tree
 from trajmap.projection.support import PathDistance
 from trajmap.projection.surface import surface
 from trajmap.projection.tangent import tangent
 from trajmap.projection.valley import ValleyHeight, valley_height
+from trajmap.projection.valley_profile import valley_profile
 from trajmap.projection.walks import gradient_walk, loss_gradient_cloud, stagnation
 
 __all__ = [
@@ -43,10 +45,11 @@ __all__ = [
     "held_out_gap",
     "loss_gradient_cloud",
     "match_weights",
+    "noise_rise",
     "normal_profile",
     "overlaps",
     "path_losses",
-    "permutation_path",
+    "permutation_paths",
     "permute",
     "pullback",
     "random_walk_rise",
@@ -61,4 +64,5 @@ __all__ = [
     "unit_groups",
     "valley_asymmetry",
     "valley_height",
+    "valley_profile",
 ]

@@ -1,15 +1,16 @@
 """Valleys that rise slowly on one side: sign-consistent noise, and the asymmetry along a path."""
 
-import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
+from trajmap.data.asymmetry import Asymmetry
+from trajmap.data.curve_profiles import side_asymmetry
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 
-__all__ = ["AsymmetryTest", "asymmetry_test", "sign_consistency", "signed_noise", "valley_asymmetry"]
+__all__ = ["asymmetry_test", "sign_consistency", "signed_noise", "valley_asymmetry"]
 
 
 def sign_consistency(a: Array, b: Array) -> float:
@@ -90,39 +91,20 @@ def signed_noise(
     return scaled
 
 
-@dataclasses.dataclass(frozen=True)
-class AsymmetryTest:
-    """Losses on both sides of a model along noises of one kind.
-
-    Parameters
-    ----------
-    share : float
-        Entries of the noise with the model's sign.
-    plus, minus : numpy.ndarray, shape (n,)
-        The measure at θ + ε and at θ − ε.
-    """
-
-    share: float
-    plus: Array
-    minus: Array
-
-    @property
-    def ratio(self) -> float:
-        """Mean of the minus side over mean of the plus side: 1 for a symmetric valley."""
-        return float(self.minus.mean() / self.plus.mean())
-
-
 def asymmetry_test(
     objective: Objective,
     theta: Array,
     *,
-    share: float = 1.0,
+    shares: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0),
     scale: float = 0.5,
     n: int = 20,
     metric: str = "loss",
+    normalise: Callable[[Array, Array], Array] | None = None,
     random_state: int = 0,
-) -> AsymmetryTest:
-    """Compare both sides of a model along noises with the model's signs; with ``share=0`` it is the control.
+) -> Asymmetry:
+    """Compare both sides of a model along noises that take its signs in a growing share of their entries.
+
+    Follows the published protocol; its share 0 is the control.
 
     Parameters
     ----------
@@ -130,21 +112,23 @@ def asymmetry_test(
         The loss, with its metrics.
     theta : array-like, shape (P,)
         The model.
-    share : float
-        Entries whose sign is the model's.
+    shares : sequence of float
+        Shares of entries whose sign is the model's, each in [0, 1].
     scale : float
         Norm of the noise, in units of ‖θ‖.
     n : int
-        Draws.
+        Draws a share; the same draws serve all shares.
     metric : str
         ``"loss"``, or the name of one of the objective's metrics.
+    normalise : callable, optional
+        As of `signed_noise`.
     random_state : int
         Seed of the first draw.
 
     Returns
     -------
-    AsymmetryTest
-        Follows the published protocol.
+    Asymmetry
+        The measure on both sides: ratios above 1 say that the side of the model's own signs is flatter.
 
     Raises
     ------
@@ -159,12 +143,14 @@ def asymmetry_test(
     theta = check_array("theta", theta, (objective.size,), dtype=np.float64)
     if metric not in objective.parts.functions:
         raise InputError(worded("metric", f"one of {', '.join(objective.parts.functions)}", repr(metric)))
-    sides = []
-    for i in range(check_count("n", n)):
-        noise = signed_noise(theta, share=share, scale=scale, random_state=random_state + i)
-        sides.append(objective.evaluate(np.stack([theta + noise, theta - noise]))[metric])
-    plus, minus = np.array(sides).T
-    return AsymmetryTest(share, plus, minus)
+    seeds = range(random_state, random_state + check_count("n", n))
+
+    def sides(share: float, seed: int) -> Array:
+        noise = signed_noise(theta, share=share, scale=scale, normalise=normalise, random_state=seed)
+        return objective.evaluate(np.stack([theta + noise, theta - noise]))[metric]
+
+    found = np.array([[sides(share, seed) for seed in seeds] for share in shares])
+    return Asymmetry(np.array(shares, dtype=np.float64), found[:, :, 0], found[:, :, 1], metric, float(scale))
 
 
 def valley_asymmetry(offsets: Array, losses: Array, *, reach: float = 1.0) -> float:
@@ -209,6 +195,4 @@ def valley_asymmetry(offsets: Array, losses: Array, *, reach: float = 1.0) -> fl
     if not np.allclose(x, -x[::-1]):
         raise InputError(worded("offsets", "values symmetric around 0", x))
     inside = np.abs(x) <= reach * x[-1] + 1e-12
-    middle = float(np.interp(0.0, x, y))
-    right, left = (float(np.mean(y[inside & side] - middle)) for side in (x > 0, x < 0))
-    return (right - left) / (abs(right) + abs(left)) if right or left else 0.0
+    return side_asymmetry(x[inside], y[inside])

@@ -1,35 +1,12 @@
 """The kind of a loss curve through a point."""
 
-import dataclasses
-
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_fraction, worded
+from trajmap.data.curve_class import CurveClass
 from trajmap.errors import InputError
 
-__all__ = ["CurveClass", "classify_curve"]
-
-
-@dataclasses.dataclass(frozen=True)
-class CurveClass:
-    """Minima of a curve, and its name.
-
-    Parameters
-    ----------
-    name : str
-        ``"v-basin"``, ``"v-side"``, ``"w-basin"``, ``"w-peak"``, ``"vvv-basin"``, ``"monotone"``, ``"hill"``,
-        ``"flat"`` or
-        ``"k-valley"``.
-    positions, depths : numpy.ndarray, shape (m,)
-        Where the minima are, and their losses.
-    barriers : numpy.ndarray, shape (m - 1,)
-        Highest loss between neighbouring minima, above the higher of the two.
-    """
-
-    name: str
-    positions: Array
-    depths: Array
-    barriers: Array
+__all__ = ["classify_curve"]
 
 
 def classify_curve(offsets: Array, losses: Array, *, simplify: float = 0.01, near: float = 0.05) -> CurveClass:

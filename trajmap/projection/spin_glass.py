@@ -1,24 +1,35 @@
 """Protocols borrowed from spin glasses: walks from a solution, permuted copies, overlaps and their tree."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, check_count, check_positive
+from trajmap._validation import Array, check_array, check_count, check_positive, worded
+from trajmap.data.permutation_paths import PermutationPaths
+from trajmap.data.solution_tree import SolutionTree
+from trajmap.data.walk_rise import WalkRise
+from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 from trajmap.projection.matching import UnitGroup, permute
 from trajmap.projection.paths import SegmentPath, path_losses
 
-__all__ = ["SolutionTree", "overlaps", "permutation_path", "random_walk_rise", "solution_tree"]
+__all__ = ["overlaps", "permutation_paths", "random_walk_rise", "solution_tree"]
 
 
 def random_walk_rise(
-    objective: Objective, theta: Array, *, sigma: float, n_steps: int, n_walks: int = 10, random_state: int = 0
-) -> tuple[Array, Array]:
+    objective: Objective,
+    theta: Array,
+    *,
+    sigma: float,
+    n_steps: int,
+    n_walks: int = 10,
+    trace: float = float("nan"),
+    random_state: int = 0,
+) -> WalkRise:
     """Follow the loss along random walks from a solution, in antithetic pairs ±ξ, so that the gradient drops out.
 
-    E[L(θ_t) − L(θ_0)] = ½ σ² t tr H while the walk stays in the quadratic: exact on quadratics.
+    E[L(θ_t) − L(θ_0)] = ½ σ² t tr H while the walk stays in the quadratic: exact on quadratics. Follows the published
+    protocol with reconstructed step sizes.
 
     Parameters
     ----------
@@ -32,19 +43,19 @@ def random_walk_rise(
         Steps.
     n_walks : int
         Pairs of walks.
+    trace : float
+        tr H at the solution, from ``hutchinson``, for the law beside it.
     random_state : int
         Seed.
 
     Returns
     -------
-    rise : numpy.ndarray, shape (n_steps + 1,)
-        Mean rise of the loss after t steps.
-    error : numpy.ndarray, shape (n_steps + 1,)
-        Its standard error over the pairs.
+    WalkRise
+        Rises of the pairs, and the law.
 
     References
     ----------
-    C. Liao et al., Exploring loss landscapes through the lens of spin glass theory, 2024 (step sizes reconstructed).
+    C. Liao et al., Exploring loss landscapes through the lens of spin glass theory, 2024.
     """
     theta = check_array("theta", theta, (objective.size,), dtype=np.float64)
     check_positive("sigma", sigma)
@@ -56,23 +67,23 @@ def random_walk_rise(
             move = move + sigma * rng.standard_normal(len(theta))
             row.append(float(objective.values(np.stack([theta + move, theta - move])).mean()) - start)
         rises.append(row)
-    found = np.array(rises)
-    return found.mean(axis=0), found.std(axis=0, ddof=1) / np.sqrt(n_walks)
+    return WalkRise(np.array(rises), float(sigma), float(trace))
 
 
-def permutation_path(
+def permutation_paths(
     objective: Objective,
     theta: Array,
     group: UnitGroup,
-    n_units: int,
+    counts: Sequence[int] = (2, 4, 8, 16, 32),
     *,
     n: int = 21,
+    n_draws: int = 3,
     random_state: int = 0,
-) -> tuple[Array, Array, float]:
-    """Interpolate between a solution and a copy of which pairs of hidden units are swapped: the same function.
+) -> PermutationPaths:
+    """Interpolate between a solution and copies of which pairs of hidden units are swapped: the same function.
 
     Swapping pairs is an involution, so the loss along the way is symmetric exactly; how high it climbs says how far
-    apart equal networks lie.
+    apart equal networks lie. Follows the published protocol.
 
     Parameters
     ----------
@@ -82,33 +93,44 @@ def permutation_path(
         The solution.
     group : UnitGroup
         Hidden units, from ``unit_groups``.
-    n_units : int
-        Units that change places, an even number.
+    counts : sequence of int
+        Units that change places, even numbers up to the size of the group.
     n : int
-        Positions on the way.
+        Positions on each way.
+    n_draws : int
+        Choices of units for each count.
     random_state : int
-        Seed of the choice.
+        Seed of the first choice.
 
     Returns
     -------
-    t, losses : numpy.ndarray, shape (n,)
-        Positions and losses.
-    barrier : float
-        Highest loss above the ends'.
+    PermutationPaths
+        Losses and barriers.
+
+    Raises
+    ------
+    InputError
+        If a count is odd.
 
     References
     ----------
     C. Liao et al., 2024.
     """
     theta = check_array("theta", theta, (objective.size,), dtype=np.float64)
-    count = check_count("n_units", n_units, low=2, high=group.size) // 2 * 2
-    chosen = np.random.default_rng(random_state).permutation(group.size)[:count].reshape(-1, 2)
-    order = np.arange(group.size)
-    order[chosen[:, 0]], order[chosen[:, 1]] = chosen[:, 1], chosen[:, 0]
-    copy = permute(theta, objective.layout, [group], [order])
     t = np.linspace(0, 1, check_count("n", n, low=3))
-    losses = path_losses(objective, SegmentPath(theta, copy), t)
-    return t, losses, float(losses.max() - 0.5 * (losses[0] + losses[-1]))
+
+    def losses(count: int, seed: int) -> Array:
+        if check_count("counts", count, low=2, high=group.size) % 2:
+            raise InputError(worded("counts", "even numbers of units, which are swapped in pairs", count))
+        chosen = np.random.default_rng(seed).permutation(group.size)[:count].reshape(-1, 2)
+        order = np.arange(group.size)
+        order[chosen[:, 0]], order[chosen[:, 1]] = chosen[:, 1], chosen[:, 0]
+        copy = permute(theta, objective.layout, [group], [order])
+        return path_losses(objective, SegmentPath(theta, copy), t)
+
+    seeds = range(random_state, random_state + check_count("n_draws", n_draws))
+    found = [[losses(count, seed) for seed in seeds] for count in counts]
+    return PermutationPaths(np.array(counts), t, np.array(found))
 
 
 def overlaps(thetas: Array) -> Array:
@@ -119,39 +141,19 @@ def overlaps(thetas: Array) -> Array:
     return found
 
 
-@dataclasses.dataclass(frozen=True)
-class SolutionTree:
-    """Hierarchical clustering of solutions, and whether a tree describes them.
-
-    Parameters
-    ----------
-    linkage : numpy.ndarray, shape (m - 1, 4)
-        As SciPy's: draw it by ``scipy.cluster.hierarchy.dendrogram``.
-    cophenetic : float
-        Correlation of the tree's distances with the true ones: 1 for an ultrametric set.
-    null : numpy.ndarray, shape (n_draws,)
-        The same for isotropic points with the solutions' norms, about their mean.
-    """
-
-    linkage: Array
-    cophenetic: float
-    null: Array
-
-    def labels(self, n_clusters: int) -> Array:
-        """Cut the tree into some clusters; labels from 0, shape (m,)."""
-        from scipy.cluster.hierarchy import fcluster
-
-        found: Array = fcluster(self.linkage, n_clusters, criterion="maxclust") - 1
-        return found
-
-
-def solution_tree(thetas: Array | Sequence[Array], *, n_draws: int = 20, random_state: int = 0) -> SolutionTree:
+def solution_tree(
+    thetas: Array | Sequence[Array], *, names: Sequence[str] = (), n_draws: int = 20, random_state: int = 0
+) -> SolutionTree:
     """Cluster solutions by average linkage of their distances.
+
+    Follows the published protocol; linkage and null are reconstructions.
 
     Parameters
     ----------
     thetas : array-like, shape (m, P)
         Ends of trainings, units matched; at least three.
+    names : sequence of str
+        What they are called; numbers by default.
     n_draws : int
         Draws of the null.
     random_state : int
@@ -183,4 +185,5 @@ def solution_tree(thetas: Array | Sequence[Array], *, n_draws: int = 20, random_
         noise = rng.standard_normal(X.shape)
         draws.append(tree(norms * noise / np.linalg.norm(noise, axis=1, keepdims=True))[1])
     links, correlation = tree(X)
-    return SolutionTree(links, correlation, np.array(draws))
+    called = list(names) or [str(i + 1) for i in range(len(X))]
+    return SolutionTree(links, correlation, np.array(draws), overlaps(X), called)

@@ -1,8 +1,11 @@
 """Walks through a landscape that no optimizer made, and what they meet."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, check_positive
+from trajmap.data.gradient_cloud import GradientCloud
 from trajmap.objective.objective import Objective
 
 __all__ = ["gradient_walk", "loss_gradient_cloud", "stagnation"]
@@ -57,9 +60,12 @@ def loss_gradient_cloud(
     n_walks: int = 10,
     n_steps: int = 100,
     relative_step: float = 0.01,
+    kind: Callable[[Array], str] | None = None,
     random_state: int = 0,
-) -> tuple[Array, Array]:
-    """Pool losses and gradient norms over gradient walks from random starts.
+) -> GradientCloud:
+    """Collect losses and gradient norms of gradient walks from random starts.
+
+    Follows the published walks and cloud.
 
     Parameters
     ----------
@@ -71,13 +77,16 @@ def loss_gradient_cloud(
         Walks, and steps of each.
     relative_step : float
         Largest step of an entry, as a part of the range 2·width: .01 micro, .1 macro.
+    kind : callable, optional
+        Names the kind of each walk's last point, as
+        ``lambda theta: curvature_class(objective.hessian(theta), objective.size)[0]``.
     random_state : int
         Seed.
 
     Returns
     -------
-    losses, norms : numpy.ndarray, shape (n_walks·(n_steps + 1),)
-        Points with a loss above zero and a norm near zero are near local minima or saddles.
+    GradientCloud
+        Losses and norms by walk, and the kinds of their ends.
 
     References
     ----------
@@ -86,16 +95,18 @@ def loss_gradient_cloud(
     """
     check_positive("width", width)
     rng = np.random.default_rng(random_state)
-    losses, norms = [], []
+    losses, norms, ends = [], [], []
+    step = 2 * width * check_positive("relative_step", relative_step)
     for i in range(check_count("n_walks", n_walks)):
         start = rng.uniform(-width, width, objective.size)
-        _, values, sizes = gradient_walk(
-            objective, start, step=2 * width * check_positive("relative_step", relative_step), n_steps=n_steps,
-            random_state=random_state + i,
-        )  # fmt: skip
+        thetas, values, sizes = gradient_walk(
+            objective, start, step=step, n_steps=n_steps, random_state=random_state + i
+        )
         losses.append(values)
         norms.append(sizes)
-    return np.concatenate(losses), np.concatenate(norms)
+        if kind is not None:
+            ends.append(kind(thetas[-1]))
+    return GradientCloud(np.array(losses), np.array(norms), ends)
 
 
 def stagnation(losses: Array, *, window: int = 10, tolerance: float = 1e-3) -> tuple[int, float]:

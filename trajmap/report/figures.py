@@ -5,25 +5,71 @@ import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from trajmap.data.archive import Saved
 from trajmap.data.artefacts import Artefacts
+from trajmap.data.asymmetry import Asymmetry
+from trajmap.data.curve_profiles import CurveProfiles
+from trajmap.data.direction_curvatures import DirectionCurvatures
+from trajmap.data.edge_gauge import EdgeGauge
+from trajmap.data.gradient_cloud import GradientCloud
+from trajmap.data.noise_rise import NoiseRise
+from trajmap.data.permutation_paths import PermutationPaths
+from trajmap.data.sample_convergence import SampleConvergence
+from trajmap.data.saturation import Saturation
+from trajmap.data.score_table import ScoreTable
+from trajmap.data.sensitivity import Sensitivity
+from trajmap.data.solution_tree import SolutionTree
+from trajmap.data.spectral_density import SpectralDensity
+from trajmap.data.subspace_convergence import SubspaceConvergence
+from trajmap.data.training_curves import TrainingCurves
 from trajmap.data.trajectory import Trajectory
+from trajmap.data.variance_spectrum import VarianceSpectrum
+from trajmap.data.walk_rise import WalkRise
 from trajmap.plots.alignment import plot_alignment
+from trajmap.plots.asymmetry import plot_asymmetry
 from trajmap.plots.connection import plot_connection
 from trajmap.plots.curvature import plot_density, plot_edge, plot_trainings
 from trajmap.plots.curves import plot_curves
+from trajmap.plots.direction_curvatures import plot_direction_curvatures
 from trajmap.plots.eigenvalues import plot_eigenvalues
 from trajmap.plots.landscape import plot_landscape
 from trajmap.plots.lift_gap import plot_lift_gap
+from trajmap.plots.samples import plot_sample_convergence, plot_subspace_convergence
+from trajmap.plots.saturation import plot_saturation
 from trajmap.plots.scalars import plot_scalars
 from trajmap.plots.scores import plot_scores
 from trajmap.plots.sensitivity import plot_sensitivity
+from trajmap.plots.solutions import plot_solution_tree
 from trajmap.plots.theme import theme
 from trajmap.plots.topology import plot_basins, plot_merge_tree
 from trajmap.plots.variance import plot_variance
+from trajmap.plots.walks import plot_gradient_cloud, plot_noise_rise, plot_permutation_paths, plot_walk_rise
 
-__all__ = ["draw_figures"]
+__all__ = ["SINGLE", "draw_figures"]
 
 Drawing = Callable[[Any], Any]
+
+# artefacts of which a run has one: what each is, and how it is drawn
+SINGLE: dict[str, tuple[type[Saved], Callable[..., Any]]] = {
+    "variance": (VarianceSpectrum, plot_variance),
+    "scores": (ScoreTable, plot_scores),
+    "curves": (CurveProfiles, plot_curves),
+    "bends": (DirectionCurvatures, plot_direction_curvatures),
+    "asymmetry": (Asymmetry, plot_asymmetry),
+    "valley": (CurveProfiles, plot_curves),
+    "walk": (WalkRise, plot_walk_rise),
+    "noise": (NoiseRise, plot_noise_rise),
+    "permutations": (PermutationPaths, plot_permutation_paths),
+    "cloud": (GradientCloud, plot_gradient_cloud),
+    "saturation": (Saturation, plot_saturation),
+    "samples": (SampleConvergence, plot_sample_convergence),
+    "subspace": (SubspaceConvergence, plot_subspace_convergence),
+    "solutions": (SolutionTree, plot_solution_tree),
+    "sensitivity": (Sensitivity, plot_sensitivity),
+    "edge": (EdgeGauge, plot_edge),
+    "density": (SpectralDensity, plot_density),
+    "trainings": (TrainingCurves, plot_trainings),
+}
 
 
 def draw_figures(
@@ -62,28 +108,24 @@ def draw_figures(
 
 def _drawings(trajectory: Trajectory, artefacts: Artefacts) -> dict[str, Drawing]:
     comparisons = artefacts.comparisons()
-    single: list[tuple[str, Any, Callable[..., Any]]] = [
-        ("scalars", trajectory, plot_scalars),
-        ("variance", artefacts.variance(), plot_variance),
-        ("scores", artefacts.scores(), plot_scores),
-        ("curves", artefacts.curves(), plot_curves),
-        ("sensitivity", artefacts.sensitivity(), plot_sensitivity),
-        ("edge", artefacts.edge(), plot_edge),
-        ("density", artefacts.density(), plot_density),
-        ("trainings", artefacts.trainings(), plot_trainings),
-        ("eigenvalues", next(iter(comparisons.values()), None), plot_eigenvalues),
-    ]
-    several: list[tuple[str, Mapping[str, Any], Callable[..., Any]]] = [
-        ("landscape", artefacts.landscapes(), plot_landscape),
-        ("gap", artefacts.lift_gaps(), plot_lift_gap),
-        ("connection", artefacts.connections(), plot_connection),
-        ("tree", artefacts.trees(), plot_merge_tree),
-        ("profile", artefacts.profiles(), plot_basins),
-        ("alignment", comparisons, plot_alignment),
-    ]
-    nouns = [(name, noun, plot) for name, noun, plot in single if noun is not None]
-    nouns += [(f"{kind}-{name}", noun, plot) for kind, found, plot in several for name, noun in found.items()]
-    return {name: functools.partial(_draw, plot, noun) for name, noun, plot in nouns}
+    found: dict[str, tuple[Callable[..., Any], Any]] = {"scalars": (plot_scalars, trajectory)}
+    for name, (noun, plot) in SINGLE.items():
+        known = artefacts.one(name, noun)
+        if known is not None:
+            found[name] = (plot, known)
+    if comparisons:
+        found["eigenvalues"] = (plot_eigenvalues, next(iter(comparisons.values())))
+    several: dict[str, tuple[Callable[..., Any], Mapping[str, Any]]] = {
+        "landscape": (plot_landscape, artefacts.landscapes()),
+        "gap": (plot_lift_gap, artefacts.lift_gaps()),
+        "connection": (plot_connection, artefacts.connections()),
+        "tree": (plot_merge_tree, artefacts.trees()),
+        "profile": (plot_basins, artefacts.profiles()),
+        "alignment": (plot_alignment, comparisons),
+    }
+    for kind, (plot, nouns) in several.items():
+        found |= {f"{kind}-{name}": (plot, noun) for name, noun in nouns.items()}
+    return {name: functools.partial(_draw, plot, noun) for name, (plot, noun) in found.items()}
 
 
 def _draw(plot: Callable[..., Any], noun: Any, ax: Any) -> Any:

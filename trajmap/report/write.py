@@ -10,24 +10,10 @@ from trajmap.data.artefacts import Artefacts
 from trajmap.data.trajectory import Trajectory
 from trajmap.report.cautions import cautions
 from trajmap.report.figures import draw_figures
-from trajmap.report.findings import (
-    Finding,
-    find_alignment,
-    find_basins,
-    find_charts,
-    find_curvature,
-    find_curves,
-    find_edge,
-    find_gaps,
-    find_run,
-    find_scores,
-    find_sensitivity,
-    find_topology,
-    find_trainings,
-    find_variance,
-)
+from trajmap.report.findings import Finding, find_run
 from trajmap.report.reliefs import reliefs
 from trajmap.report.render import Figure, Section, render
+from trajmap.report.sections import KINDS, Kind, alternative
 
 __all__ = ["write_report"]
 
@@ -50,6 +36,17 @@ _DEFINITIONS = (
     ("Topology", "Minima and saddles of the loss on the grid with its diagonals, basins less deep than 1 % of the "
      "range left out; average persistence: mean height from a minimum to the saddle where its basin ends. Xie et al. "
      "2024."),
+    ("Curve classes", "By the minima along a line through the model, after merging those less deep than 1 % of the "
+     "range: v-basin, one at the model; v-side, one beside it; w-peak, one on each side; w-basin, one at it and one "
+     "beside; vvv-basin, three. Li et al. 2024."),
+    ("Asymmetry", "Loss at θ − ε over loss at θ + ε, for noise ε of which a share of entries has the model's signs: "
+     "1 for a symmetric valley. Li et al. 2024. Of a curve: mean rise on the right less that on the left, over their "
+     "sum, −1 to 1. He et al. 2019."),
+    ("Walks", "Random: rise of the loss over ½σ²t tr H, 1 in a quadratic valley. Permuted copies: highest loss on the "
+     "straight way to an equal network with pairs of hidden units swapped. Liao et al. 2024. Gradient walks: signs of "
+     "the gradient, random lengths, from random starts. Bosman et al. 2018."),
+    ("Sample size", "Mean |L(k + 1) − L(k)| over orders of the samples; for independent samples their losses' mean "
+     "absolute deviation over k + 1. Kiselev and Grabovoy 2024."),
     ("Edge of stability", "Sharpness over the largest that the step is stable at: λ₁ against 2(1 + β)/η for gradient "
      "descent, batch sharpness for SGD, preconditioned sharpness for Adam. Cohen et al. 2021, 2022; Andreyev and "
      "Beneventano 2024."),
@@ -122,86 +119,30 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
         # gaps of unseen iterates say more than those of the fitted ones; both would crowd the page
         unseen = ("sister", "blocks", "tail")
         names = [name for name in names if name.endswith(unseen)] or names
-        return [Figure(light[n], dark[n], _alternative(n), caption) for n in names]
+        return [Figure(light[n], dark[n], alternative(n), caption) for n in names]
 
-    objective = "--objective FILE.py:FUNCTION"
-    landscapes, gaps, comparisons = artefacts.landscapes(), artefacts.lift_gaps(), artefacts.comparisons()
-    variance, scores, connections = artefacts.variance(), artefacts.scores(), artefacts.connections()
-    curves, sensitivity, edge = artefacts.curves(), artefacts.sensitivity(), artefacts.edge()
-    trainings, trees = artefacts.trainings(), artefacts.trees()
+    def section(kind: Kind) -> Section:
+        finding = kind.find(artefacts)
+        command = kind.command.format(run=run, objective="--objective FILE.py:FUNCTION")
+        missing = "" if finding is not None else f"Not there yet; this command makes it: {command}"
+        pictures = [figure for prefix, caption in kind.figures for figure in figures(prefix, caption)]
+        return Section(kind.title, finding, missing, pictures, wide=kind.wide)
+
     warnings = cautions(trajectory, artefacts)
     return [
         Section("The run", find_run(trajectory), figures=figures("scalars", "Losses that were recorded.")),
-        _section("Explained variance", None if variance is None else find_variance(variance), f"trajmap score {run}",
-                 figures("variance", "Bars: this run; grey: random walks with its step norms.")),
-        _section("Charts", find_charts(landscapes) if landscapes else None, f"trajmap surface {run} {objective}",
-                 figures("landscape", "Loss at the lifted grid points; the path runs from red to yellow.")),
-        _section("Lift gap", find_gaps(gaps) if gaps else None, f"trajmap surface {run} {objective}",
-                 figures("gap", "Is the loss on the chart the loss the optimizer saw?")),
-        _section("Topology", find_topology(trees) if trees else None, f"trajmap topology {run}",
-                 figures("tree", "Basins of the landscape: each ends where it meets a deeper one.")
-                 + figures("profile", "Each basin as wide as its number of grid points.")),
-        _section("Curves", None if curves is None else find_curves(curves), f"trajmap curves {run} {objective}",
-                 figures("curves", "Grey: random directions, the baseline.")),
-        _section("Scores", None if scores is None else find_scores(scores), f"trajmap score {run}",
-                 figures("scores", "Under each score: the range over random walks."), wide=True),
-        _section("Basins", find_basins(connections) if connections else None,
-                 f"trajmap basin {run} OTHER --sister RUN {objective}",
-                 figures("connection", "Loss along the ways between the ends of two runs.")),
-        _section("Curvature", find_curvature(next(iter(comparisons.values()))) if comparisons else None,
-                 f"trajmap hessian {run} {objective}", figures("eigenvalues", "Band: residual of λ₁.")
-                 + figures("density", "At the end of the run, by stochastic Lanczos quadrature.")),
-        _section("Edge of stability", None if edge is None else find_edge(edge),
-                 f"trajmap hessian {run} --edge {objective}", figures("edge", "1: the largest stable sharpness.")),
-        _section("Causal test", None if trainings is None else find_trainings(trainings),
-                 f"trajmap hessian {run} --causal {objective}", figures("trainings", "Updates in and off the top.")),
-        _section("Alignment", find_alignment(comparisons) if comparisons else None,
-                 f"trajmap compare {run} {objective}",
-                 figures("alignment", "Bands: 5–95 % of random subspaces.")),
-        _section("Sensitivity", None if sensitivity is None else find_sensitivity(sensitivity),
-                 f"trajmap sensitivity {run} {objective}",
-                 figures("sensitivity", "By each input, along the run; each order over its own largest.")),
+        *map(section, KINDS),
         Section("Cautions", _cautioned(warnings), rows=[(f"{i}.", words) for i, words in enumerate(warnings, 1)]),
         Section("Definitions", missing="What each number is: its range, its good end, its source.", rows=_DEFINITIONS),
         Section("Settings", missing="What the recorder noted in run.json.", rows=_settings(trajectory)),
-    ]  # fmt: skip
+    ]
 
 
 def _settings(trajectory: Trajectory) -> list[tuple[str, str]]:
     return [(name, json.dumps(value)) for name, value in trajectory.settings.items()]
 
 
-def _section(
-    title: str, finding: Finding | None, command: str, figures: list[Figure], *, wide: bool = False
-) -> Section:
-    missing = "" if finding is not None else f"Not there yet; this command makes it: {command}"
-    return Section(title, finding, missing, figures, wide=wide)
-
-
 def _cautioned(warnings: list[str]) -> Finding:
     count = len(warnings)
     text = f"{count} standing warning{'' if count == 1 else 's'} appl{'ies' if count == 1 else 'y'} to this run."
     return Finding(text if count else "No standing warning applies to this run.", count, np.nan, None)
-
-
-def _alternative(name: str) -> str:
-    """Word what a figure shows, for readers who do not see it."""
-    kind, _, chart = name.partition("-")
-    words = {
-        "scalars": "Recorded losses by optimizer step",
-        "variance": "Explained variance of the principal components beside random walks",
-        "landscape": "Loss over the chart with the path and the unsupported region",
-        "connection": "Loss along the ways to the end of the run",
-        "gap": "Loss of iterates, of their lifts and of a random control by step for the chart",
-        "scores": "Table of scores beside those of random walks",
-        "curves": "Loss along random, mined and sign-consistent lines through the end of the run",
-        "sensitivity": "Mean absolute derivatives of the loss by each input",
-        "profile": "Basins by width and depth over",
-        "tree": "Merge tree of the landscape over",
-        "density": "Density of Hessian eigenvalues at the end of the run",
-        "edge": "Sharpness over its stability threshold by optimizer step",
-        "trainings": "Last losses of trainings on and off the top eigenspace",
-        "eigenvalues": "Top Hessian eigenvalues by optimizer step",
-        "alignment": "Share of gradient, step and tangent inside the top eigenspace by step for the chart",
-    }[kind]
-    return f"{words} {chart}".strip()

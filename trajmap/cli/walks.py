@@ -1,0 +1,97 @@
+"""Walk and shake around the end of a run: random walks, noise, permuted copies, gradient walks, saturation."""
+
+import argparse
+
+import numpy as np
+
+from trajmap._validation import Array, check_count
+from trajmap.cli._charts import open_run
+from trajmap.cli._network import hidden_units, inputs_of
+from trajmap.cli._objective import load_objective
+from trajmap.cli._options import add_objective, add_run, add_seed
+from trajmap.cli._progress import say
+from trajmap.curvature.scalar import curvature_class
+from trajmap.curvature.trace import hutchinson
+from trajmap.data.artefacts import Artefacts
+from trajmap.data.trajectory import Trajectory
+from trajmap.errors import InputError
+from trajmap.objective.objective import Objective
+from trajmap.objective.saturation import saturation
+from trajmap.projection.noise_rise import noise_rise
+from trajmap.projection.spin_glass import permutation_paths, random_walk_rise
+from trajmap.projection.walks import loss_gradient_cloud, stagnation
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_run(parser)
+    add_objective(parser)
+    parser.add_argument("--walks", type=int, default=10, help="walks of each kind (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=60, help="steps of a walk (default: %(default)s)")
+    parser.add_argument(
+        "--sigma", type=float, default=1e-3, help="width of a random walk's step, in each entry (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--width", type=float, default=1.0, help="gradient walks start in [−WIDTH, WIDTH] (default: %(default)s)"
+    )
+    parser.add_argument("--draws", type=int, default=10, help="draws of noise a scale (default: %(default)s)")
+    add_seed(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Keep one artefact a kind of walk, and print what each met."""
+    trajectory = open_run(args.run_folder)
+    objective = load_objective(args.objective, trajectory)
+    artefacts, theta, seed = Artefacts.of(args.run_folder), trajectory.theta(-1), args.seed
+    trace = hutchinson(objective.hessian(theta), objective.size, n_products=60, random_state=seed).value
+    walk = random_walk_rise(
+        objective, theta, sigma=args.sigma, n_steps=args.steps, n_walks=args.walks, trace=trace, random_state=seed
+    )
+    walk.save(artefacts.path("walk"))
+    say(f"  random walks rise by {walk.mean[-1]:.3g} ± {walk.error[-1]:.1g}, {walk.ratio:.3g} of ½σ²t tr H")
+    noise = noise_rise(objective, theta, n=args.draws, random_state=seed)
+    noise.save(artefacts.path("noise"))
+    told = ", ".join(f"{scale:g}: {rise:.3g}" for scale, rise in zip(noise.scales, noise.rises, strict=True))
+    say(f"  rise under noise of a part of the weights' norm, {told}")
+    _permuted(artefacts, objective, theta, seed)
+    cloud = loss_gradient_cloud(
+        objective, width=args.width, n_walks=args.walks, n_steps=args.steps, relative_step=0.01, random_state=seed,
+        kind=lambda point: curvature_class(objective.hessian(point), objective.size, n_steps=30)[0],
+    )  # fmt: skip
+    cloud.save(artefacts.path("cloud"))
+    stops = np.mean([stagnation(row)[0] for row in cloud.losses]) if args.steps > 10 else np.nan
+    kinds = ", ".join(f"{share:.0%} {kind}" for kind, share in cloud.shares.items())
+    say(f"  gradient walks keep {cloud.descent:.3g} of their loss, stand still {stops:.2g} times, end at {kinds}")
+    _saturated(artefacts, objective, trajectory)
+
+
+def _permuted(artefacts: Artefacts, objective: Objective, theta: Array, seed: int) -> None:
+    groups = hidden_units(objective.model)
+    counts = [n for n in (2, 4, 8, 16, 32) if groups and n <= groups[0].size]
+    if not counts:
+        return
+    paths = permutation_paths(objective, theta, groups[0], counts, random_state=seed)
+    paths.save(artefacts.path("permutations"))
+    heights = zip(paths.counts, paths.barriers.mean(axis=1), strict=True)
+    say(f"  barrier to an equal network with units swapped, {', '.join(f'{n}: {height:.3g}' for n, height in heights)}")
+
+
+def _saturated(artefacts: Artefacts, objective: Objective, trajectory: Trajectory) -> None:
+    inputs = inputs_of(objective)
+    if inputs is None:
+        return
+    chosen = np.unique(np.linspace(0, trajectory.n_iterates - 1, check_count("points", 25)).astype(int))
+    try:
+        found = saturation(
+            objective, (trajectory.theta(int(i)) for i in chosen), inputs, steps=trajectory.steps[chosen]
+        )
+    except InputError as error:
+        say(f"  saturation is left out ({error})")
+        return
+    found.save(artefacts.path("saturation"))
+    told = ", ".join(
+        f"layer {n} {a:.2g} → {b:.2g}" for n, a, b in zip(found.names, *found.values[[0, -1]], strict=True)
+    )
+    say(f"  saturation from start to end: {told}")

@@ -1,0 +1,52 @@
+"""Losses on both sides of a model along noises that share its signs, more or less."""
+
+import dataclasses
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, frozen_array
+from trajmap.data.archive import Saved
+
+__all__ = ["Asymmetry"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Asymmetry(Saved):
+    """A measure at θ + ε and at θ − ε, by the share of entries of ε that take the model's sign.
+
+    Parameters
+    ----------
+    shares : numpy.ndarray, shape (m,)
+        0 for Gaussian noise, the control; 1 for sign-consistent noise.
+    plus, minus : numpy.ndarray, shape (m, n)
+        The measure on each side, over n draws; NaN and inf are kept.
+    measure : str
+        What was measured.
+    scale : float
+        Norm of the noise in units of ‖θ‖; of the normalisation's, where there was one.
+
+    Examples
+    --------
+    >>> sweep = Asymmetry(np.array([0.0, 1.0]), np.array([[1.0, 1], [1, 1]]), np.array([[1.0, 1], [2, 4]]))
+    >>> sweep.ratios.tolist()
+    [1.0, 3.0]
+    """
+
+    shares: Array
+    plus: Array
+    minus: Array
+    measure: str = "loss"
+    scale: float = float("nan")
+
+    def __post_init__(self) -> None:
+        shares = check_array("shares", self.shares, (None,), dtype=np.float64)
+        plus = check_array("plus", self.plus, (len(shares), None), dtype=np.float64)
+        minus = check_array("minus", self.minus, plus.shape, dtype=np.float64)
+        for name, value in (("shares", shares), ("plus", plus), ("minus", minus)):
+            object.__setattr__(self, name, frozen_array(value))
+
+    @property
+    def ratios(self) -> Array:
+        """Mean of the minus side over mean of the plus side, by share, shape (m,): 1 for a symmetric valley."""
+        found: Array = self.minus.mean(axis=1) / self.plus.mean(axis=1)
+        return found

@@ -1,0 +1,37 @@
+"""Curvatures of random directions beside what the spectrum says of them."""
+
+import dataclasses
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, frozen_array
+from trajmap.data.archive import Saved
+
+__all__ = ["DirectionCurvatures"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DirectionCurvatures(Saved):
+    """Second derivatives dᵀHd along random unit directions.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (n,)
+        Measured.
+    mean : float
+        Expected mean, tr H/P.
+    deviation : float
+        Expected standard deviation, √(2 Σ(λ − λ̄)²/(P(P + 2))).
+    """
+
+    values: Array
+    mean: float
+    deviation: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", frozen_array(check_array("values", self.values, (None,), dtype=np.float64)))
+
+    @property
+    def share_up(self) -> float:
+        """Share of the directions that bend up, in [0, 1]."""
+        return float(np.mean(self.values > 0))

@@ -1,0 +1,46 @@
+"""Losses and gradient norms along walks: the loss–gradient cloud."""
+
+import dataclasses
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, frozen_array, worded
+from trajmap.data.archive import Saved
+from trajmap.errors import InputError
+
+__all__ = ["GradientCloud"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GradientCloud(Saved):
+    """Loss and gradient norm at every point of several gradient walks.
+
+    Parameters
+    ----------
+    losses, norms : numpy.ndarray, shape (n_walks, n_points)
+        Points with a norm near zero and a loss above zero are near local minima or saddles.
+    ends : list of str
+        Kind of each walk's last point, as ``"convex"`` or ``"saddle"``; empty where it was not asked for.
+    """
+
+    losses: Array
+    norms: Array
+    ends: list[str] = dataclasses.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        losses = check_array("losses", self.losses, (None, None), dtype=np.float64)
+        norms = check_array("norms", self.norms, losses.shape, dtype=np.float64)
+        if len(self.ends) not in {0, len(losses)}:
+            raise InputError(worded("ends", f"{len(losses)} words, one a walk, or none", f"{len(self.ends)}"))
+        object.__setattr__(self, "losses", frozen_array(losses))
+        object.__setattr__(self, "norms", frozen_array(norms))
+
+    @property
+    def descent(self) -> float:
+        """Last loss over first loss, the mean over the walks: below 1 where walks descend."""
+        return float(np.mean(self.losses[:, -1] / self.losses[:, 0]))
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Shares of the walks' ends by kind; they sum to one."""
+        return {kind: self.ends.count(kind) / len(self.ends) for kind in sorted(set(self.ends))}

@@ -1,0 +1,47 @@
+"""Losses on the straight ways to equal networks whose hidden units changed places."""
+
+import dataclasses
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, frozen_array
+from trajmap.data.archive import Saved
+
+__all__ = ["PermutationPaths"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PermutationPaths(Saved):
+    """Losses between a solution and copies of it with pairs of units swapped, by the number of units.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray of int, shape (m,)
+        Units that changed places.
+    t : numpy.ndarray, shape (n,)
+        Positions, from 0 to 1.
+    losses : numpy.ndarray, shape (m, n_draws, n)
+        Losses; a swap is its own inverse, so each row is symmetric up to rounding.
+
+    Examples
+    --------
+    >>> PermutationPaths(np.array([2]), np.linspace(0, 1, 3), np.array([[[1.0, 3, 1]]])).barriers.tolist()
+    [[2.0]]
+    """
+
+    counts: Array
+    t: Array
+    losses: Array
+
+    def __post_init__(self) -> None:
+        counts = check_array("counts", self.counts, (None,), dtype=np.int64)
+        t = check_array("t", self.t, (None,), dtype=np.float64)
+        losses = check_array("losses", self.losses, (len(counts), None, len(t)), dtype=np.float64)
+        for name, value in (("counts", counts), ("t", t), ("losses", losses)):
+            object.__setattr__(self, name, frozen_array(value))
+
+    @property
+    def barriers(self) -> Array:
+        """Highest loss of each way above its ends', shape (m, n_draws)."""
+        found: Array = self.losses.max(axis=2) - 0.5 * (self.losses[:, :, 0] + self.losses[:, :, -1])
+        return found

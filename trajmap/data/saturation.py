@@ -1,0 +1,36 @@
+"""How saturated a network's activations are, at one or several points."""
+
+import dataclasses
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, frozen_array
+from trajmap.data.archive import Saved
+
+__all__ = ["Saturation"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Saturation(Saved):
+    """Saturation of each activation layer by optimizer step.
+
+    Parameters
+    ----------
+    steps : numpy.ndarray, shape (n,)
+        Steps of the points.
+    values : numpy.ndarray, shape (n, n_layers)
+        In [0, 1]: for tanh and sigmoid the mean distance from the middle of the range, 1 where every unit is at an
+        end; for ReLU the share of outputs that are zero.
+    names : list of str
+        The layers.
+    """
+
+    steps: Array
+    values: Array
+    names: list[str]
+
+    def __post_init__(self) -> None:
+        steps = check_array("steps", self.steps, (None,), dtype=np.float64)
+        values = check_array("values", self.values, (len(steps), len(self.names)), dtype=np.float64)
+        object.__setattr__(self, "steps", frozen_array(steps))
+        object.__setattr__(self, "values", frozen_array(values))

@@ -1,0 +1,62 @@
+"""A hierarchy of solutions, and whether a tree describes them."""
+
+import dataclasses
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, frozen_array, worded
+from trajmap.data.archive import Saved
+from trajmap.errors import InputError
+
+__all__ = ["SolutionTree"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SolutionTree(Saved):
+    """Hierarchical clustering of solutions, and whether a tree describes them.
+
+    Parameters
+    ----------
+    linkage : numpy.ndarray, shape (m - 1, 4)
+        As SciPy's: clusters that join, at which distance, into how many.
+    cophenetic : float
+        Correlation of the tree's distances with the true ones: 1 for an ultrametric set.
+    null : numpy.ndarray, shape (n_draws,)
+        The same for isotropic points with the solutions' norms, about their mean.
+    overlaps : numpy.ndarray, shape (m, m)
+        Cosines of all pairs of solutions.
+    names : list of str
+        The solutions.
+
+    Raises
+    ------
+    InputError
+        If the sizes do not agree.
+    """
+
+    linkage: Array
+    cophenetic: float
+    null: Array
+    overlaps: Array
+    names: list[str]
+
+    def __post_init__(self) -> None:
+        m = len(self.names)
+        if m < 3:
+            raise InputError(worded("names", "at least 3 solutions", f"{m}"))
+        shapes = {"linkage": (m - 1, 4), "null": (None,), "overlaps": (m, m)}
+        for name, shape in shapes.items():
+            value = check_array(name, getattr(self, name), shape, dtype=np.float64)
+            object.__setattr__(self, name, frozen_array(value))
+
+    @property
+    def is_tree(self) -> bool:
+        """Whether the tree fits better than every draw of isotropic points' does."""
+        return bool(self.cophenetic > self.null.max())
+
+    def labels(self, n_clusters: int) -> Array:
+        """Cut the tree into some clusters; labels from 0, shape (m,)."""
+        from scipy.cluster.hierarchy import fcluster
+
+        found: Array = fcluster(self.linkage, n_clusters, criterion="maxclust") - 1
+        return found

@@ -1,0 +1,116 @@
+"""Planes on which the loss has a shape that was asked for: a saddle, the bottom of a wine bottle."""
+
+import numpy as np
+import torch
+
+from trajmap._validation import Array, check_array, check_positive
+from trajmap.data.plane import Plane
+from trajmap.directions.mining import descend, mine_direction, w_peak
+from trajmap.objective.differentiable import loss_at
+from trajmap.objective.objective import Objective
+
+__all__ = ["mine_ring", "mine_saddle"]
+
+
+def mine_saddle(
+    objective: Objective,
+    theta: Array,
+    *,
+    radius: float | None = None,
+    n_steps: int = 600,
+    lr: float = 0.05,
+    random_state: int = 0,
+) -> Plane:
+    """Find a plane on which the model lies on a saddle: a w-peak along the first axis, a v-basin along the second.
+
+    The second axis is a Gaussian direction orthogonal to the first: random directions of a trained network bend up.
+
+    Parameters
+    ----------
+    objective : Objective
+        The loss.
+    theta : array-like, shape (P,)
+        The model, the plane's origin.
+    radius : float, optional
+        Length of both axes; ‖θ‖ by default.
+    n_steps : int
+        Steps of Adam.
+    lr : float
+        Its rate.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    Plane
+        Two orthogonal directions as long as the radius. Look at them with ``classify_curve``: mining may fail.
+
+    References
+    ----------
+    X.-C. Li, L. Li, D.-C. Zhan, 2024 (reconstructed).
+    """
+    theta = check_array("theta", theta, (objective.size,))
+    length = float(np.linalg.norm(theta)) if radius is None else check_positive("radius", radius)
+    down = mine_direction(
+        objective, theta, w_peak, radius=length, n_steps=n_steps, lr=lr, random_state=random_state
+    ).vector
+    up = np.random.default_rng(random_state).standard_normal(objective.size)
+    up -= (up @ down) / (down @ down) * down
+    return Plane(theta, np.stack([down, length * up / np.linalg.norm(up)]), "mined saddle")
+
+
+def mine_ring(
+    objective: Objective,
+    theta: Array,
+    *,
+    radius: float | None = None,
+    n_steps: int = 600,
+    lr: float = 0.05,
+    n_angles: int = 8,
+    random_state: int = 0,
+) -> Plane:
+    """Find a plane on which the model lies inside a ring of low loss: the bottom of a wine bottle.
+
+    The mean loss at `n_angles` points of a circle, turned by a random angle at every step, is minimised over two
+    orthogonal directions.
+
+    Parameters
+    ----------
+    objective : Objective
+        The loss.
+    theta : array-like, shape (P,)
+        The model, the plane's origin.
+    radius : float, optional
+        Of the circle; ‖θ‖ by default.
+    n_steps : int
+        Steps of Adam.
+    lr : float
+        Its rate.
+    n_angles : int
+        Points a step.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    Plane
+        Two orthogonal directions as long as the radius.
+    """
+    theta = check_array("theta", theta, (objective.size,))
+    length = float(np.linalg.norm(theta)) if radius is None else check_positive("radius", radius)
+    point = objective.parts.tensor(theta)
+    turns = np.random.default_rng(random_state)
+
+    def frame(u: torch.Tensor) -> torch.Tensor:
+        first = u[0] / u[0].norm()
+        second = u[1] - (u[1] @ first) * first
+        return length * torch.stack([first, second / second.norm()])
+
+    def target(u: torch.Tensor) -> torch.Tensor:
+        axes = frame(u)
+        angles = torch.tensor(turns.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(n_angles) / n_angles)
+        around = torch.stack([angles.cos(), angles.sin()], dim=1).to(axes) @ axes
+        return torch.stack([loss_at(objective, point + move) for move in around]).mean()
+
+    u = descend(objective, target, 2, n_steps, lr, random_state)
+    return Plane(theta, frame(u).numpy().astype(np.float64), "mined ring")

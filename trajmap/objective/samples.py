@@ -1,0 +1,95 @@
+"""The loss of each sample, where an objective is a mean over samples."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from trajmap._validation import Array, check_array, worded
+from trajmap.errors import InputError
+from trajmap.objective.batches import map_tensors
+from trajmap.objective.isolation import isolated_rng
+from trajmap.objective.model_at import as_array
+from trajmap.objective.objective import Objective
+
+__all__ = ["losses_by_sample", "sample_losses"]
+
+
+def sample_losses(objective: Objective, thetas: Array) -> Array:
+    """Evaluate the loss of every sample at some points.
+
+    Parameters
+    ----------
+    objective : Objective
+        A loss that is a mean over the samples of its batches.
+    thetas : array-like, shape (n, P)
+        The points.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n, N)
+        Losses, samples in the order of the batches, float64.
+
+    Raises
+    ------
+    InputError
+        If the loss is no mean over samples, as a ranking loss or one with a penalty in a sum.
+
+    Examples
+    --------
+    >>> model = torch.nn.Linear(1, 1, bias=False)
+    >>> loss = Objective(model, lambda m, x: m(x).mean(), [torch.tensor([[1.0], [2.0]]), torch.tensor([[3.0]])])
+    >>> sample_losses(loss, [[2.0]]).tolist()
+    [[2.0, 4.0, 6.0]]
+    """
+    points = check_array("thetas", thetas, (None, objective.size))
+    with isolated_rng(), torch.no_grad():
+        found = [as_array(losses_by_sample(objective, objective.parts.tensor(theta))) for theta in points]
+    losses = np.array(found, dtype=np.float64)
+    means, wholes = losses[:1].mean(axis=1), objective.values(points[:1])
+    # float32 sums of another order differ by 1e-6
+    if not np.allclose(means, wholes, rtol=1e-4, atol=1e-6, equal_nan=True):
+        raise InputError(worded("objective", "a loss that is the mean of its samples' losses",
+                                f"{wholes[0]:.6g} where the samples' mean is {means[0]:.6g}"))  # fmt: skip
+    return losses
+
+
+def losses_by_sample(objective: Objective, point: torch.Tensor) -> torch.Tensor:
+    """Evaluate the loss of every sample at a point that may carry derivatives, all samples at once.
+
+    Parameters
+    ----------
+    objective : Objective
+        The loss.
+    point : torch.Tensor, shape (P,)
+        θ.
+
+    Returns
+    -------
+    torch.Tensor, shape (N,)
+        Losses.
+    """
+    parts = objective.parts
+    model = parts.model_at(point)
+    return torch.cat([_of_batch(parts.functions["loss"], model, batch) for batch in parts.batches])
+
+
+def _of_batch(loss: Any, model: Any, batch: Any) -> torch.Tensor:
+    tensors: list[torch.Tensor] = []
+    map_tensors(batch, lambda tensor: tensors.append(tensor) or tensor if tensor.ndim else tensor)  # type: ignore[func-returns-value]
+    if not tensors:
+        raise InputError(worded("objective", "batches of tensors with samples along their first axis", "none"))
+    n = len(tensors[0])
+    sized = [tensor for tensor in tensors if len(tensor) == n]
+
+    def one(*samples: torch.Tensor) -> torch.Tensor:
+        left = iter(samples)
+
+        def place(tensor: torch.Tensor) -> torch.Tensor:
+            return next(left)[None] if tensor.ndim and len(tensor) == n else tensor
+
+        value: torch.Tensor = loss(model, map_tensors(batch, place))
+        return value
+
+    found: torch.Tensor = torch.func.vmap(one)(*sized)
+    return found

@@ -1,0 +1,41 @@
+"""Curvatures of random directions."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trajmap.data.direction_curvatures import DirectionCurvatures
+from trajmap.plots.theme import COLORS, open_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_direction_curvatures"]
+
+
+def plot_direction_curvatures(found: DirectionCurvatures, *, ax: "Axes | None" = None) -> "Axes":
+    """Draw the curvatures of random directions, and the mean and two deviations that the spectrum gives them.
+
+    Parameters
+    ----------
+    found : DirectionCurvatures
+        Measured and expected.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    ax = open_axes(ax)
+    counts, *_ = ax.hist(found.values, bins=max(5, len(found.values) // 4), color=COLORS["run"], label="measured")
+    ax.set_ylim(0, 1.35 * float(np.max(counts)))  # room for the legend
+    low, high = found.mean - 2 * found.deviation, found.mean + 2 * found.deviation
+    ax.axvspan(low, high, color=COLORS["lift"], alpha=0.2, linewidth=0, label="from the spectrum: mean ± 2 deviations")
+    ax.axvline(found.mean, color=COLORS["lift"], ls="--")
+    ax.axvline(0, color=COLORS["null"], lw=0.8)
+    ax.set(xlabel="curvature along a unit direction", ylabel=f"directions of {np.size(found.values)}")
+    ax.set_title(f"{found.share_up:.0%} of random directions bend up")
+    ax.legend()
+    return ax

@@ -1,0 +1,40 @@
+"""A hierarchy of solutions as a dendrogram."""
+
+from typing import TYPE_CHECKING
+
+from trajmap.data.solution_tree import SolutionTree
+from trajmap.plots.theme import COLORS, open_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_solution_tree"]
+
+
+def plot_solution_tree(tree: SolutionTree, *, ax: "Axes | None" = None) -> "Axes":
+    """Draw the tree, with its cophenetic correlation beside that of isotropic points.
+
+    Parameters
+    ----------
+    tree : SolutionTree
+        The hierarchy.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    from scipy.cluster.hierarchy import dendrogram
+
+    ax = open_axes(ax)
+    drawn = dendrogram(tree.linkage, labels=tree.names, no_plot=True)
+    for x, y in zip(drawn["icoord"], drawn["dcoord"], strict=True):
+        ax.plot(x, y, color=COLORS["run"], lw=1.5)
+    places = [5 + 10 * i for i in range(len(tree.names))]
+    ax.set_xticks(places, drawn["ivl"], rotation=35, ha="right")
+    ax.set(ylabel="distance in parameter space", ylim=(0, None))
+    low, high = tree.null.min(), tree.null.max()
+    ax.set_title(f"Cophenetic correlation {tree.cophenetic:.3f} (isotropic points: {low:.2f} to {high:.2f})")
+    return ax

@@ -1,0 +1,95 @@
+"""Is the valley of a run steeper on one side? The loss across its averaged end."""
+
+import numpy as np
+
+from trajmap._validation import Array, check_count, check_positive, worded
+from trajmap.data.curve_profiles import CurveProfiles
+from trajmap.data.trajectory import Trajectory
+from trajmap.errors import InputError
+from trajmap.objective.objective import Objective
+from trajmap.projection.classify import classify_curve
+
+__all__ = ["valley_profile"]
+
+
+def valley_profile(
+    objective: Objective,
+    trajectory: Trajectory,
+    *,
+    window: int | None = None,
+    reach: float = 15.0,
+    n: int = 41,
+    n_random: int = 10,
+    random_state: int = 0,
+) -> CurveProfiles:
+    """Follow the loss through the mean of a run's last iterates, along the path and across to its last iterate.
+
+    The mean is what stochastic weight averaging gives; in an asymmetric valley it lies on the flat side of the
+    iterates, and the loss rises faster towards them than away. Random directions of the same length are the control:
+    compare ``asymmetries``. A reconstruction of the published procedure.
+
+    Parameters
+    ----------
+    objective : Objective
+        The loss.
+    trajectory : Trajectory
+        The run.
+    window : int, optional
+        Iterates at its end; the last fifth by default.
+    reach : float
+        Length of the lines on each side, in distances of the last iterate from the mean.
+    n : int
+        Positions on each line.
+    n_random : int
+        Random directions.
+    random_state : int
+        Their seed.
+
+    Returns
+    -------
+    CurveProfiles
+        Curves named ``"mean direction of the path"`` (from the first iterate of the window to the last),
+        ``"to the last iterate"`` and ``"random 1"``, …; offset 1 is the distance of the last iterate from the mean.
+
+    Raises
+    ------
+    InputError
+        If the window holds fewer than three iterates or more than there are, or its iterates are all the same.
+
+    References
+    ----------
+    H. He, G. Huang, Y. Yuan, Asymmetric valleys: beyond sharp and flat local minima, 2019.
+
+    Examples
+    --------
+    >>> import torch
+    >>> def steep(m, x):
+    ...     return torch.where(m(x)[0] > 0, 3 * m(x)[0], -m(x)[0]).sum() + m(x)[1].square().sum()
+    >>> kinked = Objective(torch.nn.Linear(2, 1, bias=False), steep, [torch.eye(2)])
+    >>> run = Trajectory.of(np.array([[-1.0, 0], [-0.5, 0], [1.5, 0]]), layout=kinked.layout)
+    >>> valley_profile(kinked, run, window=3, n_random=1).asymmetries[:2].round(2).tolist()
+    [0.5, 0.5]
+    """
+    objective.layout.require(trajectory.layout, "trajectory")
+    T = trajectory.n_iterates
+    window = max(3, T // 5) if window is None else window
+    if not 3 <= window <= T:
+        raise InputError(worded("window", f"3 to {T} iterates", window))
+    iterates = trajectory.take(np.arange(T - window, T)).iterates
+    mean = np.mean([np.asarray(theta, dtype=np.float64) for theta in iterates], axis=0)
+    first, last = (trajectory.theta(i).astype(np.float64) for i in (T - window, T - 1))
+    length = float(np.linalg.norm(last - mean))
+    if not length or np.array_equal(first, last):
+        raise InputError(worded("trajectory", "a run that moves in the window", "equal iterates"))
+    directions = {"mean direction of the path": last - first, "to the last iterate": last - mean}
+    rng = np.random.default_rng(random_state)
+    for i in range(check_count("n_random", n_random, low=0)):
+        directions[f"random {i + 1}"] = rng.standard_normal(objective.size)
+    offsets = check_positive("reach", reach) * np.linspace(-1, 1, check_count("n", n, low=5))
+
+    def losses(direction: Array) -> Array:
+        return objective.values(mean + offsets[:, None] * (length * direction / np.linalg.norm(direction)))
+
+    found = np.array([losses(direction) for direction in directions.values()])
+    kinds = [classify_curve(offsets, row).name if np.isfinite(row).all() else "not finite" for row in found]
+    return CurveProfiles(offsets, found, list(directions), kinds, f"the mean of the last {window} iterates")
