@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 
 from trajmap.curvature.density import spectral_density
 from trajmap.curvature.trace import hutchinson
@@ -81,19 +82,27 @@ def train_convection(problem: Convection, *, seed: int, steps: int) -> nn.Module
 
 
 class Deep(nn.Module):
-    """Sixteen hidden layers of sixteen units, with or without skips."""
+    """Sixteen hidden layers of sixteen units, with or without skips around the last fifteen.
 
-    def __init__(self, *, skip: bool, depth: int = 16) -> None:
+    `he` takes He's initialisation, with which such a chain can be trained without skips; with skips the branches are
+    then divided by the square root of their number, or the sum would grow by 2¹⁵.
+    """
+
+    def __init__(self, *, skip: bool, he: bool = False, depth: int = 16) -> None:
         super().__init__()
-        self.skip = skip
+        self.skip, self.part = skip, (depth - 1) ** -0.5 if he else 1.0
         self.first, self.last = nn.Linear(64, 16), nn.Linear(16, 10)
         self.hidden = nn.ModuleList(nn.Linear(16, 16) for _ in range(depth - 1))
+        for layer in (self.first, *self.hidden, self.last) if he else ():
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits."""
         h = torch.relu(self.first(x))
         for layer in self.hidden:
-            h = torch.relu(layer(h)) + (h if self.skip else 0)
+            branch = torch.relu(layer(h))
+            h = h + self.part * branch if self.skip else branch
         return self.last(h)
 
 
@@ -106,6 +115,7 @@ def look(objective: Objective, plane: Any, n: int) -> dict[str, float]:
     return {
         "average persistence": tree.average_persistence(),
         "saddles": float(clean.n_saddles),
+        "saddles of any depth": float(tree.n_saddles),
         "minima": float(clean.n_minima),
         "range": tree.top - float(tree.births.min()),
     }
@@ -118,7 +128,8 @@ def hessian_numbers(objective: Objective) -> dict[str, float]:
     return {
         "λ₁": float(density.nodes.max()),
         "trace": hutchinson(product, objective.size, n_products=12).value,
-        "negative": density.share_below(0.0),
+        # below the rounding of the bulk at zero
+        "negative": density.share_below(-1e-3 * float(density.nodes.max())),
     }
 
 
@@ -154,37 +165,66 @@ def convection(betas: tuple[int, ...], *, seed: int, quick: bool) -> dict[str, f
     return numbers
 
 
-def skips(seeds: tuple[int, ...], *, quick: bool) -> dict[str, float]:
-    """Saddles and range of deep networks on digits, filter-normalised plane."""
+def train_deep(model: nn.Module, x: Any, y: Any, *, epochs: int) -> nn.Module:
+    """Adam at 1e-3, batches of 64."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for _ in range(epochs):
+        for batch in torch.randperm(len(x)).split(64):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x[batch]), y[batch]).backward()
+            optimizer.step()
+    return model
+
+
+def skips(seeds: tuple[int, ...], *, he: bool, quick: bool) -> dict[str, float]:
+    """Saddles and range of deep networks on digits on filter-normalised planes, three a network."""
     digits = load_digits()
     x, y = torch.tensor(digits.data / 16, dtype=torch.float32), torch.tensor(digits.target)
+    x, x_test, y, y_test = train_test_split(x, y, test_size=0.3, random_state=0, stratify=digits.target)
     numbers: dict[str, float] = {}
+    every: list[dict[str, float]] = []
+    start = "He's initialisation" if he else "torch's initialisation"
     for skip in (True, False):
         rows = []
         for seed in seeds:
             torch.manual_seed(seed)
-            model = Deep(skip=skip)
-            optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-            for _ in range(1 if quick else 30):
-                for batch in torch.randperm(len(x)).split(64):
-                    optimizer.zero_grad()
-                    torch.nn.functional.cross_entropy(model(x[batch]), y[batch]).backward()
-                    optimizer.step()
-            objective = Objective(model, supervised(torch.nn.functional.cross_entropy), [(x, y)])
-            plane = random_plane(objective.theta, objective.layout, random_state=seed)
-            rows.append(look(objective, plane, 7 if quick else 31) | hessian_numbers(objective))
+            model = train_deep(Deep(skip=skip, he=he), x, y, epochs=1 if quick else 30)
+            objective = Objective(model, supervised(nn.functional.cross_entropy), [(x, y)])
+            with torch.no_grad():
+                error = float((model(x_test).argmax(1) != y_test).double().mean())
+            planes = [random_plane(objective.theta, objective.layout, random_state=s) for s in range(1 if quick else 3)]
+            looks = [look(objective, plane, 7 if quick else 31) for plane in planes]
+            row = {key: float(np.mean([found[key] for found in looks])) for key in looks[0]}
+            rows.append(row | hessian_numbers(objective) | {"test error": error})
         word = "with skips" if skip else "without"
         for key in rows[0]:
-            numbers[f"{word}: {key}"] = float(np.mean([row[key] for row in rows]))
-        print(f"  {word}: " + ", ".join(f"{key} {[round(row[key], 3) for row in rows]}" for key in rows[0]), flush=True)
-    numbers["range, with skips over without"] = numbers["with skips: range"] / numbers["without: range"]
-    return numbers
+            numbers[f"{start}, {word}: {key}"] = float(np.mean([row[key] for row in rows]))
+        print(
+            f"  {start}, {word}: " + ", ".join(f"{key} {[round(r[key], 3) for r in rows]}" for key in rows[0]),
+            flush=True,
+        )
+        every += rows
+    with_skips, without = (numbers[f"{start}, {word}: range"] for word in ("with skips", "without"))
+    numbers[f"{start}: range, without skips over with"] = without / with_skips
+    return numbers | correlations(every, start)
+
+
+def correlations(rows: list[dict[str, float]], start: str) -> dict[str, float]:
+    """Rank correlations of what was measured with the test error, over the networks of both kinds."""
+    errors = [row["test error"] for row in rows]
+    found = {}
+    for key in ("saddles", "average persistence", "range", "λ₁", "trace", "negative"):
+        values = [row[key] for row in rows]
+        if len(set(values)) > 1 and len(set(errors)) > 1:  # a constant has no rank correlation
+            found[f"{start}: Spearman of {key} with the error"] = float(spearmanr(errors, values)[0])
+    return found
 
 
 def main(out: Path, *, seed: int = 0, quick: bool = False) -> dict[str, float]:
     """Run both parts and keep ``topology.json``."""
     torch.set_num_threads(1)
-    numbers = skips((0,) if quick else (0, 1, 2), quick=quick)
+    seeds = (0,) if quick else (0, 1, 2)
+    numbers = skips(seeds, he=False, quick=quick) | skips(seeds, he=True, quick=quick)
     numbers |= convection((1, 9) if quick else tuple(range(1, 11)), seed=seed, quick=quick)
     (Path(out) / "topology.json").write_text(json.dumps(numbers, indent=1), encoding="utf-8")
     for key, value in numbers.items():

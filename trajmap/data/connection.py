@@ -31,6 +31,9 @@ class Connection(Saved):
         What is connected.
     function_distance, sister_distance : float
         Distance of the two points as functions, and that of the sisters; NaN where it was not asked for.
+    same_signs, same_signs_matched : float
+        Share of entries with the same sign, as they are and after matching units; ½ is chance. The more, the better two
+        points average.
 
     Examples
     --------
@@ -47,6 +50,8 @@ class Connection(Saved):
     name: str = ""
     function_distance: float = float("nan")
     sister_distance: float = float("nan")
+    same_signs: float = float("nan")
+    same_signs_matched: float = float("nan")
 
     def __post_init__(self) -> None:
         t = check_array("t", self.t, (None,), dtype=np.float64)
@@ -73,10 +78,14 @@ class Connection(Saved):
     @property
     def verdict(self) -> str:
         """The answer in words."""
-        if np.isnan(self.function_distance):
-            return self._verdict
-        beside = "" if np.isnan(self.sister_distance) else f" (sisters: {self.sister_distance:.2g})"
-        return f"{self._verdict}; as functions they are {self.function_distance:.2g} of 1 apart{beside}"
+        told = [self._verdict]
+        if not np.isnan(self.function_distance):
+            beside = "" if np.isnan(self.sister_distance) else f" (sisters: {self.sister_distance:.2g})"
+            told.append(f"as functions they are {self.function_distance:.2g} of 1 apart{beside}")
+        if not np.isnan(self.same_signs):
+            after = "" if np.isnan(self.same_signs_matched) else f", {self.same_signs_matched:.0%} after matching"
+            told.append(f"{self.same_signs:.0%} of the weights have the same sign{after} (chance: 50%)")
+        return "; ".join(told)
 
     @property
     def _verdict(self) -> str:

@@ -11,6 +11,7 @@ from trajmap.data.connection import Connection
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 from trajmap.objective.predictions import function_distance
+from trajmap.projection.asymmetry import sign_consistency
 from trajmap.projection.matching import UnitGroup, match_weights
 from trajmap.projection.paths import BezierPath, SegmentPath, climb, path_length, path_losses, train_path
 
@@ -79,6 +80,7 @@ def barrier(
         take(2, train_path(objective, BezierPath(a, end), n_steps=n_steps))
     apart = [] if probes is None else [function_distance(objective, x, y, probes) for x, y in ((a, b), *sisters)]
     known = [apart[0] if apart else float("nan"), max(apart[1:], default=float("nan"))]
+    known += [sign_consistency(a, b), sign_consistency(a, end) if groups else float("nan")]
     return Connection(t, losses, lengths, noise, name, *known)
 
 
