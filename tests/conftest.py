@@ -169,7 +169,7 @@ SINGLE = {
     "samples": "sample_convergence",
     "subspace": "subspace_convergence",
     "solutions": "solution_tree",
-    "sensitivity": "sensitivity",
+    "sensitivity-inputs": "sensitivity",
     "density": "density",
     "edge": "edge",
     "trainings": "trainings",

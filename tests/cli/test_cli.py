@@ -122,11 +122,13 @@ def road(study):
             "16",
         ],
         ["compare", run, *charts, "--objective", objective],
-        ["topology", run],
+        ["topology", run, "--rings"],
         ["curves", run, "--objective", objective, "--steps", "5", "--random", "3", "--shapes", "w-peak"],
         ["walks", run, "--objective", objective, "--walks", "3", "--steps", "12"],
         ["samples", run, "--objective", objective, "--k", "2"],
-        ["sensitivity", run, "--objective", objective, "--at", "3"],
+        ["sensitivity", run, "--objective", objective, "--at", "3", "--retrained", str(study / "sister")],
+        ["sensitivity", run, "--objective", objective, "--at", "2", "--by", "weights", "--only", "2.weight"],
+        ["sensitivity", run, "--objective", objective, "--at", "2", "--by", "chart", "--chart", "pca"],
         ["basin", run, *map(str, (study / "sister", study / "third")), "--objective", objective, "--curve", "5"],
         ["plot", run],
         ["report", run],
@@ -151,7 +153,9 @@ def test_verbs_compose(road):
     assert len(artefacts.eigenspaces()) == 5
     assert artefacts.one("edge", EdgeGauge).threshold == pytest.approx(2 * 1.9 / 0.1)
     assert artefacts.one("density", SpectralDensity).size == 41
-    assert artefacts.one("sensitivity", Sensitivity).values.shape == (3, 3, 6)
+    assert artefacts.one("sensitivity-inputs", Sensitivity).values.shape == (3, 3, 6)
+    assert artefacts.one("sensitivity-weights", Sensitivity).names[0] == "2.weight[0,0]"
+    assert artefacts.one("sensitivity-chart", Sensitivity).values.shape == (2, 3, 2)
     assert artefacts.one("curves", CurveProfiles).names == [
         *(f"random {i}" for i in (1, 2, 3)),
         "mined w-peak",
@@ -170,6 +174,7 @@ def test_verbs_compose(road):
     assert artefacts.one("samples", SampleConvergence).deviation > 0
     assert artefacts.one("subspace", SubspaceConvergence).sizes[-1] == 95
     assert artefacts.one("solutions", SolutionTree).names == ["base", "sister", "third"]
+    assert set(artefacts.rings()) == {"pca", "diffusion", "hessian"}
     assert set(artefacts.trees()) == {"pca", "diffusion", "hessian"}
     assert artefacts.one("trainings", TrainingCurves).names == ["SGD", "dominant", "bulk"]
     assert list(artefacts.connections()) == ["sister", "third"]

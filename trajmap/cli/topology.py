@@ -1,4 +1,4 @@
-"""Count the basins and saddles of each landscape of a run."""
+"""Count the basins and saddles of each landscape of a run, and its rings."""
 
 import argparse
 
@@ -10,6 +10,7 @@ from trajmap.cli._progress import say
 from trajmap.data.artefacts import Artefacts
 from trajmap.errors import InputError
 from trajmap.topology.merge_tree import basin_profile, merge_tree
+from trajmap.topology.persistence import persistence
 
 __all__ = ["add_arguments", "run"]
 
@@ -23,10 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.01,
         help="leave out basins less deep than this part of the range (default: %(default)s)",
     )
+    parser.add_argument(
+        "--rings", action="store_true", help="find rings of low loss around a hill as well (needs GUDHI)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Keep one merge tree a landscape."""
+    """Keep one merge tree a landscape, and its rings where they are asked for."""
     artefacts = Artefacts.of(args.run_folder)
     landscapes = artefacts.landscapes()
     if not landscapes:
@@ -41,3 +45,9 @@ def run(args: argparse.Namespace) -> None:
             f"  {name:<12} {tree.n_minima} minima ({inner} inside), {tree.n_saddles} saddles, average persistence "
             f"{tree.average_persistence():.3g}, SMAD {tree.smad():.3g}"
         )
+        if args.rings:
+            rings = persistence(land, degree=1)
+            rings.save(artefacts.path("rings", name))
+            heights = rings.pairs[:, 1] - rings.pairs[:, 0]
+            tall = heights[heights > args.threshold * float(np.ptp(finite))]
+            say(f"    {len(tall)} rings" + (f", the tallest hill {tall[0]:.3g} above its ring" if len(tall) else ""))

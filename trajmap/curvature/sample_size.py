@@ -71,7 +71,7 @@ def subspace_change(eigenvalues: Array, others: Array, sigma: float) -> float:
     """Mean squared change of the loss over a Gaussian cloud in the Hessian's top subspace, in closed form.
 
     For θ* + P z with z ~ N(0, σ²I) and Hessians with eigenvalues λ and λ′ on the same vectors, the change of the
-    quadratic is ½ Σ d_j z_j² with d = λ′ − λ, whose mean square is (σ⁴/4)(2 Σ d_j² + (Σ d_j)²).
+    quadratic is ½ Σ d_j z_j² with d = λ′ − λ, whose mean square is (σ⁴/4)(2 Σ d_j² + (Σ d_j)²), as published.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def sufficient_size(sizes: Array, changes: Array, delta: float) -> int:
 
 
 def hessian_norm_bound(weight_norm: float, input_norm: float, n_layers: int) -> float:
-    """Bound on the norm of one sample's Hessian, for bias-free ReLU networks with cross-entropy (theorem 1).
+    """Bound the norm of one sample's Hessian, for bias-free ReLU networks with cross-entropy (published, theorem 1).
 
     Parameters
     ----------

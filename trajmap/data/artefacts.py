@@ -13,6 +13,7 @@ from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.landscape import Landscape
 from trajmap.data.lift_gap import LiftGap
 from trajmap.data.merge_tree import MergeTree
+from trajmap.data.persistence_diagram import PersistenceDiagram
 from trajmap.data.reduction import Reduction
 
 __all__ = ["Artefacts"]
@@ -37,6 +38,7 @@ class Artefacts:
         artefacts/solutions.npz               SolutionTree of the ends of several runs
         artefacts/topology/<chart>.npz        MergeTree
         artefacts/profiles/<chart>.npz        BasinProfile
+        artefacts/rings/<chart>.npz           PersistenceDiagram of degree one
         artefacts/curves.npz, valley.npz      CurveProfiles
         artefacts/asymmetry.npz, bends.npz    Asymmetry, DirectionCurvatures
         artefacts/walk.npz, noise.npz         WalkRise, NoiseRise
@@ -45,7 +47,7 @@ class Artefacts:
         artefacts/samples.npz, subspace.npz   SampleConvergence, SubspaceConvergence
         artefacts/edge.npz, density.npz       EdgeGauge, SpectralDensity
         artefacts/trainings.npz               TrainingCurves
-        artefacts/sensitivity.npz             Sensitivity
+        artefacts/sensitivity-inputs.npz, …   Sensitivity by inputs, weights or a chart's coordinates
         artefacts/figures/<name>.png
 
     Parameters
@@ -102,6 +104,10 @@ class Artefacts:
     def profiles(self) -> dict[str, BasinProfile]:
         """Widths of basins by level, by chart name."""
         return self._all("profiles", BasinProfile)
+
+    def rings(self) -> dict[str, PersistenceDiagram]:
+        """Rings as pairs of births and deaths, by chart name."""
+        return self._all("rings", PersistenceDiagram)
 
     def connections(self) -> dict[str, Connection]:
         """Ways to the ends of other runs, by their names."""

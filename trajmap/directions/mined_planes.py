@@ -95,6 +95,10 @@ def mine_ring(
     -------
     Plane
         Two orthogonal directions as long as the radius.
+
+    References
+    ----------
+    X.-C. Li, L. Li, D.-C. Zhan, 2024 (reconstructed).
     """
     theta = check_array("theta", theta, (objective.size,))
     length = float(np.linalg.norm(theta)) if radius is None else check_positive("radius", radius)

@@ -16,7 +16,8 @@ __all__ = ["asymmetry_test", "sign_consistency", "signed_noise", "valley_asymmet
 def sign_consistency(a: Array, b: Array) -> float:
     """Share of entries with the same sign: 1 for a point with itself, ½ for independent ones, 0 for opposites.
 
-    Two models with more of it are better connected by a straight line.
+    Of two models from different starts those with more of it are better connected by a straight line, as published;
+    their cosine says as much.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def signed_noise(
     normalise: Callable[[Array, Array], Array] | None = None,
     random_state: int = 0,
 ) -> Array:
-    """Draw Gaussian noise of which a share of the entries take the sign of the model's.
+    """Draw Gaussian noise of which a share of the entries take the sign of the model's, as published.
 
     Parameters
     ----------

@@ -16,6 +16,8 @@ def gradient_walk(
 ) -> tuple[Array, Array, Array]:
     """Walk downhill by the signs of the gradient, each entry by a random length: a progressive gradient walk.
 
+    Follows the published walk.
+
     Parameters
     ----------
     objective : Objective
@@ -111,6 +113,8 @@ def loss_gradient_cloud(
 
 def stagnation(losses: Array, *, window: int = 10, tolerance: float = 1e-3) -> tuple[int, float]:
     """Count the stretches of a walk on which the smoothed loss stands still: how often it meets something to stay at.
+
+    A reconstruction of the published measures.
 
     Parameters
     ----------

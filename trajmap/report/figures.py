@@ -41,7 +41,7 @@ from trajmap.plots.scores import plot_scores
 from trajmap.plots.sensitivity import plot_sensitivity
 from trajmap.plots.solutions import plot_solution_tree
 from trajmap.plots.theme import theme
-from trajmap.plots.topology import plot_basins, plot_merge_tree
+from trajmap.plots.topology import plot_basins, plot_merge_tree, plot_persistence
 from trajmap.plots.variance import plot_variance
 from trajmap.plots.walks import plot_gradient_cloud, plot_noise_rise, plot_permutation_paths, plot_walk_rise
 
@@ -65,7 +65,9 @@ SINGLE: dict[str, tuple[type[Saved], Callable[..., Any]]] = {
     "samples": (SampleConvergence, plot_sample_convergence),
     "subspace": (SubspaceConvergence, plot_subspace_convergence),
     "solutions": (SolutionTree, plot_solution_tree),
-    "sensitivity": (Sensitivity, plot_sensitivity),
+    "sensitivity-inputs": (Sensitivity, plot_sensitivity),
+    "sensitivity-weights": (Sensitivity, plot_sensitivity),
+    "sensitivity-chart": (Sensitivity, plot_sensitivity),
     "edge": (EdgeGauge, plot_edge),
     "density": (SpectralDensity, plot_density),
     "trainings": (TrainingCurves, plot_trainings),
@@ -121,6 +123,7 @@ def _drawings(trajectory: Trajectory, artefacts: Artefacts) -> dict[str, Drawing
         "connection": (plot_connection, artefacts.connections()),
         "tree": (plot_merge_tree, artefacts.trees()),
         "profile": (plot_basins, artefacts.profiles()),
+        "rings": (plot_persistence, artefacts.rings()),
         "alignment": (plot_alignment, comparisons),
     }
     for kind, (plot, nouns) in several.items():

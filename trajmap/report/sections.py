@@ -69,6 +69,14 @@ def _all(
     return found
 
 
+def _sensitivity(artefacts: Artefacts) -> Finding | None:
+    for by in ("inputs", "weights", "chart"):
+        known = artefacts.one(f"sensitivity-{by}", Sensitivity)
+        if known is not None:
+            return find_sensitivity(known)
+    return None
+
+
 KINDS = (
     Kind("Explained variance", _one("variance", VarianceSpectrum, find_variance), "trajmap score {run}",
          (("variance", "Bars: this run; grey: random walks with its step norms."),)),
@@ -78,7 +86,8 @@ KINDS = (
          (("gap", "Is the loss on the chart the loss the optimizer saw?"),)),
     Kind("Topology", _all(Artefacts.trees, find_topology), "trajmap topology {run}",
          (("tree", "Basins of the landscape: each ends where it meets a deeper one."),
-          ("profile", "Each basin as wide as its number of grid points."))),
+          ("profile", "Each basin as wide as its number of grid points."),
+          ("rings", "Valleys around a hill: born where they close, dead at its top."))),
     Kind("Curves", _one("curves", CurveProfiles, find_curves), "trajmap curves {run} {objective}",
          (("curves", "Grey: random directions, the baseline."),
           ("bends", "Random directions see the mean curvature: they bend up whenever the trace is positive."))),
@@ -109,8 +118,8 @@ KINDS = (
     Kind("Sample size", _one("samples", SampleConvergence, find_samples), "trajmap samples {run} {objective}",
          (("samples", "Dashed: independent samples."),
           ("subspace", "Lines: second-order expansions of the samples' losses."))),
-    Kind("Sensitivity", _one("sensitivity", Sensitivity, find_sensitivity), "trajmap sensitivity {run} {objective}",
-         (("sensitivity", "By each input, along the run; each order over its own largest."),)),
+    Kind("Sensitivity", _sensitivity, "trajmap sensitivity {run} {objective}",
+         (("sensitivity", "Along the run; each order over its own largest."),)),
 )  # fmt: skip
 
 _ALTERNATIVES = {
@@ -132,8 +141,9 @@ _ALTERNATIVES = {
     "saturation": "Saturation of each activation layer by optimizer step",
     "samples": "Change of the loss by one more sample, by number of samples",
     "subspace": "Squared change of the loss over the top subspace by number of samples",
-    "sensitivity": "Mean absolute derivatives of the loss by each input",
+    "sensitivity": "Mean absolute derivatives of the loss by",
     "profile": "Basins by width and depth over",
+    "rings": "Births and deaths of rings over",
     "tree": "Merge tree of the landscape over",
     "density": "Density of Hessian eigenvalues at the end of the run",
     "edge": "Sharpness over its stability threshold by optimizer step",

@@ -35,7 +35,9 @@ def diagonal_derivatives(function: Scalar, point: torch.Tensor, places: Sequence
     Returns
     -------
     numpy.ndarray, shape (orders, len(places))
-        Linear cost in the number of coordinates: one chain of backward passes each, the first shared.
+        Linear cost in the number of coordinates: one chain of backward passes each, the first shared. All samples go
+        through a pass at once; coordinates do not, since batching them by ``vmap`` takes two to forty times as long on
+        a CPU.
     """
     x = point.detach().clone().requires_grad_()
     with isolated_rng(), torch.enable_grad():
@@ -116,7 +118,8 @@ def weight_derivatives(
 def input_derivatives(objective: Objective, theta: Array, *, orders: int = 3, names: Sequence[str] = ()) -> Sensitivity:
     """Differentiate each sample's loss by its inputs; the mean of the absolute values over the samples.
 
-    All samples are differentiated at once: every pass costs as much as a gradient, one a variable and order.
+    All samples are differentiated at once: every pass costs as much as a gradient, one a variable and order. Follows
+    the published idea; its details are reconstructed.
 
     Parameters
     ----------
@@ -138,6 +141,10 @@ def input_derivatives(objective: Objective, theta: Array, *, orders: int = 3, na
     ------
     InputError
         If batches are not pairs with inputs of two axes.
+
+    References
+    ----------
+    S. Faroz, Sensitivity analysis on the loss landscape.
     """
     parts = objective.parts
     check_count("orders", orders)

@@ -26,6 +26,10 @@ def spearman_table(X: Array, y: Array, *, n_boot: int = 500, random_state: int =
     numpy.ndarray, shape (d, 3)
         ρ, and its 2.5 and 97.5 % quantiles.
 
+    References
+    ----------
+    C. Spearman, The proof and measurement of association between two things, 1904; B. Efron, Bootstrap methods, 1979.
+
     Examples
     --------
     >>> x = np.arange(50.0)[:, None]

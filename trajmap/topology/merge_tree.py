@@ -143,6 +143,8 @@ def _boundary(shape: tuple[int, ...]) -> Array:
 def basin_profile(landscape: Landscape | Array, tree: MergeTree, *, levels: int = 40) -> BasinProfile:
     """Width of each basin by level, for the drawing of a topological landscape profile.
 
+    Follows the published drawing: a basin's width is its number of grid points.
+
     Parameters
     ----------
     landscape : Landscape or array-like
