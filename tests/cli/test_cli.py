@@ -15,6 +15,7 @@ from trajmap.data.asymmetry import Asymmetry
 from trajmap.data.curve_profiles import CurveProfiles
 from trajmap.data.edge_gauge import EdgeGauge
 from trajmap.data.gradient_cloud import GradientCloud
+from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.noise_rise import NoiseRise
 from trajmap.data.permutation_paths import PermutationPaths
 from trajmap.data.sample_convergence import SampleConvergence
@@ -174,7 +175,7 @@ def test_verbs_compose(road):
     assert artefacts.one("samples", SampleConvergence).deviation > 0
     assert artefacts.one("subspace", SubspaceConvergence).sizes[-1] == 95
     assert artefacts.one("solutions", SolutionTree).names == ["base", "sister", "third"]
-    assert set(artefacts.rings()) == {"pca", "diffusion", "hessian"}
+    assert set(artefacts.rings()) <= {"pca", "diffusion", "hessian"}
     assert set(artefacts.trees()) == {"pca", "diffusion", "hessian"}
     assert artefacts.one("trainings", TrainingCurves).names == ["SGD", "dominant", "bulk"]
     assert list(artefacts.connections()) == ["sister", "third"]
@@ -314,3 +315,16 @@ def test_help(verb, capsys):
 def test_installed_command_answers():
     done = subprocess.run([sys.executable, "-m", "trajmap", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("trajmap ")
+
+
+def test_rings_are_kept_while_they_are_there(study, tmp_path, capsys):
+    """A wine bottle has one; the file goes when the landscape has none any more."""
+    folder = tmp_path / "run"
+    Trajectory.of(np.zeros((3, 4))).save(folder)
+    x, y = np.meshgrid(np.linspace(-2, 2, 31), np.linspace(-2, 2, 31), indexing="ij")
+    grid, artefacts = Grid((x[:, 0], y[0])), Artefacts.of(folder)
+    for values, count in (((x**2 + y**2 - 1) ** 2, 1), (x**2 + y**2, 0)):
+        Landscape(grid, values).save(artefacts.path("landscapes", "bottle"))
+        assert main(["topology", str(folder), "--rings"]) == 0
+        assert [len(found.pairs) for found in artefacts.rings().values()] == [count] * count
+        assert f"    {count} rings" in capsys.readouterr().out

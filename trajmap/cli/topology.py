@@ -8,6 +8,8 @@ from trajmap._validation import worded
 from trajmap.cli._options import add_run
 from trajmap.cli._progress import say
 from trajmap.data.artefacts import Artefacts
+from trajmap.data.landscape import Landscape
+from trajmap.data.persistence_diagram import PersistenceDiagram
 from trajmap.errors import InputError
 from trajmap.topology.merge_tree import basin_profile, merge_tree
 from trajmap.topology.persistence import persistence
@@ -46,8 +48,15 @@ def run(args: argparse.Namespace) -> None:
             f"{tree.average_persistence():.3g}, SMAD {tree.smad():.3g}"
         )
         if args.rings:
-            rings = persistence(land, degree=1)
-            rings.save(artefacts.path("rings", name))
-            heights = rings.pairs[:, 1] - rings.pairs[:, 0]
-            tall = heights[heights > args.threshold * float(np.ptp(finite))]
-            say(f"    {len(tall)} rings" + (f", the tallest hill {tall[0]:.3g} above its ring" if len(tall) else ""))
+            _rings(artefacts, name, land, args.threshold * float(np.ptp(finite)))
+
+
+def _rings(artefacts: Artefacts, name: str, land: Landscape, threshold: float) -> None:
+    """Keep the rings that are tall enough; what an earlier look has left goes."""
+    pairs = persistence(land, degree=1).pairs
+    tall = pairs[pairs[:, 1] - pairs[:, 0] > threshold]
+    path = artefacts.path("rings", name)
+    path.unlink(missing_ok=True)
+    if len(tall):
+        PersistenceDiagram(tall, 1).save(path)
+    say(f"    {len(tall)} rings" + (f", the tallest hill {np.ptp(tall[0]):.3g} above its ring" if len(tall) else ""))

@@ -119,7 +119,11 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
         # gaps of unseen iterates say more than those of the fitted ones; both would crowd the page
         unseen = ("sister", "blocks", "tail")
         names = [name for name in names if name.endswith(unseen)] or names
-        return [Figure(light[n], dark[n], alternative(n), caption) for n in names]
+        # a section shows several charts: each caption says whose picture it is
+        of = {n: n.removeprefix(prefix).removeprefix("-") for n in names}
+        told = {n: f"{chart[0].upper()}{chart[1:]}: {caption[0].lower()}{caption[1:]}" if chart else caption
+                for n, chart in of.items()}  # fmt: skip
+        return [Figure(light[n], dark[n], alternative(n), told[n]) for n in names]
 
     def section(kind: Kind) -> Section:
         finding = kind.find(artefacts)
