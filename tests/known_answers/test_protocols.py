@@ -71,6 +71,27 @@ def test_losses_by_sample(digits):
         sample_losses(whole, whole.theta[None])
 
 
+def test_losses_that_cannot_be_batched_are_evaluated_one_by_one():
+    """A residual loss differentiates through the model; another branches on values."""
+    x = torch.randn(12, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1)).double()
+
+    def residual(net, batch):
+        inside = batch.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(net(inside).sum(), inside, create_graph=True)
+        return (slope[:, 1] + slope[:, 0]).square().mean()
+
+    objective = Objective(model, residual, [x])
+    rows = [Objective(model, residual, [row[None]]).value(objective.theta) for row in x]
+    np.testing.assert_allclose(sample_losses(objective, objective.theta[None])[0], rows)
+    with pytest.raises(InputError, match="objective: expected a loss that torch.func.jvp can differentiate"):
+        sample_quadratics(objective, objective.theta, np.eye(2, objective.size))
+    branching = Objective(model, lambda m, b: m(b).mean() if b.sum() > 0 else m(b).square().mean(), list(x[:, None]))
+    values, gradients, _ = sample_quadratics(branching, branching.theta, np.eye(2, branching.size))
+    assert values.mean() == pytest.approx(branching.value(branching.theta))
+    np.testing.assert_allclose(gradients.mean(axis=0), branching.gradient(branching.theta)[:2])
+
+
 def test_one_more_sample_on_digits(digits):
     losses = sample_losses(digits, digits.theta[None])[0]
     found = sample_convergence(losses)

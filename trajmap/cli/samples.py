@@ -41,9 +41,13 @@ def run(args: argparse.Namespace) -> None:
         f"absolute deviation {found.deviation:.3g}")  # fmt: skip
     _enough(found.sizes, found.changes, args.tolerance, float(losses.mean()))
     space = top_eigenspace(objective, theta, args.k, random_state=args.seed)
-    cloud = subspace_convergence(
-        objective, theta, space.eigenvectors, sigma=args.sigma, n_perm=args.orders, random_state=args.seed
-    )
+    try:
+        cloud = subspace_convergence(
+            objective, theta, space.eigenvectors, sigma=args.sigma, n_perm=args.orders, random_state=args.seed
+        )
+    except InputError as error:
+        say(f"  the top directions are left out ({error})")
+        return
     cloud.save(artefacts.path("subspace"))
     enough = cloud.sufficient_size((args.tolerance * float(losses.mean())) ** 2)
     say(f"  over the top {args.k} directions: variance of the samples' losses {cloud.variance:.3g} (second-order "

@@ -116,6 +116,11 @@ def sample_quadratics(objective: Objective, theta: Array, directions: Array) -> 
     -------
     values, gradients, hessians : numpy.ndarray, shapes (N,), (N, D), (N, D, D)
         By sample.
+
+    Raises
+    ------
+    InputError
+        If the loss cannot be differentiated forward, as one with derivatives of its own.
     """
     tensor = objective.parts.tensor
     point, rows = tensor(theta), tensor(directions)
@@ -132,7 +137,11 @@ def sample_quadratics(objective: Objective, theta: Array, directions: Array) -> 
     with isolated_rng(), warnings.catch_warnings():
         # torch writes some of its own forward derivatives in a scripting language it is about to drop
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch")
-        gradients = np.stack([as_array(slope(zero, i)) for i in range(D)], axis=1).astype(np.float64)
+        try:
+            gradients = np.stack([as_array(slope(zero, i)) for i in range(D)], axis=1).astype(np.float64)
+        except RuntimeError as error:
+            known = "a loss that torch.func.jvp can differentiate"
+            raise InputError(worded("objective", known, f"one it cannot ({str(error).split('. ')[0]})")) from error
         hessians = np.empty((len(gradients), D, D))
         for i in range(D):
             for j in range(i + 1):

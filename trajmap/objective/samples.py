@@ -11,6 +11,7 @@ from trajmap.objective.batches import map_tensors
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.model_at import as_array
 from trajmap.objective.objective import Objective
+from trajmap.objective.strategy import split_batch
 
 __all__ = ["losses_by_sample", "sample_losses"]
 
@@ -43,7 +44,7 @@ def sample_losses(objective: Objective, thetas: Array) -> Array:
     [[2.0, 4.0, 6.0]]
     """
     points = check_array("thetas", thetas, (None, objective.size))
-    with isolated_rng(), torch.no_grad():
+    with isolated_rng(), torch.set_grad_enabled(objective.parts.needs_graph):
         found = [as_array(losses_by_sample(objective, objective.parts.tensor(theta))) for theta in points]
     losses = np.array(found, dtype=np.float64)
     means, wholes = losses[:1].mean(axis=1), objective.values(points[:1])
@@ -55,7 +56,7 @@ def sample_losses(objective: Objective, thetas: Array) -> Array:
 
 
 def losses_by_sample(objective: Objective, point: torch.Tensor) -> torch.Tensor:
-    """Evaluate the loss of every sample at a point that may carry derivatives, all samples at once.
+    """Evaluate the loss of every sample at a point that may carry derivatives, all samples at once where that works.
 
     Parameters
     ----------
@@ -91,5 +92,9 @@ def _of_batch(loss: Any, model: Any, batch: Any) -> torch.Tensor:
         value: torch.Tensor = loss(model, map_tensors(batch, place))
         return value
 
-    found: torch.Tensor = torch.func.vmap(one)(*sized)
+    try:
+        found: torch.Tensor = torch.func.vmap(one)(*sized)
+    except RuntimeError:
+        # a loss with control flow by values, or derivatives of its own: one sample at a time
+        found = torch.stack([loss(model, piece) for _, piece in split_batch(batch, 1)])
     return found
