@@ -312,12 +312,13 @@ def test_a_tree_of_solutions():
 def last_of(objective):
     """End of the first walk of a cloud, walked again."""
     start = np.random.default_rng(0).uniform(-1, 1, objective.size)
-    return gradient_walk(objective, start, step=0.02, n_steps=60, random_state=0)[0][-1]
+    return gradient_walk(objective, start, step=0.02, n_steps=60, random_state=0).theta(-1)
 
 
 def test_gradient_walks():
     bowl = of_function(lambda t: 0.5 * t.square().sum(), 6)
-    thetas, losses, norms = gradient_walk(bowl, 3 * np.ones(6), step=0.1, n_steps=40)
+    walk = gradient_walk(bowl, 3 * np.ones(6), step=0.1, n_steps=40)
+    thetas, losses, norms = walk.iterates[:], walk.scalars["loss"], walk.scalars["gradient_norm"]
     far = np.abs(thetas[:-1]).min(axis=1) > 0.1
     assert (np.diff(losses)[far] < 0).all()
     np.testing.assert_allclose(norms, np.linalg.norm(thetas, axis=1))

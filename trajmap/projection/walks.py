@@ -6,6 +6,7 @@ import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, check_positive
 from trajmap.data.gradient_cloud import GradientCloud
+from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
 
 __all__ = ["gradient_walk", "loss_gradient_cloud", "stagnation"]
@@ -13,7 +14,7 @@ __all__ = ["gradient_walk", "loss_gradient_cloud", "stagnation"]
 
 def gradient_walk(
     objective: Objective, start: Array, *, step: float, n_steps: int, random_state: int = 0
-) -> tuple[Array, Array, Array]:
+) -> Trajectory:
     """Walk downhill by the signs of the gradient, each entry by a random length: a progressive gradient walk.
 
     Follows the published walk.
@@ -33,10 +34,8 @@ def gradient_walk(
 
     Returns
     -------
-    thetas : numpy.ndarray, shape (n_steps + 1, P)
-        The walk.
-    losses, norms : numpy.ndarray, shape (n_steps + 1,)
-        Loss and gradient norm at each point: the loss–gradient cloud of several walks is these, pooled.
+    Trajectory
+        Of n_steps + 1 points, with the scalars ``loss`` and ``gradient_norm``; it can be embedded and scored as a run.
 
     References
     ----------
@@ -52,7 +51,8 @@ def gradient_walk(
         norms.append(float(np.linalg.norm(gradient)))
         # the published mask moves entries with no slope upwards; the sign here follows it
         theta = theta + rng.uniform(0, step, len(theta)) * np.where(gradient > 0, -1.0, 1.0)
-    return np.array(thetas), objective.values(np.array(thetas)), np.array(norms)
+    scalars = {"loss": objective.values(np.array(thetas)), "gradient_norm": np.array(norms)}
+    return Trajectory.of(np.array(thetas), layout=objective.layout, scalars=scalars)
 
 
 def loss_gradient_cloud(
@@ -101,13 +101,11 @@ def loss_gradient_cloud(
     step = 2 * width * check_positive("relative_step", relative_step)
     for i in range(check_count("n_walks", n_walks)):
         start = rng.uniform(-width, width, objective.size)
-        thetas, values, sizes = gradient_walk(
-            objective, start, step=step, n_steps=n_steps, random_state=random_state + i
-        )
-        losses.append(values)
-        norms.append(sizes)
+        walk = gradient_walk(objective, start, step=step, n_steps=n_steps, random_state=random_state + i)
+        losses.append(walk.scalars["loss"])
+        norms.append(walk.scalars["gradient_norm"])
         if kind is not None:
-            ends.append(kind(thetas[-1]))
+            ends.append(kind(walk.theta(-1)))
     return GradientCloud(np.array(losses), np.array(norms), ends)
 
 
