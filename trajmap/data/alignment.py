@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from trajmap._validation import Array, check_array, frozen_array, worded
+from trajmap._validation import Array, worded
 from trajmap.data.archive import Saved
 from trajmap.errors import InputError
 
@@ -64,7 +64,7 @@ class Alignment(Saved):
         if not m:
             raise InputError(worded("steps", "at least one compared iterate", "none"))
         for name, shape in shapes.items():
-            object.__setattr__(self, name, frozen_array(check_array(name, getattr(self, name), shape)))
+            self._keep(name, shape, dtype=None)
 
     @property
     def expected(self) -> float:

@@ -3,12 +3,13 @@
 import dataclasses
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from trajmap._validation import Array, worded
+from trajmap._validation import Array, check_array, frozen_array, worded
 from trajmap.errors import InputError, RunFormatError
 
 __all__ = ["Saved"]
@@ -33,6 +34,11 @@ class Saved:
     ...     Grid.open(path).shape
     (2,)
     """
+
+    def _keep(self, name: str, shape: Sequence[int | None], *, dtype: Any = np.float64) -> None:
+        """Check a field's shape, convert it, and make it read-only; for ``__post_init__``."""
+        value = check_array(name, getattr(self, name), shape, dtype=dtype)
+        object.__setattr__(self, name, frozen_array(value))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the noun to a file.

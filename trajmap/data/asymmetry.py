@@ -2,9 +2,7 @@
 
 import dataclasses
 
-import numpy as np
-
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 
 __all__ = ["Asymmetry"]
@@ -27,6 +25,7 @@ class Asymmetry(Saved):
 
     Examples
     --------
+    >>> import numpy as np
     >>> sweep = Asymmetry(np.array([0.0, 1.0]), np.array([[1.0, 1], [1, 1]]), np.array([[1.0, 1], [2, 4]]))
     >>> sweep.ratios.tolist()
     [1.0, 3.0]
@@ -39,11 +38,9 @@ class Asymmetry(Saved):
     scale: float = float("nan")
 
     def __post_init__(self) -> None:
-        shares = check_array("shares", self.shares, (None,), dtype=np.float64)
-        plus = check_array("plus", self.plus, (len(shares), None), dtype=np.float64)
-        minus = check_array("minus", self.minus, plus.shape, dtype=np.float64)
-        for name, value in (("shares", shares), ("plus", plus), ("minus", minus)):
-            object.__setattr__(self, name, frozen_array(value))
+        self._keep("shares", (None,))
+        self._keep("plus", (len(self.shares), None))
+        self._keep("minus", self.plus.shape)
 
     @property
     def ratios(self) -> Array:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array, worded
+from trajmap._validation import Array, worded
 from trajmap.data.archive import Saved
 from trajmap.errors import InputError
 
@@ -39,10 +39,9 @@ class Barriers(Saved):
 
     def __post_init__(self) -> None:
         m = len(self.names)
-        values = check_array("values", self.values, (m, m), dtype=np.float64)
-        if not np.array_equal(values, values.T, equal_nan=True):
+        self._keep("values", (m, m))
+        if not np.array_equal(self.values, self.values.T, equal_nan=True):
             raise InputError(worded("values", "a symmetric table", "another"))
-        object.__setattr__(self, "values", frozen_array(values))
 
     @property
     def basins(self) -> list[list[str]]:

@@ -2,9 +2,7 @@
 
 import dataclasses
 
-import numpy as np
-
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 
 __all__ = ["BasinProfile"]
@@ -26,7 +24,5 @@ class BasinProfile(Saved):
     widths: Array
 
     def __post_init__(self) -> None:
-        heights = check_array("heights", self.heights, (None, None), dtype=np.float64)
-        widths = check_array("widths", self.widths, heights.shape, dtype=np.float64)
-        object.__setattr__(self, "heights", frozen_array(heights))
-        object.__setattr__(self, "widths", frozen_array(widths))
+        self._keep("heights", (None, None))
+        self._keep("widths", self.heights.shape)

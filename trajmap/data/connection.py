@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 
 __all__ = ["WAYS", "Connection"]
@@ -54,11 +54,9 @@ class Connection(Saved):
     same_signs_matched: float = float("nan")
 
     def __post_init__(self) -> None:
-        t = check_array("t", self.t, (None,), dtype=np.float64)
-        losses = check_array("losses", self.losses, (len(WAYS), len(t)), dtype=np.float64)
-        lengths = check_array("lengths", self.lengths, (len(WAYS),), dtype=np.float64)
-        for name, value in (("t", t), ("losses", losses), ("lengths", lengths)):
-            object.__setattr__(self, name, frozen_array(value))
+        self._keep("t", (None,))
+        self._keep("losses", (len(WAYS), len(self.t)))
+        self._keep("lengths", (len(WAYS),))
 
     def along(self, way: str) -> Array:
         """Losses along one way, shape (n,)."""

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 
 __all__ = ["CriticalPoints"]
@@ -47,7 +47,7 @@ class CriticalPoints(Saved):
         m, d = self.z.shape
         shapes = {"z": (m, d), "values": (m,), "curvatures": (m, d), "normal_curvatures": (m, 2)}
         for name, shape in {**shapes, "normal_gradients": (m,), "slope_gains": (m,)}.items():
-            object.__setattr__(self, name, frozen_array(check_array(name, getattr(self, name), shape)))
+            self._keep(name, shape, dtype=None)
 
     @property
     def kinds(self) -> list[str]:

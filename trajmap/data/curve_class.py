@@ -2,9 +2,7 @@
 
 import dataclasses
 
-import numpy as np
-
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 
 __all__ = ["CurveClass"]
@@ -31,8 +29,6 @@ class CurveClass(Saved):
     barriers: Array
 
     def __post_init__(self) -> None:
-        positions = check_array("positions", self.positions, (None,), dtype=np.float64)
-        depths = check_array("depths", self.depths, positions.shape, dtype=np.float64)
-        barriers = check_array("barriers", self.barriers, (max(len(positions) - 1, 0),), dtype=np.float64)
-        for name, value in (("positions", positions), ("depths", depths), ("barriers", barriers)):
-            object.__setattr__(self, name, frozen_array(value))
+        self._keep("positions", (None,))
+        self._keep("depths", self.positions.shape)
+        self._keep("barriers", (max(len(self.positions) - 1, 0),))

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array, worded
+from trajmap._validation import Array, worded
 from trajmap.data.archive import Saved
 from trajmap.errors import InputError
 
@@ -44,12 +44,10 @@ class CurveProfiles(Saved):
     through: str = "the end of the run"
 
     def __post_init__(self) -> None:
-        offsets = check_array("offsets", self.offsets, (None,), dtype=np.float64)
-        losses = check_array("losses", self.losses, (len(self.names), len(offsets)), dtype=np.float64)
+        self._keep("offsets", (None,))
+        self._keep("losses", (len(self.names), len(self.offsets)))
         if len(self.kinds) != len(self.names):
             raise InputError(worded("kinds", f"{len(self.names)} words, one a name", f"{len(self.kinds)}"))
-        object.__setattr__(self, "offsets", frozen_array(offsets))
-        object.__setattr__(self, "losses", frozen_array(losses))
 
     @property
     def asymmetries(self) -> Array:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 
 __all__ = ["DirectionCurvatures"]
@@ -29,7 +29,7 @@ class DirectionCurvatures(Saved):
     deviation: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", frozen_array(check_array("values", self.values, (None,), dtype=np.float64)))
+        self._keep("values", (None,))
 
     @property
     def share_up(self) -> float:

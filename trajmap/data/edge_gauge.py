@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 
 __all__ = ["EdgeGauge"]
@@ -37,8 +37,7 @@ class EdgeGauge(Saved):
     def __post_init__(self) -> None:
         n = len(self.steps)
         for name in ("steps", "sharpness", "top"):
-            value = check_array(name, getattr(self, name), (n,), dtype=np.float64)
-            object.__setattr__(self, name, frozen_array(value))
+            self._keep(name, (n,))
 
     @property
     def ratio(self) -> Array:

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 from trajmap.data.landscape import Grid
 
@@ -37,7 +37,7 @@ class EffectivePotential(Saved):
     isotropy: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", frozen_array(check_array("values", self.values, self.grid.shape)))
+        self._keep("values", self.grid.shape, dtype=None)
 
     @property
     def reservations(self) -> list[str]:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array, worded
+from trajmap._validation import Array, worded
 from trajmap.data.archive import Saved
 from trajmap.errors import InputError
 
@@ -28,12 +28,10 @@ class GradientCloud(Saved):
     ends: list[str] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
-        losses = check_array("losses", self.losses, (None, None), dtype=np.float64)
-        norms = check_array("norms", self.norms, losses.shape, dtype=np.float64)
-        if len(self.ends) not in {0, len(losses)}:
-            raise InputError(worded("ends", f"{len(losses)} words, one a walk, or none", f"{len(self.ends)}"))
-        object.__setattr__(self, "losses", frozen_array(losses))
-        object.__setattr__(self, "norms", frozen_array(norms))
+        self._keep("losses", (None, None))
+        self._keep("norms", self.losses.shape)
+        if len(self.ends) not in {0, len(self.losses)}:
+            raise InputError(worded("ends", f"{len(self.losses)} words, one a walk, or none", f"{len(self.ends)}"))
 
     @property
     def descent(self) -> float:

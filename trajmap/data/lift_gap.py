@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 
 __all__ = ["LiftGap"]
@@ -44,10 +44,10 @@ class LiftGap(Saved):
     def __post_init__(self) -> None:
         m = len(self.steps)
         for name in ("steps", "values", "lifted_values", "residuals", "control_values"):
-            object.__setattr__(self, name, frozen_array(check_array(name, getattr(self, name), (m,))))
+            self._keep(name, (m,), dtype=None)
         for name in ("first_order", "second_order"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, frozen_array(check_array(name, getattr(self, name), (m,))))
+                self._keep(name, (m,), dtype=None)
 
     @property
     def gap(self) -> Array:

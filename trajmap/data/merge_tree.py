@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, check_positive, frozen_array
+from trajmap._validation import Array, check_positive
 from trajmap.data.archive import Saved
 
 __all__ = ["MergeTree"]
@@ -48,8 +48,8 @@ class MergeTree(Saved):
         m = len(self.minima)
         for name, kind in (("minima", np.int64), ("saddles", np.int64), ("births", float), ("deaths", float),
                            ("parents", np.int64), ("boundary", bool)):  # fmt: skip
-            object.__setattr__(self, name, frozen_array(check_array(name, getattr(self, name), (m,), dtype=kind)))
-        object.__setattr__(self, "basins", frozen_array(check_array("basins", self.basins, (None,), dtype=np.int64)))
+            self._keep(name, (m,), dtype=kind)
+        self._keep("basins", (None,), dtype=np.int64)
 
     @property
     def n_minima(self) -> int:

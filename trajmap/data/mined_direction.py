@@ -2,9 +2,7 @@
 
 import dataclasses
 
-import numpy as np
-
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 
 __all__ = ["MinedDirection"]
@@ -27,8 +25,6 @@ class MinedDirection(Saved):
     losses: Array
 
     def __post_init__(self) -> None:
-        offsets = check_array("offsets", self.offsets, (None,), dtype=np.float64)
-        losses = check_array("losses", self.losses, offsets.shape, dtype=np.float64)
-        vector = check_array("vector", self.vector, (None,))
-        for name, value in (("vector", vector), ("offsets", offsets), ("losses", losses)):
-            object.__setattr__(self, name, frozen_array(value))
+        self._keep("offsets", (None,))
+        self._keep("losses", self.offsets.shape)
+        self._keep("vector", (None,), dtype=None)

@@ -2,9 +2,7 @@
 
 import dataclasses
 
-import numpy as np
-
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 
 __all__ = ["NoiseRise"]
@@ -25,6 +23,7 @@ class NoiseRise(Saved):
 
     Examples
     --------
+    >>> import numpy as np
     >>> NoiseRise(np.array([0.1]), np.array([[2.0, 4.0]]), 1.0).rises.tolist()
     [2.0]
     """
@@ -34,10 +33,8 @@ class NoiseRise(Saved):
     start: float
 
     def __post_init__(self) -> None:
-        scales = check_array("scales", self.scales, (None,), dtype=np.float64)
-        losses = check_array("losses", self.losses, (len(scales), None), dtype=np.float64)
-        object.__setattr__(self, "scales", frozen_array(scales))
-        object.__setattr__(self, "losses", frozen_array(losses))
+        self._keep("scales", (None,))
+        self._keep("losses", (len(self.scales), None))
 
     @property
     def rises(self) -> Array:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 
 __all__ = ["NormalProfile"]
@@ -46,7 +46,7 @@ class NormalProfile(Saved):
     def __post_init__(self) -> None:
         n, m = len(self.offsets), len(self.names)
         for name, shape in (("offsets", (n,)), ("losses", (m, n)), ("curvatures", (2,))):
-            object.__setattr__(self, name, frozen_array(check_array(name, getattr(self, name), shape)))
+            self._keep(name, shape, dtype=None)
 
     @property
     def half_widths(self) -> Array:

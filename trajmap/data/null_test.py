@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 
 __all__ = ["NullTest"]
@@ -38,7 +38,7 @@ class NullTest(Saved):
     surrogate: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "null", frozen_array(check_array("null", self.null, (None,))))
+        self._keep("null", (None,), dtype=None)
 
     @property
     def p(self) -> float:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 
 __all__ = ["PermutationPaths"]
@@ -34,11 +34,9 @@ class PermutationPaths(Saved):
     losses: Array
 
     def __post_init__(self) -> None:
-        counts = check_array("counts", self.counts, (None,), dtype=np.int64)
-        t = check_array("t", self.t, (None,), dtype=np.float64)
-        losses = check_array("losses", self.losses, (len(counts), None, len(t)), dtype=np.float64)
-        for name, value in (("counts", counts), ("t", t), ("losses", losses)):
-            object.__setattr__(self, name, frozen_array(value))
+        self._keep("counts", (None,), dtype=np.int64)
+        self._keep("t", (None,))
+        self._keep("losses", (len(self.counts), None, len(self.t)))
 
     @property
     def barriers(self) -> Array:

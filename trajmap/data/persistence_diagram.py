@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array, frozen_array
 from trajmap.data.archive import Saved
 
 __all__ = ["PersistenceDiagram"]
@@ -26,9 +26,9 @@ class PersistenceDiagram(Saved):
     degree: int = 0
 
     def __post_init__(self) -> None:
-        pairs = check_array("pairs", self.pairs, (None, 2), dtype=np.float64)
-        order = np.argsort(-(pairs[:, 1] - pairs[:, 0]), kind="stable")
-        object.__setattr__(self, "pairs", frozen_array(pairs[order]))
+        self._keep("pairs", (None, 2))
+        order = np.argsort(-(self.pairs[:, 1] - self.pairs[:, 0]), kind="stable")
+        object.__setattr__(self, "pairs", frozen_array(self.pairs[order]))
 
     @property
     def finite(self) -> Array:

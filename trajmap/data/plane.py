@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, check_count, check_positive, frozen_array, worded
+from trajmap._validation import Array, check_array, check_count, check_positive, worded
 from trajmap.data.archive import Saved
 from trajmap.data.landscape import Grid
 from trajmap.errors import InputError
@@ -45,13 +45,12 @@ class Plane(Saved):
     name: str = "plane"
 
     def __post_init__(self) -> None:
-        origin = check_array("origin", self.origin, (None,))
-        directions = check_array("directions", self.directions, (None, len(origin)))
-        for name, value in (("origin", origin), ("directions", directions)):
+        self._keep("origin", (None,), dtype=None)
+        self._keep("directions", (None, len(self.origin)), dtype=None)
+        for name, value in (("origin", self.origin), ("directions", self.directions)):
             if not np.isfinite(value).all():
                 raise InputError(worded(name, "finite numbers", "NaN or inf"))
-            object.__setattr__(self, name, frozen_array(value))
-        scales = np.linalg.norm(directions.astype(np.float64), axis=1)
+        scales = np.linalg.norm(self.directions.astype(np.float64), axis=1)
         # 1e-6 of the unit directions' condition: below it float32 coordinates carry no digit
         if not scales.all() or self._gram_eigenvalues(scales)[0] < 1e-12:
             raise InputError(worded("directions", "linearly independent rows", "a zero or dependent one"))

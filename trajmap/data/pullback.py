@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 
 __all__ = ["Pullback"]
@@ -44,9 +44,9 @@ class Pullback(Saved):
     def __post_init__(self) -> None:
         d = len(self.z)
         for name, shape in (("z", (d,)), ("gradient", (d,))):
-            object.__setattr__(self, name, frozen_array(check_array(name, getattr(self, name), shape)))
+            self._keep(name, shape, dtype=None)
         for name in ("hessian", "covariant", "metric"):
-            object.__setattr__(self, name, frozen_array(check_array(name, getattr(self, name), (d, d))))
+            self._keep(name, (d, d), dtype=None)
 
     @property
     def curvatures(self) -> Array:

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from trajmap._validation import Array, check_array, frozen_array, worded
+from trajmap._validation import Array, check_array, worded
 from trajmap.data.archive import Saved
 from trajmap.errors import InputError
 
@@ -40,13 +40,11 @@ class Reduction(Saved):
     name: str = ""
 
     def __post_init__(self) -> None:
-        X = check_array("X", self.X, (None, None))
-        Z = check_array("Z", self.Z, (len(X), None))
-        X_hat = check_array("X_hat", self.X_hat, X.shape)
-        if len(X) < 2:
-            raise InputError(worded("X", "at least 2 points", X))
-        for name, value in (("X", X), ("Z", Z), ("X_hat", X_hat)):
-            object.__setattr__(self, name, frozen_array(value))
+        self._keep("X", (None, None), dtype=None)
+        self._keep("Z", (len(self.X), None), dtype=None)
+        self._keep("X_hat", self.X.shape, dtype=None)
+        if len(self.X) < 2:
+            raise InputError(worded("X", "at least 2 points", self.X))
 
     @classmethod
     def of(cls, embedding: Any, X: Array) -> "Reduction":

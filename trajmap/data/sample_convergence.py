@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 
 __all__ = ["SampleConvergence"]
@@ -35,10 +35,8 @@ class SampleConvergence(Saved):
     deviation: float
 
     def __post_init__(self) -> None:
-        sizes = check_array("sizes", self.sizes, (None,), dtype=np.int64)
-        changes = check_array("changes", self.changes, sizes.shape, dtype=np.float64)
-        object.__setattr__(self, "sizes", frozen_array(sizes))
-        object.__setattr__(self, "changes", frozen_array(changes))
+        self._keep("sizes", (None,), dtype=np.int64)
+        self._keep("changes", self.sizes.shape)
 
     @property
     def expected(self) -> Array:

@@ -2,9 +2,7 @@
 
 import dataclasses
 
-import numpy as np
-
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 
 __all__ = ["Saturation"]
@@ -30,7 +28,5 @@ class Saturation(Saved):
     names: list[str]
 
     def __post_init__(self) -> None:
-        steps = check_array("steps", self.steps, (None,), dtype=np.float64)
-        values = check_array("values", self.values, (len(steps), len(self.names)), dtype=np.float64)
-        object.__setattr__(self, "steps", frozen_array(steps))
-        object.__setattr__(self, "values", frozen_array(values))
+        self._keep("steps", (None,))
+        self._keep("values", (len(self.steps), len(self.names)))

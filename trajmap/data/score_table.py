@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array, check_array
 from trajmap.data.archive import Saved
 
 __all__ = ["ScoreTable"]
@@ -40,8 +40,8 @@ class ScoreTable(Saved):
 
     def __post_init__(self) -> None:
         shape = (len(self.reductions), len(self.scores))
-        object.__setattr__(self, "values", frozen_array(check_array("values", self.values, shape)))
-        object.__setattr__(self, "null", frozen_array(check_array("null", self.null, (*shape, None))))
+        self._keep("values", shape, dtype=None)
+        self._keep("null", (*shape, None), dtype=None)
         for name in ("higher_is_better", "notes"):
             check_array(name, range(len(getattr(self, name))), (shape[1],))
 

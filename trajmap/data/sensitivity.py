@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 
 __all__ = ["Sensitivity"]
@@ -26,8 +26,7 @@ class Sensitivity(Saved):
     names: list[str]
 
     def __post_init__(self) -> None:
-        values = check_array("values", self.values, (None, None, len(self.names)), dtype=np.float64)
-        object.__setattr__(self, "values", frozen_array(values))
+        self._keep("values", (None, None, len(self.names)))
 
     @property
     def mean(self) -> Array:

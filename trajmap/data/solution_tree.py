@@ -2,9 +2,7 @@
 
 import dataclasses
 
-import numpy as np
-
-from trajmap._validation import Array, check_array, frozen_array, worded
+from trajmap._validation import Array, worded
 from trajmap.data.archive import Saved
 from trajmap.errors import InputError
 
@@ -46,8 +44,7 @@ class SolutionTree(Saved):
             raise InputError(worded("names", "at least 3 solutions", f"{m}"))
         shapes = {"linkage": (m - 1, 4), "null": (None,), "overlaps": (m, m)}
         for name, shape in shapes.items():
-            value = check_array(name, getattr(self, name), shape, dtype=np.float64)
-            object.__setattr__(self, name, frozen_array(value))
+            self._keep(name, shape)
 
     @property
     def is_tree(self) -> bool:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, check_positive, frozen_array
+from trajmap._validation import Array, check_positive
 from trajmap.data.archive import Saved
 
 __all__ = ["SpectralDensity"]
@@ -33,10 +33,8 @@ class SpectralDensity(Saved):
     size: int
 
     def __post_init__(self) -> None:
-        nodes = check_array("nodes", self.nodes, (None, None), dtype=np.float64)
-        weights = check_array("weights", self.weights, nodes.shape, dtype=np.float64)
-        object.__setattr__(self, "nodes", frozen_array(nodes))
-        object.__setattr__(self, "weights", frozen_array(weights))
+        self._keep("nodes", (None, None))
+        self._keep("weights", self.nodes.shape)
 
     def density(self, x: Array, width: float) -> Array:
         """Density at x, shape (n,), smoothed by a Gaussian of some width; it integrates to 1."""

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, check_positive, frozen_array
+from trajmap._validation import Array, check_positive
 from trajmap.data.archive import Saved
 
 __all__ = ["SubspaceConvergence"]
@@ -51,10 +51,8 @@ class SubspaceConvergence(Saved):
     sigma: float
 
     def __post_init__(self) -> None:
-        sizes = check_array("sizes", self.sizes, (None,), dtype=np.int64)
-        measured = check_array("measured", self.measured, sizes.shape, dtype=np.float64)
-        object.__setattr__(self, "sizes", frozen_array(sizes))
-        object.__setattr__(self, "measured", frozen_array(measured))
+        self._keep("sizes", (None,), dtype=np.int64)
+        self._keep("measured", self.sizes.shape)
 
     @property
     def expected(self) -> Array:

@@ -2,9 +2,7 @@
 
 import dataclasses
 
-import numpy as np
-
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 
 __all__ = ["TrainingCurves"]
@@ -29,10 +27,8 @@ class TrainingCurves(Saved):
     names: list[str]
 
     def __post_init__(self) -> None:
-        steps = check_array("steps", self.steps, (None,), dtype=np.float64)
-        losses = check_array("losses", self.losses, (len(self.names), len(steps)), dtype=np.float64)
-        object.__setattr__(self, "steps", frozen_array(steps))
-        object.__setattr__(self, "losses", frozen_array(losses))
+        self._keep("steps", (None,))
+        self._keep("losses", (len(self.names), len(self.steps)))
 
     @property
     def final(self) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 
 __all__ = ["VarianceSpectrum"]
@@ -30,4 +30,4 @@ class VarianceSpectrum(Saved):
         k = len(self.ratios)
         shapes: dict[str, tuple[int | None, ...]] = {"ratios": (k,), "theory": (k,), "null": (None, k)}
         for name, shape in shapes.items():
-            object.__setattr__(self, name, frozen_array(check_array(name, getattr(self, name), shape)))
+            self._keep(name, shape, dtype=None)

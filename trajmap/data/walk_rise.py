@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 
 __all__ = ["WalkRise"]
@@ -35,8 +35,7 @@ class WalkRise(Saved):
     trace: float = float("nan")
 
     def __post_init__(self) -> None:
-        rises = check_array("rises", self.rises, (None, None), dtype=np.float64)
-        object.__setattr__(self, "rises", frozen_array(rises))
+        self._keep("rises", (None, None))
 
     @property
     def mean(self) -> Array:
