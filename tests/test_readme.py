@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import trajmap
 from trajmap.cli._main import VERBS
 
 README = pathlib.Path(__file__).resolve().parents[1] / "README.md"
@@ -40,3 +41,10 @@ def test_shell_lines_name_existing_verbs():
 def test_picture_is_small():
     (name,) = re.findall(r"!\[[^\]]*\]\((.*?)\)", README.read_text(encoding="utf-8"))
     assert 10_000 < (README.parent / name).stat().st_size < 300_000
+
+
+def test_verbs_of_the_table_are_public():
+    table = README.read_text(encoding="utf-8").split("| question | verb |")[1].split("\n\n")[0]
+    named = set(re.findall(r"`(\w+)`", table))
+    assert len(named) > 20
+    assert not {name for name in named if not hasattr(trajmap, name)}

@@ -72,6 +72,18 @@ def test_the_miner_finds_the_negative_eigenvector():
     assert abs(found.vector @ Q[:, 0]) > 0.99
 
 
+def test_mining_on_pieces_of_the_data():
+    """Each sample is another quadratic; only their mean has the one negative eigenvalue along a fixed axis."""
+    bends = torch.tensor(np.abs(rng.normal(2, 0.2, size=(64, 30))))
+    bends[:, 0] = torch.tensor(rng.normal(-3, 1, size=64))
+    objective = Objective(Point(30), lambda m, b: 0.5 * (b * m() ** 2).sum(dim=1).mean(), [bends])
+    found = mine_direction(objective, np.zeros(30), w_peak, radius=1.0, samples=8)
+    assert abs(found.vector[0]) > 0.99
+    np.testing.assert_allclose(found.losses, objective.values(found.offsets[:, None] * found.vector))
+    again = mine_direction(objective, np.zeros(30), w_peak, radius=1.0, samples=8)
+    np.testing.assert_array_equal(found.vector, again.vector)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_hidden_triple_well_is_found(seed):
     axis = np.linalg.qr(np.random.default_rng(seed).normal(size=(30, 30)))[0][:, 0]

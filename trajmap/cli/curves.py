@@ -38,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"shapes to mine, any of {', '.join(SHAPES)} (default: the first three)",
     )
     parser.add_argument("--steps", type=int, default=400, help="steps of mining (default: %(default)s)")
+    parser.add_argument(
+        "--samples", type=int, default=512, help="samples that a step of mining looks at (default: %(default)s)"
+    )
     parser.add_argument("--random", type=int, default=10, help="random directions, as control (default: %(default)s)")
     parser.add_argument("--draws", type=int, default=8, help="draws of signed noise a share (default: %(default)s)")
     parser.add_argument(
@@ -73,7 +76,9 @@ def _directions(args: argparse.Namespace, objective: Objective, trajectory: Traj
     found = {f"random {i + 1}": row for i, row in enumerate(plane.directions)}
     with bar("mining", "shape") as progress:
         for done, name in enumerate(args.shapes):
-            mined = mine_direction(objective, theta, SHAPES[name], n_steps=args.steps, random_state=args.seed)
+            mined = mine_direction(
+                objective, theta, SHAPES[name], n_steps=args.steps, samples=args.samples, random_state=args.seed
+            )
             found[f"mined {name}"] = mined.vector
             progress(done + 1, len(args.shapes))
     found["noise with the model's signs"] = signed_noise(theta, scale=1.0, random_state=args.seed)

@@ -11,6 +11,7 @@ from trajmap.data.mined_direction import MinedDirection
 from trajmap.objective.differentiable import loss_at
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.objective import Objective
+from trajmap.objective.pieces import pieces_of
 
 __all__ = ["Shape", "descend", "mine_direction", "v_side", "vvv_basin", "w_basin", "w_peak"]
 
@@ -54,6 +55,7 @@ def mine_direction(
     n_steps: int = 600,
     lr: float = 0.05,
     orthogonal_to: Sequence[Array] = (),
+    samples: int | None = None,
     random_state: int = 0,
 ) -> MinedDirection:
     """Find a direction along which the loss has a shape: `w_peak`, `w_basin`, `vvv_basin` or `v_side`.
@@ -79,8 +81,10 @@ def mine_direction(
         Its rate.
     orthogonal_to : sequence of array-like
         Directions to stay orthogonal to.
+    samples : int, optional
+        Samples that a step looks at, a random piece of the data; all by default.
     random_state : int
-        Seed of the start.
+        Seed of the start and of the pieces.
 
     Returns
     -------
@@ -97,9 +101,14 @@ def mine_direction(
     basis = _basis(objective, orthogonal_to)
     here = torch.tensor(objective.value(theta))
 
+    pieces = [objective] if samples is None else pieces_of(objective, check_count("samples", samples))
+    turns = np.random.default_rng(random_state)
+
     def target(u: torch.Tensor) -> torch.Tensor:
+        # the last piece of a batch may be smaller and weigh too much: a direction is sought here, not a mean
+        piece = pieces[int(turns.integers(len(pieces)))]
         direction = _scaled(u, basis, length)
-        losses = {offset: loss_at(objective, point + offset * direction) for offset in shape.offsets}
+        losses = {offset: loss_at(piece, point + offset * direction) for offset in shape.offsets}
         return shape.wish(losses, here)
 
     u = descend(objective, target, 1, n_steps, lr, random_state)[0]
