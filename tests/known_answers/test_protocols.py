@@ -300,8 +300,11 @@ def test_a_tree_of_solutions():
     assert all(len(set(labels[4 * i : 4 * i + 4])) == 1 for i in range(3))
     assert len(set(labels)) == 3
     assert tree.is_tree
+    assert tree.verdict.startswith("a hierarchy, cophenetic")
+    assert solution_tree(thetas[:4]).verdict.startswith("too few ends")
     isotropic = solution_tree(rng.normal(size=(12, 100)), names=list("abcdefghijkl"))
     assert not isotropic.is_tree
+    assert isotropic.verdict.startswith("no hierarchy beyond chance")
     assert isotropic.names[0] == "a"
     Q = overlaps(thetas)
     np.testing.assert_array_equal(tree.overlaps, Q)

@@ -59,9 +59,7 @@ def run(args: argparse.Namespace) -> None:
     if len(ends) > 2:
         tree = solution_tree(np.array(list(ends.values())), names=list(ends))
         tree.save(artefacts.path("solutions"))
-        word = "a hierarchy" if tree.is_tree else "no hierarchy beyond chance"
-        say(f"tree of the {len(ends)} ends: {word}, cophenetic correlation {tree.cophenetic:.4f} (isotropic points: "
-            f"{tree.null.min():.4f} to {tree.null.max():.4f})")  # fmt: skip
+        say(f"tree of the {len(ends)} ends: {tree.verdict}")
 
 
 def _end(run_folder: Path, other: Path) -> Array:

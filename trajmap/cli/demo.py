@@ -4,8 +4,21 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from trajmap.cli import basin, compare, embed, hessian, report, score, surface
-from trajmap.cli._options import add_seed
+from trajmap.cli import (
+    basin,
+    compare,
+    curves,
+    embed,
+    hessian,
+    report,
+    samples,
+    score,
+    sensitivity,
+    surface,
+    topology,
+    walks,
+)
+from trajmap.cli._options import add_all, add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.examples import digits
 
@@ -22,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=32, help="default: %(default)s")
     parser.add_argument("--n", type=int, default=41, help="grid points an axis (default: %(default)s)")
     parser.add_argument("--draws", type=int, default=20, help="random walks for the null (default: %(default)s)")
+    add_all(parser, "also topology, curves, walks, samples and sensitivity: half a minute more")
     add_seed(parser)
 
 
@@ -59,6 +73,9 @@ def run(args: argparse.Namespace) -> None:
     _call(hessian, args, [])
     say("tangent, gradient and step inside the top eigenspace (medians along the run)")
     _call(compare, args, [])
+    for verb in (topology, curves, walks, samples, sensitivity) if args.all else ():
+        say(str(verb.__doc__).splitlines()[0].rstrip("."))
+        _call(verb, args, [])
     _call(report, args, [])
 
 

@@ -51,6 +51,15 @@ class SolutionTree(Saved):
         """Whether the tree fits better than every draw of isotropic points' does."""
         return bool(self.cophenetic > self.null.max())
 
+    @property
+    def verdict(self) -> str:
+        """The answer in words; a tree fits any three or four points nearly, so that fewer than six say nothing."""
+        low, high = float(self.null.min()), float(self.null.max())
+        told = f"cophenetic correlation {self.cophenetic:.4f} (isotropic points: {low:.4f} to {high:.4f})"
+        if len(self.names) < 6:
+            return f"too few ends for a verdict, {told}"
+        return f"{'a hierarchy' if self.is_tree else 'no hierarchy beyond chance'}, {told}"
+
     def labels(self, n_clusters: int) -> Array:
         """Cut the tree into some clusters; labels from 0, shape (m,)."""
         from scipy.cluster.hierarchy import fcluster
