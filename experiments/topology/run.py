@@ -128,8 +128,7 @@ def hessian_numbers(objective: Objective) -> dict[str, float]:
     return {
         "λ₁": float(density.nodes.max()),
         "trace": hutchinson(product, objective.size, n_products=12).value,
-        # below the rounding of the bulk at zero
-        "negative": density.share_below(-1e-3 * float(density.nodes.max())),
+        "negative": density.negative_share,
     }
 
 

@@ -214,6 +214,7 @@ def test_density_against_the_eigenvalues():
     assert found.moment(2)[0] == pytest.approx(np.sum(values**2), rel=0.15)
     assert found.effective_rank == pytest.approx(values.sum() ** 2 / np.sum(values**2), rel=0.6)
     assert found.share_below(0) == pytest.approx(np.mean(values < 0), abs=0.05)
+    assert found.negative_share == pytest.approx(np.mean(values < -1e-3 * np.abs(values).max()), abs=0.05)
     assert found.nodes.max() == pytest.approx(8, abs=1e-6)
     few = spectral_density(lambda v: np.r_[1.0, 1, 4, 4] * v, 4, n_probes=3, n_steps=10)
     np.testing.assert_allclose(np.unique(few.nodes.round(9)), [1, 4])

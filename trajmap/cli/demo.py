@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=32, help="default: %(default)s")
     parser.add_argument("--n", type=int, default=41, help="grid points an axis (default: %(default)s)")
     parser.add_argument("--draws", type=int, default=20, help="random walks for the null (default: %(default)s)")
-    add_all(parser, "also topology, curves, walks, samples and sensitivity: half a minute more")
+    add_all(parser, "every verb with all it can do: a minute more")
     add_seed(parser)
 
 
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
     others = [str(args.out / name) for name in ("sister-2", "other")]
     _call(basin, args, [*others, "--sister", sister, "--curve", "100"])
     say("Hessian along the run")
-    _call(hessian, args, [])
+    _call(hessian, args, ["--edge", "--density", "--causal"] if args.all else [])
     say("tangent, gradient and step inside the top eigenspace (medians along the run)")
     _call(compare, args, [])
     for verb in (topology, curves, walks, samples, sensitivity) if args.all else ():

@@ -96,7 +96,7 @@ def _density(
     near = space if space is not None else top_eigenspace(objective, theta, args.k, tol=args.tol)
     trace = deflated_trace(product, objective.size, near, random_state=args.seed)
     count, ratio = largest_gap(near.eigenvalues)
-    say(f"  trace {trace}, effective rank {found.effective_rank:.3g}, {found.share_below(0):.0%} negative eigenvalues")
+    say(f"  trace {trace}, effective rank {found.effective_rank:.3g}, {found.negative_share:.1%} negative eigenvalues")
     say(f"  largest gap after {count} eigenvalues (ratio {ratio:.2g}), condition {found.condition:.3g}")
 
 

@@ -55,6 +55,11 @@ class SpectralDensity(Saved):
         return float(np.sum(self.weights * (self.nodes < x)) / len(self.nodes))
 
     @property
+    def negative_share(self) -> float:
+        """Share of the eigenvalues below −1e-3 of the largest magnitude; what is nearer to zero is not told from it."""
+        return self.share_below(-1e-3 * float(np.abs(self.nodes).max()))
+
+    @property
     def effective_rank(self) -> float:
         """(tr A)²/tr A²: how many equal eigenvalues would give the same two traces, at most P."""
         return float(self.moment(1)[0] ** 2 / self.moment(2)[0])

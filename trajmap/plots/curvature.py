@@ -37,7 +37,7 @@ def plot_density(density: SpectralDensity, *, ax: "Axes | None" = None) -> "Axes
     ax.semilogy(x, np.maximum(density.density(x, width) * density.size, 1e-3), color=COLORS["run"])
     ax.axvline(0, color=COLORS["null"], lw=0.8)
     ax.set(xlabel="eigenvalue", ylabel="eigenvalues a unit")
-    ax.set_title(f"Spectrum: {density.share_below(0):.0%} negative, effective rank {density.effective_rank:.3g}")
+    ax.set_title(f"Spectrum: {density.negative_share:.1%} negative, effective rank {density.effective_rank:.3g}")
     return ax
 
 

@@ -34,7 +34,7 @@ def plot_solution_tree(tree: SolutionTree, *, ax: "Axes | None" = None) -> "Axes
         ax.plot(x, y, color=COLORS["run"], lw=1.5)
     places = [5 + 10 * i for i in range(len(tree.names))]
     ax.set_xticks(places, drawn["ivl"], rotation=35, ha="right")
-    ax.set(ylabel="distance in parameter space", ylim=(0, None))
-    low, high = tree.null.min(), tree.null.max()
-    ax.set_title(f"Cophenetic correlation {tree.cophenetic:.3f} (isotropic points: {low:.2f} to {high:.2f})")
+    word, numbers = tree.verdict.split(", ", 1)
+    ax.set(xlabel=numbers, ylabel="distance in parameter space", ylim=(0, None))
+    ax.set_title(f"Ends of {len(tree.names)} trainings: {word}")
     return ax

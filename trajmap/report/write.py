@@ -47,6 +47,8 @@ _DEFINITIONS = (
      "the gradient, random lengths, from random starts. Bosman et al. 2018."),
     ("Sample size", "Mean |L(k + 1) − L(k)| over orders of the samples; for independent samples their losses' mean "
      "absolute deviation over k + 1. Kiselev and Grabovoy 2024."),
+    ("Sensitivity", "Mean over the samples of |∂ᵏℓ/∂xᵏ| for each input x, k = 1, 2, 3, by automatic derivatives; or "
+     "of the loss by weights, or by a chart's coordinates. Faroz, Sensitivity analysis on the loss landscape."),
     ("Edge of stability", "Sharpness over the largest that the step is stable at: λ₁ against 2(1 + β)/η for gradient "
      "descent, batch sharpness for SGD, preconditioned sharpness for Adam. Cohen et al. 2021, 2022; Andreyev and "
      "Beneventano 2024."),
