@@ -149,7 +149,8 @@ def input_derivatives(objective: Objective, theta: Array, *, orders: int = 3, na
     parts = objective.parts
     check_count("orders", orders)
     if not all(isinstance(b, (tuple, list)) and len(b) == 2 and b[0].ndim == 2 for b in parts.batches):
-        raise InputError(worded("objective", "batches (x, y) with x of shape (N, d)", "others"))
+        repair = "differentiate by weights or by a chart's coordinates (--by weights, --by chart)"
+        raise InputError(worded("objective", "batches (x, y) with x of shape (N, d)", "others", repair))
     d = parts.batches[0][0].shape[1]
     point = parts.tensor(check_array("theta", theta, (objective.size,)))
     total = np.zeros((orders, d))
