@@ -1,6 +1,7 @@
 """What every picture promises."""
 
 import copy
+import dataclasses
 import io
 
 import matplotlib as mpl
@@ -181,3 +182,32 @@ def test_nan_losses_are_left_out_of_the_line_and_kept_in_the_noun():
     ax = plot_lift_gap(gap, ax=Figure().add_subplot())
     assert np.isnan(ax.lines[0].get_ydata()[1])
     assert "median +1" in ax.get_title()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "asymmetry",
+        "direction_curvatures",
+        "walk_rise",
+        "noise_rise",
+        "permutation_paths",
+        "gradient_cloud",
+        "saturation",
+    ],
+)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_is_drawn_as_nothing_and_breaks_nothing(nouns, name, value):
+    """Warnings are errors here: a picture of nothing but NaN still has its axes and its title."""
+    noun = nouns[name]
+    broken = {
+        field.name: np.full_like(array, value)
+        for field in dataclasses.fields(noun)
+        if isinstance(array := getattr(noun, field.name), np.ndarray)
+        and field.name in {"plus", "minus", "values", "rises", "losses", "norms"}
+    }
+    figure = Figure()
+    with np.errstate(invalid="ignore"):  # the nouns' own means of inf − inf
+        ax = draw(name, dataclasses.replace(noun, **broken), figure.add_subplot())
+        figure.savefig(io.BytesIO(), format="png")
+    assert ax.get_title()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from trajmap.data.artefacts import Artefacts
+from trajmap.data.asymmetry import Asymmetry
 from trajmap.data.lift_gap import LiftGap
 from trajmap.data.reduction import Reduction
 from trajmap.data.trajectory import Trajectory
@@ -20,6 +21,7 @@ from trajmap.report.findings import (
     find_scores,
     find_variance,
 )
+from trajmap.report.surroundings import find_asymmetry, find_samples, find_walks
 
 
 @pytest.mark.parametrize(
@@ -136,3 +138,31 @@ def test_cautions_fire_and_stay_silent(run_folder, tmp_path):
     assert cautions(calm, Artefacts.of(tmp_path / "nothing")) == []
     broken = Trajectory.of(np.array([[1.0], [np.nan], [3]]))
     assert "1 iterates hold NaN" in cautions(broken, Artefacts.of(tmp_path / "nothing"))[0]
+
+
+@pytest.mark.parametrize(
+    ("minus", "words"),
+    [
+        ([[1.0, 1.1, 0.9], [3, 3.1, 2.9]], "flatter on the side of the model's signs"),
+        ([[1.0, 1.1, 0.9], [0.4, 0.41, 0.39]], "steeper on the side of the model's signs"),
+        ([[1.0, 2.0, 0.5], [1.1, 1, 1]], "no asymmetry beyond chance"),
+        ([[1.0, 1, 1], [1, 1, np.nan]], "not a number in 1 of 12 draws"),
+        ([[1.0, 1, 1], [1, 1, -1]], "falls to -1: ratios of it say nothing"),
+    ],
+)
+def test_asymmetry(minus, words):
+    assert words in find_asymmetry(Asymmetry(np.array([0.0, 1]), np.ones((2, 3)), np.array(minus))).sentence
+
+
+def test_asymmetry_without_its_control():
+    found = find_asymmetry(Asymmetry(np.array([1.0]), np.ones((1, 2)), np.full((1, 2), 3.0)))
+    assert "no Gaussian noise was measured" in found.sentence
+    assert found.number == 3
+
+
+def test_walks_and_samples(run_folder, nouns):
+    sentence = find_walks(Artefacts.of(run_folder)).sentence
+    for words in ("Random walks rise by 1 ", "noise of 0.5", "2 to 8 units", "67% saddle"):
+        assert words in sentence
+    assert find_walks(Artefacts.of(run_folder / "none")) is None
+    assert "slope -1.000" in find_samples(nouns["sample_convergence"]).sentence

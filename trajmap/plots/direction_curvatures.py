@@ -29,13 +29,14 @@ def plot_direction_curvatures(found: DirectionCurvatures, *, ax: "Axes | None" =
         The axes.
     """
     ax = open_axes(ax)
-    counts, *_ = ax.hist(found.values, bins=max(5, len(found.values) // 4), color=COLORS["run"], label="measured")
-    ax.set_ylim(0, 1.35 * float(np.max(counts)))  # room for the legend
+    known = found.values[np.isfinite(found.values)]
+    counts, *_ = ax.hist(known, bins=max(5, len(known) // 4), color=COLORS["run"], label="measured")
+    ax.set_ylim(0, 1.35 * max(1.0, float(np.max(counts))))  # room for the legend
     low, high = found.mean - 2 * found.deviation, found.mean + 2 * found.deviation
     ax.axvspan(low, high, color=COLORS["lift"], alpha=0.2, linewidth=0, label="from the spectrum: mean ± 2 deviations")
     ax.axvline(found.mean, color=COLORS["lift"], ls="--")
     ax.axvline(0, color=COLORS["null"], lw=0.8)
-    ax.set(xlabel="curvature along a unit direction", ylabel=f"directions of {np.size(found.values)}")
+    ax.set(xlabel="curvature along a unit direction", ylabel=f"directions of {len(found.values)}")
     ax.set_title(f"{found.share_up:.0%} of random directions bend up")
     ax.legend()
     return ax

@@ -133,7 +133,8 @@ def plot_noise_rise(noise: NoiseRise, *, ax: "Axes | None" = None) -> "Axes":
     ax.scatter(draws, noise.losses, s=8, color=COLORS["run"], alpha=0.35, linewidths=0)
     ax.plot(noise.scales, noise.rises + noise.start, "o-", color=COLORS["run"], label="mean over the draws")
     ax.axhline(noise.start, ls=":", color=COLORS["null"], label="without noise")
-    if noise.start > 0 and np.nanmax(noise.losses) > 20 * noise.start:
+    known = noise.losses[np.isfinite(noise.losses)]
+    if noise.start > 0 and len(known) and known.max() > 20 * noise.start:
         ax.set_yscale("log")
     ax.set(xlabel="norm of the noise over the norm of the weights", ylabel="loss")
     ax.set_title("The loss under noise")

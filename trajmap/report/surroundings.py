@@ -16,6 +16,12 @@ __all__ = ["find_asymmetry", "find_samples", "find_walks"]
 
 def find_asymmetry(sweep: Asymmetry) -> Finding:
     """Say whether noise with the model's signs costs less than noise against them, beside Gaussian noise."""
+    both = np.stack([sweep.plus, sweep.minus])
+    broken, low = int((~np.isfinite(both)).sum()), float(np.nanmin(both, initial=np.inf))
+    if broken:
+        return Finding(f"The {sweep.measure} is not a number in {broken} of {both.size} draws.", np.nan, 1.0, None)
+    if low <= 0:
+        return Finding(f"The {sweep.measure} falls to {low:.3g}: ratios of it say nothing.", np.nan, 1.0, None)
     first, last = float(sweep.ratios[0]), float(sweep.ratios[-1])
     text = f"Noise against the model's signs leads to {last:.3g} times the {sweep.measure} of noise with them; "
     if sweep.shares[0] > 0:
