@@ -142,7 +142,7 @@ def walks(*, quick: bool) -> dict[str, float]:
         numbers[f"{name}: stretches of stagnation a walk"] = float(
             np.mean([stagnation(row)[0] for row in cloud.losses])
         )
-        numbers |= {f"{name}: share of walks that end at a {kind}": share for kind, share in cloud.shares.items()}
+        numbers |= {f"{name}: share of walks whose end is {kind}": share for kind, share in cloud.shares.items()}
         if activation is not torch.nn.ELU:
             numbers[f"{name}: saturation"] = float(saturation(objective, [objective.theta], x).values[0, 0])
     return numbers

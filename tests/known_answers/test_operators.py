@@ -344,6 +344,8 @@ def test_curvature_class():
     assert curvature_class(lambda v: np.array([2.0, 1, 3]) * v, 3)[0] == "convex"
     assert curvature_class(lambda v: np.array([-2.0, -1, -3]) * v, 3)[0] == "concave"
     assert curvature_class(lambda v: 0 * v, 3)[0] == "flat"
+    assert curvature_class(lambda v: np.array([2.0, 0]) * v, 2) == ("singular", 0, 1)
+    assert curvature_class(lambda v: np.array([2.0, -2]) * v, 2) == ("saddle", 1, 1)
     A = symmetric(np.r_[rng.uniform(1, 2, 40), rng.uniform(-2, -1, 20)])
     kind, negative, positive = curvature_class(lambda v: A @ v, 60)
     assert (kind, negative, positive) == ("saddle", 20, 40)

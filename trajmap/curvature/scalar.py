@@ -99,7 +99,7 @@ def scalar_curvature(
 def curvature_class(
     product: Product, size: int, *, n_steps: int = 60, flat: float = 1e-2, random_state: int = 0
 ) -> tuple[str, int, int]:
-    """Name the kind of a point by its Ritz values: convex, saddle, or flat; never stricter than what was seen.
+    """Name the kind of a point by its Ritz values: convex, concave, saddle, singular, or flat.
 
     Parameters
     ----------
@@ -117,14 +117,23 @@ def curvature_class(
     Returns
     -------
     kind : str
-        ``"convex"``, ``"concave"``, ``"saddle"`` or ``"flat"``.
+        ``"convex"`` or ``"concave"`` where all bend one way, ``"saddle"`` where they bend both ways, ``"singular"``
+        where some bend one way and some do not bend, ``"flat"`` where none does. Never stricter than what was seen: a
+        negative eigenvalue may hide from few steps.
     n_negative, n_positive : int
         Ritz values beyond the band: lower bounds on the numbers of such eigenvalues.
+
+    References
+    ----------
+    A. Bosman, A. Engelbrecht, M. Helbig, Empirical loss landscape analysis of neural network activation functions,
+    2023 (the classes).
 
     Examples
     --------
     >>> curvature_class(lambda v: np.array([2.0, -1.0, 0.0]) * v, 3)
     ('saddle', 1, 1)
+    >>> curvature_class(lambda v: np.array([2.0, 0.0]) * v, 2)
+    ('singular', 0, 1)
     """
     from trajmap.curvature.density import spectral_density
 
@@ -133,5 +142,10 @@ def curvature_class(
     negative, positive = int(np.sum(values < -flat * high)), int(np.sum(values > flat * high))
     if high == 0 or not (negative or positive):
         return "flat", 0, 0
-    kind = "saddle" if negative and positive else "convex" if positive else "concave"
+    if negative and positive:
+        kind = "saddle"
+    elif negative + positive < len(values):
+        kind = "singular"
+    else:
+        kind = "convex" if positive else "concave"
     return kind, negative, positive
