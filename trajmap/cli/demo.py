@@ -73,10 +73,18 @@ def run(args: argparse.Namespace) -> None:
     _call(hessian, args, ["--edge", "--density", "--causal"] if args.all else [])
     say("tangent, gradient and step inside the top eigenspace (medians along the run)")
     _call(compare, args, [])
-    for verb in (topology, curves, walks, samples, sensitivity) if args.all else ():
-        say(str(verb.__doc__).splitlines()[0].rstrip("."))
-        _call(verb, args, [])
+    if args.all:
+        _rest(args)
     _call(report, args, [])
+
+
+def _rest(args: argparse.Namespace) -> None:
+    """Run the verbs that the short demo leaves out."""
+    say("loss over two planes mined for their shape")
+    _call(surface, args, ["--charts", "saddle", "ring", "--n", str(args.n)])
+    for verb, options in ((topology, ["--rings"]), (curves, []), (walks, []), (samples, []), (sensitivity, [])):
+        say(str(verb.__doc__).splitlines()[0].rstrip("."))
+        _call(verb, args, options)
 
 
 def _call(verb: Any, args: argparse.Namespace, options: list[str]) -> None:

@@ -94,7 +94,9 @@ def _draw_plane(landscape: Landscape, finite: Array, ax: Any) -> None:
     _hatch(landscape, ax)
     if landscape.path is not None:
         _draw_path(landscape.path, ax)
-    ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), xlabel=landscape.axis_labels[0], ylabel=landscape.axis_labels[1])
+    # the axis is shorter upwards than a variance beside its null is long
+    upwards = landscape.axis_labels[1].replace(" (", "\n(", 1)
+    ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), xlabel=landscape.axis_labels[0], ylabel=upwards)
     for axis in (ax.xaxis, ax.yaxis):  # they say a variance and its null, which takes room
         axis.label.set_size(8)
 
