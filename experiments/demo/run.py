@@ -51,13 +51,13 @@ def main(out: Path, *, seed: int = 0, quick: bool = False) -> dict[str, Any]:
     spectrum = explained_variance(X, size=run.size, n_draws=5 if quick else 40, random_state=seed)
     found = alignment(objective, charts["PCA"], run, k=10, n_at=5 if quick else 12, random_state=seed)
     with theme(dark=False):
-        figure, axes = plt.subplots(2, 2, figsize=(11, 8), layout="constrained")
+        figure, axes = plt.subplots(2, 2, figsize=(14, 9.2), layout="constrained")
         for ax, (name, chart) in zip(axes[0], charts.items(), strict=True):
             grid = Grid.around(chart.transform(run.iterates), n=n, margin=0.25)
             plot_landscape(surface(objective, chart, grid, trajectory=run, name=name), ax=ax)
         plot_variance(spectrum, ax=axes[1, 0])
         plot_alignment(found, ax=axes[1, 1])
-        figure.savefig(out / "picture.png", dpi=50 if quick else 85)
+        figure.savefig(out / "picture.png", dpi=50 if quick else 76)
         plt.close(figure)
     return {
         "two_components": float(spectrum.ratios[:2].sum()),
