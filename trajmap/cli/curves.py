@@ -23,6 +23,7 @@ from trajmap.projection.valley_profile import valley_profile
 __all__ = ["add_arguments", "run"]
 
 SHAPES = {"w-peak": w_peak, "w-basin": w_basin, "vvv-basin": vvv_basin, "v-side": v_side}
+REACHES = (1.0, 1.5, 2.25)  # of a mined direction, in norms of the weights
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,15 +77,27 @@ def _directions(args: argparse.Namespace, objective: Objective, trajectory: Traj
     found = {f"random {i + 1}": row for i, row in enumerate(plane.directions)}
     with bar("mining", "shape") as progress:
         for done, name in enumerate(args.shapes):
-            mined = mine_direction(
-                objective, theta, SHAPES[name], n_steps=args.steps, samples=args.samples, random_state=args.seed
-            )
-            found[f"mined {name}"] = mined.vector
+            title, vector = _mined(args, objective, theta, name)
+            found[title] = vector
             progress(done + 1, len(args.shapes))
     found["noise with the model's signs"] = signed_noise(theta, scale=1.0, random_state=args.seed)
     length, start = np.linalg.norm(theta), trajectory.theta(0).astype(np.float64)
     special = {"the model itself": theta, "its signs": np.sign(theta), "from the start": theta - start}
     return found | {name: row * length / np.linalg.norm(row) for name, row in special.items() if np.linalg.norm(row)}
+
+
+def _mined(args: argparse.Namespace, objective: Objective, theta: Array, name: str) -> tuple[str, Array]:
+    """Mine a shape as far away as the model is from 0, then farther, until the curve is what was asked for."""
+    norm, tried = float(np.linalg.norm(theta)), []
+    for reach in REACHES:
+        mined = mine_direction(
+            objective, theta, SHAPES[name], radius=reach * norm, n_steps=args.steps, samples=args.samples,
+            random_state=args.seed,
+        )  # fmt: skip
+        tried.append(mined.vector)
+        if np.isfinite(mined.losses).all() and classify_curve(mined.offsets, mined.losses).name == name:
+            return f"mined {name}" + (f" at {reach:g}‖θ‖" if reach > 1 else ""), mined.vector
+    return f"mined {name}", tried[0]
 
 
 def _curves(objective: Objective, theta: Array, directions: dict[str, Array]) -> CurveProfiles:
