@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=32, help="default: %(default)s")
     parser.add_argument("--n", type=int, default=41, help="grid points an axis (default: %(default)s)")
     parser.add_argument("--draws", type=int, default=20, help="random walks for the null (default: %(default)s)")
-    add_all(parser, "every verb with all it can do: a minute more")
+    add_all(parser, "every verb with all it can do")
     add_seed(parser)
 
 
