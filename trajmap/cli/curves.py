@@ -11,13 +11,13 @@ from trajmap.cli._options import add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.curvature.direction_curvatures import direction_curvatures
 from trajmap.data.artefacts import Artefacts
-from trajmap.data.curve_profiles import CurveProfiles
 from trajmap.data.trajectory import Trajectory
 from trajmap.directions.mining import mine_direction, v_side, vvv_basin, w_basin, w_peak
 from trajmap.directions.random import random_plane
 from trajmap.objective.objective import Objective
 from trajmap.projection.asymmetry import asymmetry_test, signed_noise
-from trajmap.projection.classify import classify_curve
+from trajmap.projection.classify import curve_kind
+from trajmap.projection.lines import line_profiles
 from trajmap.projection.valley_profile import valley_profile
 
 __all__ = ["add_arguments", "run"]
@@ -55,7 +55,8 @@ def run(args: argparse.Namespace) -> None:
     trajectory = open_run(args.run_folder)
     objective = load_objective(args.objective, trajectory)
     artefacts, theta = Artefacts.of(args.run_folder), trajectory.theta(-1)
-    curves = _curves(objective, theta, _directions(args, objective, trajectory))
+    lines = _directions(args, objective, trajectory)
+    curves = line_profiles(objective, theta, lines, np.linspace(-1.5, 1.5, 61), through="the end of the run")
     curves.save(artefacts.path("curves"))
     random = [kind for name, kind in zip(curves.names, curves.kinds, strict=True) if name.startswith("random")]
     say(f"  random directions: {random.count('v-basin')} of {len(random)} are v-basins")
@@ -88,24 +89,16 @@ def _directions(args: argparse.Namespace, objective: Objective, trajectory: Traj
 
 def _mined(args: argparse.Namespace, objective: Objective, theta: Array, name: str) -> tuple[str, Array]:
     """Mine a shape as far away as the model is from 0, then farther, until the curve is what was asked for."""
-    norm, tried = float(np.linalg.norm(theta)), []
+    vectors = {}
     for reach in REACHES:
         mined = mine_direction(
-            objective, theta, SHAPES[name], radius=reach * norm, n_steps=args.steps, samples=args.samples,
-            random_state=args.seed,
+            objective, theta, SHAPES[name], radius=reach * float(np.linalg.norm(theta)), n_steps=args.steps,
+            samples=args.samples, random_state=args.seed,
         )  # fmt: skip
-        tried.append(mined.vector)
-        if np.isfinite(mined.losses).all() and classify_curve(mined.offsets, mined.losses).name == name:
+        if curve_kind(mined.offsets, mined.losses) == name:
             return f"mined {name}" + (f" at {reach:g}‖θ‖" if reach > 1 else ""), mined.vector
-    return f"mined {name}", tried[0]
-
-
-def _curves(objective: Objective, theta: Array, directions: dict[str, Array]) -> CurveProfiles:
-    offsets = np.linspace(-1.5, 1.5, 61)
-    losses = np.array([objective.values(theta + offsets[:, None] * row) for row in directions.values()])
-    # a curve with NaN or inf has no class; it is kept and drawn
-    kinds = [classify_curve(offsets, row).name if np.isfinite(row).all() else "not finite" for row in losses]
-    return CurveProfiles(offsets, losses, list(directions), kinds)
+        vectors[reach] = mined.vector
+    return f"mined {name}", vectors[REACHES[0]]
 
 
 def _valley(args: argparse.Namespace, objective: Objective, trajectory: Trajectory) -> None:

@@ -4,7 +4,7 @@ import argparse
 
 import numpy as np
 
-from trajmap._validation import Array, check_count
+from trajmap._validation import Array
 from trajmap.cli._charts import open_run
 from trajmap.cli._network import hidden_units, inputs_of
 from trajmap.cli._objective import load_objective
@@ -82,7 +82,7 @@ def _saturated(artefacts: Artefacts, objective: Objective, trajectory: Trajector
     inputs = inputs_of(objective)
     if inputs is None:
         return
-    chosen = np.unique(np.linspace(0, trajectory.n_iterates - 1, check_count("points", 25)).astype(int))
+    chosen = np.unique(np.linspace(0, trajectory.n_iterates - 1, 25).astype(int))
     try:
         found = saturation(
             objective, (trajectory.theta(int(i)) for i in chosen), inputs, steps=trajectory.steps[chosen]

@@ -50,13 +50,12 @@ def mine_saddle(
     X.-C. Li, L. Li, D.-C. Zhan, 2024 (reconstructed).
     """
     theta = check_array("theta", theta, (objective.size,))
-    length = float(np.linalg.norm(theta)) if radius is None else check_positive("radius", radius)
     down = mine_direction(
-        objective, theta, w_peak, radius=length, n_steps=n_steps, lr=lr, random_state=random_state
+        objective, theta, w_peak, radius=radius, n_steps=n_steps, lr=lr, random_state=random_state
     ).vector
     up = np.random.default_rng(random_state).standard_normal(objective.size)
     up -= (up @ down) / (down @ down) * down
-    return Plane(theta, np.stack([down, length * up / np.linalg.norm(up)]), "mined saddle")
+    return Plane(theta, np.stack([down, np.linalg.norm(down) / np.linalg.norm(up) * up]), "mined saddle")
 
 
 def mine_ring(

@@ -8,7 +8,7 @@ import torch
 from trajmap._validation import worded
 from trajmap.errors import InputError
 
-__all__ = ["batch_weights", "fixed_batches", "map_tensors"]
+__all__ = ["batch_weights", "fixed_batches", "map_tensors", "sized_tensors"]
 
 
 def map_tensors(batch: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
@@ -22,6 +22,19 @@ def map_tensors(batch: Any, function: Callable[[torch.Tensor], torch.Tensor]) ->
     if isinstance(batch, (list, tuple)):
         return type(batch)(map_tensors(value, function) for value in batch)
     return batch
+
+
+def sized_tensors(batch: Any) -> list[torch.Tensor]:
+    """Collect the tensors of a batch that have a first axis, in order: the first tells the number of samples."""
+    found: list[torch.Tensor] = []
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.ndim:
+            found.append(tensor)
+        return tensor
+
+    map_tensors(batch, note)
+    return found
 
 
 def fixed_batches(batches: Iterable[Any], device: torch.device | None, dtype: torch.dtype | None) -> list[Any]:
@@ -84,9 +97,7 @@ def batch_weights(batches: list[Any]) -> list[float]:
     """
     sizes: list[int] = []
     for batch in batches:
-        tensors: list[torch.Tensor] = []
-        map_tensors(batch, lambda tensor, seen=tensors: seen.append(tensor) or tensor)  # type: ignore[misc]
-        sized = [tensor for tensor in tensors if tensor.ndim]
+        sized = sized_tensors(batch)
         sizes.append(len(sized[0]) if sized else 1)
     total = sum(sizes)
     if not total:

@@ -7,7 +7,7 @@ import torch
 
 from trajmap._validation import Array, check_array, worded
 from trajmap.errors import InputError
-from trajmap.objective.batches import map_tensors
+from trajmap.objective.batches import map_tensors, sized_tensors
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.model_at import as_array
 from trajmap.objective.objective import Objective
@@ -76,8 +76,7 @@ def losses_by_sample(objective: Objective, point: torch.Tensor) -> torch.Tensor:
 
 
 def _of_batch(loss: Any, model: Any, batch: Any) -> torch.Tensor:
-    tensors: list[torch.Tensor] = []
-    map_tensors(batch, lambda tensor: tensors.append(tensor) or tensor if tensor.ndim else tensor)  # type: ignore[func-returns-value]
+    tensors = sized_tensors(batch)
     if not tensors:
         raise InputError(worded("objective", "batches of tensors with samples along their first axis", "none"))
     n = len(tensors[0])

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from trajmap._validation import Array
-from trajmap.objective.batches import map_tensors
+from trajmap.objective.batches import map_tensors, sized_tensors
 from trajmap.objective.losses import Loss, Supervised
 from trajmap.objective.model_at import ModelAt
 
@@ -95,11 +95,10 @@ class Parts:
 
 def split_batch(batch: Any, samples: int) -> list[tuple[float, Any]]:
     """Split a batch along its first axis, with each piece's share; a batch that cannot be split comes back whole."""
-    sizes: list[int] = []
-    map_tensors(batch, lambda tensor: sizes.append(len(tensor)) or tensor if tensor.ndim else tensor)  # type: ignore[func-returns-value]
-    if not samples or not sizes or sizes[0] <= samples:
+    sized = sized_tensors(batch)
+    if not samples or not sized or len(sized[0]) <= samples:
         return [(1.0, batch)]
-    n = sizes[0]
+    n = len(sized[0])
     pieces = []
     for start in range(0, n, samples):
         stop = min(start + samples, n)

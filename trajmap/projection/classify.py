@@ -6,7 +6,7 @@ from trajmap._validation import Array, check_array, check_fraction, worded
 from trajmap.data.curve_class import CurveClass
 from trajmap.errors import InputError
 
-__all__ = ["classify_curve"]
+__all__ = ["classify_curve", "curve_kind"]
 
 
 def classify_curve(offsets: Array, losses: Array, *, simplify: float = 0.01, near: float = 0.05) -> CurveClass:
@@ -66,6 +66,11 @@ def classify_curve(offsets: Array, losses: Array, *, simplify: float = 0.01, nea
     if not len(at) and 0 < int(y.argmax()) < len(y) - 1:
         name = "hill"  # it falls on both sides, beyond the line's ends
     return CurveClass(name, at, y[inner], np.array(between))
+
+
+def curve_kind(offsets: Array, losses: Array) -> str:
+    """Name the shape as `classify_curve` does; a curve with NaN or inf has no class and is ``"not finite"``."""
+    return classify_curve(offsets, losses).name if np.isfinite(losses).all() else "not finite"
 
 
 def _name(at: Array, width: float) -> str:

@@ -59,16 +59,9 @@ def noise_rise(
     True
     """
     theta = check_array("theta", theta, (objective.size,), dtype=np.float64)
-    seeds = range(random_state, random_state + check_count("n", n))
-
-    def losses(scale: float) -> Array:
-        noises = (
-            signed_noise(
-                theta, share=0.0, scale=check_positive("scales", scale), normalise=normalise, random_state=seed
-            )
-            for seed in seeds
-        )
-        return np.array([objective.value(theta + noise) for noise in noises])
-
-    found = np.array([losses(scale) for scale in scales])
-    return NoiseRise(np.array(scales, dtype=np.float64), found, objective.value(theta))
+    steps = np.array([check_positive("scales", scale) for scale in scales])
+    losses = []
+    for seed in range(random_state, random_state + check_count("n", n)):
+        noise = signed_noise(theta, share=0.0, scale=1.0, normalise=normalise, random_state=seed)
+        losses.append(objective.values(theta + steps[:, None] * noise))
+    return NoiseRise(steps, np.array(losses).T, objective.value(theta))

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from trajmap._validation import Array, check_count, check_positive, worded
+from trajmap._validation import check_count, check_positive, worded
 from trajmap.data.curve_profiles import CurveProfiles
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
-from trajmap.projection.classify import classify_curve
+from trajmap.projection.lines import line_profiles
 
 __all__ = ["valley_profile"]
 
@@ -87,9 +87,5 @@ def valley_profile(
         directions[f"random {i + 1}"] = rng.standard_normal(objective.size)
     offsets = check_positive("reach", reach) * np.linspace(-1, 1, check_count("n", n, low=5))
 
-    def losses(direction: Array) -> Array:
-        return objective.values(mean + offsets[:, None] * (length * direction / np.linalg.norm(direction)))
-
-    found = np.array([losses(direction) for direction in directions.values()])
-    kinds = [classify_curve(offsets, row).name if np.isfinite(row).all() else "not finite" for row in found]
-    return CurveProfiles(offsets, found, list(directions), kinds, f"the mean of the last {window} iterates")
+    scaled = {name: length * row / np.linalg.norm(row) for name, row in directions.items()}
+    return line_profiles(objective, mean, scaled, offsets, through=f"the mean of the last {window} iterates")
