@@ -1,0 +1,85 @@
+"""An affine frame: an origin and the vectors that coefficients combine, so that a point of R^P is m numbers."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, worded
+from trajmap.data.gram import column_blocks
+from trajmap.errors import InputError
+
+__all__ = ["Frame"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Frame:
+    """The points origin + c·basis.
+
+    Every lift of a chart of ours is such a point: a chart says its frame once and then m coefficients a point, so that
+    nothing of size P is made for each. The basis may be lazy and is read in blocks of columns.
+
+    Parameters
+    ----------
+    origin : numpy.ndarray, shape (P,)
+        The point at c = 0.
+    basis : numpy.ndarray or lazy matrix, shape (m, P)
+        Rows to combine; anything with ``shape``, ``dtype`` and ``[:, columns]``, as a run's iterates. They need be
+        neither orthogonal nor independent.
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> frame = Frame(np.zeros(3), np.eye(2, 3))
+    >>> frame.points([[2.0, 5.0]]).tolist(), frame.gram().tolist()
+    ([[2.0, 5.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]])
+    """
+
+    origin: Array
+    basis: Any
+
+    def __post_init__(self) -> None:
+        if len(self.basis.shape) != 2 or self.basis.shape[1] != len(self.origin):
+            raise InputError(worded("basis", f"shape (any, {len(self.origin)})", f"{tuple(self.basis.shape)}"))
+
+    @property
+    def size(self) -> int:
+        """P, the number of entries of a point."""
+        return len(self.origin)
+
+    @property
+    def n_vectors(self) -> int:
+        """m, the number of coefficients."""
+        return int(self.basis.shape[0])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of origin and basis, were they held in the basis's number format."""
+        return (1 + self.n_vectors) * self.size * np.dtype(self.basis.dtype).itemsize
+
+    def blocks(self, width: int = 2**16) -> Iterator[tuple[slice, Array, Array]]:
+        """Read the frame in blocks of columns: the columns, the origin there and the basis there."""
+        for columns in column_blocks(self.size, width):
+            yield columns, self.origin[columns], np.asarray(self.basis[:, columns])
+
+    def points(self, coefficients: Any) -> Array:
+        """Points at coefficients, (n, m) → (n, P), float64."""
+        C = check_array("coefficients", coefficients, (None, self.n_vectors), dtype=np.float64)
+        out = np.empty((len(C), self.size))
+        for columns, origin, basis in self.blocks():
+            np.matmul(C, basis.astype(np.float64, copy=False), out=out[:, columns])
+            out[:, columns] += origin
+        return out
+
+    def gram(self) -> Array:
+        """Inner products of the basis vectors, (m, m), float64."""
+        total = np.zeros((self.n_vectors, self.n_vectors))
+        for _, _, basis in self.blocks():
+            rows = basis.astype(np.float64, copy=False)
+            total += rows @ rows.T
+        return total

@@ -1,0 +1,56 @@
+"""A symmetric linear operator on parameter space: tensors inside, arrays at the rim."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import torch
+
+from trajmap._validation import Array, check_array
+
+__all__ = ["Operator", "as_array"]
+
+
+class Operator(ABC):
+    """v ↦ Av on R^P.
+
+    `multiply` takes and gives tensors of the operator's number format on its device: Krylov methods and trace
+    estimators run there. Calling the operator takes and gives NumPy arrays.
+
+    Parameters
+    ----------
+    like : torch.Tensor
+        Any tensor of the number format and on the device of the operator.
+    size : int
+        P.
+    """
+
+    def __init__(self, like: torch.Tensor, size: int) -> None:
+        self._like, self.size = like.detach().new_empty(0), size
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the vectors."""
+        return self._like.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the vectors are."""
+        return self._like.device
+
+    @abstractmethod
+    def multiply(self, vector: torch.Tensor) -> torch.Tensor:
+        """Multiply a tensor of shape (P,); the result is a new tensor."""
+
+    def tensor(self, v: Array) -> torch.Tensor:
+        """Bring an array of shape (P,) to the operator's number format and device; the array is copied."""
+        return torch.tensor(check_array("v", v, (self.size,)), dtype=self.dtype, device=self.device)
+
+    def __call__(self, v: Array) -> Array:
+        """Multiply an array of shape (P,); the result is float64."""
+        return as_array(self.multiply(self.tensor(v))).astype(np.float64, copy=False)
+
+
+def as_array(tensor: torch.Tensor) -> Array:
+    """Bring a tensor to NumPy, in float32 where its own type is narrower."""
+    array: Array = tensor.detach().to("cpu").to(torch.promote_types(tensor.dtype, torch.float32)).numpy()
+    return array
