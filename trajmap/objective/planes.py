@@ -1,15 +1,18 @@
 """First layers over a flat chart: their outputs are affine in the coordinates, so they are combined, not computed."""
 
 import collections
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from trajmap._validation import Array, worded
-from trajmap.data.plane import Plane
+from trajmap.data.frame import Frame
 from trajmap.errors import InputError
 from trajmap.objective.layers import OneDnnLinear
+from trajmap.objective.points import ArrayPoints
 from trajmap.objective.strategy import Parts
 
 __all__ = ["PlaneLayers", "plane_layers"]
@@ -73,8 +76,7 @@ class _Combined(torch.nn.Module):
 def plane_layers(
     module: torch.nn.Module,
     parts: Parts,
-    plane: Plane,
-    write: Callable[[torch.Tensor], None],
+    frame: Frame,
     run: Sequence[Callable[[], Any]],
 ) -> PlaneLayers:
     """Replace, in place, the layers that see only data by combinations of their outputs over a plane.
@@ -85,10 +87,8 @@ def plane_layers(
         The copy to change.
     parts : Parts
         Of the objective.
-    plane : Plane
-        The flat chart.
-    write : callable
-        Writes a point into the module.
+    frame : Frame
+        The flat chart's.
     run : sequence of callables
         Each evaluates the module on one piece of data.
 
@@ -110,15 +110,15 @@ def plane_layers(
         setattr(module.get_submodule(parent), child, layer)
         layer.outputs = [[] for _ in run]
     handle, size = PlaneLayers(list(found.values())), 0
-    for point in (plane.origin, *plane.directions):
-        write(parts.tensor(point))
+    for vector in (frame.origin, *(np.asarray(frame.basis[i]) for i in range(frame.n_vectors))):
+        parts.twin.visit(functools.partial(ArrayPoints(vector[None]).write, 0))
         for j, forward in enumerate(run):
             handle.piece(j)
             forward()
             size += sum(layer.outputs[j][-1].nbytes for layer in found.values())
             if size > _MOST_BYTES:
                 raise InputError(worded("strategy", "first layers' outputs within 256 MiB", "more"))
-    expected = 1 + plane.n_components
+    expected = 1 + frame.n_vectors
     if any(len(outputs) != expected for layer in found.values() for outputs in layer.outputs):
         raise InputError(worded("strategy", "first layers that are called once a forward", "another number of calls"))
     handle.combine()
@@ -150,7 +150,7 @@ def _first_layers(
         for hook in hooks:
             hook.remove()
     owners = collections.Counter(id(p) for layer in module.modules() for p in layer.parameters(recurse=False))
-    listed = set(parts.names)
+    listed = set(parts.twin.names)
     for name, depends in seen.items():
         layer = module.get_submodule(name)
         own = {f"{name}.{key}": parameter for key, parameter in layer.named_parameters(recurse=False)}
