@@ -7,11 +7,12 @@ from typing import Any, overload
 import numpy as np
 import torch
 
-from trajmap._validation import Array, check_array, worded
+from trajmap._validation import Array, check_array, check_choice, worded
 from trajmap.data.layout import Layout
 from trajmap.errors import InputError
 from trajmap.objective.batches import batch_weights, fixed_batches
 from trajmap.objective.checks import probe
+from trajmap.objective.differences import DifferenceHessian
 from trajmap.objective.evaluator import Evaluator
 from trajmap.objective.hessian import HessianOperator, free_memory
 from trajmap.objective.isolation import isolated_rng
@@ -237,29 +238,35 @@ class Objective:
 
     def gradient(self, theta: Array | torch.Tensor) -> Array | torch.Tensor:
         """Gradient ∇L(θ) at a point, both of shape (P,): float64 for an array, the model's format for a tensor."""
+        found = self._slope(self.tensor(theta))
+        return found if isinstance(theta, torch.Tensor) else as_array(found).astype(np.float64)
+
+    def _slope(self, point: torch.Tensor) -> torch.Tensor:
         twin = self._twin
         with twin.lock, isolated_rng(), twin.differentiable():
-            self._go(self.tensor(theta))
+            self._go(point)
             for term in self._terms():
                 if term.requires_grad:
                     term.backward()  # type: ignore[no-untyped-call]
             grads = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in twin.leaves]
-            found = twin.join([grad.to_dense() if grad.is_sparse else grad for grad in grads])
-        return found if isinstance(theta, torch.Tensor) else as_array(found).astype(np.float64)
+            return twin.join([grad.to_dense() if grad.is_sparse else grad for grad in grads])
 
     def hvp(self, theta: Array | torch.Tensor, v: Array) -> Array:
         """Hessian-vector product H(θ)v, all of shape (P,), float64; for many vectors at a point take `hessian`."""
         return self.hessian(theta)(v)
 
-    def hessian(self, theta: Array | torch.Tensor, *, memory: float | None = None) -> Operator:
+    def hessian(self, theta: Array | torch.Tensor, *, method: str = "exact", memory: float | None = None) -> Operator:
         """Hessian at a point as an operator: call it with an array, or ``multiply`` a tensor, both of shape (P,).
 
-        Costs 1.1 to 1.4 gradients a vector while the graphs of all batches fit in memory, else 2 or more.
+        Exact products cost 1.1 to 1.4 gradients a vector while the graphs of all batches fit in memory, else 2 or more.
 
         Parameters
         ----------
         theta : array-like or torch.Tensor, shape (P,)
             The point.
+        method : str
+            ``"exact"`` differentiates twice. ``"differences"`` takes two gradients a vector, for what has no second
+            derivative or no memory for one (fused attention, custom kernels); the operator says its error.
         memory : float, optional
             Bytes the graphs may hold; by default half of what is free.
 
@@ -267,7 +274,14 @@ class Objective:
         -------
         Operator
             v ↦ H(θ)v.
+
+        Raises
+        ------
+        InputError
+            If the method is unknown.
         """
+        if check_choice("method", method, ("exact", "differences")) == "differences":
+            return DifferenceHessian(self._slope, self.tensor(theta))
         limit = 0.5 * free_memory(self.like.device) if memory is None else memory
         return HessianOperator(self._twin, self._terms, self.tensor(theta), len(self._batches), limit=limit)
 
