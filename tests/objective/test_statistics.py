@@ -127,3 +127,56 @@ def test_a_language_model_is_written_the_same_way():
     step = 1e-2 * v / np.linalg.norm(v)
     slope = (objective.value(objective.theta + step) - objective.value(objective.theta - step)) / 2
     assert objective.gradient(objective.theta) @ step == pytest.approx(slope, rel=0.05, abs=1e-4)
+
+
+def trained(tmp_path, batches):
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
+    with Recorder(model, tmp_path / "run").attach(optimizer):
+        for x, y in batches * 3:
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model, Trajectory.open(tmp_path / "run")
+
+
+def test_an_objective_of_a_run_has_the_statistics_of_each_iterate(tmp_path, batches):
+    """Made from a fresh model, as a function of the user's does: its own statistics are never used."""
+    _, run = trained(tmp_path, batches)
+    cross_entropy = supervised(torch.nn.functional.cross_entropy)
+    fresh = Objective(network(), cross_entropy, batches)
+    objective = fresh.for_run(run)
+    expected = [fresh.with_buffers(run.buffers(i)).value(run.theta(i)) for i in range(run.n_iterates)]
+    np.testing.assert_allclose(objective.values(run.iterates), expected, rtol=1e-6)
+    assert abs(fresh.value(run.theta(-1)) - expected[-1]) > 1e-3
+    last = fresh.with_buffers(run.buffers(-1))
+    np.testing.assert_allclose(objective.gradient(run.theta(-1)), last.gradient(run.theta(-1)), rtol=1e-6)
+    v = np.random.default_rng(0).normal(size=run.size)
+    np.testing.assert_allclose(objective.hvp(run.theta(-1), v), last.hvp(run.theta(-1), v), rtol=1e-5, atol=1e-7)
+    assert "each iterate's own" in objective.statistics
+    assert fresh.statistics.startswith("frozen")
+
+
+def test_statistics_are_continuous_at_the_run_and_estimated_far_from_it(tmp_path, batches):
+    _, run = trained(tmp_path, batches)
+    cross_entropy = supervised(torch.nn.functional.cross_entropy)
+    objective = Objective(network(), cross_entropy, batches).for_run(run)
+    theta = run.theta(4).astype(np.float64)
+    away = np.random.default_rng(0).normal(size=run.size) / np.sqrt(run.size)
+    here = objective.value(theta)
+    steps = [abs(objective.value(theta + t * away) - here) for t in (1e-3, 1e-2)]
+    assert steps[0] < steps[1] < 0.05 * here
+    anew = Objective(network(), cross_entropy, batches, re_estimate=True)
+    far = theta + 30 * away
+    assert objective.value(far) == pytest.approx(anew.value(far), rel=0.02)
+
+
+def test_a_run_without_statistics_has_them_estimated(batches):
+    model = network()
+    cross_entropy = supervised(torch.nn.functional.cross_entropy)
+    plain, anew = (Objective(model, cross_entropy, batches, re_estimate=flag) for flag in (False, True))
+    run = Trajectory.of(np.stack([anew.theta, anew.theta + 0.1]), layout=anew.layout)
+    np.testing.assert_allclose(plain.for_run(run).values(run.iterates), anew.values(run.iterates), rtol=1e-12)
+    assert "estimated" in plain.for_run(run).statistics
+    linear = Objective(torch.nn.Linear(4, 3), cross_entropy, batches)
+    assert linear.for_run(Trajectory.of(np.zeros((2, 15)), layout=linear.layout)) is linear

@@ -9,6 +9,7 @@ import torch
 
 from trajmap._validation import Array, check_array, check_choice, worded
 from trajmap.data.layout import Layout
+from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.batches import batch_weights, fixed_batches
 from trajmap.objective.checks import probe
@@ -19,7 +20,8 @@ from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.losses import Loss
 from trajmap.objective.operator import Operator, as_array
 from trajmap.objective.points import ArrayPoints, Points
-from trajmap.objective.statistics import Statistics
+from trajmap.objective.run_statistics import RunStatistics
+from trajmap.objective.statistics import Statistics, keeps_statistics
 from trajmap.objective.strategy import PLAIN, Parts, Strategy, loss_value
 from trajmap.objective.twin import Twin, private_copy
 
@@ -222,6 +224,52 @@ class Objective:
         other._twin = self._twin.with_buffers(buffers)
         other._plain = Evaluator(other.parts, PLAIN)
         return other
+
+    def for_run(self, trajectory: Trajectory) -> "Objective":
+        """Make the same objective with the BatchNorm statistics that a run recorded, wherever it is evaluated.
+
+        At an iterate they are its own; elsewhere they are estimated from the objective's data and corrected by what a
+        near iterate's own differ from its estimates. Where the run has none, they are estimated at each point. A model
+        without buffers stays as it is.
+
+        Parameters
+        ----------
+        trajectory : Trajectory
+            The run.
+
+        Returns
+        -------
+        Objective
+            `statistics` says what it does.
+
+        Raises
+        ------
+        InputError
+            If the run's buffers are not the model's.
+        LayoutError
+            If its parameters are not.
+        """
+        self.layout.require(trajectory.layout, "trajectory")
+        recorded, own = trajectory.buffers(-1), dict(self._twin.module.named_buffers())
+        foreign = [name for name in recorded if name not in own]
+        if foreign:
+            raise InputError(worded("trajectory", f"buffers among {', '.join(own) or 'none'}", ", ".join(foreign)))
+        if not recorded and not keeps_statistics(self._twin.module):
+            return self
+        other = copy.copy(self)
+        other._twin = self._twin.with_buffers({})
+        if recorded:
+            other._twin.statistics = RunStatistics(other._twin, self._batches, self._functions["loss"], trajectory)
+        else:
+            other._twin.statistics = Statistics(other._twin, self._batches, self._functions["loss"])
+        other._plain = Evaluator(other.parts, PLAIN)
+        return other
+
+    @property
+    def statistics(self) -> str:
+        """What BatchNorm's statistics and other buffers are at a point, in words."""
+        found = self._twin.statistics
+        return "frozen as they are in the model" if found is None else found.words
 
     def on_batches(self, batches: list[Any], weights: list[float]) -> "Objective":
         """Make the same objective on other batches, as pieces of its own, with their weights; the model is shared."""

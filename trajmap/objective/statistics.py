@@ -12,9 +12,18 @@ from trajmap.objective.losses import Loss
 if TYPE_CHECKING:
     from trajmap.objective.twin import Twin
 
-__all__ = ["Statistics"]
+__all__ = ["Statistics", "keeps_statistics"]
 
 _NORMS = torch.nn.modules.batchnorm._BatchNorm
+
+
+def keeps_statistics(module: torch.nn.Module) -> bool:
+    """Tell whether a model keeps running statistics of its data."""
+    return bool(_norms(module))
+
+
+def _norms(module: torch.nn.Module) -> list[torch.nn.Module]:
+    return [part for part in module.modules() if isinstance(part, _NORMS) and part.track_running_stats]
 
 
 class Statistics:
@@ -39,10 +48,9 @@ class Statistics:
         self._batches, self._loss = batches, loss
         # the very parameters of the twin, and buffers of its own
         self._module = copy.deepcopy(twin.module, {id(parameter): parameter for parameter in twin.module.parameters()})
-        layers = [m for m in self._module.modules() if isinstance(m, _NORMS) and m.track_running_stats]
-        if not layers:
+        if not keeps_statistics(self._module):
             raise InputError(worded("re_estimate", "a model with BatchNorm statistics", "one without", "leave it out"))
-        for layer in layers:
+        for layer in _norms(self._module):
             layer.train()
             layer.momentum = None  # a plain mean over the batches
 
@@ -50,6 +58,11 @@ class Statistics:
     def source(self) -> tuple[list[Any], Loss]:
         """The data, and what runs the model."""
         return self._batches, self._loss
+
+    @property
+    def words(self) -> str:
+        """Say what the buffers are."""
+        return "estimated from the objective's data at each point"
 
     @torch.no_grad()
     def gather(self) -> dict[str, torch.Tensor]:

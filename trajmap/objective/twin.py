@@ -6,17 +6,30 @@ import functools
 import itertools
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from trajmap._validation import Array, check_array, worded
 from trajmap.errors import InputError
-from trajmap.objective.losses import Loss
 from trajmap.objective.state import State
-from trajmap.objective.statistics import Statistics
 
 __all__ = ["Twin", "private_copy"]
+
+
+class Gathers(Protocol):
+    """What knows the buffers of a model wherever it is."""
+
+    @property
+    def source(self) -> tuple[Any, ...]:
+        """What it was made of, beside the twin."""
+
+    @property
+    def words(self) -> str:
+        """Say what the buffers are."""
+
+    def gather(self) -> dict[str, torch.Tensor]:
+        """Give the buffers that belong to where the twin is."""
 
 
 class Twin:
@@ -40,7 +53,7 @@ class Twin:
         self.leaves = [own[name] for name in names]
         self.sizes = [leaf.numel() for leaf in self.leaves]
         self.lock = threading.RLock()
-        self.statistics: Statistics | None = None  # gathered anew at each point, if at all
+        self.statistics: Gathers | None = None  # what the buffers are at each point, if not always the same
         self._flatten()
         self.state = State(module)
 
@@ -95,11 +108,15 @@ class Twin:
         self._visitor[0] = visitor
         with torch.no_grad():
             write(self.flat)
-            if not self.uniform:
-                for leaf, piece in zip(self.leaves, self.pieces(self.flat), strict=True):
-                    leaf.copy_(piece)
+            self.settle()
             if self.statistics is not None:
                 self.state.rebase(self.statistics.gather(), self.module)
+
+    def settle(self) -> None:
+        """Let parameters that are no views follow the flat tensor."""
+        if not self.uniform:
+            for leaf, piece in zip(self.leaves, self.pieces(self.flat), strict=True):
+                leaf.copy_(piece)
 
     @contextlib.contextmanager
     def differentiable(self) -> Generator[None, None, None]:
@@ -156,15 +173,14 @@ class Twin:
     def __getstate__(self) -> dict[str, Any]:
         # views of one tensor would each carry all of it: the copy that travels has parameters of its own
         own = {id(leaf): torch.nn.Parameter(leaf.detach().clone(), requires_grad=False) for leaf in self.leaves}
-        return {"module": copy.deepcopy(self.module, {**own}), "names": self.names, "statistics": self._statistics_of()}
-
-    def _statistics_of(self) -> tuple[list[Any], Loss] | None:
-        return None if self.statistics is None else self.statistics.source
+        kind = None if self.statistics is None else (type(self.statistics), self.statistics.source)
+        return {"module": copy.deepcopy(self.module, {**own}), "names": self.names, "statistics": kind}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["module"], state["names"])  # type: ignore[misc]
         if state["statistics"] is not None:
-            self.statistics = Statistics(self, *state["statistics"])
+            kind, source = state["statistics"]
+            self.statistics = kind(self, *source)
 
 
 def private_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: torch.device | None) -> torch.nn.Module:
