@@ -1,7 +1,7 @@
 """Inputs to run a network on once: those of an objective's data, or made up to fit the first layers."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -93,8 +93,9 @@ def made_up_forwards(model: torch.nn.Module) -> Iterator[Forward]:
     """
     rng = torch.Generator().manual_seed(0)
     tried: set[tuple[int, ...]] = set()
-    for module in model.modules():
-        for shape in _shapes(module):
+    matrices = [tuple(p.shape) for p in model.parameters() if p.ndim == 2]
+    for module in (*model.modules(), None):
+        for shape in [(4, n) for matrix in matrices for n in matrix] if module is None else _shapes(module):
             if shape not in tried:
                 tried.add(shape)
                 yield Forward((torch.randn(shape, generator=rng),))

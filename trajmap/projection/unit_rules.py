@@ -242,9 +242,8 @@ def _per_channel(groups: Callable[[Call], int]) -> Rule:
             if tensor is not None:
                 tie(axes[1], trace.axes(tensor)[0], "a normalisation meets parts that do not fit")
         if trace.named(held[2]) and not given.get("training", False):
-            trace.norms.append(
-                Norm(*(trace.named(tensor) for tensor in held), eps=float(given.get("eps", given.get("epsilon", 0.0))))
-            )
+            eps = float(given.get("eps", given.get("epsilon", 0.0)))
+            trace.norms.append(Norm(*(trace.named(tensor) for tensor in held), eps=eps))
         trace.set(call.out, axes)
 
     return rule
