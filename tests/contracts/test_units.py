@@ -174,7 +174,7 @@ CASES = {
     "CNN with GroupNorm": (
         chain(lambda: nn.Conv2d(1, 6, 3), lambda: nn.GroupNorm(2, 6), nn.ReLU, lambda: nn.Conv2d(6, 4, 3), nn.Flatten,
               linear(64, 3)),
-        IMAGES, [2, 3, 4], [],
+        IMAGES, [2, 3, 3, 4], [],
     ),
     "MLP with PReLU": (chain(linear(6, 8), lambda: nn.PReLU(8), linear(8, 3)), ROWS, [8], []),
     "SwiGLU": (SwiGLU, ROWS, [9], []),
@@ -182,10 +182,10 @@ CASES = {
     "tied autoencoder": (TiedAutoencoder, ROWS, [7, 4], []),
     "LSTM": (Recurrent, (9, 5, 3), [5], []),
     "encoder layer": (
-        lambda: nn.TransformerEncoderLayer(6, 2, 10, dropout=0.0, batch_first=True), WORDS, [2, 3, 10], [],
+        lambda: nn.TransformerEncoderLayer(6, 2, 10, dropout=0.0, batch_first=True), WORDS, [2, 3, 3, 10], [],
     ),
-    "GPT": (GPT, (9, 5), [12, 3, 4, 20], []),
-    "attention": (Attention, WORDS, [2, 3, 5], []),
+    "GPT": (GPT, (9, 5), [12, 3, 4, 4, 4, 20], []),
+    "attention": (Attention, WORDS, [2, 3, 3, 5, 5], []),
     "depthwise": (
         chain(lambda: nn.Conv2d(1, 6, 1), lambda: nn.Conv2d(6, 6, 3, groups=6), nn.ReLU, lambda: nn.Conv2d(6, 5, 1),
               nn.ReLU, lambda: nn.AdaptiveAvgPool2d(1), nn.Flatten, linear(5, 3)),

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 
 from trajmap._validation import Array, check_array, check_count, worded
 from trajmap.data.layout import Layout
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
-from trajmap.projection.unit_group import FrozenNorm, UnitGroup, places
+from trajmap.projection.unit_assignment import improved, inside
+from trajmap.projection.unit_group import FrozenNorm, UnitGroup, move_units
 from trajmap.projection.units import unit_groups
 
 __all__ = ["UnitGroup", "groups_at", "match_weights", "permute", "permute_buffers", "require_same_loss", "unit_groups"]
@@ -48,7 +48,7 @@ def permute(theta: Array, layout: Layout, groups: Sequence[UnitGroup], permutati
     """
     parts = _units_of(np.asarray(theta), layout, groups)
     for group, order in zip(groups, permutations, strict=True):
-        _permute(parts, group.axes, _checked(order, group))
+        move_units(parts, group.axes, _checked(order, group))
     return layout.join(_with_statistics(parts, _norms(groups), kept=True))
 
 
@@ -80,7 +80,7 @@ def permute_buffers(
     """
     parts = {name: np.array(values) for name, values in buffers.items()}
     for group, order in zip(groups, permutations, strict=True):
-        _permute(parts, [axis for axis in group.buffers if axis[0] in parts], _checked(order, group))
+        move_units(parts, [axis for axis in group.buffers if axis[0] in parts], _checked(order, group))
     return parts
 
 
@@ -94,6 +94,8 @@ def match_weights(
     random_state: int = 0,
 ) -> tuple[Array, list[Array]]:
     """Permute b's hidden units so that its weights are near a's, group by group until nothing changes.
+
+    Units in blocks, as those of heads, are matched with their blocks: for each pair of blocks the best order within.
 
     Parameters
     ----------
@@ -135,12 +137,14 @@ def match_weights(
     target, own = (_units_of(theta, layout, groups) for theta in (a, b))
     permutations = [np.arange(group.size) for group in groups]
     rng = np.random.default_rng(random_state)
+    families = [inside(groups, i) for i in range(len(groups))]
+    alone = [i for i in range(len(groups)) if not any(i in family for family in families)]
     for _ in range(check_count("max_passes", max_passes)):
         changed = False
-        for i in rng.permutation(len(groups)):
-            order = _best(target, own, groups, permutations, i)
-            if order is not None:
-                permutations[i], changed = order, True
+        for i in rng.permutation(alone):
+            better = improved(target, own, groups, permutations, i, families[i])
+            for k, order in better.items():
+                permutations[k], changed = order, True
         if not changed:
             break
     return permute(b, layout, groups, permutations), permutations
@@ -202,39 +206,6 @@ def require_same_loss(objective: Objective, b: Array, matched: Array, *, at_matc
         raise InputError(worded("groups", expected, f"one of loss {after:.6g}", repair))
 
 
-def _best(
-    target: dict[str, Array], own: dict[str, Array], groups: Sequence[UnitGroup], permutations: list[Array], i: int
-) -> Array | None:
-    """Find the order of one group's units that is nearest the target, the others kept; None if it is no nearer."""
-    group, gain = groups[i], np.zeros((groups[i].size, groups[i].size))
-    names = {name for name, *_ in group.axes}
-    others = [(g, order) for j, (g, order) in enumerate(zip(groups, permutations, strict=True)) if j != i]
-    parts = {name: own[name].copy() for name in names}
-    for other, order in others:
-        _permute(parts, [axis for axis in other.axes if axis[0] in names], order)
-    for place, (name, axis, *times) in enumerate(group.axes):
-        # a parameter that has the units along several axes is linear in one of them, the others as they are now
-        rest = [where for k, where in enumerate(group.axes) if k != place and where[0] == name]
-        part = {name: parts[name].copy()} if rest else parts
-        _permute(part, rest, permutations[i])
-        ours, theirs = (_rows(p[name], axis, group.size, *times) for p in (target, part))
-        gain += ours @ theirs.T
-    _, order = linear_sum_assignment(gain, maximize=True)
-
-    def nearness(order: Array) -> float:
-        moved = {name: part.copy() for name, part in parts.items()}
-        _permute(moved, group.axes, order)
-        return sum(float((target[name] * part).sum()) for name, part in moved.items())
-
-    before = nearness(permutations[i])
-    return order if nearness(order) > before + 1e-12 * abs(before) else None
-
-
-def _permute(parts: dict[str, Array], axes: Sequence[tuple[str, int] | tuple[str, int, int]], order: Array) -> None:
-    for name, axis, *times in axes:
-        parts[name] = np.take(parts[name], places(order, parts[name].shape[axis], *times), axis=axis)
-
-
 def _checked(order: Array, group: UnitGroup) -> Array:
     order = np.asarray(order)
     if order.shape != (group.size,) or not (np.sort(order) == np.arange(group.size)).all():
@@ -264,10 +235,3 @@ def _with_statistics(parts: dict[str, Array], norms: Sequence[FrozenNorm], *, ke
             weight = weight / norm.scale
             parts[norm.weight], parts[norm.bias] = weight, bias - weight * norm.shift
     return parts
-
-
-def _rows(array: Array, axis: int, size: int, times: int = 1) -> Array:
-    """One row a unit, all that belongs to it."""
-    moved = np.moveaxis(array, axis, 0).reshape(times, size, -1)
-    rows: Array = np.moveaxis(moved, 1, 0).reshape(size, -1)
-    return rows

@@ -1,9 +1,12 @@
 """The proof of a group of units: a network with its units permuted gives the same outputs."""
 
+from collections.abc import Collection, Sequence
+
 import numpy as np
 import torch
 
-from trajmap.projection.unit_group import UnitGroup, places
+from trajmap._validation import Array
+from trajmap.projection.unit_group import UnitAxis, UnitGroup, places
 from trajmap.projection.unit_inputs import Forward, tensors_in
 
 __all__ = ["UnitCheck"]
@@ -25,10 +28,15 @@ class UnitCheck:
         self._tensors = dict(network.named_parameters()) | dict(network.named_buffers())
         self._rng = np.random.default_rng(0)
 
-    def shake(self, groups: list[UnitGroup]) -> None:
-        """Move all parameters, and the buffers of the groups, off values that units share, as zero and one are."""
+    def shake(self, buffers: Collection[str]) -> None:
+        """Move all parameters and some buffers off values that units share, as zero and one are.
+
+        Parameters
+        ----------
+        buffers : collection of str
+            Which.
+        """
         rng = torch.Generator().manual_seed(0)
-        buffers = {name for group in groups for name, *_ in group.buffers}
         for name, tensor in self._tensors.items():
             held = tensor.data
             if not held.is_floating_point() or not (name in buffers or isinstance(tensor, torch.nn.Parameter)):
@@ -41,38 +49,38 @@ class UnitCheck:
             held.copy_(moved)
         self._before = self._outputs()
 
-    def complaint(self, group: UnitGroup) -> str:
-        """Say what is wrong with a group; nothing where permuting it changes no output.
+    def complaint(self, groups: Sequence[UnitGroup]) -> str:
+        """Say what is wrong with groups; nothing where permuting all of them changes no output.
 
         Parameters
         ----------
-        group : UnitGroup
+        groups : sequence of UnitGroup
             The units.
 
         Returns
         -------
         str
-            Why the group must be left out, or nothing.
+            Why the groups must be left out, or nothing.
         """
-        axes = (*group.axes, *group.buffers)
+        moves = [(axis, order) for g in groups for order in [self._order(g.size)] for axis in (*g.axes, *g.buffers)]
+        # sums in another order agree to a few roundings a layer: half of the digits is far above
         low = max(torch.finfo(t.dtype).eps for t in self._tensors.values() if t.is_floating_point()) ** 0.5
-        order = self._order(group.size)
-        whole = self._effect(axes, order)
+        whole = self._effect(moves)
         if not whole <= low:  # NaN included
             return f"permuting them changes the outputs by {whole:.1g} of their size"
         # outputs that do not feel a part of the group moved alone would have agreed in any case
-        if len(axes) > 1 and not any(self._effect((axis,), order) > low for axis in axes):
+        if len(moves) > len(groups) and not any(self._effect([move]) > low for move in moves):
             return "the outputs do not depend on them here, so nothing was verified"
         return ""
 
-    def _order(self, size: int) -> np.ndarray:
+    def _order(self, size: int) -> Array:
         order = self._rng.permutation(size)
         return np.roll(order, 1) if (order == np.arange(size)).all() else order
 
-    def _effect(self, axes: tuple[tuple[str, int] | tuple[str, int, int], ...], order: np.ndarray) -> float:
-        names = {name for name, *_ in axes}
+    def _effect(self, moves: Sequence[tuple[UnitAxis, Array]]) -> float:
+        names = {axis[0] for axis, _ in moves}
         kept = {name: self._tensors[name].data.clone() for name in names}
-        for name, axis, *times in axes:
+        for (name, axis, *times), order in moves:
             held = self._tensors[name].data
             held.copy_(held.index_select(axis, torch.tensor(places(order, held.shape[axis], *times)).to(held.device)))
         try:

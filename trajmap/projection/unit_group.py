@@ -8,9 +8,9 @@ import numpy as np
 
 from trajmap._validation import Array
 
-__all__ = ["FrozenNorm", "UnitAxis", "UnitGroup", "UnitGroups", "places"]
+__all__ = ["FrozenNorm", "UnitAxis", "UnitGroup", "UnitGroups", "move_units", "places"]
 
-UnitAxis = tuple[str, int] | tuple[str, int, int]
+UnitAxis = tuple[str, int] | tuple[str, int, int] | tuple[str, int, int, int, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +46,12 @@ class UnitGroup:
     ----------
     size : int
         Number of units.
-    axes : tuple of (str, int) or (str, int, int)
+    axes : tuple of tuples (str, int, …)
         Parameters that have the units along an axis. An axis that is a multiple of `size` long holds them in
         blocks, as a linear layer does after a flattened convolution; a third number says how many times over, one
-        after the other, as the queries, keys and values of attention heads lie in one weight.
-    buffers : tuple of (str, int) or (str, int, int)
+        after the other, as the queries, keys and values of attention heads lie in one weight. Two more numbers say
+        that each time holds so many blocks, and in which of them the units lie: the places within one head.
+    buffers : tuple of tuples (str, int, …)
         Buffers that move with them.
     norms : tuple of FrozenNorm
         Normalisations whose statistics do not move.
@@ -98,7 +99,7 @@ class UnitGroups(Sequence[UnitGroup]):
         return found + (f"; left out: {'; '.join(self.left_out)}" if self.left_out else "")
 
 
-def places(order: Array, length: int, times: int = 1) -> Array:
+def places(order: Array, length: int, times: int = 1, blocks: int = 1, block: int = 0) -> Array:
     """List where each entry of an axis comes from, when the units it holds, in blocks or several times, are permuted.
 
     Parameters
@@ -109,6 +110,8 @@ def places(order: Array, length: int, times: int = 1) -> Array:
         Of the axis.
     times : int
         How many times over it holds the units.
+    blocks, block : int
+        Of how many blocks a time, and in which of them.
 
     Returns
     -------
@@ -119,6 +122,16 @@ def places(order: Array, length: int, times: int = 1) -> Array:
     --------
     >>> places(np.array([1, 0]), 8, 2).tolist()
     [2, 3, 0, 1, 6, 7, 4, 5]
+    >>> places(np.array([1, 0]), 8, 1, 2, 1).tolist()
+    [0, 1, 2, 3, 6, 7, 4, 5]
     """
-    found: Array = np.arange(length).reshape(times, len(order), -1)[:, order].ravel()
-    return found
+    found = np.arange(length).reshape(times, blocks, len(order), -1)
+    found[:, block] = found[:, block][:, order]
+    flat: Array = found.ravel()
+    return flat
+
+
+def move_units(parts: dict[str, Array], axes: Sequence[UnitAxis], order: Array) -> None:
+    """Permute units in named arrays, which are replaced by new ones."""
+    for name, axis, *times in axes:
+        parts[name] = np.take(parts[name], places(order, parts[name].shape[axis], *times), axis=axis)

@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import warnings
 from collections.abc import Collection, Generator
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,12 +18,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.model_at import private_copy
 from trajmap.objective.objective import Objective
-from trajmap.projection.unit_axes import NATURAL, TAKEN, Atom, fresh, leaves
+from trajmap.projection.unit_candidates import Way, candidates
 from trajmap.projection.unit_check import UnitCheck
-from trajmap.projection.unit_group import FrozenNorm, UnitAxis, UnitGroup, UnitGroups
+from trajmap.projection.unit_group import FrozenNorm, UnitGroup, UnitGroups
 from trajmap.projection.unit_inputs import Forward, forwards_of_batch, made_up_forwards, tensors_in
-from trajmap.projection.unit_rules import RULES, pointwise
-from trajmap.projection.unit_trace import AxisTrace, Norm
+from trajmap.projection.unit_trace import Norm
 
 __all__ = ["unit_groups"]
 
@@ -51,12 +49,12 @@ def unit_groups(model: torch.nn.Module | Objective, inputs: Any = None, *, move_
     -------
     UnitGroups
         One a set of units that are permuted together: hidden units, channels, a residual stream, heads, the places in
-        all heads. Empty, with the reason, where the network cannot be followed.
+        a head. Empty, with the reason, where the network cannot be followed.
 
     Notes
     -----
-    Of units in equal blocks (heads, groups of a normalisation) those found are the blocks, and the places within them,
-    the same in each: a part of all that leaves the function as it is. What is concatenated or cut stays as it is.
+    Of units in equal blocks (heads, groups of a normalisation) the blocks are one group, and the units of each block
+    another. What is concatenated or cut stays as it is.
 
     Examples
     --------
@@ -84,22 +82,29 @@ def _groups(model: torch.nn.Module, inputs: Any, movable: Collection[str], stati
             where = "made up for it" if inputs is None else "given"
             return UnitGroups((), (f"all units: the network could not be run on the inputs {where}{repair}",))
         network, forward = found
-        groups, norms, left_out = _followed(network, forward)
-        check, kept = UnitCheck(network, forward), []
-        statistics_of = {norm.mean: norm for norm in norms} | {norm.variance: norm for norm in norms}
+        ways, norms, left_out = candidates(network, forward)
+        statistics_of = {name: norm for norm in norms for name in (norm.mean, norm.variance)}
         values = {name: b.detach().double().cpu().numpy().copy() for name, b in network.named_buffers()}
-        check.shake(groups)
-        for group in groups:
-            complaint = _unmovable(group, movable, statistics_of, statistics) or check.complaint(group)
-            if complaint:
-                left_out.append(f"{group.size} units of {group.axes[0][0]}: {complaint}")
-            elif statistics == _KEPT:
-                chosen = {statistics_of[name] for name, *_ in group.buffers}
-                frozen = tuple(_frozen(norm, values) for norm in sorted(chosen, key=lambda norm: norm.mean))
-                kept.append(dataclasses.replace(group, buffers=(), norms=frozen))
+        check, kept = UnitCheck(network, forward), list[UnitGroup]()
+        check.shake({name for way in ways for group in way[-1] for name, *_ in group.buffers})
+        for way in ways:
+            complaint = _unmovable(way[-1], movable, statistics_of, statistics)
+            verified = None if complaint else next((found for found in way if not check.complaint(found)), None)
+            if verified is None:
+                group = way[-1][0]
+                left_out.append(f"{group.size} units of {group.axes[0][0]}: {complaint or check.complaint(way[-1])}")
             else:
-                kept.append(group if statistics == _MOVED else dataclasses.replace(group, buffers=()))
+                kept += [_with_statistics(group, statistics_of, values, statistics) for group in verified]
     return UnitGroups(tuple(kept), tuple(left_out))
+
+
+def _with_statistics(
+    group: UnitGroup, norms: dict[str, Norm], values: dict[str, np.ndarray], statistics: str
+) -> UnitGroup:
+    if statistics == _MOVED:
+        return group
+    chosen = {norms[name].mean: norms[name] for name, *_ in group.buffers if statistics == _KEPT}
+    return dataclasses.replace(group, buffers=(), norms=tuple(_frozen(norm, values) for norm in chosen.values()))
 
 
 def _running(model: torch.nn.Module, inputs: Any) -> tuple[torch.nn.Module, Forward] | None:
@@ -132,51 +137,12 @@ def _attention_as_products() -> Generator[None, None, None]:
         torch.backends.mha.set_fastpath_enabled(value=fast)
 
 
-def _followed(network: torch.nn.Module, forward: Forward) -> tuple[list[UnitGroup], list[Norm], list[str]]:
-    """Run the network and read which axes of its parameters were found to be one."""
-    trace = AxisTrace(RULES, pointwise)
-    parameters, buffers = dict(network.named_parameters()), dict(network.named_buffers())
-    for name, tensor in chain(parameters.items(), buffers.items()):
-        trace.name(tensor, name)
-    given = forward.fitted(network)
-    for tensor in tensors_in((given.args, given.kwargs)):
-        trace.set(tensor, [fresh(n, NATURAL) for n in tensor.shape])
-    with trace:
-        out = given(network)
-    trace.pin_all(out, NATURAL)
-    groups, left_out = [], []
-    held, moved = _held(trace, parameters), _held(trace, buffers)
-    for atom, axes in held.items():
-        if not atom.reasons:
-            groups.append(UnitGroup(atom.size, tuple(axes), tuple(moved.get(atom, ()))))
-        elif NATURAL not in atom.reasons and not (atom.reasons == {TAKEN} and _packed(atom, axes, parameters)):
-            left_out.append(f"{atom.size} units of {axes[0][0]}: {', '.join(sorted(atom.reasons))}")
-    return groups, trace.norms, left_out
-
-
-def _held(trace: AxisTrace, tensors: dict[str, Any]) -> dict[Atom, list[UnitAxis]]:
-    """Where each atom lies in named tensors."""
-    found: dict[Atom, list[UnitAxis]] = {}
-    for name, tensor in tensors.items():
-        for place, axis in enumerate(trace.axes(tensor)):
-            times = 1
-            for atom in leaves(axis):
-                found.setdefault(atom, []).append((name, place) if times == 1 else (name, place, times))
-                times *= atom.size
-    return found
-
-
-def _packed(atom: Atom, axes: list[UnitAxis], parameters: dict[str, torch.nn.Parameter]) -> bool:
-    """Whether it says which of several things that are packed in one parameter, as queries, keys and values."""
-    return all(parameters[name].shape[place] > atom.size for name, place, *_ in axes)
-
-
-def _unmovable(group: UnitGroup, movable: Collection[str], norms: dict[str, Norm], statistics: str) -> str:
-    """Say what of a group cannot be moved."""
-    for name, *_ in group.axes:
+def _unmovable(groups: Way, movable: Collection[str], norms: dict[str, Norm], statistics: str) -> str:
+    """Say what of some groups cannot be moved."""
+    for name in (name for group in groups for name, *_ in group.axes):
         if name not in movable:
             return f"{name} is not among the parameters of θ"
-    for name, *_ in group.buffers if statistics != _MOVED else ():
+    for name in (name for group in groups for name, *_ in group.buffers if statistics != _MOVED):
         norm = norms.get(name)
         if norm is None:
             return f"the buffer {name} would have to move with them"
