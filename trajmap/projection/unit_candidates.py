@@ -9,7 +9,7 @@ from trajmap.projection.unit_axes import NATURAL, TAKEN, Atom, fresh, leaves
 from trajmap.projection.unit_group import UnitAxis, UnitGroup
 from trajmap.projection.unit_inputs import Forward, tensors_in
 from trajmap.projection.unit_rules import RULES, pointwise
-from trajmap.projection.unit_trace import AxisTrace, Norm
+from trajmap.projection.unit_trace import AxisTrace
 
 __all__ = ["Way", "candidates"]
 
@@ -19,7 +19,7 @@ _MOST_BLOCKS = 64  # with more the places of all blocks are permuted alike: one 
 _Where = tuple[str, int, int, Atom | None]
 
 
-def candidates(network: torch.nn.Module, forward: Forward) -> tuple[list[list[Way]], list[Norm], list[str]]:
+def candidates(network: torch.nn.Module, forward: Forward) -> tuple[list[list[Way]], AxisTrace, list[str]]:
     """Run a network and say which of its units may be permuted, as far as its operations tell.
 
     Parameters
@@ -34,8 +34,8 @@ def candidates(network: torch.nn.Module, forward: Forward) -> tuple[list[list[Wa
     ways : list of list of tuple of UnitGroup
         For each set of units what may be permuted, the most first: the units of each block by themselves, or of all
         blocks alike.
-    norms : list of Norm
-        Normalisations with kept statistics.
+    trace : AxisTrace
+        What was seen: its ``norms`` and ``eps``.
     left_out : list of str
         Units that an operation pins, and which.
     """
@@ -56,7 +56,7 @@ def candidates(network: torch.nn.Module, forward: Forward) -> tuple[list[list[Wa
             ways.append(_ways(atom.size, where, moved.get(atom, [])))
         elif NATURAL not in atom.reasons and not (atom.reasons == {TAKEN} and _packed(atom, where, parameters)):
             left_out.append(f"{atom.size} units of {where[0][0]}: {', '.join(sorted(atom.reasons))}")
-    return ways, trace.norms, left_out
+    return ways, trace, left_out
 
 
 def _held(trace: AxisTrace, tensors: Mapping[str, torch.Tensor]) -> dict[Atom, list[_Where]]:

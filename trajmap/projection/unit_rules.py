@@ -243,7 +243,8 @@ def _per_channel(groups: Callable[[Call], int]) -> Rule:
                 tie(axes[1], trace.axes(tensor)[0], "a normalisation meets parts that do not fit")
         if trace.named(held[2]) and not given.get("training", False):
             eps = float(given.get("eps", given.get("epsilon", 0.0)))
-            trace.norms.append(Norm(*(trace.named(tensor) for tensor in held), eps=eps))
+            weight, bias, mean, variance = map(trace.named, held)
+            trace.norms.append(Norm(weight, bias, mean, variance, eps))
         trace.set(call.out, axes)
 
     return rule

@@ -89,6 +89,7 @@ class AxisTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._known: dict[int, tuple[torch.Tensor, list[Axis]]] = {}
         self._names: dict[int, str] = {}
         self.norms: list[Norm] = []
+        self.eps = 0.0  # of the coarsest numbers that were computed with
 
     def name(self, tensor: torch.Tensor, name: str) -> None:
         """Introduce a parameter or buffer."""
@@ -132,6 +133,7 @@ class AxisTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         names = [argument.name for argument in func._schema.arguments]
         arguments = dict(zip(names, args, strict=False)) | dict(kwargs or {})
         operands, results = tensors_in(arguments), tensors_in(out)
+        self.eps = max([self.eps, *(torch.finfo(r.dtype).eps for r in results if r.is_floating_point())])
         name = func.overloadpacket.__name__
         call = Call(name, torch.Tag.pointwise in func.tags, arguments, operands, results)
         rule = self._rules.get(name.removesuffix("_") if name not in self._rules else name)

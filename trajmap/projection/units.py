@@ -82,10 +82,10 @@ def _groups(model: torch.nn.Module, inputs: Any, movable: Collection[str], stati
             where = "made up for it" if inputs is None else "given"
             return UnitGroups((), (f"all units: the network could not be run on the inputs {where}{repair}",))
         network, forward = found
-        ways, norms, left_out = candidates(network, forward)
-        statistics_of = {name: norm for norm in norms for name in (norm.mean, norm.variance)}
+        ways, trace, left_out = candidates(network, forward)
+        statistics_of = {name: norm for norm in trace.norms for name in (norm.mean, norm.variance)}
         values = {name: b.detach().double().cpu().numpy().copy() for name, b in network.named_buffers()}
-        check, kept = UnitCheck(network, forward), list[UnitGroup]()
+        check, kept = UnitCheck(network, forward, trace.eps), list[UnitGroup]()
         check.shake({name for way in ways for group in way[-1] for name, *_ in group.buffers})
         for way in ways:
             complaint = _unmovable(way[-1], movable, statistics_of, statistics)
