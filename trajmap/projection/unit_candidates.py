@@ -8,7 +8,8 @@ import torch
 from trajmap.projection.unit_axes import NATURAL, TAKEN, Atom, fresh, leaves
 from trajmap.projection.unit_group import UnitAxis, UnitGroup
 from trajmap.projection.unit_inputs import Forward, tensors_in
-from trajmap.projection.unit_rules import RULES, pointwise
+from trajmap.projection.unit_rules import RULES
+from trajmap.projection.unit_shapes import pointwise
 from trajmap.projection.unit_trace import AxisTrace
 
 __all__ = ["Way", "candidates"]

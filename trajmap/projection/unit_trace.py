@@ -13,10 +13,12 @@ from torch.utils._python_dispatch import (  # ruff: ignore[import-private-name] 
     TorchDispatchMode,
 )
 
-from trajmap.projection.unit_axes import NATURAL, Axis, fresh, pin
+from trajmap.projection.unit_axes import Axis, fresh, pin
 from trajmap.projection.unit_inputs import tensors_in
 
 __all__ = ["AxisTrace", "Call", "Norm", "Rule"]
+
+_CONSTANT = "it meets a constant of the forward"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +111,7 @@ class AxisTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def axes(self, tensor: torch.Tensor) -> list[Axis]:
         """Axes of a tensor; one that was never seen is a constant, whose order may matter."""
         if id(tensor) not in self._known:
-            self.set(tensor, [fresh(n, "it meets a constant of the forward") for n in tensor.shape])
+            self.set(tensor, [fresh(n, _CONSTANT) for n in tensor.shape])
         return self._known[id(tensor)][1]
 
     def set(self, tensor: torch.Tensor, axes: list[Axis]) -> None:
@@ -146,5 +148,5 @@ class AxisTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif operands:
             self.refuse(call, f"{name} is not understood")
         else:  # a table, or numbers drawn: their order may matter
-            self.refuse(call, NATURAL)
+            self.refuse(call, _CONSTANT)
         return out
