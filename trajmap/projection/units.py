@@ -78,9 +78,9 @@ def _groups(model: torch.nn.Module, inputs: Any, movable: Collection[str], stati
         warnings.simplefilter("ignore")
         found = _running(model, inputs)
         if found is None:
-            repair = "; repair: pass inputs=" if inputs is None else ""
             where = "made up for it" if inputs is None else "given"
-            return UnitGroups((), (f"all units: the network could not be run on the inputs {where}{repair}",))
+            said = f"all units: the network could not be run on the inputs {where}; repair: pass inputs= that it takes"
+            return UnitGroups((), (said,))
         network, forward = found
         ways, trace, left_out = candidates(network, forward)
         statistics_of = {name: norm for norm in trace.norms for name in (norm.mean, norm.variance)}
