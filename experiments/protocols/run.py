@@ -73,7 +73,7 @@ def spin_glass(objective: Objective, x: Any, y: Any, *, quick: bool) -> dict[str
         objective, theta, sigma=1e-3, n_steps=20 if quick else 150, n_walks=3 if quick else 30, trace=trace
     )
     numbers = {"walk: rise over ½σ²t tr H": walk.ratio, "walk: error": float(walk.error[-1] / walk.expected[-1])}
-    (group,) = unit_groups(objective.model)
+    (group,) = unit_groups(objective)
     paths = permutation_paths(objective, theta, group, n_draws=1 if quick else 5)
     barriers = paths.barriers.mean(axis=1)
     numbers |= {f"permuted units {n}: barrier": float(b) for n, b in zip(paths.counts, barriers, strict=True)}
@@ -88,7 +88,7 @@ def spin_glass(objective: Objective, x: Any, y: Any, *, quick: bool) -> dict[str
             model.load_state_dict(start.state_dict())
             ends.append(train(model, x, y, epochs=1 if quick else 5, order=branch).theta)
             inits.append(init)
-    matched = [match_weights(ends[0], end, objective.layout, unit_groups(objective.model))[0] for end in ends]
+    matched = [match_weights(ends[0], end, objective.layout, unit_groups(objective))[0] for end in ends]
     tree = solution_tree(np.array(matched))
     numbers["tree: cophenetic"], numbers["tree: null, highest"] = tree.cophenetic, float(tree.null.max())
     numbers["tree: agreement with the initialisation"] = float(adjusted_rand_score(inits, tree.labels(len(set(inits)))))

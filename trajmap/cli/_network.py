@@ -5,20 +5,19 @@ from typing import Any
 import torch
 
 from trajmap.cli._progress import say
-from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
-from trajmap.projection.matching import UnitGroup, unit_groups
+from trajmap.projection.unit_group import UnitGroups
+from trajmap.projection.units import unit_groups
 
 __all__ = ["hidden_units", "inputs_of", "probes_of"]
 
 
-def hidden_units(model: torch.nn.Module) -> list[UnitGroup]:
-    """Hidden units, where the network is a chain; none, with a word, where it is not."""
-    try:
-        return unit_groups(model)
-    except InputError as error:
-        say(f"units are not matched ({error})")
-        return []
+def hidden_units(objective: Objective) -> UnitGroups:
+    """Hidden units that may be permuted, with a word on those that may not."""
+    found = unit_groups(objective)
+    if found.left_out or not found:
+        say(f"units: {found}")
+    return found
 
 
 def inputs_of(objective: Objective) -> Any:

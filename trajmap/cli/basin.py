@@ -13,7 +13,7 @@ from trajmap.cli._options import add_objective, add_run
 from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
 from trajmap.projection.barrier import barrier
-from trajmap.projection.matching import match_weights
+from trajmap.projection.matching import groups_at, match_weights
 from trajmap.projection.spin_glass import solution_tree
 from trajmap.projection.valley import valley_height
 
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     say(str(valley_height(objective, trajectory)))
     here = trajectory.theta(-1)
     sisters = [] if args.sister is None else [(here, _end(args.run_folder, args.sister))]
-    groups, probes = hidden_units(objective.model), probes_of(objective)
+    groups, probes = hidden_units(objective), probes_of(objective)
     ends = {args.run_folder.name: here}
     with bar("connections", "run") as progress:
         for i, other in enumerate(args.others):
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
             )  # fmt: skip
             found.save(artefacts.path("connections", other.name))
             say(f"{other}: {found.verdict}")
-            ends[other.name] = match_weights(here, there, objective.layout, groups)[0] if groups else there
+            ends[other.name] = match_weights(here, there, objective.layout, groups_at(groups, objective))[0]
             progress(i + 1, len(args.others))
     if args.sister is not None:
         ends.setdefault(args.sister.name, sisters[0][1])

@@ -68,11 +68,11 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _permuted(artefacts: Artefacts, objective: Objective, theta: Array, seed: int) -> None:
-    groups = hidden_units(objective.model)
-    counts = [n for n in (2, 4, 8, 16, 32) if groups and n <= groups[0].size]
-    if not counts:
+    group = max(hidden_units(objective), key=lambda group: group.size, default=None)
+    counts = [n for n in (2, 4, 8, 16, 32) if group is not None and n <= group.size]
+    if group is None or not counts:
         return
-    paths = permutation_paths(objective, theta, groups[0], counts, random_state=seed)
+    paths = permutation_paths(objective, theta, group, counts, random_state=seed)
     paths.save(artefacts.path("permutations"))
     heights = zip(paths.counts, paths.barriers.mean(axis=1), strict=True)
     say(f"  barrier to an equal network with units swapped, {', '.join(f'{n}: {height:.3g}' for n, height in heights)}")

@@ -9,7 +9,7 @@ from trajmap.projection.critical import critical_points
 from trajmap.projection.curve import curve
 from trajmap.projection.geodesic import geodesic
 from trajmap.projection.held_out import held_out_gap
-from trajmap.projection.matching import UnitGroup, match_weights, permute, unit_groups
+from trajmap.projection.matching import groups_at, match_weights, permute, permute_buffers, require_same_loss
 from trajmap.projection.noise_rise import noise_rise
 from trajmap.projection.normal import normal_profile
 from trajmap.projection.parametric import ParametricChart
@@ -20,6 +20,8 @@ from trajmap.projection.spin_glass import overlaps, permutation_paths, random_wa
 from trajmap.projection.support import PathDistance
 from trajmap.projection.surface import surface
 from trajmap.projection.tangent import tangent
+from trajmap.projection.unit_group import UnitGroup, UnitGroups
+from trajmap.projection.units import unit_groups
 from trajmap.projection.valley import ValleyHeight, valley_height
 from trajmap.projection.valley_profile import valley_profile
 from trajmap.projection.walks import gradient_walk, loss_gradient_cloud, stagnation
@@ -32,6 +34,7 @@ __all__ = [
     "PolygonalPath",
     "SegmentPath",
     "UnitGroup",
+    "UnitGroups",
     "ValleyHeight",
     "asymmetry_test",
     "barrier",
@@ -42,6 +45,7 @@ __all__ = [
     "effective_potential",
     "geodesic",
     "gradient_walk",
+    "groups_at",
     "held_out_gap",
     "loss_gradient_cloud",
     "match_weights",
@@ -51,9 +55,11 @@ __all__ = [
     "path_losses",
     "permutation_paths",
     "permute",
+    "permute_buffers",
     "pullback",
     "random_walk_rise",
     "refined_surface",
+    "require_same_loss",
     "sign_consistency",
     "signed_noise",
     "solution_tree",

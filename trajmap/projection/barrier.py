@@ -12,8 +12,9 @@ from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 from trajmap.objective.predictions import function_distance
 from trajmap.projection.asymmetry import sign_consistency
-from trajmap.projection.matching import UnitGroup, match_weights
+from trajmap.projection.matching import groups_at, match_weights, require_same_loss
 from trajmap.projection.paths import BezierPath, SegmentPath, climb, path_length, path_losses, train_path
+from trajmap.projection.unit_group import UnitGroup
 
 __all__ = ["barrier", "barrier_matrix"]
 
@@ -39,7 +40,7 @@ def barrier(
     a, b : array-like, shape (P,)
         The points, as the last iterates of two runs.
     groups : sequence of UnitGroup
-        Hidden units that may be matched, from `unit_groups`; none by default.
+        Hidden units that may be matched, from ``unit_groups(objective)``; none by default.
     sisters : sequence of pairs of array-like
         Pairs of points known to share a basin, as ends of sister runs: what their segments climb is the noise band.
     n : int
@@ -55,6 +56,11 @@ def barrier(
     -------
     Connection
         Losses along the ways, and a verdict in words.
+
+    Raises
+    ------
+    InputError
+        If the matched network is not the same function: the groups are wrong.
 
     References
     ----------
@@ -74,7 +80,7 @@ def barrier(
     noise = max(bands) if bands else float("nan")
     end = np.asarray(b, dtype=np.float64)
     if groups:
-        end, _ = match_weights(a, b, objective.layout, list(groups))
+        end = _matched(objective, a, b, groups)
         least = min(least, take(1, SegmentPath(a, end)))
     if n_steps and least > max(0.0 if np.isnan(noise) else noise, 1e-3 * abs(losses[0, 0])):
         take(2, train_path(objective, BezierPath(a, end), n_steps=n_steps))
@@ -121,7 +127,7 @@ def barrier_matrix(
     Raises
     ------
     InputError
-        If there are fewer than two points.
+        If there are fewer than two points, or a matched network is not the same function.
     """
     points = check_array("points", points, (None, objective.size), dtype=np.float64)
     m, t = len(points), np.linspace(0, 1, check_count("n", n, low=3))
@@ -132,10 +138,17 @@ def barrier_matrix(
         for j in range(i):
             end = points[j]
             if groups:
-                end, _ = match_weights(points[i], end, objective.layout, list(groups))
+                end = _matched(objective, points[i], end, groups)
             losses = path_losses(objective, SegmentPath(points[i], end), t)
             found[i, j] = found[j, i] = losses.max() - 0.5 * (losses[0] + losses[-1])
             done += 1
             if progress is not None:
                 progress(done, m * (m - 1) // 2)
     return Barriers(list(names) or [str(i + 1) for i in range(m)], found, matched=bool(groups), noise=noise)
+
+
+def _matched(objective: Objective, a: Array, b: Array, groups: Sequence[UnitGroup]) -> Array:
+    """Bring b near a by permuting units, and hold it against b before anyone sees it."""
+    end, _ = match_weights(a, b, objective.layout, groups_at(groups, objective))
+    require_same_loss(objective, np.asarray(b, dtype=np.float64), end)
+    return end

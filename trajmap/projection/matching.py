@@ -6,90 +6,23 @@ between other initialisations mean anything.
 """
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 
 from trajmap._validation import Array, check_array, check_count, worded
 from trajmap.data.layout import Layout
 from trajmap.errors import InputError
+from trajmap.objective.objective import Objective
+from trajmap.projection.unit_assignment import improved, inside
+from trajmap.projection.unit_group import FrozenNorm, UnitGroup, move_units
+from trajmap.projection.units import unit_groups
 
-__all__ = ["UnitGroup", "match_weights", "permute", "unit_groups"]
-
-_WEIGHTED = (torch.nn.Linear, torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
-_NORMS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d, torch.nn.LayerNorm, torch.nn.GroupNorm)
-
-
-@dataclasses.dataclass(frozen=True)
-class UnitGroup:
-    """Units that are permuted together.
-
-    Parameters
-    ----------
-    size : int
-        Number of units.
-    axes : tuple of (str, int) or (str, int, int)
-        Parameters that have the units along an axis. An axis that is a multiple of `size` long holds them in
-        blocks, as a linear layer does after a flattened convolution; a third number says how many times over, one
-        after the other, as the queries, keys and values of attention heads lie in one weight.
-    """
-
-    size: int
-    axes: tuple[tuple[str, int] | tuple[str, int, int], ...]
+__all__ = ["UnitGroup", "groups_at", "match_weights", "permute", "permute_buffers", "require_same_loss", "unit_groups"]
 
 
-def unit_groups(model: torch.nn.Module) -> list[UnitGroup]:
-    """Find the hidden units of a network whose layers run one after the other, in the order they are defined.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        A chain of linear and convolutional layers with normalisations and elementwise functions between. For
-        networks with skips write the groups by hand; of a network with ``torch.nn.MultiheadAttention`` these are the
-        heads, and the hidden units of ``torch.nn.TransformerEncoderLayer`` and its like: what its residual stream
-        leaves free.
-
-    Returns
-    -------
-    list of UnitGroup
-        One a hidden layer.
-
-    Raises
-    ------
-    InputError
-        If a layer does not take what the one before gives.
-
-    Examples
-    --------
-    >>> model = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.ReLU(), torch.nn.Linear(5, 2))
-    >>> unit_groups(model)
-    [UnitGroup(size=5, axes=(('0.weight', 0), ('0.bias', 0), ('2.weight', 1)))]
-    """
-    inside = _transformer_groups(model)
-    if inside:
-        return inside
-    groups: list[UnitGroup] = []
-    size = 0
-    axes: list[tuple[str, int]] = []
-    for name, module in model.named_modules():
-        if isinstance(module, _NORMS) and axes:
-            axes += [(f"{name}.{part}", 0) for part, p in module.named_parameters() if len(p) == size]
-        elif isinstance(module, _WEIGHTED):
-            taken = module.weight.shape[1]
-            if axes:
-                if taken % size:
-                    expected = f"a layer that takes the {size} units before it, or a multiple"
-                    raise InputError(worded(name, expected, f"{taken} inputs", "write the groups by hand"))
-                groups.append(UnitGroup(size, (*axes, (f"{name}.weight", 1))))
-            size = module.weight.shape[0]
-            axes = [(f"{name}.weight", 0)] + ([(f"{name}.bias", 0)] if module.bias is not None else [])
-    if not groups:
-        raise InputError(worded("model", "at least one hidden layer", "none"))
-    return groups
-
-
-def permute(theta: Array, layout: Layout, groups: list[UnitGroup], permutations: list[Array]) -> Array:
+def permute(theta: Array, layout: Layout, groups: Sequence[UnitGroup], permutations: Sequence[Array]) -> Array:
     """Permute hidden units.
 
     Parameters
@@ -98,28 +31,71 @@ def permute(theta: Array, layout: Layout, groups: list[UnitGroup], permutations:
         Weights.
     layout : Layout
         Which are which.
-    groups : list of UnitGroup
+    groups : sequence of UnitGroup
         The units.
-    permutations : list of numpy.ndarray of int
+    permutations : sequence of numpy.ndarray of int
         For each group the unit that comes to each place.
 
     Returns
     -------
     numpy.ndarray, shape (P,)
         Weights of the same function.
+
+    Raises
+    ------
+    InputError
+        If a group's parameter is not in the layout, or an order is no permutation of its units.
     """
-    parts = {name: part.copy() for name, part in layout.split(np.asarray(theta)).items()}
+    parts = _units_of(np.asarray(theta), layout, groups)
     for group, order in zip(groups, permutations, strict=True):
-        for name, axis, *times in group.axes:
-            if name in parts:
-                parts[name] = np.take(parts[name], _blocked(order, parts[name].shape[axis], *times), axis=axis)
-    return layout.join(parts)
+        move_units(parts, group.axes, _checked(order, group))
+    return layout.join(_with_statistics(parts, _norms(groups), kept=True))
+
+
+def permute_buffers(
+    buffers: Mapping[str, Array], groups: Sequence[UnitGroup], permutations: Sequence[Array]
+) -> dict[str, Array]:
+    """Permute the buffers of a network, as BatchNorm's statistics, with its hidden units.
+
+    Parameters
+    ----------
+    buffers : mapping of str to array-like
+        By name, as ``trajectory.buffers(i)``; for ``objective.with_buffers``.
+    groups : sequence of UnitGroup
+        The units, from ``unit_groups(…, move_buffers=True)``; of other groups no buffer moves.
+    permutations : sequence of numpy.ndarray of int
+        For each group the unit that comes to each place.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        Buffers of the network that `permute` gives.
+
+    Examples
+    --------
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 1))
+    >>> groups = unit_groups(model, move_buffers=True)
+    >>> permute_buffers({"1.running_mean": np.array([5.0, 6.0, 7.0])}, groups, [np.array([2, 0, 1])])
+    {'1.running_mean': array([7., 5., 6.])}
+    """
+    parts = {name: np.array(values) for name, values in buffers.items()}
+    for group, order in zip(groups, permutations, strict=True):
+        move_units(parts, [axis for axis in group.buffers if axis[0] in parts], _checked(order, group))
+    return parts
 
 
 def match_weights(
-    a: Array, b: Array, layout: Layout, groups: list[UnitGroup], *, max_passes: int = 50, random_state: int = 0
+    a: Array,
+    b: Array,
+    layout: Layout,
+    groups: Sequence[UnitGroup],
+    *,
+    max_passes: int = 50,
+    random_state: int = 0,
 ) -> tuple[Array, list[Array]]:
-    """Permute b's hidden units so that its weights are near a's, layer by layer until nothing changes.
+    """Permute b's hidden units so that its weights are near a's, group by group until nothing changes.
+
+    Units in blocks, as those of heads, are matched with their blocks: for each pair of blocks the best order within.
 
     Parameters
     ----------
@@ -127,12 +103,12 @@ def match_weights(
         Weights of two networks.
     layout : Layout
         Which are which.
-    groups : list of UnitGroup
+    groups : sequence of UnitGroup
         Their hidden units.
     max_passes : int
-        Passes over the layers at most; each only brings the networks nearer, so it ends.
+        Passes over the groups at most; each only brings the networks nearer, so it ends.
     random_state : int
-        Seed of the order of the layers.
+        Seed of the order of the groups.
 
     Returns
     -------
@@ -158,51 +134,104 @@ def match_weights(
     True
     """
     a, b = (check_array(name, theta, (layout.size,), dtype=np.float64) for name, theta in (("a", a), ("b", b)))
+    target, own = (_units_of(theta, layout, groups) for theta in (a, b))
     permutations = [np.arange(group.size) for group in groups]
     rng = np.random.default_rng(random_state)
-    target = layout.split(a)
+    families = [inside(groups, i) for i in range(len(groups))]
+    alone = [i for i in range(len(groups)) if not any(i in family for family in families)]
     for _ in range(check_count("max_passes", max_passes)):
         changed = False
-        for i in rng.permutation(len(groups)):
-            others = [np.arange(g.size) if j == i else permutations[j] for j, g in enumerate(groups)]
-            parts = layout.split(permute(b, layout, groups, others))
-            gain = np.zeros((groups[i].size, groups[i].size))
-            for name, axis, *times in groups[i].axes:
-                if name in parts:
-                    ours, theirs = (_rows(p[name], axis, groups[i].size, *times) for p in (target, parts))
-                    gain += ours @ theirs.T
-            _, order = linear_sum_assignment(gain, maximize=True)
-            before = gain[np.arange(len(order)), permutations[i]].sum()
-            if gain[np.arange(len(order)), order].sum() > before + 1e-12 * abs(before):
-                permutations[i], changed = order, True
+        for i in rng.permutation(alone):
+            better = improved(target, own, groups, permutations, i, families[i])
+            for k, order in better.items():
+                permutations[k], changed = order, True
         if not changed:
             break
     return permute(b, layout, groups, permutations), permutations
 
 
-def _transformer_groups(model: torch.nn.Module) -> list[UnitGroup]:
-    """Heads and feed-forward units of torch's own transformer layers."""
-    groups = []
-    for name, module in model.named_modules():
-        prefix = f"{name}." if name else ""
-        if isinstance(module, torch.nn.MultiheadAttention) and module.in_proj_weight is not None:
-            shared = [(f"{prefix}in_proj_weight", 0, 3), (f"{prefix}in_proj_bias", 0, 3)]
-            groups.append(UnitGroup(module.num_heads, (*shared, (f"{prefix}out_proj.weight", 1))))
-        elif isinstance(module, (torch.nn.TransformerEncoderLayer, torch.nn.TransformerDecoderLayer)):
-            first = [(f"{prefix}linear1.weight", 0), (f"{prefix}linear1.bias", 0)]
-            groups.append(UnitGroup(module.linear1.out_features, (*first, (f"{prefix}linear2.weight", 1))))
-    return groups
+def groups_at(groups: Sequence[UnitGroup], objective: Objective) -> list[UnitGroup]:
+    """Fit groups to the statistics that an objective evaluates with.
+
+    Parameters
+    ----------
+    groups : sequence of UnitGroup
+        The units of its model.
+    objective : Objective
+        The loss: its frozen statistics stay where they are; one that computes them anew needs no care.
+
+    Returns
+    -------
+    list of UnitGroup
+        Groups whose permutations leave the objective's loss as it is.
+    """
+    if objective.parts.re_estimates:
+        return [dataclasses.replace(group, norms=()) for group in groups]
+    buffers = {name: b.detach().double().cpu().numpy() for name, b in objective.model.named_buffers()}
+
+    def fitted(norm: FrozenNorm) -> FrozenNorm:
+        scale = np.sqrt(buffers[norm.variance] + norm.eps)
+        return dataclasses.replace(norm, shift=buffers[norm.mean].copy(), scale=scale)
+
+    return [dataclasses.replace(group, norms=tuple(map(fitted, group.norms))) for group in groups]
 
 
-def _blocked(order: Array, length: int, times: int = 1) -> Array:
-    """Places along an axis that holds each unit in a block, once or several times over."""
-    width = length // (len(order) * times)
-    once = (order[:, None] * width + np.arange(width)).ravel()
-    return np.concatenate([once + i * length // times for i in range(times)])
+def require_same_loss(objective: Objective, b: Array, matched: Array, *, at_matched: Objective | None = None) -> None:
+    """Refuse a matched network that is not the same function as before.
+
+    Parameters
+    ----------
+    objective : Objective
+        The loss.
+    b : array-like, shape (P,)
+        Weights before matching.
+    matched : array-like, shape (P,)
+        Weights after it.
+    at_matched : Objective, optional
+        The loss with the buffers of the matched network; the same by default.
+
+    Raises
+    ------
+    InputError
+        If the losses differ by more than rounding.
+    """
+    before, after = objective.value(b), (at_matched or objective).value(matched)
+    # sums in another order agree to a few roundings a layer: half of the digits is far above, a wrong group far beyond
+    eps = max(torch.finfo(p.dtype).eps for p in objective.model.parameters() if p.is_floating_point())
+    low = eps**0.5 * abs(before) + 10 * eps
+    same = before == after or (np.isnan(before) and np.isnan(after)) or abs(after - before) <= low
+    if not same:
+        expected = f"units whose permutations change nothing: a matched network of loss {before:.6g}"
+        repair = "take the groups of unit_groups(objective)"
+        raise InputError(worded("groups", expected, f"one of loss {after:.6g}", repair))
 
 
-def _rows(array: Array, axis: int, size: int, times: int = 1) -> Array:
-    """One row a unit, all that belongs to it."""
-    moved = np.moveaxis(array, axis, 0)
-    parts = [part.reshape(size, -1) for part in np.split(moved, times)]
-    return np.concatenate(parts, axis=1)
+def _checked(order: Array, group: UnitGroup) -> Array:
+    order = np.asarray(order)
+    if order.shape != (group.size,) or not (np.sort(order) == np.arange(group.size)).all():
+        raise InputError(worded("permutations", f"each of 0 to {group.size - 1} once", order))
+    return order
+
+
+def _norms(groups: Sequence[UnitGroup]) -> list[FrozenNorm]:
+    return list({norm.mean: norm for group in groups for norm in group.norms}.values())
+
+
+def _units_of(theta: Array, layout: Layout, groups: Sequence[UnitGroup]) -> dict[str, Array]:
+    """Parameters by name, with frozen statistics worked into the weight and bias that follow them."""
+    missing = sorted({name for group in groups for name, *_ in group.axes} - set(layout.names))
+    if missing:
+        raise InputError(worded("groups", "units of parameters in θ", f"also of {', '.join(missing)}"))
+    return _with_statistics({name: part.copy() for name, part in layout.split(theta).items()}, _norms(groups))
+
+
+def _with_statistics(parts: dict[str, Array], norms: Sequence[FrozenNorm], *, kept: bool = False) -> dict[str, Array]:
+    """γ(x − μ)/σ + β = γ'x + β': γ' and β' belong to the units alone; `kept` goes the way back."""
+    for norm in norms:
+        weight, bias = parts[norm.weight], parts[norm.bias]
+        if kept:
+            parts[norm.weight], parts[norm.bias] = weight * norm.scale, bias + weight * norm.shift
+        else:
+            weight = weight / norm.scale
+            parts[norm.weight], parts[norm.bias] = weight, bias - weight * norm.shift
+    return parts

@@ -10,8 +10,9 @@ from trajmap.data.solution_tree import SolutionTree
 from trajmap.data.walk_rise import WalkRise
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
-from trajmap.projection.matching import UnitGroup, permute
+from trajmap.projection.matching import groups_at, permute, require_same_loss
 from trajmap.projection.paths import SegmentPath, path_losses
+from trajmap.projection.unit_group import UnitGroup
 
 __all__ = ["overlaps", "permutation_paths", "random_walk_rise", "solution_tree"]
 
@@ -92,7 +93,7 @@ def permutation_paths(
     theta : array-like, shape (P,)
         The solution.
     group : UnitGroup
-        Hidden units, from ``unit_groups``.
+        Hidden units, one of ``unit_groups(objective)``.
     counts : sequence of int
         Units that change places, even numbers up to the size of the group.
     n : int
@@ -110,7 +111,7 @@ def permutation_paths(
     Raises
     ------
     InputError
-        If a count is odd.
+        If a count is odd, or a copy is not the same function.
 
     References
     ----------
@@ -118,6 +119,7 @@ def permutation_paths(
     """
     theta = check_array("theta", theta, (objective.size,), dtype=np.float64)
     t = np.linspace(0, 1, check_count("n", n, low=3))
+    fitted = groups_at([group], objective)
 
     def losses(count: int, seed: int) -> Array:
         if check_count("counts", count, low=2, high=group.size) % 2:
@@ -125,7 +127,8 @@ def permutation_paths(
         chosen = np.random.default_rng(seed).permutation(group.size)[:count].reshape(-1, 2)
         order = np.arange(group.size)
         order[chosen[:, 0]], order[chosen[:, 1]] = chosen[:, 1], chosen[:, 0]
-        copy = permute(theta, objective.layout, [group], [order])
+        copy = permute(theta, objective.layout, fitted, [order])
+        require_same_loss(objective, theta, copy)
         return path_losses(objective, SegmentPath(theta, copy), t)
 
     seeds = range(random_state, random_state + check_count("n_draws", n_draws))
