@@ -1,25 +1,70 @@
-"""Symmetric operators on parameter space, each as a function v ↦ Av of arrays of shape (P,)."""
+"""Symmetric operators on parameter space: tensors inside, arrays at the rim."""
 
 from collections.abc import Callable
 
 import numpy as np
 import torch
 
-from trajmap._validation import Array, check_array, worded
+from trajmap._validation import Array, check_array, check_count, worded
 from trajmap.data.layout import Layout
 from trajmap.errors import InputError
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.losses import Supervised
-from trajmap.objective.model_at import as_array
 from trajmap.objective.objective import Objective
-from trajmap.objective.strategy import split_batch
+from trajmap.objective.operator import Operator, as_array
+from trajmap.objective.strategy import Parts, split_batch
 
-__all__ = ["Product", "batch_gradients", "covariance_product", "gauss_newton", "restricted"]
+__all__ = ["Product", "Scaled", "as_operator", "batch_gradients", "covariance_product", "gauss_newton", "restricted"]
 
-Product = Callable[[Array], Array]
+Product = Operator | Callable[[Array], Array]
 
 
-def gauss_newton(objective: Objective, theta: Array) -> Product:
+def as_operator(product: Product, size: int) -> Operator:
+    """Take an operator as it is, and a function of arrays as a float64 operator on the CPU.
+
+    Parameters
+    ----------
+    product : Operator or callable
+        v ↦ Av.
+    size : int
+        P.
+
+    Returns
+    -------
+    Operator
+        Of that size.
+
+    Raises
+    ------
+    InputError
+        If an operator is of another size.
+
+    Examples
+    --------
+    >>> as_operator(lambda v: 2 * v, 3)(np.ones(3)).tolist()
+    [2.0, 2.0, 2.0]
+    """
+    if not isinstance(product, Operator):
+        return _Function(product, check_count("size", size))
+    if product.size != size:
+        raise InputError(worded("size", f"{product.size}, the operator's", size))
+    return product
+
+
+class _Function(Operator):
+    """A function of float64 arrays."""
+
+    def __init__(self, function: Callable[[Array], Array], size: int) -> None:
+        super().__init__(torch.empty(0, dtype=torch.float64), size)
+        self._function = function
+
+    def multiply(self, vector: torch.Tensor) -> torch.Tensor:
+        """Copied both ways: the function may keep or change what it is given, and keep what it gives."""
+        found = self._function(as_array(vector).copy())
+        return torch.tensor(check_array("product", found, (self.size,), dtype=np.float64))
+
+
+def gauss_newton(objective: Objective, theta: Array) -> Operator:
     """Generalised Gauss–Newton product v ↦ Jᵀ H_out J v; for cross-entropy it is the Fisher information.
 
     The part of the Hessian that is left when the model is taken as linear in its parameters: never negative where the
@@ -34,8 +79,8 @@ def gauss_newton(objective: Objective, theta: Array) -> Product:
 
     Returns
     -------
-    callable
-        The product; each costs about three gradients.
+    Operator
+        Each product costs about three gradients.
 
     Raises
     ------
@@ -55,30 +100,34 @@ def gauss_newton(objective: Objective, theta: Array) -> Product:
     >>> gauss_newton(line, [0.0, 0.0])(np.array([1.0, 0.0])).tolist()
     [2.0, 4.0]
     """
-    parts = objective.parts
-    loss = parts.functions["loss"]
+    loss = objective.parts.functions["loss"]
     if not isinstance(loss, Supervised):
         raise InputError(worded("objective", "a loss made by trajmap.supervised(criterion)", "another function"))
-    criterion = loss.criterion
-    point = parts.tensor(check_array("theta", theta, (objective.size,))).requires_grad_()
+    point = objective.parts.tensor(check_array("theta", theta, (objective.size,))).requires_grad_()
+    return _GaussNewton(objective.parts, loss.criterion, point)
 
-    def product(v: Array) -> Array:
-        vector = parts.tensor(check_array("v", v, (objective.size,)))
-        total = torch.zeros_like(vector)
+
+class _GaussNewton(Operator):
+    """Jᵀ H_out J, batch by batch."""
+
+    def __init__(self, parts: Parts, criterion: Callable[..., torch.Tensor], point: torch.Tensor) -> None:
+        super().__init__(point, len(point))
+        self._parts, self._criterion, self._point = parts, criterion, point
+
+    def multiply(self, vector: torch.Tensor) -> torch.Tensor:
+        total, point = torch.zeros_like(vector), self._point
         with isolated_rng(), torch.enable_grad():
-            for weight, (x, y) in zip(parts.weights, parts.batches, strict=True):
-                outputs = parts.model_at(point)(x)
+            for weight, (x, y) in zip(self._parts.weights, self._parts.batches, strict=True):
+                outputs = self._parts.model_at(point)(x)
                 # J v by two backward passes: the derivative of Jᵀu along v, with respect to the dummy u
                 dummy = torch.zeros_like(outputs, requires_grad=True)
                 (pulled,) = torch.autograd.grad(outputs, point, dummy, create_graph=True)
                 (pushed,) = torch.autograd.grad(pulled, dummy, vector, retain_graph=True)
                 free = outputs.detach().requires_grad_()
-                (slope,) = torch.autograd.grad(criterion(free, y), free, create_graph=True)
+                (slope,) = torch.autograd.grad(self._criterion(free, y), free, create_graph=True)
                 bent = torch.autograd.grad(slope, free, pushed)[0] if slope.requires_grad else torch.zeros_like(free)
                 total += weight * torch.autograd.grad(outputs, point, bent)[0]
-        return as_array(total).astype(np.float64)
-
-    return product
+        return total
 
 
 def batch_gradients(objective: Objective, theta: Array, *, samples: int = 0) -> tuple[Array, Array]:
@@ -96,7 +145,7 @@ def batch_gradients(objective: Objective, theta: Array, *, samples: int = 0) -> 
     Returns
     -------
     gradients : numpy.ndarray, shape (B, P)
-        One row a piece, float64.
+        One row a piece, float32 where the model is, else float64.
     weights : numpy.ndarray, shape (B,)
         Shares, which sum to one: ``weights @ gradients`` is the gradient.
     """
@@ -107,24 +156,26 @@ def batch_gradients(objective: Objective, theta: Array, *, samples: int = 0) -> 
         for weight, batch in zip(parts.weights, parts.batches, strict=True):
             for share, piece in split_batch(batch, samples):
                 loss = parts.functions["loss"](parts.model_at(point), piece)
-                rows.append(as_array(torch.autograd.grad(loss, point)[0]).astype(np.float64))
+                rows.append(as_array(torch.autograd.grad(loss, point)[0]))
                 shares.append(weight * share)
     return np.stack(rows), np.array(shares)
 
 
-def covariance_product(gradients: Array, weights: Array) -> Product:
+def covariance_product(gradients: Array, weights: Array, *, device: torch.device | str = "cpu") -> Operator:
     """Product with the covariance of gradients, C = Σ w (g − ḡ)(g − ḡ)ᵀ, from `batch_gradients`; C is not formed.
 
     Parameters
     ----------
     gradients : array-like, shape (B, P)
-        One row a piece of data.
+        One row a piece of data; float32 rows stay float32.
     weights : array-like, shape (B,)
         Their shares.
+    device : torch.device or str
+        Where to keep the rows and multiply.
 
     Returns
     -------
-    callable
+    Operator
         v ↦ Cv.
 
     Examples
@@ -132,18 +183,52 @@ def covariance_product(gradients: Array, weights: Array) -> Product:
     >>> covariance_product(np.array([[1.0, 0], [-1, 0]]), np.array([0.5, 0.5]))(np.array([3.0, 4])).tolist()
     [3.0, 0.0]
     """
-    gradients = check_array("gradients", gradients, (None, None), dtype=np.float64)
+    gradients = check_array("gradients", gradients, (None, None))
     weights = check_array("weights", weights, (len(gradients),), dtype=np.float64)
-    centred = gradients - weights @ gradients
-    return lambda v: centred.T @ (weights * (centred @ v))
+    return _Covariance(torch.tensor(gradients, device=device), torch.tensor(weights, device=device))
 
 
-def restricted(product: Product, layout: Layout, names: list[str]) -> tuple[Product, Array]:
+class _Covariance(Operator):
+    """Centred rows of gradients, with their shares."""
+
+    def __init__(self, rows: torch.Tensor, weights: torch.Tensor) -> None:
+        super().__init__(rows, rows.shape[1])
+        self._rows, self._weights = rows, weights
+        for columns in rows.split(2**16, dim=1):
+            columns -= (weights @ columns.double()).to(rows.dtype)
+
+    def multiply(self, vector: torch.Tensor) -> torch.Tensor:
+        blocks = zip(self._rows.split(2**16, dim=1), vector.split(2**16), strict=True)
+        along = self._weights * sum((columns @ part).double() for columns, part in blocks)
+        return self._rows.T @ along.to(vector.dtype)
+
+
+class Scaled(Operator):
+    """S A S with a diagonal S, as a preconditioned Hessian.
+
+    Parameters
+    ----------
+    inner : Operator
+        A.
+    scale : torch.Tensor, shape (P,)
+        The diagonal.
+    """
+
+    def __init__(self, inner: Operator, scale: torch.Tensor) -> None:
+        super().__init__(scale, inner.size)
+        self._inner, self._scale = inner, scale
+
+    def multiply(self, vector: torch.Tensor) -> torch.Tensor:
+        """Multiply a tensor of shape (P,)."""
+        return self._scale * self._inner.multiply(self._scale * vector)
+
+
+def restricted(product: Product, layout: Layout, names: list[str]) -> tuple[Operator, Array]:
     """Restrict an operator to some parameters: the diagonal block of a layer.
 
     Parameters
     ----------
-    product : callable
+    product : Operator or callable
         v ↦ Av on all parameters.
     layout : Layout
         Which entry is which.
@@ -152,7 +237,7 @@ def restricted(product: Product, layout: Layout, names: list[str]) -> tuple[Prod
 
     Returns
     -------
-    product : callable
+    block : Operator
         On vectors of the block's size.
     places : numpy.ndarray of int
         Where the block's entries lie in θ.
@@ -165,13 +250,20 @@ def restricted(product: Product, layout: Layout, names: list[str]) -> tuple[Prod
     unknown = [name for name in names if name not in layout.names]
     if unknown or not names:
         raise InputError(worded("names", f"parameters among {', '.join(layout.names)}", ", ".join(unknown) or "none"))
-    marks = layout.join({name: np.full(shape, float(name in names)) for name, shape in zip(
-        layout.names, layout.shapes, strict=True)})  # fmt: skip
-    places = np.flatnonzero(marks)
+    starts = np.cumsum([0, *layout.sizes])
+    ranges = [np.arange(a, a + n) for name, a, n in zip(layout.names, starts, layout.sizes, strict=False)
+              if name in names]  # fmt: skip
+    places = np.concatenate(ranges)
+    return _Block(as_operator(product, layout.size), places), places
 
-    def block(v: Array) -> Array:
-        whole = np.zeros(layout.size)
-        whole[places] = v
-        return product(whole)[places]
 
-    return block, places
+class _Block(Operator):
+    """The diagonal block of an operator at some places."""
+
+    def __init__(self, inner: Operator, places: Array) -> None:
+        super().__init__(torch.empty(0, dtype=inner.dtype, device=inner.device), len(places))
+        self._inner, self._places = inner, torch.tensor(places, device=inner.device)
+
+    def multiply(self, vector: torch.Tensor) -> torch.Tensor:
+        whole = vector.new_zeros(self._inner.size).index_copy_(0, self._places, vector)
+        return self._inner.multiply(whole)[self._places]

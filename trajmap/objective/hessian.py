@@ -8,7 +8,10 @@ from pathlib import Path
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-__all__ = ["HessianProduct", "free_memory", "twice_differentiable", "used_memory"]
+from trajmap.objective.isolation import isolated_rng
+from trajmap.objective.operator import Operator
+
+__all__ = ["HessianOperator", "HessianProduct", "free_memory", "twice_differentiable", "used_memory"]
 
 Terms = Callable[[torch.Tensor], Iterator[torch.Tensor]]
 
@@ -69,6 +72,27 @@ class HessianProduct:
         if not gradient.requires_grad:
             return torch.zeros_like(vector)
         return torch.autograd.grad(gradient, self._point, vector, retain_graph=keep, materialize_grads=True)[0]
+
+
+class HessianOperator(Operator):
+    """Hessian products as an operator.
+
+    Parameters
+    ----------
+    product : HessianProduct
+        The products.
+    point : torch.Tensor
+        θ.
+    """
+
+    def __init__(self, product: HessianProduct, point: torch.Tensor) -> None:
+        super().__init__(point, len(point))
+        self._product = product
+
+    def multiply(self, vector: torch.Tensor) -> torch.Tensor:
+        """Multiply a tensor of shape (P,)."""
+        with isolated_rng(), torch.enable_grad():
+            return self._product(vector)
 
 
 @contextlib.contextmanager
