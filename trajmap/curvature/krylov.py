@@ -9,7 +9,7 @@ from trajmap._validation import Array, worded
 from trajmap.errors import InputError
 from trajmap.objective.operator import Operator
 
-__all__ = ["Krylov", "Rows", "dot", "norm"]
+__all__ = ["Krylov", "Rows", "dot", "norm", "wide"]
 
 CHUNK = 8
 
@@ -66,6 +66,18 @@ class Rows:
             for chunk, part in zip(self._full(), parts, strict=True):
                 block.addmv_(chunk[:, columns].T, part, alpha=-1)
 
+    def remove(self, vector: torch.Tensor) -> Array:
+        """Subtract from a vector, in place, what lies in the span of the rows, if orthonormal; give its coordinates."""
+        total, after = np.zeros(self._n), norm(vector)
+        for _ in range(4 if self._n else 0):
+            before, found = after, self.inner(vector)
+            self.subtract(found, vector)
+            total += found
+            after = norm(vector)
+            if after >= 0.5 * before:
+                break
+        return total
+
     def write(self, weights: Array, out: torch.Tensor) -> None:
         """Fill ``out``, (n, P), with combinations of the rows; weights (n, len)."""
         for columns, block in self._combined(weights):
@@ -108,21 +120,13 @@ class Krylov:
         A.
     name : str
         What the user calls the argument that makes a product infinite.
-
-    Raises
-    ------
-    InputError
-        If the number format is narrower than float32.
     """
 
     def __init__(self, operator: Operator, name: str = "theta") -> None:
-        if operator.dtype not in {torch.float32, torch.float64}:
-            wide, repair = "products in float32 or float64", "Objective(..., dtype=torch.float32)"
-            raise InputError(worded("operator", wide, str(operator.dtype), repair))
         self._operator, self._name = operator, name
         self.eps = float(torch.finfo(operator.dtype).eps)
         self.size = operator.size
-        self.rows = Rows(torch.empty(0, dtype=operator.dtype, device=operator.device), operator.size)
+        self.rows = Rows(wide(operator), operator.size)
         self._T = np.zeros((0, 0))
         self._multiplied: list[bool] = []
         self.n_products = 0
@@ -155,7 +159,7 @@ class Krylov:
     def add(self, vector: torch.Tensor) -> None:
         """Make the part of a vector that is orthogonal to the multiplied rows the last pending row."""
         vector = vector / norm(vector)
-        inside = self._orthogonalise(vector)[self.pending]
+        inside = self.rows.remove(vector)[self.pending]
         strengths = inside
         if len(self.rows) < self.size:
             length = norm(vector)
@@ -212,7 +216,7 @@ class Krylov:
         known = self._T[row].copy()
         known[row] = alpha
         self.rows.subtract(known, product)
-        known += self._orthogonalise(product)
+        known += self.rows.remove(product)
         self._T[row] = self._T[:, row] = known
         self._multiplied[row] = True
         beta = norm(product)
@@ -252,20 +256,29 @@ class Krylov:
         self._T = np.pad(self._T, (0, 1))
         self._multiplied.append(False)
 
-    def _orthogonalise(self, vector: torch.Tensor) -> Array:
-        """Subtract what lies in the rows, in place, and give it."""
-        total = np.zeros(len(self.rows))
-        if not len(self.rows):
-            return total
-        after = norm(vector)
-        for _ in range(4):
-            before, found = after, self.rows.inner(vector)
-            self.rows.subtract(found, vector)
-            total += found
-            after = norm(vector)
-            if after >= 0.5 * before:
-                break
-        return total
+
+def wide(operator: Operator) -> torch.Tensor:
+    """Give an empty tensor like an operator's vectors, for a basis of them.
+
+    Parameters
+    ----------
+    operator : Operator
+        The operator.
+
+    Returns
+    -------
+    torch.Tensor
+        Of its number format, on its device.
+
+    Raises
+    ------
+    InputError
+        If the number format is narrower than float32: a basis would not stay orthogonal.
+    """
+    if operator.dtype not in {torch.float32, torch.float64}:
+        expected, repair = "products in float32 or float64", "Objective(..., dtype=torch.float32)"
+        raise InputError(worded("operator", expected, str(operator.dtype), repair))
+    return torch.empty(0, dtype=operator.dtype, device=operator.device)
 
 
 def dot(a: torch.Tensor, b: torch.Tensor) -> float:
