@@ -243,7 +243,7 @@ class Krylov:
         self._multiplied = [True] * m + [False] * p
 
     def vectors(self, weights: Array) -> Array:
-        """Combinations of the multiplied rows, weights (multiplied, n) → (n, P), in the rows' number format."""
+        """Combine the multiplied rows, weights (multiplied, n) → (n, P), in the rows' number format."""
         everywhere = np.zeros((weights.shape[1], len(self.rows)))
         everywhere[:, self.multiplied] = weights.T
         out = self.rows[0].new_empty((weights.shape[1], self.size))

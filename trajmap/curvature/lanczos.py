@@ -196,7 +196,7 @@ class _Search:
         self.found = _Found(*(np.zeros(0),) * 4)
 
     def step(self) -> bool:
-        """Spend one product; tell whether all is found."""
+        """Spend one product and tell whether all is found."""
         space, goal = self._space, self._goal
         if len(space.rows) >= self._capacity:
             self._restart()

@@ -59,7 +59,7 @@ class _Function(Operator):
         self._function = function
 
     def multiply(self, vector: torch.Tensor) -> torch.Tensor:
-        """Copied both ways: the function may keep or change what it is given, and keep what it gives."""
+        """Call the function with a copy, and copy what it gives: it may keep or change either."""
         found = self._function(as_array(vector).copy())
         return torch.tensor(check_array("product", found, (self.size,), dtype=np.float64))
 
@@ -195,11 +195,13 @@ class _Covariance(Operator):
         super().__init__(rows, rows.shape[1])
         self._rows, self._weights = rows, weights
         for columns in rows.split(2**16, dim=1):
-            columns -= (weights @ columns.double()).to(rows.dtype)
+            columns.sub_((weights @ columns.double()).to(rows.dtype))
 
     def multiply(self, vector: torch.Tensor) -> torch.Tensor:
-        blocks = zip(self._rows.split(2**16, dim=1), vector.split(2**16), strict=True)
-        along = self._weights * sum((columns @ part).double() for columns, part in blocks)
+        along = torch.zeros_like(self._weights)
+        for columns, part in zip(self._rows.split(2**16, dim=1), vector.split(2**16), strict=True):
+            along += (columns @ part).double()
+        along *= self._weights
         return self._rows.T @ along.to(vector.dtype)
 
 

@@ -208,7 +208,7 @@ def xtrace(product: Product, size: int, *, n_products: int = 30, random_state: i
         Z.append(operator.multiply(Q[i]))
     H = np.stack([Q.inner(Z[i]) for i in range(len(Z))], axis=1)
     G = np.stack([Z.inner(Z[i]) for i in range(len(Z))])
-    rows = [_left_out(i, float(bends[i]), R, W, (H + H.T) / 2, G, size) for i in range(m)]
+    rows = [_left_out(i, bends[i], R, W[:, i], ((H + H.T) / 2, G), size) for i in range(m)]
     found, terms, squares, beside = (np.array(part) for part in zip(*rows, strict=True))
     # leave-one-out estimates share their draws: over eight spectra the error of their mean is larger by this, measured
     error = _error(found, terms, squares, float(beside.mean())) * np.sqrt((m + 2) / (m - 1))
@@ -216,15 +216,14 @@ def xtrace(product: Product, size: int, *, n_products: int = 30, random_state: i
 
 
 def _left_out(
-    i: int, bend: float, R: Array, W: Array, H: Array, G: Array, size: int
+    i: int, bend: float, R: Array, w: Array, projected: tuple[Array, Array], size: int
 ) -> tuple[float, float, float, float]:
-    """XTrace's estimate from draw i beside the range of the others, all in coordinates of the whole range's basis Q.
-
-    Products are A D = Q R, draws Qᵀ D = W, and H = Qᵀ A Q, G = (A Q)ᵀ A Q, bend = dᵀAd.
-    """
+    # XTrace's estimate from draw d_i beside the range of the others, all in coordinates of the whole range's basis Q:
+    # A D = Q R, w = Qᵀd_i, H = Qᵀ A Q, G = (A Q)ᵀ A Q, bend = d_iᵀ A d_i
+    H, G = projected
     left, strengths, _ = np.linalg.svd(np.delete(R, i, axis=1), full_matrices=False)
     B = left[:, strengths > 1e-12 * strengths.max(initial=0.0)]  # the range without draw i
-    inside = B @ (B.T @ W[:, i])
+    inside = B @ (B.T @ w)
     beside = size - B.shape[1]
     # the direction of a draw beside the range is independent of its length, whose mean is known
     scale = beside / max(size - float(inside @ inside), np.finfo(float).tiny)
@@ -236,11 +235,9 @@ def _left_out(
 
 
 def _error(found: Array, terms: Array, squares: Array, beside: float) -> float:
-    """Standard error of the mean of estimates, each known up to vᵀBv for a random v of squared length `beside`.
-
-    Their spread says it, and so do |Bv|² = ‖B‖_F² and vᵀBv = tr B in the mean: the variance of vᵀBv is
-    2(‖B‖_F² − (tr B)²/n)·n/(n + 2). Each may be far too small by chance, and seldom both.
-    """
+    # the standard error of the mean of estimates, each known up to vᵀBv for a random v with |v|² = n = `beside`: their
+    # spread says it, and so do |Bv|² = ‖B‖_F² and vᵀBv = tr B in the mean, as the variance of vᵀBv is
+    # 2(‖B‖_F² − (tr B)²/n)·n/(n + 2); each may be far too small by chance, and seldom both
     m, n = len(found), beside
     spread = float(np.var(found, ddof=1))
     told = 2 * (float(np.mean(squares)) - float(np.mean(terms)) ** 2 / n) * n / (n + 2)
