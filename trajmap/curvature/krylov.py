@@ -60,11 +60,11 @@ class Rows:
             for i in near:
                 vector.add_(self[int(i)], alpha=-float(weights[i]))
             return
-        parts = torch.as_tensor(weights).to(self._like).split(CHUNK)
+        every = torch.as_tensor(weights).to(self._like)
         for columns in _blocks(vector):
             block = vector[columns]
-            for chunk, part in zip(self._full(), parts, strict=True):
-                block.addmv_(chunk[:, columns].T, part, alpha=-1)
+            for i, chunk in enumerate(self._full()):
+                block.addmv_(chunk[:, columns].T, every[i * CHUNK : i * CHUNK + len(chunk)], alpha=-1)
 
     def remove(self, vector: torch.Tensor) -> Array:
         """Subtract from a vector, in place, what lies in the span of the rows, if orthonormal; give its coordinates."""

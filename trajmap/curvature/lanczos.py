@@ -170,11 +170,9 @@ class _Chain:
         self._beta.append(beta)
 
     def would_have_seen(self, values: Array) -> bool:
-        """Tell whether an eigenvector of one of the values cannot well be left in the chain's start.
-
-        The share of the start at an eigenvalue x is at most Christoffel's function 1/Σ p_i(x)², with the chain's
-        orthonormal polynomials p; a random vector has χ²₁/P there, which is below c/P with probability √(2c/π).
-        """
+        """Tell whether an eigenvector of one of the values cannot well be left in the chain's start."""
+        # the share of the start at an eigenvalue x is at most Christoffel's function 1/Σ p_i(x)², with the chain's
+        # orthonormal polynomials p; a random vector has χ²₁/P there, which is below c/P with probability √(2c/π)
         if not self._beta[-1]:
             return True
         before, now, total = np.zeros(len(values)), np.ones(len(values)), np.ones(len(values))
@@ -196,7 +194,7 @@ class _Search:
         self.found = _Found(*(np.zeros(0),) * 4)
 
     def step(self) -> bool:
-        """Spend one product and tell whether all is found."""
+        # spends one product; whether all is found
         space, goal = self._space, self._goal
         if len(space.rows) >= self._capacity:
             self._restart()

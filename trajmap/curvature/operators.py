@@ -194,13 +194,14 @@ class _Covariance(Operator):
     def __init__(self, rows: torch.Tensor, weights: torch.Tensor) -> None:
         super().__init__(rows, rows.shape[1])
         self._rows, self._weights = rows, weights
-        for columns in rows.split(2**16, dim=1):
+        for start in range(0, self.size, 2**16):
+            columns = rows[:, start : start + 2**16]
             columns.sub_((weights @ columns.double()).to(rows.dtype))
 
     def multiply(self, vector: torch.Tensor) -> torch.Tensor:
         along = torch.zeros_like(self._weights)
-        for columns, part in zip(self._rows.split(2**16, dim=1), vector.split(2**16), strict=True):
-            along += (columns @ part).double()
+        for start in range(0, self.size, 2**16):
+            along += (self._rows[:, start : start + 2**16] @ vector[start : start + 2**16]).double()
         along *= self._weights
         return self._rows.T @ along.to(vector.dtype)
 
