@@ -57,8 +57,8 @@ class Rows:
         """Subtract a combination of the rows from a vector, in place."""
         near = np.flatnonzero(weights)
         if len(near) <= 3:
-            for i in near:
-                vector.add_(self[int(i)], alpha=-float(weights[i]))
+            for place in near.tolist():
+                vector.add_(self[place], alpha=-float(weights[place]))
             return
         every = torch.as_tensor(weights).to(self._like)
         for columns in _blocks(vector):

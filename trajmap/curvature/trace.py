@@ -156,7 +156,7 @@ def hutchpp(product: Product, size: int, *, n_products: int = 30, random_state: 
         Q.remove(bent)
         squares.append(dot(bent, bent))
     terms = np.array(found)
-    return TraceEstimate(inside + float(terms.mean()), _error(terms, terms, squares, beside), 2 * m + len(Q))
+    return TraceEstimate(inside + float(terms.mean()), _error(terms, terms, np.array(squares), beside), 2 * m + len(Q))
 
 
 def xtrace(product: Product, size: int, *, n_products: int = 30, random_state: int = 0) -> TraceEstimate:
