@@ -93,7 +93,7 @@ def _density(
     product = objective.hessian(theta)
     found = spectral_density(product, objective.size, random_state=args.seed)
     found.save(artefacts.path("density"))
-    near = space if space is not None else top_eigenspace(objective, theta, args.k, tol=args.tol)
+    near = top_eigenspace(objective, theta, args.k, tol=args.tol, start=space, random_state=args.seed)
     trace = deflated_trace(product, objective.size, near, random_state=args.seed)
     count, ratio = largest_gap(near.eigenvalues)
     say(f"  trace {trace}, effective rank {found.effective_rank:.3g}, {found.negative_share:.1%} negative eigenvalues")

@@ -5,6 +5,7 @@ import scipy.linalg
 import scipy.stats
 
 from trajmap._validation import Array, check_array, check_count, worded
+from trajmap.data.gram import column_blocks
 from trajmap.errors import InputError
 
 __all__ = ["orthonormal_rows", "overlap", "overlap_baseline", "principal_angles", "share"]
@@ -106,8 +107,12 @@ def overlap(A: Array, B: Array) -> float:
 
 def share(basis: Array, vector: Array) -> float:
     """Share of a vector's squared norm inside the span of orthonormal rows, in [0, 1]; NaN for a zero vector."""
-    norm = float(vector @ vector)
-    return float(np.sum((basis @ vector) ** 2) / norm) if norm else float("nan")
+    squares, inside = 0.0, np.zeros(len(basis))
+    for columns in column_blocks(len(vector), 2**16):
+        part = np.asarray(vector[columns], dtype=np.float64)
+        squares += float(part @ part)
+        inside += np.asarray(basis[:, columns], dtype=np.float64) @ part
+    return float(np.sum(inside**2) / squares) if squares else float("nan")
 
 
 def overlap_baseline(d: int, k: int, size: int, *, n_draws: int = 2000, random_state: int = 0) -> Array:

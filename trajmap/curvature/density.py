@@ -1,11 +1,14 @@
 """Spectral density by stochastic Lanczos quadrature, and what a spectrum amounts to."""
 
 import numpy as np
+import torch
 
-from trajmap._validation import Array, check_array, check_count, worded
-from trajmap.curvature.operators import Product
+from trajmap._validation import Array, check_array, check_count
+from trajmap.curvature.krylov import Krylov
+from trajmap.curvature.operators import Product, as_operator
+from trajmap.curvature.probes import random_signs
 from trajmap.data.spectral_density import SpectralDensity
-from trajmap.errors import InputError
+from trajmap.objective.operator import Operator
 
 __all__ = ["largest_gap", "spectral_density"]
 
@@ -17,7 +20,7 @@ def spectral_density(
 
     Parameters
     ----------
-    product : callable
+    product : Operator or callable
         v ↦ Av, as ``objective.hessian(theta)``.
     size : int
         P.
@@ -34,11 +37,6 @@ def spectral_density(
         From n_probes × n_steps products; exact where n_steps reaches the number of distinct eigenvalues, up to the
         probes' weights.
 
-    Raises
-    ------
-    InputError
-        If a product holds NaN or inf.
-
     References
     ----------
     B. Ghorbani, S. Krishnan, Y. Xiao, An investigation into neural net optimization via Hessian eigenvalue density,
@@ -50,12 +48,9 @@ def spectral_density(
     >>> found.nodes.shape, round(found.share_below(3), 6) < 1
     ((2, 2), True)
     """
-    rng = np.random.default_rng(random_state)
+    operator, rng = as_operator(product, size), np.random.default_rng(random_state)
     m = min(check_count("n_steps", n_steps), size)
-    found = []
-    for _ in range(check_count("n_probes", n_probes)):
-        start = rng.choice([-1.0, 1.0], size=size) / np.sqrt(size)
-        found.append(_quadrature(product, start, m))
+    found = [_quadrature(operator, random_signs(operator, rng), m) for _ in range(check_count("n_probes", n_probes))]
     longest = max(len(nodes) for nodes, _ in found)
     # a chain that closed early is exact: nodes without weight fill its row
     nodes = np.stack([np.pad(n, (0, longest - len(n)), mode="edge") for n, _ in found])
@@ -63,25 +58,14 @@ def spectral_density(
     return SpectralDensity(nodes, weights, size)
 
 
-def _quadrature(product: Product, start: Array, m: int) -> tuple[Array, Array]:
-    basis = np.zeros((m, len(start)))
-    basis[0] = start
-    alpha: list[float] = []
-    beta: list[float] = []
-    for i in range(m):
-        w = np.asarray(product(basis[i]))
-        if not np.isfinite(w).all():
-            raise InputError(worded("product", "finite products", f"NaN or inf in step {i + 1}"))
-        alpha.append(float(w @ basis[i]))
-        for _ in range(2):
-            w = w - (w @ basis[: i + 1].T) @ basis[: i + 1]
-        norm = float(np.linalg.norm(w))
-        if i + 1 == m or norm <= 1e-10 * np.max(np.abs([*alpha, *beta])):
+def _quadrature(operator: Operator, start: torch.Tensor, m: int) -> tuple[Array, Array]:
+    chain = Krylov(operator, "product")
+    chain.add(start)
+    for row in range(m):
+        chain.multiply(row)
+        if not chain.pending:
             break
-        beta.append(norm)
-        basis[i + 1] = w / norm
-    tridiagonal = np.diag(alpha) + np.diag(beta[: len(alpha) - 1], 1) + np.diag(beta[: len(alpha) - 1], -1)
-    values, vectors = np.linalg.eigh(tridiagonal)
+    values, vectors = np.linalg.eigh(chain.projection()[0])
     return values, vectors[0] ** 2
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count
+from trajmap.curvature.krylov import dot
+from trajmap.curvature.probes import quadratic_forms, random_sphere
 from trajmap.data.direction_curvatures import DirectionCurvatures
 from trajmap.objective.objective import Objective
 
@@ -48,16 +50,12 @@ def direction_curvatures(
     (1.0, 0.2)
     """
     theta = check_array("theta", theta, (objective.size,))
-    rng, product, P = np.random.default_rng(random_state), objective.hessian(theta), objective.size
-    found, means, seconds = [], [], []
+    rng, hessian, P = np.random.default_rng(random_state), objective.hessian(theta), objective.size
+    found = []
     for _ in range(check_count("n", n)):
-        d = rng.standard_normal(P)
-        d /= np.linalg.norm(d)
-        found.append(float(d @ product(d)))
-        # other draws than the measured ones: what is expected must not be made of what it is compared with
-        signs = rng.choice([-1.0, 1.0], size=P)
-        bent = product(signs)
-        means.append(float(signs @ bent) / P)
-        seconds.append(float(bent @ bent) / P)
-    mean, second = float(np.mean(means)), float(np.mean(seconds))
-    return DirectionCurvatures(np.array(found), mean, float(np.sqrt(max(2 * (second - mean**2) / (P + 2), 0.0))))
+        d = random_sphere(hessian, rng)
+        found.append(dot(d, hessian.multiply(d)) / P)
+    # other draws than the measured ones: what is expected must not be made of what it is compared with
+    mean, second = np.mean(list(quadratic_forms(hessian, n, rng)), axis=0) / P
+    spread = float(np.sqrt(max(2 * (second - mean**2) / (P + 2), 0.0)))
+    return DirectionCurvatures(np.array(found), float(mean), spread)

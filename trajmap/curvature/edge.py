@@ -8,7 +8,7 @@ import numpy as np
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
 from trajmap.curvature.eigenspace import top_eigenspace
 from trajmap.curvature.lanczos import lanczos, largest
-from trajmap.curvature.operators import Product, batch_gradients
+from trajmap.curvature.operators import Scaled, batch_gradients
 from trajmap.data.edge_gauge import EdgeGauge
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
@@ -144,11 +144,11 @@ def _preconditioned(
     objective: Objective, theta: Array, optimizer: dict[str, Any], samples: int, tol: float, random_state: int
 ) -> float:
     gradients, weights = batch_gradients(objective, theta, samples=samples)
-    scale = 1 / np.sqrt(np.sqrt(weights @ gradients**2) + float(optimizer.get("eps") or 1e-8))
-    product: Product = objective.hessian(theta)
-    rng = np.random.default_rng(random_state)
+    squares = np.einsum("b,bp,bp->p", weights, gradients, gradients)
+    scale = 1 / np.sqrt(np.sqrt(squares) + float(optimizer.get("eps") or 1e-8))
+    hessian, rng = objective.hessian(theta), np.random.default_rng(random_state)
     found = lanczos(
-        lambda v: scale * product(scale * v), rng.standard_normal(objective.size), 1, tol=tol, max_products=120,
+        Scaled(hessian, hessian.tensor(scale)), rng.standard_normal(objective.size), 1, tol=tol, max_products=120,
         order=largest, rng=rng,
     )  # fmt: skip
     return float(found.values[0])

@@ -20,6 +20,7 @@ def top_eigenspace(
     start: Eigenspace | Array | None = None,
     order: Order = by_magnitude,
     max_products: int | None = None,
+    memory: float | None = None,
     random_state: int = 0,
 ) -> Eigenspace:
     """Find the k extreme eigenpairs of the loss's Hessian.
@@ -44,18 +45,23 @@ def top_eigenspace(
         Which end: `by_magnitude`, `largest` (algebraic) or `smallest` (most negative).
     max_products : int, optional
         Hessian products at most; 20·k + 40 by default. Pairs that have not converged by then are flagged.
+    memory : float, optional
+        Bytes that the Krylov basis may take on the model's device, where it has the model's number format: past it
+        the search restarts from the best vectors, at more products. A quarter of what is free by default.
     random_state : int
         Seed of the start vector.
 
     Returns
     -------
     Eigenspace
-        In the asked order, with residuals, flags and the number of products.
+        In the asked order, with residuals, flags and the number of products; eigenvectors in the model's number
+        format. Where a missing copy of a repeated eigenvalue could not be ruled out within `max_products`, the pairs
+        that it would displace are not called converged.
 
     Raises
     ------
     InputError
-        If k exceeds P, or the Hessian holds NaN or inf.
+        If k exceeds P, the Hessian holds NaN or inf, or the model's number format is narrower than float32.
 
     References
     ----------
@@ -76,15 +82,13 @@ def top_eigenspace(
     limit = 20 * k + 40 if max_products is None else check_count("max_products", max_products, low=k)
     rng = np.random.default_rng(random_state)
     first = _start(start, objective.size, rng)
-    found = lanczos(objective.hessian(theta), first, k, tol=tol, max_products=limit, order=order, rng=rng)
-    peaks = np.take_along_axis(found.vectors, np.abs(found.vectors).argmax(axis=1, keepdims=True), axis=1)
-    return Eigenspace(
-        found.values,
-        found.vectors * np.where(peaks < 0, -1, 1),
-        found.residuals,
-        found.converged,
-        found.n_products,
+    found = lanczos(
+        objective.hessian(theta), first, k, tol=tol, max_products=limit, order=order, rng=rng, memory=memory
     )
+    for vector in found.vectors:
+        if vector[np.abs(vector).argmax()] < 0:
+            np.negative(vector, out=vector)
+    return Eigenspace(found.values, found.vectors, found.residuals, found.converged, found.n_products)
 
 
 def _start(start: Eigenspace | Array | None, size: int, rng: np.random.Generator) -> Array:

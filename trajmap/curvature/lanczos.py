@@ -4,9 +4,12 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
+import torch
 
-from trajmap._validation import Array, worded
-from trajmap.errors import InputError
+from trajmap._validation import Array
+from trajmap.curvature.krylov import Krylov
+from trajmap.curvature.operators import Product, as_operator
+from trajmap.objective.points import frame_budget
 
 __all__ = ["Order", "Ritz", "by_magnitude", "lanczos", "largest", "smallest"]
 
@@ -39,17 +42,8 @@ class Ritz:
     n_products: int
 
 
-@dataclasses.dataclass(frozen=True)
-class _Goal:
-    """What is wanted: how many pairs, at which end, how exactly."""
-
-    k: int
-    order: Order
-    tol: float
-
-
 def lanczos(
-    product: Callable[[Array], Array],
+    product: Product,
     start: Array,
     k: int,
     *,
@@ -57,17 +51,24 @@ def lanczos(
     max_products: int,
     order: Order,
     rng: np.random.Generator,
+    memory: float | None = None,
 ) -> Ritz:
     """Find k eigenpairs of a symmetric operator.
 
-    The basis is kept orthogonal to rounding by two passes of Gram–Schmidt a step: without them a converged
-    eigenvalue comes back as ghost copies. One start vector sees one copy of each eigenvalue; where its Krylov
-    space closes, a new chain starts from a random vector, until a chain adds nothing to the wanted pairs.
+    The basis grows row by row in the operator's number format on its device, and is kept orthogonal to rounding:
+    without that a converged eigenvalue comes back as ghost copies. Where it fills the memory it is compressed to the
+    best Ritz vectors and grows again.
+
+    One start vector sees one copy of each eigenvalue. So once k pairs have converged a second chain starts from a
+    random vector orthogonal to all that is known, and goes on until it would have shown any missing copy of a wanted
+    eigenvalue (by Christoffel's function, with probability .99; copies within a tenth of the last wanted eigenvalue are
+    not looked for). A chain that adds to the wanted pairs is followed by another. Pairs whose rank was not
+    checked before `max_products` ran out are not called converged.
 
     Parameters
     ----------
-    product : callable
-        v ↦ Av, both of shape (P,).
+    product : Operator or callable
+        v ↦ Av.
     start : numpy.ndarray, shape (P,)
         First direction; not zero.
     k : int
@@ -80,68 +81,170 @@ def lanczos(
         Sort key of the wanted end: `by_magnitude`, `largest`, `smallest`.
     rng : numpy.random.Generator
         For the new chains.
+    memory : float, optional
+        Bytes that the basis may take, but never less than 2k + 16 rows; a quarter of what is free by default.
 
     Returns
     -------
     Ritz
-        Residuals follow from the Lanczos relation, which full orthogonality makes exact to rounding, so they
-        cost no products.
+        Residuals follow from the basis's own relation, which orthogonality makes exact to rounding, so they cost no
+        products.
 
-    Raises
-    ------
-    InputError
-        If a product holds NaN or inf.
+    References
+    ----------
+    K. Wu, H. Simon, Thick-restart Lanczos method for large symmetric eigenvalue problems, 2000.
     """
-    goal = _Goal(k, order, tol)
-    basis = np.empty((min(max_products, len(start)), len(start)))
-    basis[0] = start / np.linalg.norm(start)
-    alpha, beta, chain = [], [], 0
-    for m in range(1, len(basis) + 1):
-        w = np.asarray(product(basis[m - 1]))
-        if not np.isfinite(w).all():
-            expected, got = "a point where the Hessian is finite", f"NaN or inf in product {m}"
-            raise InputError(worded("theta", expected, got))
-        alpha.append(float(basis[m - 1] @ w))
-        w = _orthogonal(w, basis[:m])
-        beta.append(float(np.linalg.norm(w)))
-        closed = beta[-1] <= 1e-12 * np.max(np.abs([*alpha, *beta]))
-        if closed:
-            beta[-1] = 0.0
-        if m == len(basis) or _done(alpha, beta, chain, goal):
-            break
-        if closed:
-            chain, w = m, _orthogonal(rng.standard_normal(len(start)), basis[:m])
-        basis[m] = w / np.linalg.norm(w)
-    values, vectors, residuals, converged = _ritz(alpha, beta, goal)
-    return Ritz(values, vectors.T @ basis[:m], residuals, converged, m)
+    operator = as_operator(product, len(start))
+    space = Krylov(operator)
+    space.add(operator.tensor(start))
+    row_bytes = operator.size * operator.dtype.itemsize
+    budget = frame_budget(operator.device) if memory is None else memory
+    goal = _Goal(k, order, tol, 100 * space.eps)
+    search = _Search(space, goal, lambda: operator.tensor(rng.standard_normal(operator.size)),
+                     max(2 * k + 16, int(budget // row_bytes)))  # fmt: skip
+    while space.n_products < max_products and not search.step():
+        pass
+    found = search.found
+    unsure = np.zeros(len(found.values), dtype=bool) if search.checked else goal.displaced(found.values)
+    vectors = space.vectors(found.weights)
+    return Ritz(found.values, vectors, found.residuals, found.converged & ~unsure, space.n_products)
 
 
-def _orthogonal(w: Array, basis: Array) -> Array:
-    for _ in range(2):
-        w = w - basis.T @ (basis @ w)
-    return w
+@dataclasses.dataclass(frozen=True)
+class _Found:
+    """Wanted Ritz pairs: values, weights (multiplied rows, n) of the vectors, residuals, who has converged."""
+
+    values: Array
+    weights: Array
+    residuals: Array
+    converged: Array
 
 
-def _ritz(alpha: list[float], beta: list[float], goal: _Goal) -> tuple[Array, Array, Array, Array]:
-    """Wanted eigenpairs of the tridiagonal matrix; residuals are β_m times the last entries."""
-    tridiagonal = np.diag(alpha) + np.diag(beta[:-1], 1) + np.diag(beta[:-1], -1)
-    values, vectors = np.linalg.eigh(tridiagonal)
-    wanted = np.argsort(goal.order(values), kind="stable")[: goal.k]
-    residuals = np.abs(beta[-1] * vectors[-1, wanted])
-    rounding = 100 * np.finfo(float).eps * np.abs(values).max()
-    converged = residuals <= np.maximum(goal.tol * np.abs(values[wanted]), rounding)
-    return values[wanted], vectors[:, wanted], residuals, converged
+@dataclasses.dataclass(frozen=True)
+class _Goal:
+    """What is wanted: how many pairs, at which end, how exactly; and the rounding of products."""
+
+    k: int
+    order: Order
+    tol: float
+    rounding: float
+
+    def of(self, space: Krylov, k: int | None = None) -> _Found:
+        T, S = space.projection()
+        values, vectors = np.linalg.eigh((T + T.T) / 2)
+        wanted = np.argsort(self.order(values), kind="stable")[: self.k if k is None else k]
+        residuals = np.linalg.norm(S @ vectors[:, wanted], axis=0)
+        allowed = np.maximum(self.tol * np.abs(values[wanted]), self.rounding * np.abs(values).max())
+        return _Found(values[wanted], vectors[:, wanted], residuals, residuals <= allowed)
+
+    def apart(self, a: Array, b: Array, part: float) -> Array:
+        """Tell where values rank apart by more than a part of the second, and than rounding."""
+        floor = self.rounding * max(np.abs(a).max(), np.abs(b).max())
+        found: Array = np.abs(self.order(a) - self.order(b)) > np.maximum(part * np.abs(b), floor)
+        return found
+
+    def displaced(self, values: Array) -> Array:
+        """Tell which ranks a missing copy of an earlier eigenvalue would change."""
+        return self.apart(values, np.broadcast_to(values[0], values.shape), max(self.tol, 1e-2))
+
+    def looked_for(self, values: Array) -> Array:
+        """Eigenvalues of which another copy would change the list."""
+        found: Array = values[self.apart(values, np.broadcast_to(values[-1], values.shape), max(self.tol, MARGIN))]
+        return found
 
 
-def _done(alpha: list[float], beta: list[float], chain: int, goal: _Goal) -> bool:
-    """Tell whether the wanted pairs have converged and no further copies of them are to be expected."""
-    if len(alpha) < goal.k:
-        return False
-    values, _, _, converged = _ritz(alpha, beta, goal)
-    if not converged.all() or not beta[-1]:
-        return False
-    if not chain:
-        return True
-    # after a closed chain: only when the best of the present one is known, and is not among the wanted
-    best, _, _, known = _ritz(alpha[chain:], beta[chain:], dataclasses.replace(goal, k=1))
-    return bool(known[0] and goal.order(best)[0] > goal.order(values).max())
+MARGIN = 0.1
+MISSED = 0.01
+
+
+class _Chain:
+    """A chain from a random vector orthogonal to all that was multiplied, to see what was missed."""
+
+    def __init__(self, values: Array, size: int) -> None:
+        self.values, self._size = values, size
+        self._alpha: list[float] = []
+        self._beta: list[float] = []
+
+    def extend(self, alpha: float, beta: float) -> None:
+        self._alpha.append(alpha)
+        self._beta.append(beta)
+
+    def would_have_seen(self, values: Array) -> bool:
+        """Tell whether an eigenvector of one of the values cannot well be left in the chain's start."""
+        # the share of the start at an eigenvalue x is at most Christoffel's function 1/Σ p_i(x)², with the chain's
+        # orthonormal polynomials p; a random vector has χ²₁/P there, which is below c/P with probability √(2c/π)
+        if not self._beta[-1]:
+            return True
+        before, now, total = np.zeros(len(values)), np.ones(len(values)), np.ones(len(values))
+        for i, (alpha, beta) in enumerate(zip(self._alpha, self._beta, strict=True)):
+            last = self._beta[i - 1] if i else 0.0
+            before, now = now, ((values - alpha) * now - last * before) / beta
+            total += now**2
+        return bool((2 * self._size / np.pi / total <= MISSED**2).all())
+
+
+class _Search:
+    """Grow a basis until the wanted pairs have converged and no copy of them is missing."""
+
+    def __init__(self, space: Krylov, goal: _Goal, draw: Callable[[], torch.Tensor], capacity: int) -> None:
+        self._space, self._goal, self._draw, self._capacity = space, goal, draw, capacity
+        self._chain: _Chain | None = None
+        self._seen: Array | None = None
+        self.checked = False
+        self.found = _Found(*(np.zeros(0),) * 4)
+
+    def step(self) -> bool:
+        # spends one product; whether all is found
+        space, goal = self._space, self._goal
+        if len(space.rows) >= self._capacity:
+            self._restart()
+        if not space.pending:
+            space.add(self._draw())
+        elif not self._chain:
+            self._turn()
+        row = space.pending[-1]
+        alpha, _ = space.multiply(row)
+        self.found = goal.of(space)
+        if self._chain:
+            coupling = space.coupling(row)
+            space.gather(coupling)
+            beta = float(np.linalg.norm(coupling))
+            self._chain.extend(alpha, beta if beta > space.floor else 0.0)
+        enough = len(self.found.values) == goal.k
+        if self._chain and goal.apart(self.found.values, self._chain.values, goal.tol).any():
+            self._chain = None
+        elif self._chain and self._chain.would_have_seen(goal.looked_for(self.found.values)):
+            self._seen, self._chain = self._chain.values, None
+        self.checked = enough and (space.complete or self._sure())
+        done = self.checked and bool(self.found.converged.all())
+        if enough and not done and not self._chain and self.found.converged.all():
+            self._start_chain()
+        return done or space.complete
+
+    def _sure(self) -> bool:
+        values = self.found.values
+        if not len(self._goal.looked_for(values)):
+            return True
+        return self._seen is not None and not self._goal.apart(values, self._seen, self._goal.tol).any()
+
+    def _start_chain(self) -> None:
+        if len(self._space.rows) + 12 > self._capacity:
+            self._restart()
+        self._space.add(self._draw())
+        self._chain = _Chain(self.found.values, self._space.size)
+
+    def _turn(self) -> None:
+        """Make the last pending row what the pairs that have not converged couple to most."""
+        open_ = ~self.found.converged.astype(bool)
+        if open_.any():
+            couplings = self._space.projection()[1] @ self.found.weights[:, open_]
+            self._space.gather(np.linalg.svd(couplings)[0][:, 0])
+
+    def _restart(self) -> None:
+        """Compress the basis to the wanted Ritz vectors and some more."""
+        self._chain = None
+        k, spare = self._goal.k, (self._capacity - 2 * self._goal.k) // 3
+        more = self._goal.of(self._space, k + spare)
+        crowded = k + spare + len(self._space.pending) > self._capacity - 4
+        self._space.restart(more.weights[:, :k] if crowded else more.weights)
+        self.found = self._goal.of(self._space)

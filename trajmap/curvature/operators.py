@@ -1,25 +1,72 @@
-"""Symmetric operators on parameter space, each as a function v ↦ Av of arrays of shape (P,)."""
+"""Symmetric operators on parameter space: tensors inside, arrays at the rim."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 
-from trajmap._validation import Array, check_array, worded
+from trajmap._validation import Array, check_array, check_count, worded
 from trajmap.data.layout import Layout
 from trajmap.errors import InputError
+from trajmap.objective.hessian import twice_differentiable
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.losses import Supervised
 from trajmap.objective.objective import Objective
-from trajmap.objective.operator import as_array
-from trajmap.objective.strategy import split_batch
+from trajmap.objective.operator import Operator, as_array
+from trajmap.objective.strategy import Parts, split_batch
 
-__all__ = ["Product", "batch_gradients", "covariance_product", "gauss_newton", "restricted"]
+__all__ = ["Product", "Scaled", "as_operator", "batch_gradients", "covariance_product", "gauss_newton", "restricted"]
 
-Product = Callable[[Array], Array]
+Product = Operator | Callable[[Array], Array]
 
 
-def gauss_newton(objective: Objective, theta: Array) -> Product:
+def as_operator(product: Product, size: int) -> Operator:
+    """Take an operator as it is, and a function of arrays as a float64 operator on the CPU.
+
+    Parameters
+    ----------
+    product : Operator or callable
+        v ↦ Av.
+    size : int
+        P.
+
+    Returns
+    -------
+    Operator
+        Of that size.
+
+    Raises
+    ------
+    InputError
+        If an operator is of another size.
+
+    Examples
+    --------
+    >>> as_operator(lambda v: 2 * v, 3)(np.ones(3)).tolist()
+    [2.0, 2.0, 2.0]
+    """
+    if not isinstance(product, Operator):
+        return _Function(product, check_count("size", size))
+    if product.size != size:
+        raise InputError(worded("size", f"{product.size}, the operator's", size))
+    return product
+
+
+class _Function(Operator):
+    """A function of float64 arrays."""
+
+    def __init__(self, function: Callable[[Array], Array], size: int) -> None:
+        super().__init__(torch.empty(0, dtype=torch.float64), size)
+        self._function = function
+
+    def multiply(self, vector: torch.Tensor) -> torch.Tensor:
+        """Call the function with a copy, and copy what it gives: it may keep or change either."""
+        found = self._function(as_array(vector).copy())
+        return torch.tensor(check_array("product", found, (self.size,), dtype=np.float64))
+
+
+def gauss_newton(objective: Objective, theta: Array) -> Operator:
     """Generalised Gauss–Newton product v ↦ Jᵀ H_out J v; for cross-entropy it is the Fisher information.
 
     The part of the Hessian that is left when the model is taken as linear in its parameters: never negative where the
@@ -34,8 +81,8 @@ def gauss_newton(objective: Objective, theta: Array) -> Product:
 
     Returns
     -------
-    callable
-        The product; each costs about three gradients.
+    Operator
+        Each product costs about three gradients.
 
     Raises
     ------
@@ -55,30 +102,54 @@ def gauss_newton(objective: Objective, theta: Array) -> Product:
     >>> gauss_newton(line, [0.0, 0.0])(np.array([1.0, 0.0])).tolist()
     [2.0, 4.0]
     """
-    parts = objective.parts
-    loss = parts.functions["loss"]
+    loss = objective.parts.functions["loss"]
     if not isinstance(loss, Supervised):
         raise InputError(worded("objective", "a loss made by trajmap.supervised(criterion)", "another function"))
-    criterion = loss.criterion
-    point = parts.tensor(check_array("theta", theta, (objective.size,))).requires_grad_()
+    return _GaussNewton(objective.parts, loss.criterion, objective.tensor(theta))
 
-    def product(v: Array) -> Array:
-        vector = parts.tensor(check_array("v", v, (objective.size,)))
-        total = torch.zeros_like(vector)
-        with isolated_rng(), torch.enable_grad():
-            for weight, (x, y) in zip(parts.weights, parts.batches, strict=True):
-                outputs = parts.model_at(point)(x)
-                # J v by two backward passes: the derivative of Jᵀu along v, with respect to the dummy u
-                dummy = torch.zeros_like(outputs, requires_grad=True)
-                (pulled,) = torch.autograd.grad(outputs, point, dummy, create_graph=True)
-                (pushed,) = torch.autograd.grad(pulled, dummy, vector, retain_graph=True)
-                free = outputs.detach().requires_grad_()
-                (slope,) = torch.autograd.grad(criterion(free, y), free, create_graph=True)
-                bent = torch.autograd.grad(slope, free, pushed)[0] if slope.requires_grad else torch.zeros_like(free)
-                total += weight * torch.autograd.grad(outputs, point, bent)[0]
-        return as_array(total).astype(np.float64)
 
-    return product
+class _GaussNewton(Operator):
+    """Jᵀ H_out J, batch by batch."""
+
+    def __init__(self, parts: Parts, criterion: Callable[..., torch.Tensor], point: torch.Tensor) -> None:
+        super().__init__(point, len(point))
+        self._parts, self._criterion, self._point = parts, criterion, point
+
+    def multiply(self, vector: torch.Tensor) -> torch.Tensor:
+        twin, total = self._parts.twin, torch.zeros_like(self._point)
+        along = twin.like_leaves(vector)
+        with twin.lock, isolated_rng(), twin.differentiable(), twice_differentiable():
+            twin.visit(lambda flat: flat.copy_(self._point), self)
+            for weight, (x, y) in zip(self._parts.weights, self._parts.batches, strict=True):
+                outputs = twin.module(x)
+                twin.state.restore()
+                bent = self._bent(outputs, _pushed(outputs, twin.leaves, along), y)
+                total.add_(twin.join(_pulled(outputs, twin.leaves, bent)), alpha=weight)
+        return total
+
+    def _bent(self, outputs: torch.Tensor, pushed: torch.Tensor, y: Any) -> torch.Tensor:
+        """Multiply by the criterion's Hessian in the outputs."""
+        free = outputs.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(self._criterion(free, y), free, create_graph=True)
+        return torch.autograd.grad(slope, free, pushed)[0] if slope.requires_grad else torch.zeros_like(free)
+
+
+def _pulled(
+    outputs: torch.Tensor, leaves: list[torch.nn.Parameter], u: torch.Tensor, *, again: bool = False
+) -> tuple[torch.Tensor, ...]:
+    """Jᵀu."""
+    return torch.autograd.grad(outputs, leaves, u, create_graph=again, allow_unused=True, materialize_grads=True)
+
+
+def _pushed(outputs: torch.Tensor, leaves: list[torch.nn.Parameter], along: list[torch.Tensor]) -> torch.Tensor:
+    """J v by two backward passes: the derivative of Jᵀu along v, with respect to the dummy u."""
+    dummy = torch.zeros_like(outputs, requires_grad=True)
+    pulled = _pulled(outputs, leaves, dummy, again=True)
+    pairs = [(part, v) for part, v in zip(pulled, along, strict=True) if part.requires_grad]
+    if not pairs:
+        return torch.zeros_like(outputs)
+    (found,) = torch.autograd.grad([part for part, _ in pairs], dummy, [v for _, v in pairs], retain_graph=True)
+    return found
 
 
 def batch_gradients(objective: Objective, theta: Array, *, samples: int = 0) -> tuple[Array, Array]:
@@ -96,35 +167,35 @@ def batch_gradients(objective: Objective, theta: Array, *, samples: int = 0) -> 
     Returns
     -------
     gradients : numpy.ndarray, shape (B, P)
-        One row a piece, float64.
+        One row a piece, float32 where the model is, else float64.
     weights : numpy.ndarray, shape (B,)
         Shares, which sum to one: ``weights @ gradients`` is the gradient.
     """
     parts = objective.parts
-    point = parts.tensor(check_array("theta", theta, (objective.size,))).requires_grad_()
+    point = objective.tensor(theta)
     rows, shares = [], []
-    with isolated_rng(), torch.enable_grad():
-        for weight, batch in zip(parts.weights, parts.batches, strict=True):
-            for share, piece in split_batch(batch, samples):
-                loss = parts.functions["loss"](parts.model_at(point), piece)
-                rows.append(as_array(torch.autograd.grad(loss, point)[0]).astype(np.float64))
-                shares.append(weight * share)
+    for weight, batch in zip(parts.weights, parts.batches, strict=True):
+        for share, piece in split_batch(batch, samples):
+            rows.append(as_array(objective.on_batches([piece], [1.0]).gradient(point)))
+            shares.append(weight * share)
     return np.stack(rows), np.array(shares)
 
 
-def covariance_product(gradients: Array, weights: Array) -> Product:
+def covariance_product(gradients: Array, weights: Array, *, device: torch.device | str = "cpu") -> Operator:
     """Product with the covariance of gradients, C = Σ w (g − ḡ)(g − ḡ)ᵀ, from `batch_gradients`; C is not formed.
 
     Parameters
     ----------
     gradients : array-like, shape (B, P)
-        One row a piece of data.
+        One row a piece of data; float32 rows stay float32.
     weights : array-like, shape (B,)
         Their shares.
+    device : torch.device or str
+        Where to keep the rows and multiply.
 
     Returns
     -------
-    callable
+    Operator
         v ↦ Cv.
 
     Examples
@@ -132,18 +203,55 @@ def covariance_product(gradients: Array, weights: Array) -> Product:
     >>> covariance_product(np.array([[1.0, 0], [-1, 0]]), np.array([0.5, 0.5]))(np.array([3.0, 4])).tolist()
     [3.0, 0.0]
     """
-    gradients = check_array("gradients", gradients, (None, None), dtype=np.float64)
+    gradients = check_array("gradients", gradients, (None, None))
     weights = check_array("weights", weights, (len(gradients),), dtype=np.float64)
-    centred = gradients - weights @ gradients
-    return lambda v: centred.T @ (weights * (centred @ v))
+    return _Covariance(torch.tensor(gradients, device=device), torch.tensor(weights, device=device))
 
 
-def restricted(product: Product, layout: Layout, names: list[str]) -> tuple[Product, Array]:
+class _Covariance(Operator):
+    """Centred rows of gradients, with their shares."""
+
+    def __init__(self, rows: torch.Tensor, weights: torch.Tensor) -> None:
+        super().__init__(rows, rows.shape[1])
+        self._rows, self._weights = rows, weights
+        for start in range(0, self.size, 2**16):
+            columns = rows[:, start : start + 2**16]
+            columns.sub_((weights @ columns.double()).to(rows.dtype))
+
+    def multiply(self, vector: torch.Tensor) -> torch.Tensor:
+        along = torch.zeros_like(self._weights)
+        for start in range(0, self.size, 2**16):
+            along += (self._rows[:, start : start + 2**16] @ vector[start : start + 2**16]).double()
+        along *= self._weights
+        return self._rows.T @ along.to(vector.dtype)
+
+
+class Scaled(Operator):
+    """S A S with a diagonal S, as a preconditioned Hessian.
+
+    Parameters
+    ----------
+    inner : Operator
+        A.
+    scale : torch.Tensor, shape (P,)
+        The diagonal.
+    """
+
+    def __init__(self, inner: Operator, scale: torch.Tensor) -> None:
+        super().__init__(scale, inner.size)
+        self._inner, self._scale = inner, scale
+
+    def multiply(self, vector: torch.Tensor) -> torch.Tensor:
+        """Multiply a tensor of shape (P,)."""
+        return self._scale * self._inner.multiply(self._scale * vector)
+
+
+def restricted(product: Product, layout: Layout, names: list[str]) -> tuple[Operator, Array]:
     """Restrict an operator to some parameters: the diagonal block of a layer.
 
     Parameters
     ----------
-    product : callable
+    product : Operator or callable
         v ↦ Av on all parameters.
     layout : Layout
         Which entry is which.
@@ -152,7 +260,7 @@ def restricted(product: Product, layout: Layout, names: list[str]) -> tuple[Prod
 
     Returns
     -------
-    product : callable
+    block : Operator
         On vectors of the block's size.
     places : numpy.ndarray of int
         Where the block's entries lie in θ.
@@ -165,13 +273,20 @@ def restricted(product: Product, layout: Layout, names: list[str]) -> tuple[Prod
     unknown = [name for name in names if name not in layout.names]
     if unknown or not names:
         raise InputError(worded("names", f"parameters among {', '.join(layout.names)}", ", ".join(unknown) or "none"))
-    marks = layout.join({name: np.full(shape, float(name in names)) for name, shape in zip(
-        layout.names, layout.shapes, strict=True)})  # fmt: skip
-    places = np.flatnonzero(marks)
+    starts = np.cumsum([0, *layout.sizes])
+    ranges = [np.arange(a, a + n) for name, a, n in zip(layout.names, starts, layout.sizes, strict=False)
+              if name in names]  # fmt: skip
+    places = np.concatenate(ranges)
+    return _Block(as_operator(product, layout.size), places), places
 
-    def block(v: Array) -> Array:
-        whole = np.zeros(layout.size)
-        whole[places] = v
-        return product(whole)[places]
 
-    return block, places
+class _Block(Operator):
+    """The diagonal block of an operator at some places."""
+
+    def __init__(self, inner: Operator, places: Array) -> None:
+        super().__init__(torch.empty(0, dtype=inner.dtype, device=inner.device), len(places))
+        self._inner, self._places = inner, torch.tensor(places, device=inner.device)
+
+    def multiply(self, vector: torch.Tensor) -> torch.Tensor:
+        whole = vector.new_zeros(self._inner.size).index_copy_(0, self._places, vector)
+        return self._inner.multiply(whole)[self._places]

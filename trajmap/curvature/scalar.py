@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count
+from trajmap.curvature.density import spectral_density
 from trajmap.curvature.operators import Product
+from trajmap.curvature.probes import quadratic_forms
 from trajmap.objective.objective import Objective
 
 __all__ = ["ScalarCurvature", "curvature_class", "scalar_curvature"]
@@ -64,20 +66,13 @@ def scalar_curvature(
     1.5
     """
     theta = check_array("theta", theta, (objective.size,))
-    g, product = objective.gradient(theta), objective.hessian(theta)
+    g, hessian = objective.gradient(theta), objective.hessian(theta)
     if objective.size <= check_count("n_products", n_products, low=2):
-        units: Array = np.eye(objective.size)
-        H = np.stack([product(units[i]) for i in range(len(units))])
+        H = np.stack([hessian(unit) for unit in np.eye(objective.size)])
         traces = np.array([[np.trace(H), np.sum(H**2)]])
     else:
-        rng = np.random.default_rng(random_state)
-        rows = []
-        for _ in range(n_products):
-            v = rng.choice([-1.0, 1.0], size=objective.size)
-            bent = product(v)
-            rows.append((v @ bent, bent @ bent))
-        traces = np.array(rows)
-    Hg = product(g)
+        traces = np.array(list(quadratic_forms(hessian, n_products, np.random.default_rng(random_state))))
+    Hg = hessian(g)
     W = 1 + float(g @ g)
     along, beside = float(g @ Hg) / W, float(Hg @ Hg) / W
 
@@ -103,7 +98,7 @@ def curvature_class(
 
     Parameters
     ----------
-    product : callable
+    product : Operator or callable
         v ↦ Hv.
     size : int
         P.
@@ -135,8 +130,6 @@ def curvature_class(
     >>> curvature_class(lambda v: np.array([2.0, 0.0]) * v, 2)
     ('singular', 0, 1)
     """
-    from trajmap.curvature.density import spectral_density
-
     values = spectral_density(product, size, n_probes=1, n_steps=n_steps, random_state=random_state).nodes[0]
     high = float(np.abs(values).max())
     negative, positive = int(np.sum(values < -flat * high)), int(np.sum(values > flat * high))

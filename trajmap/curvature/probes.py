@@ -1,0 +1,45 @@
+"""Random probes of a symmetric operator."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from trajmap.curvature.krylov import dot
+from trajmap.objective.operator import Operator
+
+__all__ = ["quadratic_forms", "random_signs", "random_sphere"]
+
+
+def random_signs(operator: Operator, rng: np.random.Generator) -> torch.Tensor:
+    """Draw a vector of random signs on the operator's device."""
+    return operator.tensor(2.0 * rng.integers(0, 2, size=operator.size, dtype=np.int8) - 1)
+
+
+def random_sphere(operator: Operator, rng: np.random.Generator) -> torch.Tensor:
+    """Draw a vector from the sphere of radius √P on the operator's device."""
+    draw = rng.standard_normal(operator.size)
+    return operator.tensor(draw * np.sqrt(operator.size / (draw @ draw)))
+
+
+def quadratic_forms(operator: Operator, n: int, rng: np.random.Generator) -> Iterator[tuple[float, float]]:
+    """Draw random signs v and give vᵀAv and |Av|², whose means are tr A and tr A².
+
+    Parameters
+    ----------
+    operator : Operator
+        A.
+    n : int
+        Draws.
+    rng : numpy.random.Generator
+        Where they come from.
+
+    Yields
+    ------
+    tuple of float
+        vᵀAv and |Av|².
+    """
+    for _ in range(n):
+        v = random_signs(operator, rng)
+        bent = operator.multiply(v)
+        yield dot(v, bent), dot(bent, bent)
