@@ -16,8 +16,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from trajmap.objective.isolation import isolated_rng
-from trajmap.objective.twin import private_copy
 from trajmap.objective.objective import Objective
+from trajmap.objective.twin import private_copy
 from trajmap.projection.unit_candidates import Way, candidates
 from trajmap.projection.unit_check import UnitCheck
 from trajmap.projection.unit_group import FrozenNorm, UnitGroup, UnitGroups
