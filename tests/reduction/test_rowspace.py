@@ -11,6 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
 from trajmap.data.fan import Fan
+from trajmap.data.gram import isometric_coordinates
 from trajmap.data.iterates import Iterates
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
@@ -167,7 +168,7 @@ def test_products_in_float32_keep_small_steps():
     """Uncentred float32 products lose them altogether; products of the steps do not."""
     thetas = late_small_steps()
     exact = np.linalg.norm(np.diff(thetas.astype(np.float64), axis=0), axis=1)
-    X = RowSpace().fit_transform(thetas)
+    X = RowSpace(increments=False).fit_transform(thetas)
     np.testing.assert_allclose(np.linalg.norm(np.diff(X, axis=0), axis=1)[:200], exact[:200], rtol=1e-5)
     np.testing.assert_allclose(pdist(X[::7]), pdist(thetas[::7].astype(np.float64)), rtol=2e-5)
     careful = RowSpace(increments=True).fit_transform(thetas)
@@ -186,12 +187,30 @@ def test_increments_resolve_what_a_gram_matrix_cannot():
     careful = RowSpace(increments=True).fit_transform(X)
     exact = np.linalg.norm(np.diff(X, axis=0), axis=1)
     np.testing.assert_allclose(np.linalg.norm(np.diff(careful, axis=0), axis=1), exact, rtol=1e-4)
-    plain = RowSpace().fit_transform(X)
+    plain = RowSpace(increments=False).fit_transform(X)
+    np.testing.assert_array_equal(RowSpace().fit_transform(X), careful)
+    coordinates = isometric_coordinates(X)
+    np.testing.assert_allclose(np.linalg.norm(np.diff(coordinates, axis=0), axis=1), exact, rtol=1e-4)
     assert np.abs(np.linalg.norm(np.diff(plain, axis=0), axis=1) / exact - 1).max() > 0.1
     space = RowSpace(increments=True).fit(X)
     np.testing.assert_allclose(space.inverse_transform(careful), X, atol=1e-12)
     # a basis vector along a direction of 1e-10 of the extent is itself right to 1e-6 only
     np.testing.assert_allclose(space.transform(X), careful, atol=1e-5)
+
+
+@pytest.mark.parametrize("decay", [1e-4, 1e-7])
+def test_decaying_steps_are_resolved_by_default(decay):
+    """Against the points themselves: lengths and distances to 1e-6, whatever the decay."""
+    X = np.cumsum(np.random.default_rng(1).normal(size=(120, 800)) * np.geomspace(1, decay, 120)[:, None], axis=0)
+    exact = np.linalg.norm(np.diff(X, axis=0), axis=1)
+    for coordinates in (RowSpace().fit_transform(X), isometric_coordinates(X)):
+        np.testing.assert_allclose(np.linalg.norm(np.diff(coordinates, axis=0), axis=1), exact, rtol=1e-6)
+        np.testing.assert_allclose(pdist(coordinates), pdist(X), rtol=1e-6)
+    # few dimensions stay few
+    flat = X[:, :4] @ np.linalg.qr(np.random.default_rng(2).normal(size=(60, 4)))[0].T
+    assert RowSpace().fit(flat).n_components_ == isometric_coordinates(flat).shape[1] == 4
+    with pytest.raises(InputError, match="increments: expected"):
+        RowSpace(increments="often").fit(X)
 
 
 def test_number_formats_and_devices_agree(thetas):

@@ -1,21 +1,20 @@
 """The span of the iterates: T points of R^P as T points of R^r, without changing a distance."""
 
-import dataclasses
-import numbers
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
-import scipy.linalg
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from trajmap._validation import Array, check_count, check_positive, worded
+from trajmap._validation import Array, check_choice, check_count, check_positive, worded
 from trajmap.data.frame import Frame
-from trajmap.data.gram import centred_gram, column_blocks, require_finite, step_gram, wide_blocks
+from trajmap.data.gram import column_blocks, require_finite, step_gram, wide_blocks
 from trajmap.data.iterates import Iterates
 from trajmap.errors import InputError
 from trajmap.reduction._checks import check_inverse, fix_signs
+from trajmap.reduction._decomposition import LazyBasis, decompose
+from trajmap.reduction._device import multiplier
 
 __all__ = ["RowSpace"]
 
@@ -41,11 +40,12 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         Keep the first coordinates only; all by default. Between 0 and 1, as many as hold this share of the
         variance.
     tol : float
-        Drop directions whose singular value is below `tol` times the largest. A Gram matrix of n points in float64
-        cannot tell values below 1.5e-8 √n from zero.
-    increments : bool
+        Drop directions whose singular value is below `tol` times the largest, unless small steps are resolved. A Gram
+        matrix of n points in float64 cannot tell values below 1.5e-8 √n from zero.
+    increments : bool or "auto"
         Resolve steps that are smaller than that: the steps' Gram matrix is factored at unit lengths, and the
-        coordinates are sums of these factors. Costs two more decompositions of an n × n matrix.
+        coordinates are sums of these factors. Costs two more decompositions of an n × n matrix. By default where the
+        shortest step is so short that it would lose more than 1e-6 of its length.
     block_size : int
         Columns a product.
     dtype : dtype, optional
@@ -93,7 +93,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         n_components: float | None = None,
         *,
         tol: float = 1e-7,
-        increments: bool = False,
+        increments: bool | str = "auto",
         block_size: int = 4096,
         dtype: Any = None,
         device: str | None = None,
@@ -130,6 +130,8 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         """
         check_positive("tol", self.tol, zero=True)
         check_count("block_size", self.block_size)
+        if not isinstance(self.increments, bool):
+            check_choice("increments", self.increments, ("auto",))
         if self.dtype is not None and np.dtype(self.dtype) not in {np.dtype(np.float32), np.dtype(np.float64)}:
             raise InputError(worded("dtype", "float32 or float64", self.dtype))
         self._fit(self._check(X, reset=True))
@@ -275,109 +277,24 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     def _fit(self, X: Any) -> None:
         dtype = np.dtype(X.dtype if self.dtype is None else self.dtype)
-        steps, self.mean_ = step_gram(X, width=self.block_size, dtype=dtype, multiply=_multiplier(self.device))
+        steps, self.mean_ = step_gram(X, width=self.block_size, dtype=dtype, multiply=multiplier(self.device))
         self.distance_error_ = X.distance_error if isinstance(X, Iterates) else 0.0
-        if self.increments:
-            self._decompose_steps(steps)
-        else:
-            self._decompose(centred_gram(steps))
+        found = decompose(steps, increments=self.increments, first=self.n_components)
+        keep = found.count(self.n_components, tol=self.tol, size=self.n_features_in_)
+        self._left = found.left[:, :keep] * fix_signs(found.left[:, :keep])
+        self.singular_values_ = found.singular[:keep]
+        self.explained_variance_ratio_ = found.singular[:keep] ** 2 / found.total
+        self.residuals_ = found.residuals(keep)
+        self.n_components_ = keep
         self._basis_dtype = np.dtype(np.float64 if self.lift_dtype is None else self.lift_dtype)
         weights = (self._left / self.singular_values_).T
-        self._basis: Any = _Basis(X, self.mean_, weights, self._basis_dtype)
+        self._basis: Any = LazyBasis(X, self.mean_, weights, self._basis_dtype)
         if self.n_components_ * self.n_features_in_ * self._basis_dtype.itemsize <= _KEEP_BYTES:
             self._basis = self._read_basis(self._basis_dtype)
         self._places = {key: i for i, key in enumerate(X.keys)} if isinstance(X, Iterates) else {}
-
-    def _decompose(self, gram: Array) -> None:
-        n, squares = len(gram), np.diag(gram).copy()
-        count = isinstance(self.n_components, numbers.Integral)
-        first = n - min(int(self.n_components or n), n) if count else 0
-        values, vectors = scipy.linalg.eigh(
-            gram, overwrite_a=True, subset_by_index=[first, n - 1] if first else None, driver="evr" if first else "evd"
-        )
-        singular = np.sqrt(np.maximum(values[::-1], 0))
-        self._keep(singular, vectors[:, ::-1], squares, float(np.sqrt(n * np.finfo(float).eps)))
-
-    def _decompose_steps(self, steps: Array) -> None:
-        """Coordinates of the points as sums of those of the steps, each step factored at length one."""
-        lengths = np.sqrt(np.diag(steps))
-        units = np.where(lengths > 0, lengths, 1.0)
-        values, vectors = scipy.linalg.eigh(steps / np.outer(units, units), overwrite_a=True, driver="evd")
-        factors = vectors * np.sqrt(np.maximum(values, 0)) * lengths[:, None]
-        points = np.cumsum(factors, axis=0)
-        points -= points.mean(axis=0)
-        left, singular, _ = scipy.linalg.svd(points, full_matrices=False)
-        self._keep(singular, left, np.sum(points**2, axis=1), len(steps) * np.finfo(float).eps)
-
-    def _keep(self, singular: Array, left: Array, squares: Array, floor: float) -> None:
-        """Keep what is above rounding and asked for; the rest is what the points have off the span."""
-        n, total = len(left), float(squares.sum())
-        if not singular[0] > 0:
-            raise InputError(worded("X", "points that differ", f"n_samples = {n} equal ones"))
-        tol = self.tol if not self.increments else min(self.tol, floor)
-        rank = min(int(np.sum(singular > max(tol, floor) * singular[0])), n - 1, self.n_features_in_)
-        keep = self._asked(singular**2 / total, rank, n)
-        self._left = left[:, :keep] * fix_signs(left[:, :keep])
-        self.singular_values_ = singular[:keep]
-        self.explained_variance_ratio_ = singular[:keep] ** 2 / total
-        self.n_components_ = keep
-        self.residuals_ = self._residuals(singular, left, squares, floor)
-
-    def _residuals(self, singular: Array, left: Array, squares: Array, floor: float) -> Array:
-        """Distances of the points from the span that was kept; those that rounding alone makes are 0."""
-        if len(singular) == len(left):
-            found = np.linalg.norm(left[:, self.n_components_ :] * singular[self.n_components_ :], axis=1)
-        else:
-            found = np.sqrt(np.maximum(squares - np.sum(self.embedding_**2, axis=1), 0))
-        return found if found.max() > floor * singular[0] else np.zeros(len(found))
-
-    def _asked(self, ratios: Array, rank: int, n: int) -> int:
-        if self.n_components is None:
-            return rank
-        if isinstance(self.n_components, float) and 0 < self.n_components < 1:
-            return min(int(np.searchsorted(np.cumsum(ratios), self.n_components)) + 1, rank)
-        keep = check_count("n_components", self.n_components)
-        if keep > rank:
-            spanned = f"the rank of the points (n_samples = {n}, n_features = {self.n_features_in_})"
-            raise InputError(worded("n_components", f"at most {rank}, {spanned}", keep))
-        return keep
 
     def _read_basis(self, dtype: Any) -> Array:
         basis = np.empty((self.n_components_, self.n_features_in_), dtype)
         for columns in self._blocks():
             basis[:, columns] = self._basis[:, columns]
         return basis
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Basis:
-    """Basis vectors S⁻¹ Uᵀ X_c, made of the points whenever columns are asked for."""
-
-    points: Any
-    mean: Array
-    weights: Array  # S⁻¹ Uᵀ, (r, n)
-    dtype: Any
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return len(self.weights), len(self.mean)
-
-    def __getitem__(self, key: tuple[Any, slice]) -> Array:
-        rows, columns = key
-        block = np.asarray(self.points[:, columns], dtype=np.float64) - self.mean[columns]
-        basis: Array = self.weights[rows] @ block
-        return basis.astype(self.dtype, copy=False)
-
-
-def _multiplier(device: str | None) -> Callable[[Array], Array]:
-    """Multiply here, or by torch on a device."""
-    if device is None:
-        return lambda steps: steps @ steps.T
-    import torch
-
-    def multiply(steps: Array) -> Array:
-        moved = torch.from_numpy(np.ascontiguousarray(steps)).to(device)
-        product: Array = (moved @ moved.T).cpu().numpy()
-        return product
-
-    return multiply
