@@ -77,7 +77,7 @@ class Decomposition:
         return found if found.max() > self.floor * self.singular[0] else np.zeros(len(found))
 
 
-def decompose(steps: Array, *, increments: bool | str, first: float | None) -> Decomposition:
+def decompose(steps: Array, *, increments: bool | str, first: Any) -> Decomposition:
     """Decompose points by the Gram matrix of their steps, which is overwritten.
 
     Parameters
