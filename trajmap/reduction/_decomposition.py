@@ -108,7 +108,8 @@ def decompose(steps: Array, *, increments: bool | str, first: Any) -> Decomposit
     else:
         gram = centred_gram(steps)
         squares = np.diag(gram).copy()
-        low = n - min(int(first), n) if first is not None and isinstance(first, numbers.Integral) and first > 0 else 0
+        wanted = int(first) if isinstance(first, numbers.Integral) else 0
+        low = n - min(wanted, n) if wanted > 0 else 0
         subset, driver = ([low, n - 1], "evr") if low else (None, "evd")
         values, left = scipy.linalg.eigh(gram, overwrite_a=True, subset_by_index=subset, driver=driver)
         singular = np.sqrt(np.maximum(values[::-1], 0))
