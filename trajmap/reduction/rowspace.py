@@ -182,8 +182,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         numpy.ndarray, shape (m, P)
             Points, in `lift_dtype`.
         """
-        check_is_fitted(self)
-        Z = check_inverse(Z, self.n_components_).astype(self._basis_dtype)
+        Z = self.coefficients(Z).astype(self._basis_dtype)
         out = np.empty((len(Z), self.n_features_in_), dtype=self._basis_dtype)
         for columns in self._blocks():
             np.matmul(Z, self._basis[:, columns], out=out[:, columns])
@@ -252,7 +251,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     @property
     def _n_features_out(self) -> int:
-        return int(self.n_components_)
+        return self.n_components_
 
     def _check(self, X: Any, *, reset: bool) -> Any:
         if not isinstance(X, Iterates):
@@ -295,6 +294,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     def _read_basis(self, dtype: Any) -> Array:
         basis = np.empty((self.n_components_, self.n_features_in_), dtype)
-        for columns in self._blocks():
+        wide = max(self.block_size, 2**24 // len(self._left))  # 128 MiB of points: files are opened seldom
+        for columns in column_blocks(self.n_features_in_, wide):
             basis[:, columns] = self._basis[:, columns]
         return basis
