@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.linalg import eigh
+from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import cdist
 from scipy.stats import norm, spearmanr
 from sklearn.datasets import make_swiss_roll
@@ -10,6 +11,7 @@ from sklearn.datasets import make_swiss_roll
 from trajmap.errors import InputError
 from trajmap.reduction.bandwidth import (
     berry_giannakis_harlim,
+    connecting_distance,
     kernel_slope,
     local_scales,
     median_distance,
@@ -50,6 +52,77 @@ def test_swiss_roll_is_unrolled():
     assert abs(spearmanr(fitted.embedding_[:, 0], angle)[0]) > 0.98
     assert abs(spearmanr(fitted.embedding_[:, places[1]], height)[0]) > 0.9
     assert coordinate_residuals(fitted.embedding_)[1] < 0.3 < coordinate_residuals(fitted.embedding_)[places[1]]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_default_bandwidth_unrolls_the_swiss_roll(seed):
+    X, angle = make_swiss_roll(1500, random_state=seed)
+    assert abs(spearmanr(DiffusionMap().fit_transform(X)[:, 0], angle)[0]) > 0.98
+
+
+def test_the_default_bandwidth_finds_segment_circle_and_torus():
+    """Laplacian eigenvalues of the segment are k², of the circle 1, 1, 4, 4; functions cos and sin of the angle."""
+    for s in (np.linspace(0, 1, 60), np.linspace(0, 1, 400)):
+        fitted = DiffusionMap(n_components=3, alpha=1.0).fit(s[:, None])
+        np.testing.assert_allclose(
+            fitted.generator_eigenvalues_ / fitted.generator_eigenvalues_[0], [1, 4, 9], rtol=0.05
+        )
+        assert abs(np.corrcoef(fitted.embedding_[:, 0], np.cos(np.pi * s))[0, 1]) > 0.998
+    for n in (60, 300):
+        angle = 2 * np.pi * np.arange(n) / n
+        fitted = DiffusionMap(n_components=4).fit(np.stack([np.cos(angle), np.sin(angle)], axis=1))
+        ratios = fitted.generator_eigenvalues_ / fitted.generator_eigenvalues_[0]
+        np.testing.assert_allclose(ratios, [1, 1, 4, 4], rtol=0.05)
+    around, along = np.random.default_rng(0).uniform(0, 2 * np.pi, size=(2, 1000))
+    wide = 3 + np.cos(along)
+    torus = np.stack([wide * np.cos(around), wide * np.sin(around), np.sin(along)], axis=1)
+    Z = DiffusionMap().fit_transform(torus)
+    for wanted in (np.cos(around), np.sin(around)):
+        left = np.linalg.lstsq(np.column_stack([np.ones(1000), Z]), wanted)[1]
+        assert left[0] < 0.05 * np.sum((wanted - wanted.mean()) ** 2)
+
+
+@pytest.mark.parametrize("last", [1.0, 1e-2, 1e-4])
+def test_the_default_bandwidth_does_not_tear_a_run_whose_steps_shrink(last):
+    steps = np.random.default_rng(0).normal(size=(80, 2000)) * np.geomspace(1, last, 80)[:, None]
+    X = np.cumsum(steps, axis=0)
+    fitted = DiffusionMap().fit(X)
+    # the kernel of the longest step is 1/e at least
+    assert np.exp(-np.sum(steps[1:] ** 2, axis=1).max() / (4 * fitted.epsilon_)) > np.exp(-1) - 1e-9
+    assert 1 - fitted.eigenvalues_[0] > 1e-6
+    early = slice(0, 40)
+    assert abs(spearmanr(fitted.embedding_[early, 0], np.arange(40))[0]) > 0.95
+
+
+def test_the_default_bandwidth_by_its_definition():
+    X = np.cumsum(np.random.default_rng(0).normal(size=(90, 6)) * np.geomspace(1, 0.1, 90)[:, None], axis=0)
+    distances = cdist(X, X)
+    longest = minimum_spanning_tree(distances).data.max()
+    near = np.sort(distances, axis=1)[:, 4]
+    expected = max(longest**2, np.mean(near**2)) / 4
+    assert connecting_distance(X) == pytest.approx(expected, rel=1e-12)
+    assert connecting_distance(X, squares=distances**2) == pytest.approx(expected, rel=1e-12)
+    assert DiffusionMap().fit(X).epsilon_ == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", ["circle", "walk", "cloud"])
+def test_few_eigenpairs_are_those_of_the_whole_matrix(shape):
+    """Pairs of equal eigenvalues, a crowded and a flat spectrum, against all eigenpairs by LAPACK."""
+    rng = np.random.default_rng(0)
+    angle = 2 * np.pi * np.arange(900) / 900
+    X = {
+        "circle": np.stack([np.cos(angle), np.sin(angle)], axis=1),
+        "walk": np.cumsum(rng.normal(size=(900, 30)), axis=0),
+        "cloud": rng.normal(size=(900, 200)),
+    }[shape]
+    fitted = DiffusionMap(n_components=4, alpha=0.0, t=0).fit(X)
+    K = np.exp(-cdist(X, X, "sqeuclidean") / (4 * fitted.epsilon_))
+    d = K.sum(axis=1)
+    values, vectors = eigh(K / np.sqrt(np.outer(d, d)))
+    np.testing.assert_allclose(fitted.eigenvalues_, values[-2:-6:-1], rtol=0, atol=1e-12)
+    psi = fitted.embedding_ * np.sqrt(d / d.sum())[:, None]
+    inside = vectors[:, -2:-6:-1].T @ psi
+    np.testing.assert_allclose(inside.T @ inside, np.eye(4), atol=1e-8)
 
 
 def test_variable_bandwidth_by_its_definition():

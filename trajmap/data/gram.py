@@ -5,6 +5,8 @@ Inner products of iterates lose small steps: rounding is relative to the iterate
 one, summed twice and centred, in float64.
 """
 
+import concurrent.futures
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,8 +19,10 @@ __all__ = [
     "centred_gram",
     "column_blocks",
     "isometric_coordinates",
+    "point_factors",
     "require_finite",
     "step_gram",
+    "steps_are_short",
     "streamed_products",
     "wide_blocks",
 ]
@@ -72,11 +76,18 @@ def streamed_products(iterates: Any, others: Array) -> tuple[Array, Array]:
 
 
 def wide_blocks(X: Any, width: int) -> Iterator[tuple[slice, Array]]:
-    """Read blocks of columns of every row, the width of the product or a multiple of it."""
+    """Read blocks of columns of every row, the width of the product or a multiple of it; the next one is read ahead."""
     n, P = X.shape
     many = max(1, _READ_BYTES // (n * width * X.dtype.itemsize))
-    for columns in column_blocks(P, width * many):
-        yield columns, np.asarray(X[:, columns])
+    blocks = list(column_blocks(P, width * many))
+    with concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="trajmap-read") as reader:
+        coming = reader.submit(lambda columns: np.asarray(X[:, columns]), blocks[0])
+        for columns, after in itertools.zip_longest(blocks, blocks[1:]):
+            block = coming.result()
+            if after is not None:
+                coming = reader.submit(lambda wanted: np.asarray(X[:, wanted]), after)
+            yield columns, block
+            del block
 
 
 def step_gram(X: Any, *, width: int, dtype: Any, multiply: Multiply = _self_product) -> tuple[Array, Array]:
@@ -131,6 +142,42 @@ def centred_gram(steps: Array) -> Array:
     return steps
 
 
+def steps_are_short(steps: Array) -> bool:
+    """Tell whether a step is so short that the points' own Gram matrix would lose more than 1e-6 of its length.
+
+    An eigenvalue σ² of that matrix is right to eps σ₁², so a step of length ℓ is to eps (σ₁/ℓ)². The square of σ₁ is
+    bounded by the trace.
+
+    Parameters
+    ----------
+    steps : numpy.ndarray, shape (n, n)
+        As `step_gram` gives it.
+
+    Returns
+    -------
+    bool
+        Whether; equal points do not count.
+    """
+    squares = np.diag(steps)
+    moved = squares[squares > 0]
+    if not len(moved):
+        return False
+    extent = float(np.trace(centred_gram(steps.copy())))
+    return bool(np.finfo(float).eps * extent > 1e-6 * float(moved.min()))
+
+
+def point_factors(steps: Array) -> Array:
+    """Coordinates of the points about their mean, (n, n), as sums of the steps', each step factored at length one."""
+    lengths = np.sqrt(np.diag(steps))
+    units = np.where(lengths > 0, lengths, 1.0)
+    values, vectors = np.linalg.eigh(steps / np.outer(units, units))
+    # what rounding makes of a zero would be a direction of its own for each step
+    values[values < len(values) * np.finfo(float).eps * values[-1]] = 0
+    points: Array = np.cumsum(vectors * np.sqrt(values) * lengths[:, None], axis=0)
+    points -= points.mean(axis=0)
+    return points
+
+
 def require_finite(X: Any, width: int) -> None:
     """Raise InputError that names the rows with NaN or inf, if there are any."""
     bad = np.zeros(X.shape[0], dtype=bool)
@@ -163,6 +210,10 @@ def isometric_coordinates(iterates: Any, *, width: int = 4096) -> Array:
     [[-2.5], [2.5]]
     """
     steps, _ = step_gram(iterates, width=width, dtype=np.dtype(iterates.dtype))
+    if steps_are_short(steps):
+        left, singular, _ = np.linalg.svd(point_factors(steps), full_matrices=False)
+        keep = singular > len(steps) * np.finfo(float).eps * singular[0]
+        return np.asarray(left[:, keep] * singular[keep])
     values, vectors = np.linalg.eigh(centred_gram(steps))
     keep = values > len(steps) * np.finfo(float).eps * values[-1]
     coordinates: Array = (vectors[:, keep] * np.sqrt(values[keep]))[:, ::-1]

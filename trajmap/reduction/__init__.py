@@ -1,7 +1,13 @@
 """Embeddings of trajectories: scikit-learn estimators with ``inverse_transform``, and lifts for any of them."""
 
 from trajmap.reduction.autoencoder import Autoencoder
-from trajmap.reduction.bandwidth import berry_giannakis_harlim, kernel_slope, median_distance, neighbour_distance
+from trajmap.reduction.bandwidth import (
+    berry_giannakis_harlim,
+    connecting_distance,
+    kernel_slope,
+    median_distance,
+    neighbour_distance,
+)
 from trajmap.reduction.diffusion_map import DiffusionMap
 from trajmap.reduction.gaussian_process import GaussianProcessLift
 from trajmap.reduction.independence import coordinate_residuals, independent_coordinates
@@ -29,6 +35,7 @@ __all__ = [
     "ThinPlateLift",
     "berry_giannakis_harlim",
     "bhattacharyya_distances",
+    "connecting_distance",
     "coordinate_residuals",
     "fit_barycentric_lift",
     "independent_coordinates",

@@ -42,12 +42,17 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         InputError
             If a parameter is out of range or the points do not allow the embedding.
         """
+        self.fit_transform(X)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> Array:
+        """Fit and return the coordinates of the points, shape (n, d), which the fit knows."""
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         self.n_components_ = check_components(self.n_components, X)
         self._check_parameters(X)
-        self._fit(X, self.n_components_)
-        self._stretch = Stretch(self._restrict(X), X)
-        return self
+        Z = self._fit(X, self.n_components_)
+        self._stretch = Stretch(Z, X)
+        return Z.copy()
 
     def transform(self, X: Any) -> Array:
         """Coordinates of points, the fitted ones or others.
@@ -113,8 +118,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """Raise InputError for parameters out of range."""
 
     @abstractmethod
-    def _fit(self, X: Array, d: int) -> None:
-        """Fit d coordinates to checked points."""
+    def _fit(self, X: Array, d: int) -> Array:
+        """Fit d coordinates to checked points, and return them."""
 
     @abstractmethod
     def _restrict(self, X: Array) -> Array:

@@ -1,5 +1,6 @@
 """Gaussian kernels, dense and sparse, and the leading eigenpairs of the Markov chain they make."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,26 +8,24 @@ import scipy.linalg
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import eigsh
-from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
 from trajmap._validation import Array
 
 __all__ = ["dense_kernel", "leading_pairs", "sparse_kernel"]
 
+# up to this many points the whole tridiagonal form is the faster way
+_WHOLE = 600
+# the inverse is taken this far above the largest eigenvalue: beyond rounding, and nearer than the next one
+_SHIFT = 1e-7
+_LARGEST_BASIS = 400
 
-def dense_kernel(X: Array, epsilon: float, scales: Array) -> Array:
-    """Kernel exp(−d²/(4 ε σ_i σ_j)) of all pairs, by pydiffmap where the bandwidth is fixed."""
-    from pydiffmap.kernel import Kernel
 
-    if np.ptp(scales) > 0:
-        kernel: Array = np.exp(-cdist(X, X, "sqeuclidean") / (4 * epsilon * np.outer(scales, scales)))
-        return kernel
-    # pydiffmap takes no bandwidth far from 1 kindly, so points are scaled; a fresh kernel over all pairs, since its
-    # compute() overwrites the distances it was fitted with
-    unit = np.sqrt(epsilon)
-    made: Array = Kernel(epsilon=1.0, k=len(X)).fit(X / unit).compute().toarray()
-    return made
+def dense_kernel(squares: Array, epsilon: float, scales: Array) -> Array:
+    """Kernel exp(−d²/(4 ε σ_i σ_j)) of all pairs, in the place of their squared distances."""
+    squares /= -4 * epsilon * scales
+    squares /= scales[:, None]
+    return np.exp(squares, out=squares)
 
 
 def sparse_kernel(X: Array, epsilon: float, scales: Array, n_neighbors: int) -> Any:
@@ -45,9 +44,8 @@ def sparse_kernel(X: Array, epsilon: float, scales: Array, n_neighbors: int) -> 
 def leading_pairs(kernel: Any, weight: Array, k: int) -> tuple[Array, Array]:
     """Eigenpairs of D⁻¹ W K W, W = diag(weight), largest first, with Σ_i π_i ψ(i)² = 1.
 
-    Dense kernels are solved whole. For sparse ones the top of the spectrum is crowded against 1, where Lanczos
-    iterations may not converge in thousands of steps; inverted just above 1 it is the well-separated end, and
-    a few steps do.
+    The top of the spectrum is crowded against 1, where Lanczos iterations may not converge in thousands of steps;
+    inverted just above 1 it is the well-separated end, and a few steps do. A dense kernel is overwritten.
 
     Returns
     -------
@@ -72,10 +70,65 @@ def leading_pairs(kernel: Any, weight: Array, k: int) -> tuple[Array, Array]:
         order = np.argsort(values)[::-1]
         values, vectors = values[order], vectors[:, order]
     else:
-        kernel = kernel * np.outer(weight, weight)
-        degree = kernel.sum(axis=1)
-        root = np.sqrt(degree)
-        kernel /= np.outer(root, root)
-        values, vectors = scipy.linalg.eigh(kernel, subset_by_index=[n - k, n - 1], driver="evr", overwrite_a=True)
-        values, vectors = values[::-1], vectors[:, ::-1]
+        for factor in (weight, None):
+            root = np.sqrt(kernel.sum(axis=1)) if factor is None else 1 / factor
+            kernel /= root
+            kernel /= root[:, None]
+        degree = root**2
+        values, vectors = _dense_pairs(kernel, root / np.linalg.norm(root), k)
     return values, vectors / root[:, None] * np.sqrt(degree.sum())
+
+
+def _dense_pairs(symmetric: Array, top: Array, k: int) -> tuple[Array, Array]:
+    """Leading eigenpairs of a symmetric matrix whose first one, the value 1, is known; the matrix is overwritten.
+
+    Blocks of a Krylov space of the inverse find eigenvalues of any multiplicity up to the block's width. Where the
+    spectrum has no separated end the matrix is reduced to tridiagonal form instead.
+
+    Returns
+    -------
+    values : numpy.ndarray, shape (k,)
+        Eigenvalues, descending.
+    vectors : numpy.ndarray, shape (n, k)
+        Orthonormal eigenvectors.
+    """
+    n = len(top)
+    diagonal = np.diag(symmetric).copy()
+    if n > _WHOLE:
+        np.negative(symmetric, out=symmetric)
+        np.fill_diagonal(symmetric, 1 + _SHIFT - diagonal)
+        factor = scipy.linalg.cho_factor(symmetric.T, lower=True, overwrite_a=True, check_finite=False)
+        found = _krylov(lambda block: scipy.linalg.cho_solve(factor, block, check_finite=False), top, k - 1)
+        if found is not None:
+            values = np.concatenate([[1.0], 1 + _SHIFT - 1 / found[0]])
+            return values, np.concatenate([top[:, None], found[1]], axis=1)
+        # the factor lies on one side of the diagonal; the other side is still the matrix
+        np.negative(symmetric, out=symmetric)
+        np.fill_diagonal(symmetric, diagonal)
+    values, vectors = scipy.linalg.eigh(
+        symmetric.T, lower=False, subset_by_index=[n - k, n - 1], driver="evr", overwrite_a=True
+    )
+    return values[::-1], vectors[:, ::-1]
+
+
+def _krylov(solve: Callable[[Array], Array], top: Array, k: int) -> tuple[Array, Array] | None:
+    """Find the k largest eigenvalues of an operator across a known eigenvector; None where they do not converge."""
+    width = k + 6
+    block = np.random.default_rng(0).normal(size=(len(top), width))
+    basis, images = np.empty((len(top), 0)), np.empty((len(top), 0))
+    while basis.shape[1] + width <= _LARGEST_BASIS:
+        for _ in range(2):  # once more, for what rounding leaves of the first
+            block -= np.outer(top, top @ block)
+            block -= basis @ (basis.T @ block)
+            block = np.linalg.qr(block)[0]
+        image = solve(block)
+        image -= np.outer(top, top @ image)
+        basis, images = np.hstack([basis, block]), np.hstack([images, image])
+        small = basis.T @ images
+        theta, turn = scipy.linalg.eigh((small + small.T) / 2)
+        theta, turn = theta[: -k - 1 : -1], turn[:, : -k - 1 : -1]
+        vectors = basis @ turn
+        if (np.linalg.norm(images @ turn - vectors * theta, axis=0) <= 1e-12 * theta).all():
+            return theta, vectors
+        block = image
+    return None

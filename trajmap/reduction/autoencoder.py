@@ -103,7 +103,7 @@ class Autoencoder(Embedding):
             got = f"n_samples = {len(X)}"
             raise InputError(worded("early_stopping", "at least 10 points to hold some out", got, "leave it out"))
 
-    def _fit(self, X: Array, d: int) -> None:
+    def _fit(self, X: Array, d: int) -> Array:
         self._mean = X.mean(axis=0)
         centred = X - self._mean
         total = float(np.sqrt(np.sum(centred**2) / len(X))) or 1.0
@@ -115,6 +115,7 @@ class Autoencoder(Embedding):
         self._unit = total if not self.standardise else 1.0  # coordinates in the points' units where there is one
         self._train(points, components)
         self.n_iter_ = len(self.loss_curve_)
+        return self._restrict(X)
 
     def _restrict(self, X: Array) -> Array:
         return forward((X - self._mean) / self._scale, *self._encoder) * self._unit

@@ -6,23 +6,73 @@ A rule is a function of the points that gives ε in units of squared distance; `
 from collections.abc import Callable
 
 import numpy as np
-from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import cdist, pdist
 from sklearn.neighbors import NearestNeighbors
 
 from trajmap._validation import Array, check_count, check_positive, worded
 from trajmap.errors import InputError
 
-__all__ = ["Rule", "berry_giannakis_harlim", "kernel_slope", "local_scales", "median_distance", "neighbour_distance"]
+__all__ = [
+    "Rule",
+    "berry_giannakis_harlim",
+    "connecting_distance",
+    "kernel_slope",
+    "local_scales",
+    "median_distance",
+    "neighbour_distance",
+]
 
 Rule = Callable[[Array], float]
+
+
+def connecting_distance(X: Array, *, n_neighbors: int = 4, squares: Array | None = None) -> float:
+    """Choose the smallest ε that keeps the points in one piece and reaches each one's neighbours.
+
+    A quarter of the larger of two squares, so that the kernel is 1/e at that distance: the longest edge of the minimum
+    spanning tree, without which a run whose steps shrink is torn where its steps are large, and the root mean square
+    distance to the 4th neighbour, without which a regular grid is hardly more than a chain. Rules that look at all
+    distances, as `berry_giannakis_harlim`, can find the extent of a curved sheet instead of its spacing, and
+    join the turns of a roll.
+
+    Parameters
+    ----------
+    X : array-like, shape (n, r)
+        The points.
+    n_neighbors : int
+        Which neighbour.
+    squares : numpy.ndarray, shape (n, n), optional
+        Their squared distances, if they are known; made row by row otherwise.
+
+    Returns
+    -------
+    float
+        ε.
+
+    Examples
+    --------
+    >>> connecting_distance(np.array([[0.0], [1.0], [2.0], [6.0]]), n_neighbors=1)
+    4.0
+    """
+    n = len(X)
+    k = min(check_count("n_neighbors", n_neighbors), n - 1)
+    nearest, near = np.full(n, np.inf), np.empty(n)
+    place, longest = 0, 0.0
+    for _ in range(n):  # Prim's algorithm: the point nearest to the tree joins it
+        row = cdist(X[place : place + 1], X, "sqeuclidean")[0] if squares is None else squares[place]
+        near[place] = np.partition(row, k)[k]
+        np.minimum(nearest, row, out=nearest, where=nearest >= 0)
+        nearest[place] = -1.0
+        waiting = np.where(nearest >= 0, nearest, np.inf)
+        place = int(waiting.argmin())
+        longest = max(longest, float(waiting[place])) if np.isfinite(waiting[place]) else longest
+    return max(longest, float(near.mean())) / 4
 
 
 def berry_giannakis_harlim(X: Array) -> float:
     """Maximise the slope of the kernel sum over powers of two (pydiffmap's rule), and keep the graph in one piece.
 
     On runs whose steps shrink the rule can settle on the smallest steps and tear the graph apart, so ε is at least
-    a quarter of the squared longest edge of the minimum spanning tree, where that edge has the kernel value 1/e.
+    that of `connecting_distance`.
 
     Parameters
     ----------
@@ -44,14 +94,11 @@ def berry_giannakis_harlim(X: Array) -> float:
     >>> round(berry_giannakis_harlim(10 * line) / berry_giannakis_harlim(line), 6)
     100.0
     """
-    from pydiffmap.kernel import choose_optimal_epsilon_BGH
-
     unit = float(np.sum((X - X.mean(axis=0)) ** 2) / len(X))
-    # in units of the variance the rule's own 81 powers of two need not all be tried
-    squares = cdist(X, X, "sqeuclidean") / unit
-    chosen, _ = choose_optimal_epsilon_BGH(squares.ravel(), 2.0 ** np.arange(-24, 7))
-    longest = float(minimum_spanning_tree(np.sqrt(squares)).data.max())
-    return max(float(chosen), longest**2 / 4) * unit
+    powers = np.arange(-24.0, 7.0)  # in units of the variance the rule's own 81 powers of two need not all be tried
+    sums = len(X) + 2 * _kernel_sums(pdist(X, "sqeuclidean"), unit, powers)
+    chosen = 2.0 ** powers[np.diff(np.log(sums)).argmax()] * unit
+    return max(float(chosen), connecting_distance(X, n_neighbors=1))
 
 
 def median_distance(multiple: float = 0.1) -> Rule:
@@ -137,13 +184,15 @@ def local_scales(X: Array, n_neighbors: int) -> Array:
     return scales
 
 
-def kernel_slope(X: Array) -> tuple[float, float]:
+def kernel_slope(X: Array, *, pairs: Array | None = None) -> tuple[float, float]:
     """Dimension and bandwidth from the sum of the kernel: d = 2 max d log S/d log ε.
 
     Parameters
     ----------
     X : array-like, shape (n, r)
         The points.
+    pairs : numpy.ndarray, shape (n (n − 1)/2,), optional
+        Squared distances of the pairs, if they are known.
 
     Returns
     -------
@@ -162,12 +211,30 @@ def kernel_slope(X: Array) -> tuple[float, float]:
     >>> round(kernel_slope(np.linspace(0, 1, 400)[:, None])[0], 1)
     1.0
     """
-    squares = pdist(X, "sqeuclidean")
-    epsilons = squares.mean() * 2.0 ** np.arange(-24, 6, 0.5)
-    sums = np.array([len(X) + 2 * np.exp(-squares / (4 * e)).sum() for e in epsilons])
+    squares = pdist(X, "sqeuclidean") if pairs is None else pairs
+    unit, powers = float(squares.mean()), np.arange(-24, 6, 0.5)
+    epsilons = unit * 2.0**powers
+    sums = len(X) + 2 * _kernel_sums(squares, unit, powers)
     slopes = np.diff(np.log(sums)) / np.diff(np.log(epsilons))
     best = int(slopes.argmax())
     return 2 * float(slopes[best]), float(np.sqrt(epsilons[best] * epsilons[best + 1]))
+
+
+def _kernel_sums(squares: Array, unit: float, powers: Array) -> Array:
+    """Sum exp(−d²/4ε) over pairs at ε = unit · 2^powers, evenly spaced powers: halving ε squares the kernel."""
+    sums = np.empty(len(powers))
+    stride = round(1 / (powers[1] - powers[0]))
+    for first in range(stride):
+        near, kernel = squares, np.empty(0)
+        for count, place in enumerate(range(len(powers) - 1 - first, -1, -stride)):
+            if count % 8:
+                np.multiply(kernel, kernel, out=kernel)
+            else:  # anew, before rounding has doubled too often; what is below e⁻⁴⁵ stays there
+                near = near[near < 180 * unit * 2.0 ** powers[place]]
+                kernel = near * (-1 / (4 * unit * 2.0 ** powers[place]))
+                np.exp(kernel, out=kernel)
+            sums[place] = kernel.sum()
+    return sums
 
 
 def _kth_distance(X: Array, k: int) -> Array:

@@ -1,17 +1,17 @@
 """Diffusion maps: coordinates in which the random walk on the data relaxes slowest."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from scipy.spatial.distance import cdist
-from scipy.special import logsumexp
+from scipy.spatial.distance import cdist, pdist, squareform
 
 from trajmap._validation import Array, check_count, check_fraction, check_positive, worded
 from trajmap.errors import InputError
 from trajmap.reduction._base import Embedding
 from trajmap.reduction._checks import fix_signs
 from trajmap.reduction._markov import dense_kernel, leading_pairs, sparse_kernel
-from trajmap.reduction.bandwidth import berry_giannakis_harlim, kernel_slope, local_scales
+from trajmap.reduction.bandwidth import connecting_distance, kernel_slope, local_scales
 from trajmap.reduction.lifting import fit_barycentric_lift
 
 __all__ = ["DiffusionMap"]
@@ -25,9 +25,10 @@ class DiffusionMap(Embedding):
     D^{-1/2} K^{(α)} D^{-1/2}. Coordinates are λ_k^t ψ_k, k = 1 … d, with Σ_i π_i ψ_k(i)² = 1 in the stationary
     distribution π, and the entry of largest magnitude positive.
 
-    Kernel and bandwidth rule are pydiffmap's; the eigen-solve, the extension ψ_k(y) = λ_k⁻¹ Σ_j P(y, x_j) ψ_k(x_j)
-    (with its factor) and the signs are not, because there pydiffmap is neither repeatable nor exact. All pairs of
-    points enter the kernel, which is solved densely, unless `kernel_neighbors` makes it sparse.
+    Eigenvalues and eigenvectors are pydiffmap's, at a fixed bandwidth; the extension ψ_k(y) = λ_k⁻¹ Σ_j P(y, x_j)
+    ψ_k(x_j) (with its factor) and the signs are not, because there pydiffmap is neither repeatable nor exact. All pairs
+    of points enter the kernel, unless `kernel_neighbors` makes it sparse; only the few eigenpairs that are asked for
+    are solved for.
 
     Two traps. Any path ordered in time, a random walk included, gives coordinates cos(kπs) with log-eigenvalues
     1 : 4 : 9; the shape alone is no evidence of a manifold. And ψ_2 is usually a function of ψ_1 (a harmonic): see
@@ -42,7 +43,7 @@ class DiffusionMap(Embedding):
         density the points sample), 1 Laplace–Beltrami (density divided out).
     epsilon : float or callable, optional
         Bandwidth ε in units of squared distance, or a rule of ``trajmap.reduction.bandwidth``: a function of the
-        points that gives it. By default `berry_giannakis_harlim`.
+        points that gives it. By default `connecting_distance`.
     t : float
         Diffusion time, ≥ 0.
     variable : int, optional
@@ -124,17 +125,12 @@ class DiffusionMap(Embedding):
             if value is not None and check_count(name, value) >= len(X):
                 raise InputError(worded(name, f"less than n_samples = {len(X)}", value, "ask for fewer neighbours"))
 
-    def _fit(self, X: Array, d: int) -> None:
+    def _fit(self, X: Array, d: int) -> Array:
         if not np.any(X[0] != X):
             raise InputError(worded("X", "points that differ", f"n_samples = {len(X)} equal ones"))
         self._X = X
         self._scales = np.ones(len(X)) if self.variable is None else local_scales(X, self.variable)
-        self.epsilon_ = self._bandwidth(X)
-        if self.kernel_neighbors is None:
-            kernel = dense_kernel(X, self.epsilon_, self._scales)
-        else:
-            kernel = sparse_kernel(X, self.epsilon_, self._scales, self.kernel_neighbors)
-        self.dimension_ = kernel_slope(X)[0] if self.kernel_neighbors is None else float("nan")
+        kernel = self._kernel(X)
         self._log_weight = -self.alpha * np.log(np.asarray(kernel.sum(axis=1)).ravel())
         values, psi = leading_pairs(kernel, np.exp(self._log_weight), min(d + 2, len(X)))
         self._check_spectrum(values[: d + 1])
@@ -144,22 +140,40 @@ class DiffusionMap(Embedding):
         self.generator_eigenvalues_ = (self.eigenvalues_ - 1) / self.epsilon_
         self.embedding_ = self.eigenvalues_**self.t * self._psi
         self._neighbours = fit_barycentric_lift(self.embedding_, X, n_neighbors=self.n_neighbors)
+        return self.embedding_
 
-    def _bandwidth(self, X: Array) -> float:
+    def _kernel(self, X: Array) -> Any:
+        """Choose the bandwidth and make the kernel; distances of all pairs are taken once."""
+        if self.kernel_neighbors is not None:
+            self.epsilon_, self.dimension_ = self._bandwidth(X, None), float("nan")
+            return sparse_kernel(X, self.epsilon_, self._scales, self.kernel_neighbors)
+        pairs = pdist(X, "sqeuclidean")
+        self.dimension_ = kernel_slope(X, pairs=pairs)[0]
+        squares = squareform(pairs, checks=False)
+        del pairs
+        self.epsilon_ = self._bandwidth(X, squares)
+        return dense_kernel(squares, self.epsilon_, self._scales)
+
+    def _bandwidth(self, X: Array, squares: Array | None) -> float:
         if self.epsilon is None:
-            return berry_giannakis_harlim(X)
+            return connecting_distance(X, squares=squares)
         return check_positive("epsilon", self.epsilon(X) if callable(self.epsilon) else self.epsilon)
 
     def _restrict(self, X: Array) -> Array:
         """P(y, ·)ψ/λ, normalised in logarithms: far from the data every kernel value underflows."""
+        return np.concatenate([self._extended(X[start : start + 256]) for start in range(0, len(X), 256)])
+
+    def _extended(self, X: Array) -> Array:
         squares = cdist(X, self._X, "sqeuclidean")
-        scales = np.outer(self._scale_of(squares), self._scales)
-        exponents = -squares / (4 * self.epsilon_ * scales) + self._log_weight
+        exponents = squares / (-4 * self.epsilon_ * self._scales)
+        exponents /= self._scale_of(squares)[:, None]
+        exponents += self._log_weight
         if self.kernel_neighbors is not None:  # as far as the kernel reaches, a fitted point's own row excepted
             kth = np.partition(squares, self.kernel_neighbors, axis=1)[:, self.kernel_neighbors]
-            exponents = np.where(squares <= kth[:, None], exponents, -np.inf)
-        rows = np.exp(exponents - logsumexp(exponents, axis=1, keepdims=True))
-        psi: Array = rows @ self._psi / self.eigenvalues_
+            exponents[squares > kth[:, None]] = -np.inf
+        exponents -= exponents.max(axis=1, keepdims=True)
+        rows = np.exp(exponents, out=exponents)
+        psi: Array = rows @ self._psi / (rows.sum(axis=1, keepdims=True) * self.eigenvalues_)
         if self.kernel_neighbors is not None:
             fitted, place = np.nonzero(squares == 0)
             psi[fitted] = self._psi[place]

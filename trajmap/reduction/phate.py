@@ -68,7 +68,7 @@ class Phate(Embedding):
         check_count("decay", self.decay)
         check_count("random_state", self.random_state, low=0, high=2**32 - 1)
 
-    def _fit(self, X: Array, d: int) -> None:
+    def _fit(self, X: Array, d: int) -> Array:
         library: Any = optional_import("phate", "phate")
         with warnings.catch_warnings(action="ignore"):
             self._phate = library.PHATE(
@@ -87,6 +87,7 @@ class Phate(Embedding):
         self._X = X
         self._neighbours = fit_barycentric_lift(self.embedding_, X, n_neighbors=self.lift_neighbors)
         self._places = fit_barycentric_lift(X, self.embedding_, n_neighbors=self.knn)
+        return self.embedding_
 
     def _restrict(self, X: Array) -> Array:
         """Fitted points keep their coordinates; others are placed among their nearest fitted neighbours."""

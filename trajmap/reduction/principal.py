@@ -51,12 +51,13 @@ class PrincipalComponents(Embedding):
         check_choice("center", self.center, ("mean", "first", "last"))
         check_dimension(self.n_components, X)
 
-    def _fit(self, X: Array, d: int) -> None:
+    def _fit(self, X: Array, d: int) -> Array:
         self.center_ = {"mean": X.mean(axis=0), "first": X[0].copy(), "last": X[-1].copy()}[self.center]
         left, values, basis = np.linalg.svd(X - self.center_, full_matrices=False)
         self.components_ = basis[:d] * fix_signs(left[:, :d])[:, None]
         total = float(np.sum(values**2))
         self.explained_ratio_ = values[:d] ** 2 / total if total > 0 else np.full(d, np.nan)
+        return self._restrict(X)
 
     def _restrict(self, X: Array) -> Array:
         return (X - self.center_) @ self.components_.T

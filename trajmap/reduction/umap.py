@@ -61,7 +61,7 @@ class UMAP(Embedding):
         check_positive("min_dist", self.min_dist, zero=True)
         check_count("random_state", self.random_state, low=0, high=2**32 - 1)
 
-    def _fit(self, X: Array, d: int) -> None:
+    def _fit(self, X: Array, d: int) -> Array:
         with _quiet():
             import umap
 
@@ -76,6 +76,7 @@ class UMAP(Embedding):
         self._X = X
         self.embedding_ = np.asarray(self._umap.embedding_, dtype=np.float64)
         self._neighbours = fit_barycentric_lift(self.embedding_, X, n_neighbors=self.lift_neighbors)
+        return self._restrict(X)
 
     def _restrict(self, X: Array) -> Array:
         """Fitted points keep their coordinates; new ones depend on those they are asked together with."""
