@@ -7,7 +7,9 @@ from typing import Protocol
 import numpy as np
 
 from trajmap._validation import Array
+from trajmap.data.buffers import BufferLayout
 from trajmap.data.delta16 import decode
+from trajmap.data.number_format import read_numbers
 from trajmap.data.store import IterateFile, RunHeader
 
 __all__ = ["DeltaRow", "FullRow", "Known", "Ranges", "Row", "ShardedRow"]
@@ -25,6 +27,9 @@ class Row(Protocol):
     def verify(self) -> None:
         """Raise RunFormatError if the numbers are not those that were written."""
 
+    def buffers(self, layout: BufferLayout) -> dict[str, Array]:
+        """Read what is kept beside the row, by name, read-only."""
+
     @property
     def file(self) -> IterateFile:
         """The file that names the row; its notes are the row's."""
@@ -32,21 +37,25 @@ class Row(Protocol):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FullRow:
-    """An iterate whose file holds it."""
+    """An iterate whose file holds it, in the number format of the run."""
 
     file: IterateFile
-    itemsize: int
+    dtype: str
 
     def read(self, ranges: Ranges, out: Array, known: Known = None) -> None:
         """Read each stretch in place."""
         place = 0
         for start, stop in ranges:
-            self.file.read(start * self.itemsize, out[place : place + stop - start])
+            read_numbers(self.file.read, self.dtype, start, out[place : place + stop - start])
             place += stop - start
 
     def verify(self) -> None:
         """Compare the file with its checksum."""
         self.file.verify()
+
+    def buffers(self, layout: BufferLayout) -> dict[str, Array]:
+        """Read the buffers, which lie after the parameters."""
+        return _last_of(self.file, layout)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -86,6 +95,10 @@ class DeltaRow:
         self.file.verify()
         self.base.verify()
 
+    def buffers(self, layout: BufferLayout) -> dict[str, Array]:
+        """Read the buffers, which lie after the differences."""
+        return _last_of(self.file, layout)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ShardedRow:
@@ -114,6 +127,16 @@ class ShardedRow:
         """Compare every shard's file with its checksum."""
         for row in self.rows:
             row.verify()
+
+    def buffers(self, layout: BufferLayout) -> dict[str, Array]:
+        """Read the buffers, which the first shard keeps."""
+        return self.rows[0].buffers(layout)
+
+
+def _last_of(file: IterateFile, layout: BufferLayout) -> dict[str, Array]:
+    data = np.empty(layout.nbytes, np.uint8)
+    file.read(file.nbytes - layout.nbytes, data)
+    return layout.split(data.tobytes())
 
 
 def _overlaps(ranges: Ranges, stretches: Ranges) -> tuple[list[tuple[int, int]], list[int]]:

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from trajmap._validation import Array
 from trajmap.data.rows import DeltaRow, FullRow, Row, ShardedRow
 from trajmap.data.store import IterateFile, RunHeader, read_iterate_file
 from trajmap.errors import RunFormatError
 
-__all__ = ["History", "read_buffers", "read_run", "shard_folder"]
+__all__ = ["History", "read_run", "shard_folder"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +104,7 @@ def _read_rows(folder: Path, header: RunHeader, *, verify: bool) -> tuple[list[R
 
 def _row(file: IterateFile, before: FullRow | DeltaRow | None, header: RunHeader) -> FullRow | DeltaRow:
     if file.notes.kind == "full":
-        return FullRow(file, np.dtype(header.dtype).itemsize)
+        return FullRow(file, header.dtype)
     if before is None:
         raise RunFormatError(f"{file.path}: expected the iterate it is a difference to, got none")
     return DeltaRow(file, before, header)
@@ -145,10 +144,3 @@ def _read_shards(folder: Path, header: RunHeader, *, verify: bool) -> tuple[list
     dropped += [f"step {s}: not in every shard" for s in sorted(set.union(*map(set, parts)) - whole) if s < last]
     joined: list[Row] = [ShardedRow(tuple(part[step] for part in parts), stretches) for step in sorted(whole)]
     return joined, History(histories[0].seams, histories[0].superseded, tuple(dropped))
-
-
-def read_buffers(row: Row, header: RunHeader) -> dict[str, Array]:
-    """Read the buffers of an iterate; they lie after the parameters."""
-    data = np.empty(header.buffers.nbytes, np.uint8)
-    row.file.read(row.file.nbytes - header.buffers.nbytes, data)
-    return header.buffers.split(data.tobytes())

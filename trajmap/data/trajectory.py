@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, frozen_array, worded
+from trajmap.data.buffers import BufferLayout
 from trajmap.data.iterates import Iterates
 from trajmap.data.layout import Layout
-from trajmap.data.run_folder import History, read_buffers, read_run
+from trajmap.data.number_format import narrowed, promoted
+from trajmap.data.run_folder import History, read_run
 from trajmap.data.store import Notes, RunHeader, iterate_path, write_iterate
 from trajmap.errors import InputError
 
@@ -164,13 +166,16 @@ class Trajectory:
         folder = Path(path)
         if folder.exists() and any(folder.iterdir()):
             raise InputError(worded("path", "a new or empty folder", f"{folder}, which holds something"))
-        dtype = "float64" if self.iterates.dtype == np.float64 else "float32"
-        header = RunHeader(self.layout, dtype, self.settings)
+        source = self.iterates
+        dtype = source.stored if isinstance(source, Iterates) else promoted([source.dtype.name, "float32"])
+        kept = self.header.buffers if self.header is not None else BufferLayout()
+        header = RunHeader(self.layout, dtype, self.settings, kept)
         header.write(folder)
         for i, theta in enumerate(self.iterates):
             scalars = {name: float(values[i]) for name, values in self.scalars.items() if not np.isnan(values[i])}
             notes = Notes(int(self.steps[i]), scalars, broken=int(np.count_nonzero(~np.isfinite(theta))))
-            write_iterate(iterate_path(folder, i), header, theta.astype(dtype, copy=False), notes)
+            buffers = list(self.buffers(i).values())
+            write_iterate(iterate_path(folder, i), header, narrowed(theta, dtype), notes, buffers=buffers)
 
     @property
     def n_iterates(self) -> int:
@@ -191,7 +196,8 @@ class Trajectory:
 
     def theta(self, i: int) -> Array:
         """Read one iterate, shape (P,); negative places count from the end."""
-        return np.array(self.iterates[check_count("i", i, low=-self.n_iterates, high=self.n_iterates - 1)])
+        row: Array = self.iterates[check_count("i", i, low=-self.n_iterates, high=self.n_iterates - 1)]
+        return row if isinstance(self.iterates, Iterates) else np.array(row)  # the former is a fresh one
 
     def buffers(self, i: int) -> dict[str, Array]:
         """Read the buffers recorded beside one iterate, as BatchNorm's statistics, by name.
@@ -209,7 +215,7 @@ class Trajectory:
         i = check_count("i", i, low=-self.n_iterates, high=self.n_iterates - 1)
         if self.header is None or not isinstance(self.iterates, Iterates):
             return {}
-        return read_buffers(self.iterates.row(i), self.header)
+        return self.iterates.row(i).buffers(self.header.buffers)
 
     def take(self, rows: Array) -> "Trajectory":
         """Keep the iterates at some places, in order, lazily.
