@@ -1,35 +1,17 @@
 """Open a run folder: every iterate that is whole, and one line about what is not."""
 
-import dataclasses
 import warnings
 from pathlib import Path
 
 import numpy as np
 
+from trajmap.data.checkpoint_rows import open_linked
+from trajmap.data.history import History
 from trajmap.data.rows import DeltaRow, FullRow, Row, ShardedRow
 from trajmap.data.store import IterateFile, RunHeader, read_iterate_file
 from trajmap.errors import RunFormatError
 
-__all__ = ["History", "read_run", "shard_folder"]
-
-
-@dataclasses.dataclass(frozen=True)
-class History:
-    """What happened to a run besides training.
-
-    Parameters
-    ----------
-    seams : tuple of int
-        The steps from which it was resumed after a stop.
-    superseded : int
-        Iterates on disk that a run resumed from an earlier step made obsolete; they are not among the rows.
-    dropped : tuple of str
-        Iterates that are damaged or missing, each with the reason; they are not among the rows.
-    """
-
-    seams: tuple[int, ...] = ()
-    superseded: int = 0
-    dropped: tuple[str, ...] = ()
+__all__ = ["read_run", "shard_folder"]
 
 
 def read_run(folder: Path, *, verify: bool = False) -> tuple[RunHeader, list[Row], History]:
@@ -62,7 +44,10 @@ def read_run(folder: Path, *, verify: bool = False) -> tuple[RunHeader, list[Row
         If anything was dropped.
     """
     header = RunHeader.read(folder)
-    if header.shards:
+    rows: list[Row]
+    if header.checkpoints:
+        rows, history = open_linked(folder, header, verify=verify)
+    elif header.shards:
         rows, history = _read_shards(folder, header, verify=verify)
     else:
         rows, history = _read_rows(folder, header, verify=verify)

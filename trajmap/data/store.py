@@ -47,8 +47,8 @@ __all__ = ["IterateFile", "Notes", "RunHeader", "iterate_path", "read_iterate_fi
 FORMAT = "trajmap-run"
 VERSION = 1
 _CODES = {
-    "bfloat16": "BF16", "float16": "F16", "float32": "F32", "float64": "F64", "int8": "I8", "int16": "I16", "int32": "I32",
-    "int64": "I64", "uint8": "U8", "bool": "BOOL",
+    "bfloat16": "BF16", "float16": "F16", "float32": "F32", "float64": "F64", "int8": "I8", "int16": "I16",
+    "int32": "I32", "int64": "I64", "uint8": "U8", "uint16": "U16", "uint32": "U32", "uint64": "U64", "bool": "BOOL",
 }  # fmt: skip
 _ALIGN = 64
 _LARGEST_HEADER = 100_000_000

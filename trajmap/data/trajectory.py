@@ -10,10 +10,14 @@ import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, frozen_array, worded
 from trajmap.data.buffers import BufferLayout
+from trajmap.data.checkpoint_files import find_checkpoints, holds_checkpoints, steps_of
+from trajmap.data.checkpoint_rows import open_checkpoints
+from trajmap.data.history import History
 from trajmap.data.iterates import Iterates
 from trajmap.data.layout import Layout
 from trajmap.data.number_format import narrowed, promoted
-from trajmap.data.run_folder import History, read_run
+from trajmap.data.rows import Row
+from trajmap.data.run_folder import read_run
 from trajmap.data.store import Notes, RunHeader, iterate_path, write_iterate
 from trajmap.errors import InputError
 
@@ -109,15 +113,19 @@ class Trajectory:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, verify: bool = False) -> "Trajectory":
-        """Open a run folder; nothing but headers is read, and nothing in it is executed.
+        """Open a run folder, or a folder of checkpoints; only headers are read, and nothing in it is executed.
 
         A run that is still being written opens as far as it is. Damaged iterates are left out and listed in
         ``history.dropped``; what a resumed run went back behind is left out too.
 
+        Checkpoints are read where they lie, without torch: safetensors, files of ``torch.save``, and folders as Hugging
+        Face and torch.distributed.checkpoint write them. Where it is not clear what in them is the model's,
+        `trajmap.from_checkpoints` takes a key or a model.
+
         Parameters
         ----------
         path : path-like
-            A folder written by a Recorder.
+            A folder written by a Recorder, or one that holds checkpoints.
         verify : bool
             Read every number and leave out the iterates that differ from their checksums.
 
@@ -139,16 +147,53 @@ class Trajectory:
             In one line, if iterates are damaged or missing.
         """
         folder = Path(path)
-        header, rows, history = read_run(folder, verify=verify)
+        if not holds_checkpoints(folder):
+            header, rows, history = read_run(folder, verify=verify)
+            return cls.of_rows(header, rows, path=folder, history=history)
+        found = find_checkpoints(folder)
+        header, opened = open_checkpoints(found, steps_of(found))
+        run = cls.of_rows(header, opened, path=folder)
+        if verify:
+            for row in opened:
+                row.verify()
+        return run
+
+    @classmethod
+    def of_rows(
+        cls, header: RunHeader, rows: Sequence[Row], *, path: Path | None = None, history: History | None = None
+    ) -> "Trajectory":
+        """Make a trajectory of stored iterates.
+
+        Parameters
+        ----------
+        header : RunHeader
+            What they have in common.
+        rows : sequence of Row
+            The iterates, in order.
+        path : pathlib.Path, optional
+            The folder they are of.
+        history : History, optional
+            What happened to the run besides training.
+
+        Returns
+        -------
+        Trajectory
+            The run.
+
+        Raises
+        ------
+        InputError
+            If there are fewer than two.
+        """
         if len(rows) < 2:
-            raise InputError(worded(str(folder), "at least 2 iterates", f"{len(rows)}", "record more steps"))
+            raise InputError(worded(str(path or "rows"), "at least 2 iterates", f"{len(rows)}", "record more steps"))
         notes = [row.file.notes for row in rows]
         names = dict.fromkeys(name for note in notes for name in note.scalars)
         scalars = {n: np.array([note.scalars.get(n, np.nan) for note in notes]) for n in names}
         steps = np.array([note.step for note in notes])
         error = 0.5 * (2 / header.layout.size) ** 0.5 if header.sketch else 0.0
         iterates = Iterates(rows, header.dtype, [slice(0, header.layout.size)], distance_error=error)
-        return cls(iterates, steps, scalars, header.layout, header.settings, folder, history, header)
+        return cls(iterates, steps, scalars, header.layout, header.settings, path, history or History(), header)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the trajectory as a run folder, as a Recorder would; read back by `open`.
