@@ -80,11 +80,15 @@ def save_alone(content, folder):
         dcp.save(content, checkpoint_id=folder, no_dist=True)
 
 
+def transposed_twice(tensor):
+    return tensor.t().contiguous().t() if tensor.ndim == 2 else tensor
+
+
 WRITERS = {
     "pt": lambda d, i, s: torch.save(s, d / f"{i}.pt"),
     "nested": lambda d, i, s: torch.save({"net": s, "optimizer": {"m": torch.ones(9)}}, d / f"{i}.pth"),
     "parameters": lambda d, i, s: torch.save({n: torch.nn.Parameter(t, False) for n, t in s.items()}, d / f"{i}.bin"),
-    "strided": lambda d, i, s: torch.save({n: t.t().contiguous().t() if t.ndim > 1 else t for n, t in s.items()}, d / f"{i}.pt"),
+    "strided": lambda d, i, s: torch.save({n: transposed_twice(t) for n, t in s.items()}, d / f"{i}.pt"),
     "safetensors": lambda d, i, s: save_file(s, d / f"{i}.safetensors"),
     "sharded": lambda d, i, s: save_sharded(d / f"checkpoint-{i}", s),
     "numbered": lambda d, i, s: save_numbered(d / f"checkpoint-{i}", s),

@@ -162,29 +162,7 @@ class Trajectory:
     def of_rows(
         cls, header: RunHeader, rows: Sequence[Row], *, path: Path | None = None, history: History | None = None
     ) -> "Trajectory":
-        """Make a trajectory of stored iterates.
-
-        Parameters
-        ----------
-        header : RunHeader
-            What they have in common.
-        rows : sequence of Row
-            The iterates, in order.
-        path : pathlib.Path, optional
-            The folder they are of.
-        history : History, optional
-            What happened to the run besides training.
-
-        Returns
-        -------
-        Trajectory
-            The run.
-
-        Raises
-        ------
-        InputError
-            If there are fewer than two.
-        """
+        """Make a trajectory of stored iterates, two or more, in order of their steps."""
         if len(rows) < 2:
             raise InputError(worded(str(path or "rows"), "at least 2 iterates", f"{len(rows)}", "record more steps"))
         notes = [row.file.notes for row in rows]
