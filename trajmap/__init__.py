@@ -22,7 +22,7 @@ _HOME = {
         "Reduction",
         "Trajectory",
     ),
-    "trajmap.recording": ("CountSketch", "Recorder", "branch", "from_checkpoints"),
+    "trajmap.recording": ("CountSketch", "Recorder", "branch", "from_checkpoints", "link_checkpoints"),
     "trajmap.reduction": ("Autoencoder", "DiffusionMap", "Lifted", "Phate", "PrincipalComponents", "RowSpace", "UMAP"),
     "trajmap.scores": ("TimeBlockSplit", "compare_reductions", "null_test", "score", "score_table"),
     "trajmap.objective": ("Objective", "Strategy", "root_probabilities", "supervised"),

@@ -218,7 +218,7 @@ def test_info_tells_seams_gaps_and_losses(tmp_path, capsys):
         "dropped 000000000001: missing",
         "NaN or inf in 1 iterates, the first at step 8",
         "stored as 16-bit differences: at most 0.0e+00 of a step is rounded away",
-        "running_mean                     3 (buffer)",
+        "3 buffers, 32 bytes an iterate: running_mean, running_var, num_batches_tracked",
     ):
         assert expected in told, told
     with Recorder(model, tmp_path / "short", sketch=CountSketch(size=4096)) as recorder:

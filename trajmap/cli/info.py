@@ -1,4 +1,4 @@
-"""Print what a run folder holds."""
+"""Print what a run folder, or a folder of checkpoints, holds."""
 
 import argparse
 from collections.abc import Iterator
@@ -8,6 +8,9 @@ import numpy as np
 
 from trajmap.cli._options import add_run
 from trajmap.cli._progress import say
+from trajmap.data.buffers import BufferLayout
+from trajmap.data.checkpoint_files import bytes_of
+from trajmap.data.iterates import Iterates
 from trajmap.data.trajectory import Trajectory
 
 __all__ = ["add_arguments", "run"]
@@ -23,14 +26,22 @@ def run(args: argparse.Namespace) -> None:
     """Print the run's size, seams, gaps, layers, scalars and settings."""
     trajectory = Trajectory.open(args.run_folder, verify=args.verify)
     T, P = trajectory.iterates.shape
-    kept = sum(file.stat().st_size for file in Path(args.run_folder).rglob("*.safetensors"))
-    say(f"{args.run_folder}: T = {T} iterates of P = {P} parameters, {trajectory.iterates.dtype}, {kept / 1e6:.1f} MB")
+    header = trajectory.header
+    assert header is not None
+    say(f"{args.run_folder}: T = {T} iterates of P = {P} parameters, {header.dtype}, {_kept(trajectory) / 1e6:.1f} MB")
     for line in (*_steps(trajectory), *_storage(trajectory), *_layers(trajectory), *_scalars(trajectory)):
         say(line)
     for name, value in trajectory.settings.items():
         say(f"  {name:<32} {value}")
     if args.verify and not trajectory.history.dropped:
-        say("every checksum agrees")
+        say("every file is there; checkpoints have no checksums" if header.checkpoints else "every checksum agrees")
+
+
+def _kept(trajectory: Trajectory) -> int:
+    """Bytes of the iterates' files."""
+    if trajectory.header is not None and trajectory.header.checkpoints and isinstance(trajectory.iterates, Iterates):
+        return sum(bytes_of(trajectory.iterates.row(i).file.path) for i in range(trajectory.n_iterates))
+    return sum(file.stat().st_size for file in Path(trajectory.path or ".").rglob("*.safetensors"))
 
 
 def _steps(trajectory: Trajectory) -> Iterator[str]:
@@ -58,6 +69,8 @@ def _storage(trajectory: Trajectory) -> Iterator[str]:
     if error is not None:
         worst = np.nanmax(error)
         yield f"stored as 16-bit differences: at most {worst:.1e} of a step is rounded away"
+    if trajectory.header and trajectory.header.checkpoints:
+        yield "checkpoints are read where they lie: the files must stay as they are"
     sketch = trajectory.header.sketch if trajectory.header else None
     if sketch:
         deviation = 0.5 * (2 / sketch["size"]) ** 0.5
@@ -70,8 +83,10 @@ def _storage(trajectory: Trajectory) -> Iterator[str]:
 def _layers(trajectory: Trajectory) -> Iterator[str]:
     for name, shape in zip(trajectory.layout.names, trajectory.layout.shapes, strict=True):
         yield f"  {name:<32} {'×'.join(map(str, shape)) or 'scalar'}"
-    for name, array in trajectory.buffers(0).items():
-        yield f"  {name:<32} {'×'.join(map(str, array.shape)) or 'scalar'} (buffer)"
+    kept = trajectory.header.buffers if trajectory.header else BufferLayout()
+    if kept.names:
+        many = ", …" if len(kept.names) > 3 else ""
+        yield f"  {len(kept.names)} buffers, {kept.nbytes} bytes an iterate: {', '.join(kept.names[:3])}{many}"
 
 
 def _scalars(trajectory: Trajectory) -> Iterator[str]:

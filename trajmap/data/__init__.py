@@ -5,6 +5,7 @@ from trajmap.data.artefacts import Artefacts
 from trajmap.data.connection import Connection
 from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.fan import Fan
+from trajmap.data.history import History
 from trajmap.data.iterates import Iterates
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.layout import Layout
@@ -12,7 +13,6 @@ from trajmap.data.lift_gap import LiftGap
 from trajmap.data.null_test import NullTest
 from trajmap.data.plane import Plane
 from trajmap.data.reduction import Reduction
-from trajmap.data.run_folder import History
 from trajmap.data.score_table import ScoreTable
 from trajmap.data.trajectory import Trajectory
 from trajmap.data.variance_spectrum import VarianceSpectrum

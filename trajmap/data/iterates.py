@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from trajmap._validation import Array, worded
-from trajmap.data.rows import Known, Ranges, Row
+from trajmap.data.number_format import promoted, wide_dtype
+from trajmap.data.rows import DeltaRow, Known, Ranges, Row
 from trajmap.errors import InputError
 
 __all__ = ["Iterates"]
@@ -23,8 +24,9 @@ class Iterates:
     ----------
     rows : sequence of Row
         One stored iterate a row.
-    dtype : str
-        Number format of the rows.
+    stored : str
+        Number format of the rows as they are stored. Where that is bfloat16 or float16 they are read as float32, which
+        holds them exactly, and ``dtype`` is float32.
     columns : sequence of slice
         The stretches of a stored iterate that make a row, in order.
     distance_error : float
@@ -34,12 +36,12 @@ class Iterates:
     ndim = 2
 
     def __init__(
-        self, rows: Sequence[Row], dtype: str, columns: Sequence[slice], *, distance_error: float = 0.0
+        self, rows: Sequence[Row], stored: str, columns: Sequence[slice], *, distance_error: float = 0.0
     ) -> None:
         self.distance_error = distance_error
         self._rows = list(rows)
         self._columns = list(columns)
-        self.dtype = np.dtype(dtype)
+        self.stored, self.dtype = stored, wide_dtype(stored)
         self.shape = (len(self._rows), sum(c.stop - c.start for c in self._columns))
 
     def __len__(self) -> int:
@@ -49,12 +51,15 @@ class Iterates:
         return f"Iterates(shape={self.shape}, dtype={self.dtype})"
 
     def __iter__(self) -> Iterator[Array]:
-        ranges, known = self._ranges(0, self.shape[1], 1), None
-        for row in self._rows:
+        ranges = self._ranges(0, self.shape[1], 1)
+        known: Known = None
+        for row, after in zip(self._rows, [*self._rows[1:], None], strict=True):
             out = np.empty(self.shape[1], self.dtype)
             row.read(ranges, out, known)
-            known = (row, out.copy())
+            # whoever gets the row may change it, so differences are added to a copy
+            known = (row, out.copy()) if isinstance(after, DeltaRow) else None
             yield out
+            del out
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:  # ruff: ignore[boolean-type-hint-positional-argument] - NumPy's protocol
         if copy is False:
@@ -112,8 +117,8 @@ class Iterates:
 
     @property
     def is_finite(self) -> Array:
-        """Which rows hold neither NaN nor inf, shape (T,); only rows noted as broken are read."""
-        broken = [row.file.notes.broken > 0 for row in self._rows]
+        """Which rows hold neither NaN nor inf, shape (T,); only rows noted as broken, or never looked at, are read."""
+        broken = [row.file.notes.broken != 0 for row in self._rows]
         return np.array([not (b and not np.isfinite(self[i]).all()) for i, b in enumerate(broken)], bool)
 
     def take(self, rows: Array) -> "Iterates":
@@ -126,13 +131,15 @@ class Iterates:
         return self._like(self._rows, pieces)
 
     def _like(self, rows: Sequence[Row], columns: Sequence[slice]) -> "Iterates":
-        return Iterates(rows, self.dtype.name, columns, distance_error=self.distance_error)
+        return Iterates(rows, self.stored, columns, distance_error=self.distance_error)
 
     @classmethod
     def stack(cls, parts: "Sequence[Iterates]") -> "Iterates":
         """Lay the rows of several runs of one layout below each other, still lazily."""
         first = parts[0]
-        return first._like([row for part in parts for row in part._rows], first._columns)
+        rows = [row for part in parts for row in part._rows]
+        stored = promoted(part.stored for part in parts)
+        return Iterates(rows, stored, first._columns, distance_error=first.distance_error)
 
     def verify(self) -> None:
         """Compare every stored number with its checksum; RunFormatError names the first file that differs."""

@@ -9,10 +9,12 @@ from typing import Protocol
 import numpy as np
 
 from trajmap._validation import Array
+from trajmap.data.buffers import BufferLayout
 from trajmap.data.delta16 import decode
+from trajmap.data.number_format import read_numbers
 from trajmap.data.store import IterateFile, RunHeader
 
-__all__ = ["DeltaRow", "FullRow", "Known", "Ranges", "Row", "ShardedRow"]
+__all__ = ["DeltaRow", "FullRow", "Known", "Ranges", "Row", "ShardedRow", "digest"]
 
 Ranges = Sequence[tuple[int, int]]  # stretches of θ, first and one past the last column
 Known = tuple["Row", Array] | None  # a row that was just read over the same stretches
@@ -27,6 +29,9 @@ class Row(Protocol):
     def verify(self) -> None:
         """Raise RunFormatError if the numbers are not those that were written."""
 
+    def buffers(self, layout: BufferLayout) -> dict[str, Array]:
+        """Read what is kept beside the row, by name, read-only."""
+
     @property
     def file(self) -> IterateFile:
         """The file that names the row; its notes are the row's."""
@@ -38,16 +43,16 @@ class Row(Protocol):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FullRow:
-    """An iterate whose file holds it."""
+    """An iterate whose file holds it, in the number format of the run."""
 
     file: IterateFile
-    itemsize: int
+    dtype: str
 
     def read(self, ranges: Ranges, out: Array, known: Known = None) -> None:
         """Read each stretch in place."""
         place = 0
         for start, stop in ranges:
-            self.file.read(start * self.itemsize, out[place : place + stop - start])
+            read_numbers(self.file.read, self.dtype, start, out[place : place + stop - start])
             place += stop - start
 
     def verify(self) -> None:
@@ -57,7 +62,11 @@ class FullRow:
     @functools.cached_property
     def key(self) -> bytes:
         """A digest of the file's place and checksum."""
-        return _digest("full", self.itemsize, _place(self.file))
+        return digest("full", self.dtype, _place(self.file))
+
+    def buffers(self, layout: BufferLayout) -> dict[str, Array]:
+        """Read the buffers, which lie after the parameters."""
+        return _last_of(self.file, layout)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -103,7 +112,11 @@ class DeltaRow:
         chain: list[FullRow | DeltaRow] = [self]
         while isinstance(link := chain[-1], DeltaRow):
             chain.append(link.base)
-        return _digest("delta16", *(_place(link.file) for link in chain))
+        return digest("delta16", *(_place(link.file) for link in chain))
+
+    def buffers(self, layout: BufferLayout) -> dict[str, Array]:
+        """Read the buffers, which lie after the differences."""
+        return _last_of(self.file, layout)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -137,15 +150,26 @@ class ShardedRow:
     @functools.cached_property
     def key(self) -> bytes:
         """A digest of the shards' own."""
-        return _digest("shards", self.stretches, *(row.key for row in self.rows))
+        return digest("shards", self.stretches, *(row.key for row in self.rows))
+
+    def buffers(self, layout: BufferLayout) -> dict[str, Array]:
+        """Read the buffers, which the first shard keeps."""
+        return self.rows[0].buffers(layout)
 
 
 def _place(file: IterateFile) -> tuple[object, ...]:
     return str(file.path.absolute()), file.offset, file.nbytes, file.crc32
 
 
-def _digest(*parts: object) -> bytes:
+def digest(*parts: object) -> bytes:
+    """Make 32 bytes of what tells a row from any other."""
     return hashlib.sha256(repr(parts).encode()).digest()
+
+
+def _last_of(file: IterateFile, layout: BufferLayout) -> dict[str, Array]:
+    data = np.empty(layout.nbytes, np.uint8)
+    file.read(file.nbytes - layout.nbytes, data)
+    return layout.split(data.tobytes())
 
 
 def _overlaps(ranges: Ranges, stretches: Ranges) -> tuple[list[tuple[int, int]], list[int]]:

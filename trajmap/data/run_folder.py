@@ -1,36 +1,17 @@
 """Open a run folder: every iterate that is whole, and one line about what is not."""
 
-import dataclasses
 import warnings
 from pathlib import Path
 
 import numpy as np
 
-from trajmap._validation import Array
+from trajmap.data.checkpoint_rows import open_linked
+from trajmap.data.history import History
 from trajmap.data.rows import DeltaRow, FullRow, Row, ShardedRow
 from trajmap.data.store import IterateFile, RunHeader, read_iterate_file
 from trajmap.errors import RunFormatError
 
-__all__ = ["History", "read_buffers", "read_run", "shard_folder"]
-
-
-@dataclasses.dataclass(frozen=True)
-class History:
-    """What happened to a run besides training.
-
-    Parameters
-    ----------
-    seams : tuple of int
-        The steps from which it was resumed after a stop.
-    superseded : int
-        Iterates on disk that a run resumed from an earlier step made obsolete; they are not among the rows.
-    dropped : tuple of str
-        Iterates that are damaged or missing, each with the reason; they are not among the rows.
-    """
-
-    seams: tuple[int, ...] = ()
-    superseded: int = 0
-    dropped: tuple[str, ...] = ()
+__all__ = ["read_run", "shard_folder"]
 
 
 def read_run(folder: Path, *, verify: bool = False) -> tuple[RunHeader, list[Row], History]:
@@ -63,7 +44,10 @@ def read_run(folder: Path, *, verify: bool = False) -> tuple[RunHeader, list[Row
         If anything was dropped.
     """
     header = RunHeader.read(folder)
-    if header.shards:
+    rows: list[Row]
+    if header.checkpoints:
+        rows, history = open_linked(folder, header, verify=verify)
+    elif header.shards:
         rows, history = _read_shards(folder, header, verify=verify)
     else:
         rows, history = _read_rows(folder, header, verify=verify)
@@ -105,7 +89,7 @@ def _read_rows(folder: Path, header: RunHeader, *, verify: bool) -> tuple[list[R
 
 def _row(file: IterateFile, before: FullRow | DeltaRow | None, header: RunHeader) -> FullRow | DeltaRow:
     if file.notes.kind == "full":
-        return FullRow(file, np.dtype(header.dtype).itemsize)
+        return FullRow(file, header.dtype)
     if before is None:
         raise RunFormatError(f"{file.path}: expected the iterate it is a difference to, got none")
     return DeltaRow(file, before, header)
@@ -145,10 +129,3 @@ def _read_shards(folder: Path, header: RunHeader, *, verify: bool) -> tuple[list
     dropped += [f"step {s}: not in every shard" for s in sorted(set.union(*map(set, parts)) - whole) if s < last]
     joined: list[Row] = [ShardedRow(tuple(part[step] for part in parts), stretches) for step in sorted(whole)]
     return joined, History(histories[0].seams, histories[0].superseded, tuple(dropped))
-
-
-def read_buffers(row: Row, header: RunHeader) -> dict[str, Array]:
-    """Read the buffers of an iterate; they lie after the parameters."""
-    data = np.empty(header.buffers.nbytes, np.uint8)
-    row.file.read(row.file.nbytes - header.buffers.nbytes, data)
-    return header.buffers.split(data.tobytes())

@@ -14,7 +14,8 @@ reader sees the tensors by name. The header's ``__metadata__`` keeps ``step``, `
 the data, ``notes_crc32`` of the notes themselves, and where there is something to say ``kind`` (``delta16``),
 ``seam`` (the step a resumed session went on from, and the place of its first iterate) and ``broken`` (how many
 entries are NaN or inf). ``run.json`` has a ``crc32`` of its own, so a flipped bit anywhere is found. Headers are
-padded to a multiple of 64 bytes.
+padded to a multiple of 64 bytes. A run in bfloat16 or float16 keeps its 16 bits and is read as float32, which holds
+them exactly.
 
 One file an iterate was chosen because it loses nothing: a file is written aside, flushed, renamed, and its
 folder flushed, so an iterate is there whole or not at all, whatever kills the writer; nothing in it is executed
@@ -38,6 +39,7 @@ from trajmap._validation import Array
 from trajmap.data.buffers import BufferLayout
 from trajmap.data.delta16 import BLOCK
 from trajmap.data.layout import Layout
+from trajmap.data.number_format import FLOATS, stored_dtype
 from trajmap.errors import RunFormatError
 
 __all__ = ["IterateFile", "Notes", "RunHeader", "iterate_path", "read_iterate_file", "write_delta", "write_iterate"]
@@ -45,8 +47,8 @@ __all__ = ["IterateFile", "Notes", "RunHeader", "iterate_path", "read_iterate_fi
 FORMAT = "trajmap-run"
 VERSION = 1
 _CODES = {
-    "float16": "F16", "float32": "F32", "float64": "F64", "int8": "I8", "int16": "I16", "int32": "I32",
-    "int64": "I64", "uint8": "U8", "bool": "BOOL",
+    "bfloat16": "BF16", "float16": "F16", "float32": "F32", "float64": "F64", "int8": "I8", "int16": "I16",
+    "int32": "I32", "int64": "I64", "uint8": "U8", "uint16": "U16", "uint32": "U32", "uint64": "U64", "bool": "BOOL",
 }  # fmt: skip
 _ALIGN = 64
 _LARGEST_HEADER = 100_000_000
@@ -59,7 +61,7 @@ class RunHeader:
     """What ``run.json`` holds: the layout, the number format and the settings of the run.
 
     A sketched run has the ``sketch`` that made it of a larger model; a run written in shards lists for each
-    shard the stretches of θ that it holds.
+    shard the stretches of θ that it holds; a run of checkpoints that stay where they are says where that is.
     """
 
     layout: Layout
@@ -68,16 +70,18 @@ class RunHeader:
     buffers: BufferLayout = dataclasses.field(default_factory=BufferLayout)
     sketch: dict[str, Any] | None = None
     shards: list[list[list[int]]] | None = None
+    checkpoints: dict[str, Any] | None = None
 
     def write(self, folder: Path) -> None:
         """Write ``run.json``, aside and renamed."""
-        (folder / "iterates").mkdir(parents=True, exist_ok=True)
+        (folder if self.checkpoints else folder / "iterates").mkdir(parents=True, exist_ok=True)
         content: dict[str, Any] = {"format": FORMAT, "version": VERSION, "dtype": self.dtype}
         content |= {"names": list(self.layout.names), "shapes": [list(shape) for shape in self.layout.shapes]}
         content |= {"settings": self.settings}
         if self.buffers.names:
             content["buffers"] = dataclasses.asdict(self.buffers)
-        content |= {key: value for key, value in (("sketch", self.sketch), ("shards", self.shards)) if value}
+        pointers = {"sketch": self.sketch, "shards": self.shards, "checkpoints": self.checkpoints}
+        content |= {key: value for key, value in pointers.items() if value}
         content["crc32"] = _checksum(content)
         _write_aside(folder / "run.json", [json.dumps(content, indent=1).encode()])
         _sync_folder(folder.parent)
@@ -104,11 +108,12 @@ class RunHeader:
                 raise ValueError("content that differs from its checksum")
             return cls(
                 Layout(tuple(content["names"]), tuple(tuple(shape) for shape in content["shapes"])),
-                {"float32": "float32", "float64": "float64"}[content["dtype"]],
+                {name: name for name in FLOATS}[content["dtype"]],
                 dict(content["settings"]),
                 BufferLayout(**content.get("buffers", {})),
                 content.get("sketch"),
                 content.get("shards"),
+                content.get("checkpoints"),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise RunFormatError(f"{path}: expected names, shapes, dtype and settings, got {error!r}") from error
@@ -139,7 +144,7 @@ class Notes:
     scalars: Mapping[str, float]
     kind: str = "full"
     seam: tuple[int, int] | None = None  # the step the session went on from, the place of its first iterate
-    broken: int = 0  # entries that are NaN or inf
+    broken: int = 0  # entries that are NaN or inf; −1 where nobody has counted
 
     def metadata(self, crc32: int) -> dict[str, str]:
         """Say it in words, as safetensors wants it, with the checksums."""
@@ -253,7 +258,7 @@ def _listed(tensors: Tensors) -> dict[str, Any]:
     """List tensors as safetensors does: in order, end to end."""
     found, place = {}, 0
     for name, dtype, shape in tensors:
-        stop = place + math.prod(shape) * np.dtype(dtype).itemsize
+        stop = place + math.prod(shape) * stored_dtype(dtype).itemsize
         found[name] = {"dtype": _CODES[dtype], "shape": list(shape), "data_offsets": [place, stop]}
         place = stop
     return found

@@ -9,9 +9,15 @@ from typing import Any
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, frozen_array, worded
+from trajmap.data.buffers import BufferLayout
+from trajmap.data.checkpoint_files import find_checkpoints, holds_checkpoints, steps_of
+from trajmap.data.checkpoint_rows import open_checkpoints
+from trajmap.data.history import History
 from trajmap.data.iterates import Iterates
 from trajmap.data.layout import Layout
-from trajmap.data.run_folder import History, read_buffers, read_run
+from trajmap.data.number_format import narrowed, promoted
+from trajmap.data.rows import Row
+from trajmap.data.run_folder import read_run
 from trajmap.data.store import Notes, RunHeader, iterate_path, write_iterate
 from trajmap.errors import InputError
 
@@ -107,15 +113,19 @@ class Trajectory:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, verify: bool = False) -> "Trajectory":
-        """Open a run folder; nothing but headers is read, and nothing in it is executed.
+        """Open a run folder, or a folder of checkpoints; only headers are read, and nothing in it is executed.
 
         A run that is still being written opens as far as it is. Damaged iterates are left out and listed in
         ``history.dropped``; what a resumed run went back behind is left out too.
 
+        Checkpoints are read where they lie, without torch: safetensors, files of ``torch.save``, and folders as Hugging
+        Face and torch.distributed.checkpoint write them. Where it is not clear what in them is the model's,
+        `trajmap.from_checkpoints` takes a key or a model.
+
         Parameters
         ----------
         path : path-like
-            A folder written by a Recorder.
+            A folder written by a Recorder, or one that holds checkpoints.
         verify : bool
             Read every number and leave out the iterates that differ from their checksums.
 
@@ -137,16 +147,31 @@ class Trajectory:
             In one line, if iterates are damaged or missing.
         """
         folder = Path(path)
-        header, rows, history = read_run(folder, verify=verify)
+        if not holds_checkpoints(folder):
+            header, rows, history = read_run(folder, verify=verify)
+            return cls.of_rows(header, rows, path=folder, history=history)
+        found = find_checkpoints(folder)
+        header, opened = open_checkpoints(found, steps_of(found))
+        run = cls.of_rows(header, opened, path=folder)
+        if verify:
+            for row in opened:
+                row.verify()
+        return run
+
+    @classmethod
+    def of_rows(
+        cls, header: RunHeader, rows: Sequence[Row], *, path: Path | None = None, history: History | None = None
+    ) -> "Trajectory":
+        """Make a trajectory of stored iterates, two or more, in order of their steps."""
         if len(rows) < 2:
-            raise InputError(worded(str(folder), "at least 2 iterates", f"{len(rows)}", "record more steps"))
+            raise InputError(worded(str(path or "rows"), "at least 2 iterates", f"{len(rows)}", "record more steps"))
         notes = [row.file.notes for row in rows]
         names = dict.fromkeys(name for note in notes for name in note.scalars)
         scalars = {n: np.array([note.scalars.get(n, np.nan) for note in notes]) for n in names}
         steps = np.array([note.step for note in notes])
         error = 0.5 * (2 / header.layout.size) ** 0.5 if header.sketch else 0.0
         iterates = Iterates(rows, header.dtype, [slice(0, header.layout.size)], distance_error=error)
-        return cls(iterates, steps, scalars, header.layout, header.settings, folder, history, header)
+        return cls(iterates, steps, scalars, header.layout, header.settings, path, history or History(), header)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the trajectory as a run folder, as a Recorder would; read back by `open`.
@@ -164,13 +189,16 @@ class Trajectory:
         folder = Path(path)
         if folder.exists() and any(folder.iterdir()):
             raise InputError(worded("path", "a new or empty folder", f"{folder}, which holds something"))
-        dtype = "float64" if self.iterates.dtype == np.float64 else "float32"
-        header = RunHeader(self.layout, dtype, self.settings)
+        source = self.iterates
+        dtype = source.stored if isinstance(source, Iterates) else promoted([source.dtype.name, "float32"])
+        kept = self.header.buffers if self.header is not None else BufferLayout()
+        header = RunHeader(self.layout, dtype, self.settings, kept)
         header.write(folder)
         for i, theta in enumerate(self.iterates):
             scalars = {name: float(values[i]) for name, values in self.scalars.items() if not np.isnan(values[i])}
             notes = Notes(int(self.steps[i]), scalars, broken=int(np.count_nonzero(~np.isfinite(theta))))
-            write_iterate(iterate_path(folder, i), header, theta.astype(dtype, copy=False), notes)
+            buffers = list(self.buffers(i).values())
+            write_iterate(iterate_path(folder, i), header, narrowed(theta, dtype), notes, buffers=buffers)
 
     @property
     def n_iterates(self) -> int:
@@ -191,7 +219,8 @@ class Trajectory:
 
     def theta(self, i: int) -> Array:
         """Read one iterate, shape (P,); negative places count from the end."""
-        return np.array(self.iterates[check_count("i", i, low=-self.n_iterates, high=self.n_iterates - 1)])
+        row: Array = self.iterates[check_count("i", i, low=-self.n_iterates, high=self.n_iterates - 1)]
+        return row if isinstance(self.iterates, Iterates) else np.array(row)  # the former is a fresh one
 
     def buffers(self, i: int) -> dict[str, Array]:
         """Read the buffers recorded beside one iterate, as BatchNorm's statistics, by name.
@@ -209,7 +238,7 @@ class Trajectory:
         i = check_count("i", i, low=-self.n_iterates, high=self.n_iterates - 1)
         if self.header is None or not isinstance(self.iterates, Iterates):
             return {}
-        return read_buffers(self.iterates.row(i), self.header)
+        return self.iterates.row(i).buffers(self.header.buffers)
 
     def take(self, rows: Array) -> "Trajectory":
         """Keep the iterates at some places, in order, lazily.

@@ -1,7 +1,8 @@
 """An optimizer's iterates into a run folder."""
 
+from trajmap.data.checkpoint_files import find_checkpoints
 from trajmap.recording.branches import branch
-from trajmap.recording.checkpoints import find_checkpoints, from_checkpoints
+from trajmap.recording.checkpoints import from_checkpoints, link_checkpoints
 from trajmap.recording.recorder import Recorder
 from trajmap.recording.schedules import at_steps, by_change, every, log_spaced
 from trajmap.recording.selections import lora, matching, requires_grad
@@ -16,6 +17,7 @@ __all__ = [
     "every",
     "find_checkpoints",
     "from_checkpoints",
+    "link_checkpoints",
     "log_spaced",
     "lora",
     "matching",

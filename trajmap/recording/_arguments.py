@@ -10,6 +10,7 @@ from trajmap import __version__
 from trajmap._validation import describe, worded
 from trajmap.data.buffers import BufferLayout
 from trajmap.data.layout import Layout
+from trajmap.data.number_format import FLOATS, promoted
 from trajmap.data.store import RunHeader
 from trajmap.errors import InputError
 from trajmap.recording.selections import Select
@@ -112,8 +113,10 @@ def make_header(
         tuple(tuple(b.shape) for b in buffers.values()),
         tuple(str(stored_dtype(b.dtype)).removeprefix("torch.") for b in buffers.values()),
     )
-    wide = any(p.dtype == torch.float64 for p in pieces.values())
-    return RunHeader(layout, "float64" if wide else "float32", settings, kept)
+    # one format for all, in which each parameter is exact: 16 bits only where all have the same 16
+    known = (str(p.dtype).removeprefix("torch.") for p in pieces.values())
+    dtype = promoted(name if name in FLOATS else "float32" for name in known)
+    return RunHeader(layout, dtype, settings, kept)
 
 
 def as_number(name: str, value: object) -> float:

@@ -1,58 +1,79 @@
-"""Make a run of checkpoints that a training script has left behind."""
+"""Checkpoints that a training script has left behind, as a run: read where they lie, or copied into a run folder."""
 
-import itertools
-import json
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 
-from trajmap._validation import worded
-from trajmap.data.layout import Layout
+from trajmap._validation import check_choice, check_count, worded
+from trajmap.data.checkpoint_files import Paths, find_checkpoints, steps_of
+from trajmap.data.checkpoint_names import Wanted
+from trajmap.data.checkpoint_rows import CheckpointRow, open_checkpoints
+from trajmap.data.number_format import FLOATS, promoted, stored_dtype, wide_dtype
 from trajmap.data.store import RunHeader
+from trajmap.data.stored_tensor import StoredTensor
 from trajmap.data.trajectory import Trajectory
-from trajmap.errors import InputError, LayoutError
+from trajmap.errors import InputError
+from trajmap.recording._arguments import kept_buffers, unwrapped
+from trajmap.recording.encoding import DeltaRows, FullRows
+from trajmap.recording.sketch import CountSketch, Sketcher
+from trajmap.recording.snapshot import Slot
 from trajmap.recording.writer import RunWriter
 
-__all__ = ["find_checkpoints", "from_checkpoints"]
+__all__ = ["DTYPES", "from_checkpoints", "link_checkpoints"]
 
-Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
-State = dict[str, torch.Tensor]
+DTYPES = ("native", *FLOATS, "delta16")
 
-_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
-# where training scripts put the parameters inside what they save
-_NESTS = ("state_dict", "model_state_dict", "model", "module")
-# running statistics of normalisation layers: state, but no parameters
-_STATISTICS = re.compile(r"(^|\.)(running_mean|running_var|num_batches_tracked)$")
+_PIECE = 2**20  # entries that are converted in one go
 
 
 def from_checkpoints(
     paths: Paths,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     *,
     model: torch.nn.Module | None = None,
+    key: str | None = None,
+    select: str | Sequence[str] | None = None,
+    steps: Sequence[int] | None = None,
+    dtype: str = "native",
+    sketch: CountSketch | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Trajectory:
-    """Copy the parameters of checkpoints into a run folder, one at a time.
+    """Open checkpoints as a run where they lie, or copy their parameters into a run folder.
 
-    Understood are ``.pt``, ``.pth`` and ``.bin`` files of a state dict, bare or under ``state_dict``,
-    ``model_state_dict``, ``model`` or ``module``; Lightning's ``.ckpt``; ``.safetensors``; and Hugging Face's
-    ``checkpoint-*`` folders, sharded ones included. Nothing but tensors is loaded: a file that holds Python
-    objects is refused.
+    Understood are files of ``torch.save`` (``.pt``, ``.pth``, ``.bin``), bare or nested; Lightning's ``.ckpt``;
+    ``.safetensors``; Hugging Face's ``checkpoint-*`` folders, sharded ones included; and folders of
+    ``torch.distributed.checkpoint``. Nothing in them is executed. Opened where they lie, columns are read from the
+    files when they are asked for; at most one iterate is in memory, and the files must stay as they are.
+
+    The prefixes of wrappers (``module.``, ``_orig_mod.``) are taken off. Averages (EMA, SWA) beside the weights are
+    taken only if `key` names them. BatchNorm's statistics are kept as the iterates' buffers.
 
     Parameters
     ----------
     paths : path-like or iterable of path-like
         Checkpoints, or a folder of them. They are taken in the natural order of their names, 9 before 10.
-    path : path-like
-        The run folder to make.
+    path : path-like, optional
+        The run folder to make; without it nothing is written.
     model : torch.nn.Module, optional
-        Take its trainable parameters, by name. By default every floating tensor of the first checkpoint is taken,
-        except running statistics; a tensor under two names is taken once.
+        Take its trainable parameters and its buffers, by name. By default every floating tensor of the first
+        checkpoint is taken; a tensor under two names is taken once.
+    key : str, optional
+        Where in a checkpoint the state dict is, as ``"ema"`` or ``"state.model"``: through nested dicts, or the
+        beginning of the tensors' names.
+    select : str or sequence of str, optional
+        Take the parameters whose names match a shell pattern; with `model`, trainable or not.
+    steps : sequence of int, optional
+        The step of each. By default a number in their names when these increase, otherwise their places.
+    dtype : str
+        Number format of the run folder: ``"native"``, the narrowest that is exact for all; ``"float64"``,
+        ``"float32"``, ``"bfloat16"`` or ``"float16"``, rounded to the nearest; or ``"delta16"`` as the Recorder has it.
+    sketch : CountSketch, optional
+        Put a short random projection of each into the run folder instead.
     overwrite : bool
         Replace an existing run folder.
     progress : callable, optional
@@ -61,150 +82,188 @@ def from_checkpoints(
     Returns
     -------
     Trajectory
-        The run. A step is the last number in the checkpoint's name when these increase, otherwise its place;
-        ``settings["left_out"]`` lists the tensors that were not taken.
+        The run. ``settings["left_out"]`` lists the tensors that were not taken.
 
     Raises
     ------
     InputError
-        If there are fewer than two checkpoints, or one cannot be read.
+        If there are fewer than two checkpoints, one cannot be read, or it is not clear which of its tensors to take.
     LayoutError
         If a checkpoint lacks a parameter or has it in another shape; the message lists them.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the checkpoints are averages by their own account, and no key named them.
     """
-    found = find_checkpoints(paths)
-    if len(found) < 2:
-        raise InputError(worded("paths", "at least 2 checkpoints", f"{len(found)}"))
-    first = _load(found[0])
-    layout, wide = _layout(first, model)
-    settings = {
-        "checkpoints": [file.name for file in found],
-        "left_out": [name for name in first if name not in layout.slices],
-    }
-    for file, state in zip(found, _states(found, first), strict=True):
-        _require(layout, state, file)
-    writer = RunWriter(Path(path), overwrite=overwrite)
-    writer.begin(RunHeader(layout, "float64" if wide else "float32", settings))
-    for done, (step, state) in enumerate(zip(_steps(found), _states(found, first), strict=True)):
-        slot = writer.acquire(wait=True)
-        assert slot is not None
-        for name, where in layout.slices.items():
-            torch.from_numpy(slot.theta)[where].copy_(state[name].reshape(-1))
-        writer.write(slot, step=step, scalars={})
-        if progress is not None:
-            progress(done + 1, len(found))
-    writer.close()
-    if writer.error is not None:
-        raise writer.error
+    check_choice("dtype", dtype, DTYPES)
+    header, rows = _opened(paths, model, key, select, steps)
+    if path is None:
+        if dtype != "native" or sketch is not None:
+            raise InputError(worded("path", "a run folder to write", "none", "name one, or leave dtype and sketch out"))
+        given = Path(paths) if isinstance(paths, (str, os.PathLike)) else None
+        return Trajectory.of_rows(header, rows, path=given)
+    _copy(header, rows, Path(path), dtype, sketch, overwrite=overwrite, progress=progress)
     return Trajectory.open(path)
 
 
-def find_checkpoints(paths: Paths) -> list[Path]:
-    """List checkpoints in the natural order of their names.
+def link_checkpoints(
+    paths: Paths,
+    path: str | os.PathLike[str],
+    *,
+    model: torch.nn.Module | None = None,
+    key: str | None = None,
+    select: str | Sequence[str] | None = None,
+    steps: Sequence[int] | None = None,
+    overwrite: bool = False,
+) -> Trajectory:
+    """Make a run folder that refers to checkpoints and copies nothing; the files must stay where and as they are.
 
     Parameters
     ----------
-    paths : path-like or iterable of path-like
-        Files, ``checkpoint-*`` folders, or one folder that holds either.
+    paths, model, key, select, steps
+        As in `from_checkpoints`.
+    path : path-like
+        The run folder to make. It names the checkpoints relative to itself.
+    overwrite : bool
+        Replace an existing run folder.
 
     Returns
     -------
-    list of pathlib.Path
-        The checkpoints.
+    Trajectory
+        The run.
 
     Raises
     ------
     InputError
-        If a path does not exist.
+        As in `from_checkpoints`.
+    LayoutError
+        As well.
     """
-    given = [Path(paths)] if isinstance(paths, (str, os.PathLike)) else [Path(entry) for entry in paths]
-    for entry in given:
-        if not entry.exists():
-            raise InputError(worded("paths", "existing checkpoints", f"{entry}, which is not there"))
-    if len(given) == 1 and given[0].is_dir() and not _weights(given[0]):
-        inside = list(given[0].iterdir())
-        given = [e for e in inside if e.suffix in _SUFFIXES and e.is_file()] or [e for e in inside if _weights(e)]
-    return sorted(given, key=_natural)
+    header, _ = _opened(paths, model, key, select, steps)
+    assert header.checkpoints is not None
+    folder = Path(path)
+    header.checkpoints["files"] = [_relative(Path(name), folder) for name in header.checkpoints["files"]]
+    writer = RunWriter(folder, overwrite=overwrite, slots=0)
+    writer.begin(header, lambda: Slot(np.empty(0)))
+    writer.close()
+    return Trajectory.open(folder)
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sort key in which checkpoint-9 comes before checkpoint-10."""
-    parts = re.split(r"(\d+)", str(path))
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+def _opened(
+    paths: Paths,
+    model: torch.nn.Module | None,
+    key: str | None,
+    select: str | Sequence[str] | None,
+    steps: Sequence[int] | None,
+) -> tuple[RunHeader, list[CheckpointRow]]:
+    found = find_checkpoints(paths)
+    if len(found) < 2:
+        raise InputError(worded("paths", "at least 2 checkpoints", f"{len(found)}"))
+    wanted = None if model is None else _wanted(unwrapped(model), trainable=select is None)
+    places = steps_of(found) if steps is None else [check_count("steps", step, low=0) for step in steps]
+    if len(places) != len(found):
+        raise InputError(worded("steps", f"{len(found)} steps, one a checkpoint", f"{len(places)}"))
+    header, rows = open_checkpoints(found, places, key=key, select=select, wanted=wanted)
+    if header.settings.get("averaged") and key is None:
+        message = f"{found[0]}: by their own account these are averages over steps, not the weights of a step"
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+    return header, rows
 
 
-def _steps(found: list[Path]) -> list[int]:
-    numbers = [re.findall(r"\d+", entry.stem if entry.is_file() else entry.name) for entry in found]
-    if all(numbers):
-        steps = [int(last[-1]) for last in numbers]
-        if all(a < b for a, b in itertools.pairwise(steps)):
-            return steps
-    return list(range(len(found)))
+def _wanted(model: torch.nn.Module, *, trainable: bool) -> Wanted:
+    """Say by which names a checkpoint may hold a model's parameters: a tied one has several."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if parameter.requires_grad or not trainable:
+            names.setdefault(id(parameter), []).append(name)
+    if not names:
+        raise InputError(worded("model", "a model with trainable parameters", "none", "name them by select"))
+    return Wanted({name: tuple(others) for name, *others in names.values()}, tuple(kept_buffers(model)))
 
 
-def _states(found: list[Path], first: State) -> Iterator[State]:
-    yield first
-    for file in found[1:]:
-        yield _load(file)
-
-
-def _weights(folder: Path) -> list[Path]:
-    """Weight files of a Hugging Face checkpoint folder, sharded or whole."""
-    for name in ("model.safetensors.index.json", "pytorch_model.bin.index.json"):
-        index = folder / name
-        if index.is_file():
-            shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-            return [folder / shard for shard in dict.fromkeys(shards)]
-    whole = (folder / name for name in ("model.safetensors", "pytorch_model.bin"))
-    return [file for file in whole if file.is_file()][:1]
-
-
-def _load(entry: Path) -> State:
-    state: State = {}
-    for file in _weights(entry) if entry.is_dir() else [entry]:
-        state.update(_load_file(file))
-    if not state:
-        raise InputError(worded("paths", "checkpoints with tensors", f"{entry}, which holds none"))
-    return state
-
-
-def _load_file(file: Path) -> State:
+def _relative(file: Path, folder: Path) -> str:
     try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(file)
-        content: Any = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:
-        got = f"{file}, which cannot be read as tensors ({str(error).splitlines()[0]})"
-        raise InputError(worded("paths", "checkpoints of tensors", got, "save model.state_dict()")) from error
-    for name in _NESTS:
-        if isinstance(content, dict) and isinstance(content.get(name), dict):
-            content = content[name]
-    if not isinstance(content, dict):
-        raise InputError(worded("paths", "checkpoints with a state dict", f"{file}, a {type(content).__name__}"))
-    return {name: value for name, value in content.items() if isinstance(value, torch.Tensor)}
+        return os.path.relpath(file.resolve(), folder.resolve())
+    except ValueError:  # on another drive
+        return str(file.resolve())
 
 
-def _layout(state: State, model: torch.nn.Module | None) -> tuple[Layout, bool]:
-    """Which tensors to take, and whether any is float64."""
-    if model is not None:
-        chosen = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-    else:
-        chosen, seen = {}, set()
-        for name, value in state.items():
-            storage = (value.data_ptr(), value.shape, value.stride())
-            if value.is_floating_point() and not _STATISTICS.search(name) and storage not in seen:
-                chosen[name] = value
-                seen.add(storage)
-    layout = Layout(tuple(chosen), tuple(tuple(value.shape) for value in chosen.values()))
-    return layout, any(value.dtype == torch.float64 for value in chosen.values())
+def _copy(
+    source: RunHeader,
+    rows: Sequence[CheckpointRow],
+    path: Path,
+    dtype: str,
+    sketch: CountSketch | None,
+    *,
+    overwrite: bool,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    header, fill = _target(source, dtype, sketch)
+    # reading goes on while the iterate before is written; differences need two iterates of their own
+    encoding, slots = (DeltaRows(), 1) if dtype == "delta16" else (FullRows(), 2)
+    writer = RunWriter(path, overwrite=overwrite, encoding=encoding, slots=slots)
+    rest = [] if sketch else rows
+    writer.begin(header, lambda: Slot(np.empty(header.layout.size, stored_dtype(header.dtype))))
+    try:
+        for done, row in enumerate(rows):
+            slot = writer.acquire(wait=True)
+            assert slot is not None
+            fill(row, slot.theta)
+            slot.buffers = tuple(row.buffers(header.buffers).values()) if rest else ()
+            writer.write(slot, step=row.file.notes.step, scalars={})
+            if progress is not None:
+                progress(done + 1, len(rows))
+    finally:
+        writer.close()
+    if writer.error is not None:
+        raise writer.error
 
 
-def _require(layout: Layout, state: State, file: Path) -> None:
-    missing = [name for name in layout.names if name not in state]
-    if missing:
-        listed = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
-        raise LayoutError(worded(str(file), "all parameters", f"a checkpoint without {len(missing)} of them: {listed}"))
-    for name, shape in zip(layout.names, layout.shapes, strict=True):
-        if tuple(state[name].shape) != shape:
-            raise LayoutError(worded(str(file), f"{name} of shape {shape}", f"shape {tuple(state[name].shape)}"))
+def _target(
+    source: RunHeader, dtype: str, sketch: CountSketch | None
+) -> tuple[RunHeader, Callable[[CheckpointRow, np.ndarray], None]]:
+    """Say what the run folder will hold, and how a row becomes that."""
+    layout, settings = source.layout, source.settings
+    if sketch is not None:
+        if dtype != "native" or sketch.full_every is not None:
+            got = f"dtype {dtype!r}" if dtype != "native" else "full_every"
+            raise InputError(worded("sketch", "a sketch alone", got, "leave it out"))
+        sketcher = Sketcher(sketch, layout.size, torch.device("cpu"))
+        header = RunHeader(sketch.layout, "float64", settings, sketch=sketch.describe(layout))
+
+        def project(row: CheckpointRow, out: np.ndarray) -> None:
+            out[:] = sketcher(_pieces(row, layout.size, wide_dtype(source.dtype))).numpy()
+
+        return header, project
+    if dtype == "delta16" and source.dtype != "float32":
+        got = f"{source.dtype} ones"
+        raise InputError(worded("dtype", "float32 parameters for delta16", got, "leave dtype out"))
+    stored = {"native": source.dtype, "delta16": "float32"}.get(dtype, dtype)
+    header = RunHeader(layout, stored, settings, source.buffers)
+
+    def convert(row: CheckpointRow, out: np.ndarray) -> None:
+        for where, tensor in zip(layout.slices.values(), row.tensors, strict=True):
+            _convert(tensor, out[where], stored)
+
+    return header, convert
+
+
+def _pieces(row: CheckpointRow, size: int, dtype: np.dtype) -> Iterator[torch.Tensor]:
+    for start in range(0, size, _PIECE):
+        part = np.empty(min(_PIECE, size - start), dtype)
+        row.read([(start, start + len(part))], part)
+        yield torch.from_numpy(part)
+
+
+def _convert(tensor: StoredTensor, out: np.ndarray, dtype: str) -> None:
+    """Fill an array of a stored format with a tensor's numbers, rounded to the nearest where they do not fit."""
+    if promoted([tensor.dtype, dtype]) == dtype:
+        tensor.read(0, out)
+        return
+    for start in range(0, len(out), _PIECE):
+        part = np.empty(len(out[start : start + _PIECE]), wide_dtype(tensor.dtype))
+        tensor.read(start, part)
+        rounded = torch.from_numpy(part).to(getattr(torch, dtype))
+        narrow = rounded.view(torch.int16).numpy().view(out.dtype) if out.itemsize == 2 else rounded.numpy()
+        out[start : start + _PIECE] = narrow

@@ -40,7 +40,8 @@ class Recorder:
     comes, so that scalars can still be added to it; use the recorder as a context manager, or close it.
 
     Model, optimizer, gradients and random states are left as they are. Numbers are stored as they are, NaN
-    included: in float64 if a parameter is float64, else in float32, to which narrower ones widen exactly.
+    included, in the parameters' own format; where they differ, in float64 if one is float64, else in float32, to which
+    narrower ones widen exactly.
 
     A model that is compiled, wrapped for data parallelism or averaged is recorded under its plain names. Of several
     processes that train copies the first records; where they hold shards (DTensor, FSDP2) each records its own and

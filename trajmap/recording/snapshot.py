@@ -4,12 +4,13 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from trajmap._validation import Array
 from trajmap.data.layout import Layout
 
-__all__ = ["CpuSnapshot", "CudaSnapshot", "Slot", "Snapshot", "local_tensor", "make_snapshot"]
+__all__ = ["CpuSnapshot", "CudaSnapshot", "Slot", "Snapshot", "bits", "local_tensor", "make_snapshot"]
 
 _NUMPY = {
     torch.float64: torch.float64, torch.int64: torch.int64, torch.int32: torch.int32, torch.int16: torch.int16,
@@ -63,6 +64,13 @@ def stored_dtype(dtype: torch.dtype) -> torch.dtype:
     return _NUMPY.get(dtype, torch.float32)
 
 
+def bits(tensor: torch.Tensor) -> Array:
+    """Give a tensor's memory as an array, without a copy: uint16 for bfloat16, which NumPy does not have."""
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.int16).numpy().view(np.uint16)
+    return tensor.numpy()
+
+
 class CpuSnapshot:
     """Copy parameters and buffers into a slot, at once.
 
@@ -93,7 +101,7 @@ class CpuSnapshot:
         """Make room for one iterate."""
         flat = self._empty(self._layout.size, self._dtype)
         rest = [self._empty(b.shape, stored_dtype(b.dtype)) for b in self._buffers]
-        slot = Slot(flat.numpy(), tuple(b.numpy() for b in rest))
+        slot = Slot(bits(flat), tuple(b.numpy() for b in rest))
         self._views[id(slot)] = (cut(flat, self._layout), rest)
         return slot
 
@@ -155,7 +163,7 @@ class CudaSnapshot:
         """Make room for one iterate in pinned memory."""
         flat = torch.empty(self._flat.shape, dtype=self._flat.dtype, pin_memory=True)
         rest = [torch.empty(r.shape, dtype=r.dtype, pin_memory=True) for r in self._rest]
-        slot = Slot(flat.numpy(), tuple(b.numpy() for b in rest))
+        slot = Slot(bits(flat), tuple(b.numpy() for b in rest))
         self._hosts[id(slot)] = (flat, rest)
         return slot
 
@@ -193,6 +201,7 @@ def distance(pieces: Sequence[torch.Tensor], parameters: Sequence[torch.Tensor])
     """Distance of parameters from the pieces of an iterate, and the iterate's norm, summed in float64."""
     moved = norm = 0.0
     for parameter, piece in zip(parameters, pieces, strict=True):
-        moved += float((parameter.to(piece) - piece).double().square().sum())
+        wide = torch.promote_types(piece.dtype, torch.float32)  # a step may be less than a unit of 16 bits
+        moved += float((parameter.to(piece).to(wide) - piece.to(wide)).double().square().sum())
         norm += float(piece.double().square().sum())
     return moved**0.5, norm**0.5

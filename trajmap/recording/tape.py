@@ -42,13 +42,13 @@ def make_tape(role: Role, buffers: Mapping[str, torch.Tensor], settings: dict[st
     own = list(role.parameters.values())
     header = make_header(role.parameters, buffers, settings, storage.sketch)
     if storage.deltas and header.dtype != "float32":
-        got = "a sketch" if storage.sketch else "float64 parameters"
+        got = "a sketch" if storage.sketch else f"{header.dtype} parameters"
         raise InputError(worded("dtype", "float32 parameters for delta16", got, "leave dtype out"))
     snapshot: Snapshot
     if storage.sketch is not None:
         snapshot = SketchSnapshot(own, storage.sketch)
     else:
-        dtype = torch.float64 if header.dtype == "float64" else torch.float32
+        dtype: torch.dtype = getattr(torch, header.dtype)
         snapshot = make_snapshot(own, list(buffers.values()), header.layout, dtype)
     encoding = DeltaRows() if storage.deltas else FullRows()
     writer = RunWriter(role.path, overwrite=storage.overwrite, resume=storage.resume, encoding=encoding)

@@ -6,8 +6,6 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
-
 from trajmap._validation import worded
 from trajmap.data.store import Notes, RunHeader, iterate_path
 from trajmap.errors import InputError, LayoutError, RunFormatError
@@ -37,6 +35,8 @@ class RunWriter:
         Go on with a run folder that is there.
     encoding : Encoding, optional
         How an iterate becomes a file; whole by default.
+    slots : int
+        Iterates in memory at most: the one that is filled, and those on their way to the disk.
 
     Attributes
     ----------
@@ -54,11 +54,17 @@ class RunWriter:
     """
 
     def __init__(
-        self, path: Path, *, overwrite: bool = False, resume: bool = False, encoding: Encoding | None = None
+        self,
+        path: Path,
+        *,
+        overwrite: bool = False,
+        resume: bool = False,
+        encoding: Encoding | None = None,
+        slots: int = _SLOTS,
     ) -> None:
         if overwrite and resume:
             raise InputError(worded("resume", "either overwrite or resume", "both"))
-        self.n_written = 0
+        self.n_written, self._slots = 0, slots
         self.error: Exception | None = None
         self._path, self._overwrite, self._resume = path, overwrite, resume
         self._encoding = FullRows() if encoding is None else encoding
@@ -73,13 +79,13 @@ class RunWriter:
         """Raise LayoutError unless the run to go on with is of this layout and number format."""
         found = RunHeader.read(self._path)
         header.layout.require(found.layout, str(self._path))
-        for name in ("dtype", "buffers", "sketch"):
+        for name in ("dtype", "buffers", "sketch", "checkpoints"):
             mine, theirs = getattr(header, name), getattr(found, name)
             if mine != theirs:
                 repair = "resume with the options that began the run, or record into another folder"
                 raise LayoutError(worded(str(self._path), f"{name} {mine}", f"{theirs}", repair))
 
-    def begin(self, header: RunHeader, new_slot: Callable[[], Slot] | None = None) -> None:
+    def begin(self, header: RunHeader, new_slot: Callable[[], Slot]) -> None:
         """Remove the run that is replaced, if any, write the header of a new one, and start the thread."""
         self.resumed = _require_free(self._path, overwrite=self._overwrite, resume=self._resume)
         if self.resumed:
@@ -92,8 +98,8 @@ class RunWriter:
             self._first = 0
             header.write(self._path)
         self._header = header
-        for _ in range(_SLOTS):
-            self._free.put(new_slot() if new_slot else Slot(np.empty(header.layout.size, header.dtype)))
+        for _ in range(self._slots):
+            self._free.put(new_slot())
         self._thread = threading.Thread(target=self._work, name="trajmap-writer", daemon=True)
         self._thread.start()
 
@@ -149,7 +155,7 @@ class RunWriter:
     def _write(self, slot: Slot, notes: Notes) -> None:
         assert self._header is not None
         slot.wait()
-        noted = Notes(notes.step, notes.scalars, seam=notes.seam, broken=count_broken(slot.theta))
+        noted = Notes(notes.step, notes.scalars, seam=notes.seam, broken=count_broken(slot.theta, self._header.dtype))
         path = iterate_path(self._path, self._first + self.n_written)
         self._encoding.write(path, self._header, slot, noted)
         self.n_written += 1
