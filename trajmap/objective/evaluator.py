@@ -9,13 +9,14 @@ import torch
 from torch.func import vmap
 
 from trajmap._validation import Array, worded
-from trajmap.data.plane import Plane
+from trajmap.data.frame import Frame
 from trajmap.errors import InputError
 from trajmap.objective.batches import map_tensors
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.layers import with_onednn, with_pairwise_pooling
 from trajmap.objective.model_at import ModelAt, Remembering
 from trajmap.objective.planes import PlaneLayers, plane_layers
+from trajmap.objective.points import Points
 from trajmap.objective.strategy import PLAIN, Parts, Strategy, cheaper_losses, split_batch
 
 __all__ = ["Evaluator"]
@@ -30,8 +31,8 @@ class Evaluator:
         Of the objective.
     strategy : Strategy
         How.
-    plane : Plane, optional
-        The flat chart that all points lie on, which ``strategy.planes`` needs.
+    frame : Frame, optional
+        The frame that all points lie on, which ``strategy.planes`` needs.
 
     Raises
     ------
@@ -39,7 +40,7 @@ class Evaluator:
         If the strategy does not suit the model: its forward writes to buffers, or no first layer can be combined.
     """
 
-    def __init__(self, parts: Parts, strategy: Strategy = PLAIN, plane: Plane | None = None) -> None:
+    def __init__(self, parts: Parts, strategy: Strategy = PLAIN, frame: Frame | None = None) -> None:
         self._parts, self._strategy = parts, strategy
         self._twin = copy.deepcopy(parts.module)
         self._functions = parts.functions
@@ -66,21 +67,21 @@ class Evaluator:
                 raise InputError(worded("strategy", "a loss without derivatives for onednn=True", "one with"))
             with_onednn(self._twin)
         if strategy.planes:
-            if plane is None:
-                raise InputError(worded("strategy", "a plane for planes=True", "none"))
+            if frame is None:
+                raise InputError(worded("strategy", "a frame for planes=True", "none"))
             runs = [functools.partial(self._piece, j) for j in range(len(self._pieces))]
             with isolated_rng(), torch.no_grad():
-                self._combined = plane_layers(self._twin, parts, plane, self._write, runs)
+                self._combined = plane_layers(self._twin, parts, frame, self._write, runs)
 
-    def evaluate(self, thetas: Array, Z: Array | None = None) -> dict[str, Array]:
+    def evaluate(self, points: Points, coefficients: Array | None = None) -> dict[str, Array]:
         """Loss and metrics at points.
 
         Parameters
         ----------
-        thetas : numpy.ndarray, shape (n, P)
+        points : Points
             The points.
-        Z : numpy.ndarray, shape (n, d), optional
-            Their coordinates on the plane.
+        coefficients : numpy.ndarray, shape (n, m), optional
+            Their coefficients in the frame.
 
         Returns
         -------
@@ -89,14 +90,19 @@ class Evaluator:
         """
         with isolated_rng():
             if self._strategy.points > 1:
-                return self._vmapped(thetas)
+                return self._vmapped(points)
             rows = []
-            for i, theta in enumerate(thetas):
-                if self._combined is not None and Z is not None:
-                    self._combined.move(Z[i])
-                self._write(self._parts.tensor(theta))
+            flat = self._flat()
+            for i in range(len(points)):
+                if self._combined is not None and coefficients is not None:
+                    self._combined.move(coefficients[i])
+                points.write(i, flat)
+                self._write(flat)
                 rows.append(self._run())
         return {name: np.array([row[name] for row in rows], dtype=np.float64) for name in self._functions}
+
+    def _flat(self, *rows: int) -> torch.Tensor:
+        return self._leaves[0].detach().new_empty((*rows, sum(self._sizes)))
 
     def _write(self, point: torch.Tensor) -> None:
         with torch.no_grad():
@@ -121,7 +127,7 @@ class Evaluator:
         batch = self._pieces[j][1]
         return {name: float(function(model, batch).detach()) for name, function in self._functions.items()}
 
-    def _vmapped(self, thetas: Array) -> dict[str, Array]:
+    def _vmapped(self, points: Points) -> dict[str, Array]:
         buffers = dict(self._twin.named_buffers())
         shapes = [leaf.shape for leaf in self._leaves]
 
@@ -132,8 +138,10 @@ class Evaluator:
 
         chunks = []
         with torch.no_grad():
-            for start in range(0, len(thetas), self._strategy.points):
-                block = self._parts.tensor(thetas[start : start + self._strategy.points])
+            for start in range(0, len(points), self._strategy.points):
+                block = self._flat(min(self._strategy.points, len(points) - start))
+                for i, row in enumerate(block):
+                    points.write(start + i, row)
                 totals = {name: torch.zeros(len(block), dtype=torch.float64) for name in self._functions}
                 for weight, batch in self._pieces:
                     for name, values in vmap(at, in_dims=(0, None))(block, batch).items():

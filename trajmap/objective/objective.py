@@ -106,6 +106,11 @@ class Objective:
         return self.layout.size
 
     @property
+    def like(self) -> torch.Tensor:
+        """An empty tensor of the model's number format on its device."""
+        return self._leaves[0].detach().new_empty(0)
+
+    @property
     def theta(self) -> Array:
         """The model's own point, shape (P,), as it was when the objective was made."""
         return np.concatenate([as_array(leaf).ravel() for leaf in self._leaves])

@@ -4,10 +4,11 @@ import collections
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from trajmap._validation import Array, worded
-from trajmap.data.plane import Plane
+from trajmap.data.frame import Frame
 from trajmap.errors import InputError
 from trajmap.objective.layers import OneDnnLinear
 from trajmap.objective.strategy import Parts
@@ -73,7 +74,7 @@ class _Combined(torch.nn.Module):
 def plane_layers(
     module: torch.nn.Module,
     parts: Parts,
-    plane: Plane,
+    frame: Frame,
     write: Callable[[torch.Tensor], None],
     run: Sequence[Callable[[], Any]],
 ) -> PlaneLayers:
@@ -85,8 +86,8 @@ def plane_layers(
         The copy to change.
     parts : Parts
         Of the objective.
-    plane : Plane
-        The flat chart.
+    frame : Frame
+        The frame.
     write : callable
         Writes a point into the module.
     run : sequence of callables
@@ -110,7 +111,7 @@ def plane_layers(
         setattr(module.get_submodule(parent), child, layer)
         layer.outputs = [[] for _ in run]
     handle, size = PlaneLayers(list(found.values())), 0
-    for point in (plane.origin, *plane.directions):
+    for point in (frame.origin, *(np.asarray(frame.basis[i : i + 1, :])[0] for i in range(frame.n_vectors))):
         write(parts.tensor(point))
         for j, forward in enumerate(run):
             handle.piece(j)
@@ -118,7 +119,7 @@ def plane_layers(
             size += sum(layer.outputs[j][-1].nbytes for layer in found.values())
             if size > _MOST_BYTES:
                 raise InputError(worded("strategy", "first layers' outputs within 256 MiB", "more"))
-    expected = 1 + plane.n_components
+    expected = 1 + frame.n_vectors
     if any(len(outputs) != expected for layer in found.values() for outputs in layer.outputs):
         raise InputError(worded("strategy", "first layers that are called once a forward", "another number of calls"))
     handle.combine()
