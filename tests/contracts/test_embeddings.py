@@ -114,6 +114,12 @@ def test_pipeline_over_a_lazy_run(name, run):
     assert chart.inverse_transform(lazy).shape == run.iterates.shape
 
 
+def test_the_row_space_says_how_it_lifts(run):
+    space = RowSpace().fit(run.iterates)
+    Z = np.random.default_rng(0).normal(size=(5, space.n_components_))
+    np.testing.assert_allclose(space.frame().points(space.coefficients(Z)), space.inverse_transform(Z), atol=1e-12)
+
+
 @each
 def test_lift_returns_near_the_points(name, X):
     fitted = clone(EMBEDDINGS[name]).fit(X)

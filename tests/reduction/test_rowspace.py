@@ -1,12 +1,17 @@
 """Row space is exact: whatever is computed on it equals what is computed in parameter space."""
 
+import pickle
+import shutil
+
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
 
 from trajmap.data.fan import Fan
+from trajmap.data.iterates import Iterates
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.recording.recorder import Recorder
@@ -63,11 +68,92 @@ def test_streaming_without_kept_components(thetas, tmp_path, monkeypatch):
     lazy = Trajectory.open(tmp_path).iterates
     monkeypatch.setattr(rowspace, "_KEEP_BYTES", 0)
     streamed = RowSpace(block_size=700).fit(lazy)
-    assert streamed._kept is None
+    assert not isinstance(streamed.frame().basis, np.ndarray)
     kept = RowSpace().fit(thetas)
     np.testing.assert_allclose(streamed.transform(lazy), kept.transform(thetas), atol=1e-7)
     Z = np.random.default_rng(0).normal(size=(4, 79))
     np.testing.assert_allclose(streamed.inverse_transform(Z), kept.inverse_transform(Z), atol=1e-6)
+
+
+@pytest.fixture
+def lazy(thetas, tmp_path):
+    Trajectory.of(thetas.astype(np.float32)).save(tmp_path / "run")
+    return Trajectory.open(tmp_path / "run").iterates
+
+
+@pytest.mark.parametrize("keep", [0, 2**29])
+@pytest.mark.parametrize("options", [{}, {"n_components": 4}, {"n_components": 4, "lift_dtype": np.float32}])
+def test_the_frame_lifts_as_the_space_does(lazy, keep, options, monkeypatch):
+    monkeypatch.setattr(rowspace, "_KEEP_BYTES", keep)
+    space = RowSpace(block_size=700, **options).fit(lazy)
+    Z = np.random.default_rng(0).normal(size=(3, space.n_components_))
+    frame = space.frame()
+    assert isinstance(frame.basis, np.ndarray) == bool(keep)
+    assert frame.basis.shape == space.components_.shape
+    assert frame.basis.dtype == options.get("lift_dtype", np.float64)
+    points = space.inverse_transform(Z)
+    tolerance = 20 * np.finfo(points.dtype).eps * np.abs(points).max()
+    np.testing.assert_allclose(frame.points(space.coefficients(Z)), points, rtol=0, atol=tolerance)
+    np.testing.assert_array_equal(frame.basis[1:3, 5:9], frame.basis[:, 5:9][1:3])
+    with pytest.raises(InputError, match="Z: expected shape"):
+        space.coefficients(Z[:, 1:])
+
+
+@pytest.mark.parametrize("options", [{"n_components": 4}, {"n_components": 0.9}, {"n_components": 4, "dtype": "f4"}])
+@pytest.mark.parametrize("increments", [False, True])
+def test_residuals_are_the_distances_from_what_was_kept(thetas, options, increments):
+    space = RowSpace(**options, increments=increments).fit(thetas)
+    centred = thetas - thetas.mean(axis=0)
+    basis = np.linalg.svd(centred, full_matrices=False)[2][: space.n_components_]
+    exact = np.linalg.norm(centred - centred @ basis.T @ basis, axis=1)
+    np.testing.assert_allclose(space.residuals_, exact, rtol=1e-4 if "dtype" in options else 1e-8)
+    assert not RowSpace(increments=increments).fit(thetas).residuals_.any()
+    flat = thetas[:, :3] @ np.random.default_rng(1).normal(size=(3, 100))
+    assert not RowSpace(n_components=3).fit(flat).residuals_.any()
+
+
+def test_iterates_that_were_fitted_are_recognised(lazy, tmp_path):
+    chart = make_pipeline(RowSpace(), PCA(2)).fit(lazy)
+    space, run = chart[0], Trajectory.open(tmp_path / "run")
+    expected, plane = space.transform(lazy[:]), chart.transform(lazy[:])
+    np.testing.assert_allclose(space.embedding_, expected, atol=1e-6 * np.abs(expected).max())
+    np.testing.assert_array_equal(space.fitted_places(run.iterates.take([7, 0, 7])), [7, 0, 7])
+    again = pickle.loads(pickle.dumps(chart))
+    shutil.rmtree(tmp_path / "run")  # whatever is read from now on fails
+    for fitted in (chart, again):
+        tolerance = 1e-6 * np.abs(plane).max()
+        np.testing.assert_allclose(fitted.transform(lazy), plane, atol=tolerance)
+        np.testing.assert_allclose(fitted.transform(run.iterates), plane, atol=tolerance)
+        np.testing.assert_allclose(fitted.transform(run.thin(3).iterates), plane[::3], atol=tolerance)
+        np.testing.assert_allclose(fitted.transform(run.iterates.take([5, 2])), plane[[5, 2]], atol=tolerance)
+
+
+def test_what_is_not_certainly_a_fitted_iterate_is_read(lazy, thetas, tmp_path):
+    space = RowSpace(n_components=3).fit(lazy)
+    assert space.fitted_places(lazy[:]) is None, "an array may have been written to"
+    assert space.fitted_places(lazy.narrow([slice(0, 4999)])) is None
+    assert space.fitted_places(lazy.narrow([slice(0, 9), slice(9, 5000)])) is not None
+    assert space.fitted_places(lazy.narrow([slice(9, 5000), slice(0, 9)])) is None
+    other = thetas.copy()
+    other[3, 17] += 1
+    Trajectory.of(other.astype(np.float32)).save(tmp_path / "other")
+    elsewhere = Trajectory.open(tmp_path / "other").iterates
+    assert space.fitted_places(elsewhere) is None
+    assert space.fitted_places(Iterates.stack([lazy, elsewhere])) is None
+    (tmp_path / "run").rename(tmp_path / "old")
+    (tmp_path / "other").rename(tmp_path / "run")
+    replaced = Trajectory.open(tmp_path / "run").iterates
+    assert space.fitted_places(replaced) is None
+    moved = space.transform(replaced) - space.embedding_
+    assert np.abs(moved[3]).max() > 1e3 * np.abs(np.delete(moved, 3, axis=0)).max()
+    assert RowSpace(n_components=3).fit(thetas).fitted_places(lazy) is None
+
+
+def test_a_pickle_of_a_large_space_holds_no_iterates(lazy, monkeypatch):
+    monkeypatch.setattr(rowspace, "_KEEP_BYTES", 0)
+    space = RowSpace().fit(lazy)
+    # the mean, twice, and numbers for each pair of iterates, but not the 1.6 MB of these
+    assert len(pickle.dumps(space)) < 8 * (lazy.shape[1] + 4 * 80**2) + 80 * 1000
 
 
 def late_small_steps(T=300, P=40_000, mean=30.0):

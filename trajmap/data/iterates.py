@@ -1,5 +1,6 @@
 """The matrix of a run's iterates, read lazily."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -91,6 +92,23 @@ class Iterates:
     def row(self, i: int) -> Row:
         """One stored iterate."""
         return self._rows[i]
+
+    @property
+    def keys(self) -> list[bytes]:
+        """What tells each row from any other, 32 bytes a row: rows with equal keys hold the same numbers.
+
+        Files, checksums, columns and number format go into it, so that work done on a row is recognised when the run is
+        opened anew, thinned or reordered. The same numbers under another path have another key.
+        """
+        ranges = self._ranges(0, self.shape[1], 1)
+        joined: list[tuple[int, int]] = []
+        for start, stop in ranges:  # columns named piece by piece are those named at once
+            if joined and joined[-1][1] == start:
+                joined[-1] = (joined[-1][0], stop)
+            else:
+                joined.append((start, stop))
+        columns = repr((joined, self.dtype.name)).encode()
+        return [hashlib.sha256(row.key + columns).digest() for row in self._rows]
 
     @property
     def is_finite(self) -> Array:

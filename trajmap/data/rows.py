@@ -1,6 +1,8 @@
 """One stored iterate as a row of numbers: whole, as differences, or in shards. Each reads stretches of columns."""
 
 import dataclasses
+import functools
+import hashlib
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -29,6 +31,10 @@ class Row(Protocol):
     def file(self) -> IterateFile:
         """The file that names the row; its notes are the row's."""
 
+    @property
+    def key(self) -> bytes:
+        """What tells the row from any other: where its numbers lie, and the checksums they were written with."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FullRow:
@@ -47,6 +53,11 @@ class FullRow:
     def verify(self) -> None:
         """Compare the file with its checksum."""
         self.file.verify()
+
+    @functools.cached_property
+    def key(self) -> bytes:
+        """A digest of the file's place and checksum."""
+        return _digest("full", self.itemsize, _place(self.file))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -86,6 +97,14 @@ class DeltaRow:
         self.file.verify()
         self.base.verify()
 
+    @functools.cached_property
+    def key(self) -> bytes:
+        """A digest of the file's place and checksum, and of those of all it is a difference to."""
+        chain: list[FullRow | DeltaRow] = [self]
+        while isinstance(link := chain[-1], DeltaRow):
+            chain.append(link.base)
+        return _digest("delta16", *(_place(link.file) for link in chain))
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ShardedRow:
@@ -114,6 +133,19 @@ class ShardedRow:
         """Compare every shard's file with its checksum."""
         for row in self.rows:
             row.verify()
+
+    @functools.cached_property
+    def key(self) -> bytes:
+        """A digest of the shards' own."""
+        return _digest("shards", self.stretches, *(row.key for row in self.rows))
+
+
+def _place(file: IterateFile) -> tuple[object, ...]:
+    return str(file.path.absolute()), file.offset, file.nbytes, file.crc32
+
+
+def _digest(*parts: object) -> bytes:
+    return hashlib.sha256(repr(parts).encode()).digest()
 
 
 def _overlaps(ranges: Ranges, stretches: Ranges) -> tuple[list[tuple[int, int]], list[int]]:

@@ -1,5 +1,6 @@
 """The span of the iterates: T points of R^P as T points of R^r, without changing a distance."""
 
+import dataclasses
 import numbers
 from collections.abc import Callable, Iterator
 from typing import Any, Self
@@ -10,6 +11,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from trajmap._validation import Array, check_count, check_positive, worded
+from trajmap.data.frame import Frame
 from trajmap.data.gram import centred_gram, column_blocks, require_finite, step_gram, wide_blocks
 from trajmap.data.iterates import Iterates
 from trajmap.errors import InputError
@@ -63,6 +65,12 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         Shares of the total variance; not evidence of low dimension without their null.
     n_components_ : int
         r.
+    embedding_ : numpy.ndarray, shape (n, r)
+        Coordinates of the fitted points.
+    residuals_ : numpy.ndarray, shape (n,)
+        Distances of the fitted points from the span that was kept; zeros where all of it was. They come from the Gram
+        matrix: in float64 right to 1.5e-8 √n of the largest singular value (with `increments`, where all n values are
+        found, to 2e-16 n), with products in float32 to about 1e-4 of it.
     distance_error_ : float
         Standard deviation of the relative error of a distance: 0 unless the points are sketches.
     n_features_in_ : int
@@ -129,12 +137,12 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     def fit_transform(self, X: Any, y: Any = None) -> Array:
         """Fit and return the coordinates of the points, shape (n, r), without a second pass."""
-        self.fit(X)
-        coordinates: Array = self._left * self.singular_values_
-        return coordinates
+        return self.fit(X).embedding_
 
     def transform(self, X: Any) -> Array:
         """Coordinates of points of R^P: their projection on the span.
+
+        Iterates that the space was fitted on, all or some, are not read again: see `fitted_places`.
 
         Parameters
         ----------
@@ -148,10 +156,13 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         """
         check_is_fitted(self)
         X = self._check(X, reset=False)
+        places = self.fitted_places(X)
+        if places is not None:
+            return self.embedding_[places]
         Z = np.zeros((X.shape[0], self.n_components_))
         with np.errstate(invalid="ignore"):
             for columns, block in wide_blocks(X, self.block_size):
-                Z += (block - self.mean_[columns]) @ self._components(columns).T
+                Z += (block - self.mean_[columns]) @ self._basis[:, columns].T
         if not np.isfinite(Z).all():
             require_finite(X, self.block_size)
         return Z
@@ -173,15 +184,69 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         Z = check_inverse(Z, self.n_components_).astype(self._basis_dtype)
         out = np.empty((len(Z), self.n_features_in_), dtype=self._basis_dtype)
         for columns in self._blocks():
-            np.matmul(Z, self._components(columns).astype(self._basis_dtype, copy=False), out=out[:, columns])
+            np.matmul(Z, self._basis[:, columns], out=out[:, columns])
             out[:, columns] += self.mean_[columns]
         return out
+
+    def frame(self) -> Frame:
+        """Every lifted point as origin + c·basis: the mean and the basis, which is read lazily when it is not kept.
+
+        Returns
+        -------
+        Frame
+            ``frame().points(coefficients(Z))`` equals ``inverse_transform(Z)``.
+        """
+        check_is_fitted(self)
+        return Frame(self.mean_, self._basis)
+
+    def coefficients(self, Z: Any) -> Array:
+        """Coefficients in the `frame` of the points at coordinates: the coordinates themselves.
+
+        Parameters
+        ----------
+        Z : array-like, shape (m, r)
+            Coordinates.
+
+        Returns
+        -------
+        numpy.ndarray, shape (m, r)
+            Coefficients, float64.
+        """
+        check_is_fitted(self)
+        return check_inverse(Z, self.n_components_)
+
+    def fitted_places(self, X: Any) -> Array | None:
+        """Places among the fitted points of iterates that certainly are some of them.
+
+        Parameters
+        ----------
+        X : Iterates or array-like
+            A run's iterates, opened anew, thinned or reordered even.
+
+        Returns
+        -------
+        numpy.ndarray of shape (m,), or None
+            ``embedding_[places]`` are their coordinates and ``residuals_[places]`` their distances from the span. None
+            if a row is another file, or other columns of it, and for arrays, which may have been written to.
+        """
+        check_is_fitted(self)
+        if not isinstance(X, Iterates) or not self._places:
+            return None
+        places = [self._places.get(key, -1) for key in X.keys]
+        return None if -1 in places else np.array(places, dtype=np.intp)
+
+    @property
+    def embedding_(self) -> Array:
+        """Coordinates of the fitted points, shape (n, r)."""
+        check_is_fitted(self)
+        coordinates: Array = self._left * self.singular_values_
+        return coordinates
 
     @property
     def components_(self) -> Array:
         """Orthonormal basis of the span, shape (r, P); made anew on each access when it is too large to keep."""
         check_is_fitted(self)
-        return np.concatenate([self._components(columns) for columns in self._blocks()], axis=1)
+        return self._read_basis(np.dtype(np.float64))
 
     @property
     def _n_features_out(self) -> int:
@@ -217,23 +282,21 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         else:
             self._decompose(centred_gram(steps))
         self._basis_dtype = np.dtype(np.float64 if self.lift_dtype is None else self.lift_dtype)
-        # one of these holds the basis: itself, or the points that it is made of
-        self._source: Any = X
-        self._kept: Array | None = None
-        if self.n_components_ * self.n_features_in_ * 8 <= _KEEP_BYTES:
-            self._kept = self.components_.astype(self._basis_dtype, copy=False)
-            self._source = None
+        weights = (self._left / self.singular_values_).T
+        self._basis: Any = _Basis(X, self.mean_, weights, self._basis_dtype)
+        if self.n_components_ * self.n_features_in_ * self._basis_dtype.itemsize <= _KEEP_BYTES:
+            self._basis = self._read_basis(self._basis_dtype)
+        self._places = {key: i for i, key in enumerate(X.keys)} if isinstance(X, Iterates) else {}
 
     def _decompose(self, gram: Array) -> None:
-        n, total = len(gram), float(np.trace(gram))
+        n, squares = len(gram), np.diag(gram).copy()
         count = isinstance(self.n_components, numbers.Integral)
         first = n - min(int(self.n_components or n), n) if count else 0
         values, vectors = scipy.linalg.eigh(
             gram, overwrite_a=True, subset_by_index=[first, n - 1] if first else None, driver="evr" if first else "evd"
         )
-        self._keep(
-            np.sqrt(np.maximum(values[::-1], 0)), vectors[:, ::-1], total, float(np.sqrt(n * np.finfo(float).eps))
-        )
+        singular = np.sqrt(np.maximum(values[::-1], 0))
+        self._keep(singular, vectors[:, ::-1], squares, float(np.sqrt(n * np.finfo(float).eps)))
 
     def _decompose_steps(self, steps: Array) -> None:
         """Coordinates of the points as sums of those of the steps, each step factored at length one."""
@@ -242,12 +305,13 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         values, vectors = scipy.linalg.eigh(steps / np.outer(units, units), overwrite_a=True, driver="evd")
         factors = vectors * np.sqrt(np.maximum(values, 0)) * lengths[:, None]
         points = np.cumsum(factors, axis=0)
-        left, singular, _ = scipy.linalg.svd(points - points.mean(axis=0), full_matrices=False, overwrite_a=True)
-        self._keep(singular, left, float(np.sum(singular**2)), len(steps) * np.finfo(float).eps)
+        points -= points.mean(axis=0)
+        left, singular, _ = scipy.linalg.svd(points, full_matrices=False)
+        self._keep(singular, left, np.sum(points**2, axis=1), len(steps) * np.finfo(float).eps)
 
-    def _keep(self, singular: Array, left: Array, total: float, floor: float) -> None:
-        """Keep what is above rounding and asked for."""
-        n = len(left)
+    def _keep(self, singular: Array, left: Array, squares: Array, floor: float) -> None:
+        """Keep what is above rounding and asked for; the rest is what the points have off the span."""
+        n, total = len(left), float(squares.sum())
         if not singular[0] > 0:
             raise InputError(worded("X", "points that differ", f"n_samples = {n} equal ones"))
         tol = self.tol if not self.increments else min(self.tol, floor)
@@ -257,6 +321,15 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         self.singular_values_ = singular[:keep]
         self.explained_variance_ratio_ = singular[:keep] ** 2 / total
         self.n_components_ = keep
+        self.residuals_ = self._residuals(singular, left, squares, floor)
+
+    def _residuals(self, singular: Array, left: Array, squares: Array, floor: float) -> Array:
+        """Distances of the points from the span that was kept; those that rounding alone makes are 0."""
+        if len(singular) == len(left):
+            found = np.linalg.norm(left[:, self.n_components_ :] * singular[self.n_components_ :], axis=1)
+        else:
+            found = np.sqrt(np.maximum(squares - np.sum(self.embedding_**2, axis=1), 0))
+        return found if found.max() > floor * singular[0] else np.zeros(len(found))
 
     def _asked(self, ratios: Array, rank: int, n: int) -> int:
         if self.n_components is None:
@@ -269,13 +342,31 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             raise InputError(worded("n_components", f"at most {rank}, {spanned}", keep))
         return keep
 
-    def _components(self, columns: slice) -> Array:
-        """Basis vectors on some columns: S⁻¹ Uᵀ X_c."""
-        if self._kept is not None:
-            return self._kept[:, columns]
-        block = np.asarray(self._source[:, columns], dtype=np.float64) - self.mean_[columns]
-        rows: Array = (self._left / self.singular_values_).T @ block
-        return rows
+    def _read_basis(self, dtype: Any) -> Array:
+        basis = np.empty((self.n_components_, self.n_features_in_), dtype)
+        for columns in self._blocks():
+            basis[:, columns] = self._basis[:, columns]
+        return basis
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Basis:
+    """Basis vectors S⁻¹ Uᵀ X_c, made of the points whenever columns are asked for."""
+
+    points: Any
+    mean: Array
+    weights: Array  # S⁻¹ Uᵀ, (r, n)
+    dtype: Any
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.weights), len(self.mean)
+
+    def __getitem__(self, key: tuple[Any, slice]) -> Array:
+        rows, columns = key
+        block = np.asarray(self.points[:, columns], dtype=np.float64) - self.mean[columns]
+        basis: Array = self.weights[rows] @ block
+        return basis.astype(self.dtype, copy=False)
 
 
 def _multiplier(device: str | None) -> Callable[[Array], Array]:
