@@ -7,7 +7,7 @@ import numpy as np
 from trajmap._validation import Array, check_array, worded
 from trajmap.errors import InputError
 
-__all__ = ["Chart", "chart_name", "chart_steps", "deviation", "encode", "lift"]
+__all__ = ["Chart", "chart_name", "chart_steps", "deviation", "encode", "lift", "require_chart"]
 
 
 @runtime_checkable
@@ -66,10 +66,15 @@ def lift(chart: Chart, Z: Array, size: int | None = None) -> Array:
     InputError
         If the object is no chart, does not take these coordinates, or lifts to another space.
     """
-    if not isinstance(chart, Chart):
-        raise InputError(worded("chart", "an object with transform and inverse_transform", chart))
+    require_chart(chart)
     thetas = np.asarray(chart.inverse_transform(Z))
     return check_array("chart.inverse_transform(Z)", thetas, (len(Z), size))
+
+
+def require_chart(chart: object) -> None:
+    """Check that an object is a chart."""
+    if not isinstance(chart, Chart):
+        raise InputError(worded("chart", "an object with transform and inverse_transform", chart))
 
 
 def encode(chart: Chart, thetas: Any) -> Array:

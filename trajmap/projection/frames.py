@@ -10,7 +10,7 @@ from trajmap.data.gram import column_blocks
 from trajmap.errors import InputError
 from trajmap.projection.chart import chart_steps
 
-__all__ = ["Combination", "Framed", "frame_coefficients", "framed", "reduced", "require_size"]
+__all__ = ["Combinable", "Combination", "Framed", "Remembering", "frame_coefficients", "framed", "is_isometric", "reduced", "remembered", "require_size"]
 
 
 @runtime_checkable
@@ -22,6 +22,25 @@ class Framed(Protocol):
 
     def coefficients(self, Z: Any) -> Array:
         """Numbers that combine the basis, (n, d) → (n, m)."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A row space: isometric coordinates, and those of the iterates that it was fitted on are known."""
+
+    embedding_: Array
+    residuals_: Array
+
+    def fitted_places(self, X: Any) -> Array | None:
+        """Places of iterates among the fitted ones; None if they are others."""
+
+
+@runtime_checkable
+class Combinable(Protocol):
+    """A lazy basis that combines its rows more cheaply than by making them first."""
+
+    def combined(self, weights: Array, dtype: Any) -> Any:
+        """Basis of the rows ``weights @ basis``."""
 
 
 @runtime_checkable
@@ -54,17 +73,17 @@ class _Chain:
     """The frame of a pipeline's first step, and coefficients by the lifts of all others."""
 
     def __init__(self, first: Framed, rest: list[Any]) -> None:
-        self._first, self._rest = first, rest
+        self.first, self._rest = first, rest
 
     def frame(self) -> Frame:
         """The first step's."""
-        return self._first.frame()
+        return self.first.frame()
 
     def coefficients(self, Z: Any) -> Array:
         """Lift to the first step's coordinates, the last step first."""
         for step in reversed(self._rest):
             Z = step.inverse_transform(Z)
-        return self._first.coefficients(Z)
+        return self.first.coefficients(Z)
 
 
 def framed(chart: Any) -> Framed | None:
@@ -177,8 +196,21 @@ def reduced(frame: Frame, coefficients: Array, dtype: Any) -> tuple[Frame, Array
     keep = max(int(np.sum(values > tolerance)), 1)
     if keep >= m:
         return frame, np.eye(m)
-    turn = axes[:keep].T
-    return Frame(frame.origin, Combination(axes[:keep], frame.basis, dtype), orthonormal=frame.orthonormal), turn
+    basis = frame.basis
+    few = basis.combined(axes[:keep], dtype) if isinstance(basis, Combinable) else Combination(axes[:keep], basis, dtype)
+    return Frame(frame.origin, few, orthonormal=frame.orthonormal), axes[:keep].T
+
+
+def is_isometric(known: Framed) -> bool:
+    """Whether distances between coefficients are those between points by what the chart is: one on a row space."""
+    return isinstance(known.first if isinstance(known, _Chain) else known, Remembering)
+
+
+def remembered(known: Framed, iterates: Any) -> tuple[Array, Array] | None:
+    """Coefficients (T, m) and distances from the span (T,) of iterates that a chart's row space was fitted on."""
+    first = known.first if isinstance(known, _Chain) else known
+    places = first.fitted_places(iterates) if isinstance(first, Remembering) else None
+    return None if places is None else (first.embedding_[places], first.residuals_[places])
 
 
 def require_size(frame: Frame, size: int) -> None:

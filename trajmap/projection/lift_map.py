@@ -9,9 +9,9 @@ from trajmap.data.frame import Frame
 from trajmap.data.plane import Plane
 from trajmap.projection.chart import Chart, lift
 from trajmap.projection.derivatives import coefficient_jacobian, lift_jacobian
-from trajmap.projection.frames import Framed, frame_coefficients, framed
+from trajmap.projection.frames import Framed, frame_coefficients, framed, is_isometric
 
-__all__ = ["FrameMap", "LiftMap", "WholeMap", "lift_map"]
+__all__ = ["FrameMap", "LiftMap", "WholeMap", "gram_factors", "lift_map"]
 
 
 class LiftMap(ABC):
@@ -42,7 +42,8 @@ class FrameMap(LiftMap):
     def __init__(self, known: Framed, frame: Frame | None = None, slope: Array | None = None) -> None:
         self._known, self.frame = known, known.frame() if frame is None else frame
         self._slope = np.eye(self.frame.n_vectors) if isinstance(known, Plane) else slope
-        self.factor, self.onto = _factors(self.frame.gram())
+        gram = np.eye(self.frame.n_vectors) if is_isometric(known) else self.frame.gram()
+        self.factor, _ = gram_factors(gram)
 
     def points(self, Z: Array) -> Array:
         """Coefficients, turned."""
@@ -92,7 +93,7 @@ def lift_map(chart: Chart | LiftMap) -> LiftMap:
     return WholeMap(chart) if known is None else FrameMap(known)
 
 
-def _factors(gram: Array) -> tuple[Array, Array]:
+def gram_factors(gram: Array) -> tuple[Array, Array]:
     """F with G = F Fᵀ, and what turns products with the basis to coordinates: G⁻¹F on the span."""
     if np.array_equal(gram, np.eye(len(gram))):
         return gram, gram

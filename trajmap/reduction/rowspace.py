@@ -368,6 +368,10 @@ class _Basis:
         basis: Array = self.weights[rows] @ block
         return basis.astype(self.dtype, copy=False)
 
+    def combined(self, weights: Array, dtype: Any) -> "_Basis":
+        """Combine the rows, by combining what makes them: (k, r) → k rows."""
+        return _Basis(self.points, self.mean, weights @ self.weights, dtype)
+
 
 def _multiplier(device: str | None) -> Callable[[Array], Array]:
     """Multiply here, or by torch on a device."""
