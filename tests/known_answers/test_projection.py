@@ -225,7 +225,8 @@ def test_path_and_support():
     np.testing.assert_allclose(land.lifted_values, 0.5, rtol=1e-9)
     lifted = chart.inverse_transform(land.grid.points)
     brute = cdist(lifted, run.iterates).min(axis=1).reshape(land.grid.shape)
-    np.testing.assert_allclose(land.distance, brute, rtol=1e-8)
+    # some grid points are iterates, to rounding
+    np.testing.assert_allclose(land.distance, brute, rtol=1e-8, atol=1e-15)
     np.testing.assert_array_equal(land.support, brute <= land.reach)
     assert 0 < land.support.mean() < 0.5
     # blocks of 8 on a half circle: the farthest interior point of a block is 4 spacings from the next one

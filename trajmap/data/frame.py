@@ -95,5 +95,15 @@ def stretches(n_rows: int, size: int) -> Iterator[slice]:
 
     A pass over a run then holds half a copy of a point in float64, and opens each file seldom: a stretch holds 2¹⁸
     numbers at least and 2²² at most.
+
+    Parameters
+    ----------
+    n_rows, size : int
+        Shape of the matrix.
+
+    Returns
+    -------
+    iterator of slice
+        The stretches, in order.
     """
     return column_blocks(size, max(1, min(max(size // 4, 2**18), 2**22) // max(n_rows, 1)))

@@ -113,6 +113,11 @@ class Plane(Saved):
         -------
         numpy.ndarray, shape (n, d)
             Coordinates, float64.
+
+        Raises
+        ------
+        InputError
+            If the points lie in another space.
         """
         X = thetas if isinstance(thetas, Iterates) else check_array("thetas", thetas, (None, len(self.origin)))
         if X.shape[1] != len(self.origin):

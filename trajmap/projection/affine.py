@@ -62,9 +62,21 @@ def as_plane(chart: Chart, points: Array, size: int) -> Plane | None:
 
 
 def affine(lifts: Callable[[Array], Array], points: Array) -> tuple[Array, Array] | None:
-    """Find origin (k,) and slope (d, k) of a map (n, d) → (n, k) that is affine on some points; None if it is not.
+    """Find out whether a map is affine on some points.
 
     Probed at the middle, along each axis, and at eight of the points: an affine map foretells all of them to rounding.
+
+    Parameters
+    ----------
+    lifts : callable
+        The map, (n, d) → (n, k).
+    points : numpy.ndarray, shape (n, d)
+        Where it is used.
+
+    Returns
+    -------
+    tuple of numpy.ndarray, or None
+        Value at 0, shape (k,), and slope, (d, k).
     """
     scale = np.ptp(points, axis=0)
     scale = np.where(scale > 0, scale, 1.0)

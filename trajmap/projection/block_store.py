@@ -80,12 +80,12 @@ class BlockStore:
         if not mark.agrees(label):
             if blocks:
                 told = f"out: {self._out} holds {len(blocks)} blocks of other work (another loss, data, chart or grid)"
-                warnings.warn(f"{told}; they are removed, and the surface starts anew", RuntimeWarning, stacklevel=4)
+                warnings.warn(f"{told}; they are removed, and the surface starts anew", RuntimeWarning, stacklevel=3)
             self._remove()
             self._write(_LABEL, {"exact": mark.exact, "values": mark.values.tolist()})
 
     def choice(self, name: str) -> Any:
-        """What was chosen when the work was begun, or None."""
+        """Read what was chosen when the work was begun; None if nothing was."""
         return self._read(f"{name}.json")
 
     def keep(self, name: str, choice: Any) -> None:

@@ -111,5 +111,3 @@ def _remote(path: str, points: Array, threads: int) -> Outputs:
 @functools.lru_cache(maxsize=1)
 def _read(path: str) -> Any:
     return cloudpickle.loads(Path(path).read_bytes())  # our own file, written a moment ago by the process that submits
-
-

@@ -66,7 +66,7 @@ def lift_jacobian(chart: Chart, z: Array, *, step: float | Array = 1e-3) -> Arra
 
 
 def coefficient_jacobian(known: Framed, frame: Frame, z: Array, *, step: float | Array = 1e-3) -> Array:
-    """Derivatives of a framed chart's coefficients, shape (d, m): the Jacobian is their product with the basis."""
+    """Differentiate a framed chart's coefficients, shape (d, m): the Jacobian is their product with the basis."""
     z = check_array("z", z, (None,), dtype=np.float64)
     steps = _steps(step, z)
     if isinstance(known, Plane):

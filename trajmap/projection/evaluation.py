@@ -46,6 +46,7 @@ class FrameWork:
         self._evaluator: Any = None
 
     def __call__(self, points: Array) -> dict[str, Array]:
+        """Evaluate at coefficients, (n, m)."""
         if self._evaluator is None:
             self._points.load()
             self._evaluator = evaluator(self._objective, self._strategy, self._frame)
@@ -108,6 +109,7 @@ class WholeWork:
         self._evaluator: Any = None
 
     def __call__(self, points: Array) -> dict[str, Array]:
+        """Evaluate at coordinates, (n, d)."""
         if self._evaluator is None:  # once a process; it holds a copy of the model, which does not travel
             self._evaluator = evaluator(self._objective, self._strategy)
         thetas = lift(self._chart, points, self._objective.size)

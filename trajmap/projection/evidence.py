@@ -78,9 +78,7 @@ def walk_shares(T: int, d: int) -> Array:
     return shares
 
 
-def axis_labels(
-    chart: Chart | LiftMap, gram: Array | None, size: int, land: Landscape, variance: float
-) -> list[str]:
+def axis_labels(chart: Chart | LiftMap, gram: Array | None, size: int, land: Landscape, variance: float) -> list[str]:
     """Say what each axis measures.
 
     Parameters

@@ -10,7 +10,18 @@ from trajmap.data.gram import column_blocks
 from trajmap.errors import InputError
 from trajmap.projection.chart import chart_steps
 
-__all__ = ["Combinable", "Combination", "Framed", "Remembering", "frame_coefficients", "framed", "is_isometric", "reduced", "remembered", "require_size"]
+__all__ = [
+    "Combinable",
+    "Combination",
+    "Framed",
+    "Remembering",
+    "frame_coefficients",
+    "framed",
+    "is_isometric",
+    "reduced",
+    "remembered",
+    "require_size",
+]
 
 
 @runtime_checkable
@@ -76,7 +87,7 @@ class _Chain:
         self.first, self._rest = first, rest
 
     def frame(self) -> Frame:
-        """The first step's."""
+        """Give the first step's."""
         return self.first.frame()
 
     def coefficients(self, Z: Any) -> Array:
@@ -197,7 +208,8 @@ def reduced(frame: Frame, coefficients: Array, dtype: Any) -> tuple[Frame, Array
     if keep >= m:
         return frame, np.eye(m)
     basis = frame.basis
-    few = basis.combined(axes[:keep], dtype) if isinstance(basis, Combinable) else Combination(axes[:keep], basis, dtype)
+    lazy = isinstance(basis, Combinable)
+    few = basis.combined(axes[:keep], dtype) if lazy else Combination(axes[:keep], basis, dtype)
     return Frame(frame.origin, few, orthonormal=frame.orthonormal), axes[:keep].T
 
 

@@ -17,8 +17,8 @@ def geodesic(
 
     The energy Σ‖θ_{k+1} − θ_k‖² of a chain of lifted points is minimised over their coordinates, started at the
     straight line in coordinates; the minimum is a shortest way near it, evenly spaced. Lengths are of the chain:
-    they fall short of the curve's by O(1/n²). Where the chart has a frame, as a ``Pipeline(RowSpace(), embedding)``, all
-    is done in its coefficients.
+    they fall short of the curve's by O(1/n²). Where the chart has a frame, as a ``Pipeline(RowSpace(), embedding)``,
+    all is done in its coefficients.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ class LiftMap(ABC):
 
     @abstractmethod
     def jacobian(self, z: Array, *, step: float | Array = 1e-3) -> Array:
-        """Derivatives by each coordinate, shape (d, k); exact where the chart knows them."""
+        """Differentiate by each coordinate, shape (d, k); exact where the chart knows its derivatives."""
 
 
 class FrameMap(LiftMap):
@@ -55,7 +55,7 @@ class FrameMap(LiftMap):
         return found
 
     def jacobian(self, z: Array, *, step: float | Array = 1e-3) -> Array:
-        """Derivatives of the coefficients, turned."""
+        """Differentiate the coefficients, and turn the result."""
         slope = self._slope
         if slope is None:
             slope = coefficient_jacobian(self._known, self.frame, z, step=step)
@@ -79,6 +79,16 @@ class WholeMap(LiftMap):
 
 def lift_map(chart: Chart | LiftMap) -> LiftMap:
     """See a chart's lift up to an isometry; a map comes back as it is.
+
+    Parameters
+    ----------
+    chart : Chart or LiftMap
+        The chart.
+
+    Returns
+    -------
+    LiftMap
+        In as many numbers as its frame has vectors, or in P where it has none.
 
     Examples
     --------

@@ -40,6 +40,8 @@ class PathGeometry:
         With `known`, those of the lifted points whose distances are asked for.
     n_blocks : int
         Contiguous blocks of time for `reach`.
+    reach : bool
+        Whether distances between the iterates are needed: without them `reach` and `variance` are NaN.
 
     Attributes
     ----------
@@ -58,18 +60,27 @@ class PathGeometry:
     """
 
     def __init__(
-        self, iterates: Any, known: Framed | None = None, coefficients: Array | None = None, *, n_blocks: int = 10
+        self,
+        iterates: Any,
+        known: Framed | None = None,
+        coefficients: Array | None = None,
+        *,
+        n_blocks: int = 10,
+        reach: bool = True,
     ) -> None:
         self._iterates = iterates
         self._n_blocks = check_count("n_blocks", n_blocks, low=2)
         self._lifted: Array | None = None
         self._coordinates, self._off = np.empty((len(iterates), 0)), np.zeros(len(iterates))
-        if known is None or coefficients is None:
-            distances = _distances(_pass(iterates, None)[0])
-        else:
-            distances = self._frame(known, coefficients)
-        self.variance = float(np.sum(distances**2) / (2 * len(distances) ** 2))
-        self.reach = self._reach(distances)
+        self.reach = self.variance = float("nan")
+        apart = None
+        if known is not None and coefficients is not None:
+            apart = self._frame(known, coefficients, pairs=reach)
+        elif reach:
+            apart = _distances(_pass(iterates, None)[0])
+        if apart is not None:
+            self.variance = float(np.sum(apart**2) / (2 * len(apart) ** 2))
+            self.reach = self._reach(apart)
 
     def _reach(self, distances: Array) -> float:
         T = len(distances)
@@ -77,7 +88,7 @@ class PathGeometry:
         distances[block[:, None] == block[None, :]] = np.inf
         return float(np.median(distances.min(axis=1)))
 
-    def _frame(self, known: Framed, C: Array) -> Array:
+    def _frame(self, known: Framed, C: Array, *, pairs: bool) -> Array | None:
         """Find coordinates of iterates and lifted points, and the distances between iterates."""
         frame = known.frame()
         memory = remembered(known, self._iterates)
@@ -86,20 +97,21 @@ class PathGeometry:
         if memory is not None and sharp:
             self._coordinates, self._off = memory
             self._lifted = C
-            complete = not self._off.any()
-            return _pairwise(memory[0]) if complete else _distances(_pass(self._iterates, None)[0])
+            if not pairs:
+                return None
+            return _pairwise(memory[0]) if not self._off.any() else _distances(_pass(self._iterates, None)[0])
         if frame.n_vectors > _FEW:
             frame, turn = reduced(frame, C, np.float64)
             C = C @ turn
         factor, onto = gram_factors(frame.gram())
-        gram, products, squares = _pass(self._iterates, frame)
+        gram, products, squares = _pass(self._iterates, frame, pairs=pairs)
         self._coordinates = products @ onto
         rest = squares - np.sum(self._coordinates**2, axis=1)
         lost = rest <= _CANCELLED * squares
         rest[lost] = _residuals(self._iterates, frame, self._coordinates @ onto.T, lost)
         self._off = np.sqrt(rest)
         self._lifted = C @ factor
-        return _distances(gram)
+        return _distances(gram) if pairs else None
 
     def of_lifted(self, start: int = 0, stop: int | None = None) -> Array:
         """Distance of the lifted points from the nearest iterate, (n,); NaN gives NaN."""
@@ -116,7 +128,7 @@ class PathGeometry:
         return found
 
     def residuals(self, start: int = 0) -> Array:
-        """Distance of each iterate from the point at Z[start + t], (T,): from its own lift, where Z is the path."""
+        """Distance of each iterate t from lifted point start + t, (T,): its own lift, where those are the path's."""
         assert self._lifted is not None
         apart = self._lifted[start : start + len(self._coordinates)] - self._coordinates
         return np.sqrt(np.sum(apart**2, axis=1) + self._off**2)
@@ -165,8 +177,8 @@ def _distances(gram: Array) -> Array:
     return np.sqrt(np.maximum(squares[:, None] + squares - 2 * gram, 0))
 
 
-def _pass(iterates: Any, frame: Frame | None) -> tuple[Array, Array, Array]:
-    """Read a run once: Gram matrix of its steps, products with a frame's vectors, and squares, both from its origin."""
+def _pass(iterates: Any, frame: Frame | None, *, pairs: bool = True) -> tuple[Array, Array, Array]:
+    """Read a run once: Gram matrix of its steps, and, from a frame's origin, products with its vectors and squares."""
     T, P = iterates.shape
     # the rounding of products in float32 averages out over many columns; over few it would show
     narrow = np.dtype(iterates.dtype) == np.float32 and P >= _MANY_COLUMNS
@@ -174,7 +186,7 @@ def _pass(iterates: Any, frame: Frame | None) -> tuple[Array, Array, Array]:
     products, squares = np.zeros((T, 0 if frame is None else frame.n_vectors)), np.zeros(T)
     for columns in stretches(T + (0 if frame is None else frame.n_vectors), P):
         block = np.asarray(iterates[:, columns])
-        for inner in column_blocks(block.shape[1], 8192):
+        for inner in column_blocks(block.shape[1], 8192) if pairs else ():
             steps = np.diff(block[:, inner].astype(np.float32 if narrow else np.float64, copy=False), axis=0)
             gram[1:, 1:] += steps @ steps.T
         if frame is not None:
@@ -190,7 +202,9 @@ def _residuals(iterates: Any, frame: Frame, coefficients: Array, rows: Array) ->
     total = np.zeros(len(places))
     chosen = coefficients[places]
     for columns in stretches(len(iterates) + frame.n_vectors, frame.size) if len(places) else ():
-        apart = np.asarray(iterates[places, columns], dtype=np.float64) - frame.origin[columns].astype(np.float64, copy=False)
+        apart = np.asarray(iterates[places, columns], dtype=np.float64) - frame.origin[columns].astype(
+            np.float64, copy=False
+        )
         apart -= chosen @ np.asarray(frame.basis[:, columns]).astype(np.float64, copy=False)
         total += np.einsum("ij,ij->i", apart, apart)
     return total

@@ -161,7 +161,7 @@ class _Seen:
         return None if self.slope is None else self.frame
 
     def at(self, places: Array) -> Points:
-        """Some points of the grid."""
+        """Lift some points of the grid."""
         if self.points is None:
             return ArrayPoints(lift(self.chart, self.rows[places], self.objective.size))
         return self.points.at(self.rows[places])
@@ -182,13 +182,13 @@ class _Seen:
         return chart_residuals(self.chart, self.path, trajectory.iterates, self.block)
 
     def work(self, strategy: Strategy) -> Work:
-        """What is done with a block."""
+        """Make what is done with a block."""
         if self.points is None or self.frame is None:
             return WholeWork(self.objective, self.chart, strategy, self.geometry)
         return FrameWork(self.objective, self.points, self.frame, strategy)
 
     def map(self) -> tuple[LiftMap, Array | None]:
-        """The lift up to an isometry, and inner products of the directions of a flat chart."""
+        """Give the lift up to an isometry, and inner products of the directions of a flat chart."""
         if self.known is None:
             return WholeMap(self.chart), None
         found = FrameMap(self.known, None, self.slope)
