@@ -14,9 +14,9 @@ __all__ = ["PathGeometry"]
 
 # a frame of more vectors is first reduced to those that the lifted points need
 _FEW = 8
-# below it products in float32 are exact to six digits only: so many columns average their rounding
+# products in float32 are exact to six digits only; so many columns average their rounding
 _MANY_COLUMNS = 2**17
-# multiplications that take about a second: so much is spent on the digits of coordinates from float32 products
+# multiplications that take about a second: below it even what a row space knows is measured again
 _CHEAP = 1e10
 # a norm's square that is a difference of larger ones is measured again below this part of them
 _CANCELLED = 1e-4
@@ -26,9 +26,11 @@ class PathGeometry:
     """Distances of lifted points in R^P from the iterates of a run, and of the iterates from each other.
 
     Where the chart has a frame, an iterate is its coordinates in the frame's span and its distance from the span, by
-    one pass over the run and none where the chart was fitted on these very iterates: a lifted point's distances then
-    take numbers of the frame's length, none of length P. The distances of iterates from a span that holds almost all
-    of them are measured by a second pass, as norms of differences, so that small ones keep their digits.
+    one pass over the run: a lifted point's distances then take numbers of the frame's length, none of length P. The
+    distances of iterates from a span that holds almost all of them are measured by a second pass, as norms of
+    differences, so that small ones keep their digits. A large run that the chart was fitted on is not read at all: its
+    row space knows the coordinates, to the rounding of its Gram matrix (a direction of 1e-5 of the extent to 1e-6 and
+    a few times that, in float64).
 
     Parameters
     ----------
@@ -70,7 +72,8 @@ class PathGeometry:
     ) -> None:
         self._iterates = iterates
         self._n_blocks = check_count("n_blocks", n_blocks, low=2)
-        self._lifted: Array | None = None
+        self._into, self._lifted = np.empty((0, 0)), np.empty((0, 0))
+        self._onto: Array | None = None
         self._coordinates, self._off = np.empty((len(iterates), 0)), np.zeros(len(iterates))
         self.reach = self.variance = float("nan")
         apart = None
@@ -93,29 +96,35 @@ class PathGeometry:
         frame = known.frame()
         memory = remembered(known, self._iterates)
         T, P = self._iterates.shape
-        sharp = self._iterates.dtype == np.float64 or P >= _MANY_COLUMNS or T * frame.n_vectors * P >= _CHEAP
-        if memory is not None and sharp:
+        if memory is not None and T * frame.n_vectors * P >= _CHEAP:
             self._coordinates, self._off = memory
-            self._lifted = C
+            self._into, self._lifted = np.eye(frame.n_vectors), C
             if not pairs:
                 return None
             return _pairwise(memory[0]) if not self._off.any() else _distances(_pass(self._iterates, None)[0])
+        turn = np.eye(frame.n_vectors)
         if frame.n_vectors > _FEW:
             frame, turn = reduced(frame, C, np.float64)
-            C = C @ turn
-        factor, onto = gram_factors(frame.gram())
+        factor, self._onto = gram_factors(frame.gram())
+        self._into = turn @ factor
         gram, products, squares = _pass(self._iterates, frame, pairs=pairs)
-        self._coordinates = products @ onto
+        self._coordinates = products @ self._onto
         rest = squares - np.sum(self._coordinates**2, axis=1)
         lost = rest <= _CANCELLED * squares
-        rest[lost] = _residuals(self._iterates, frame, self._coordinates @ onto.T, lost)
+        rest[lost] = _residuals(self._iterates, frame, self._coordinates @ self._onto.T, lost)
         self._off = np.sqrt(rest)
-        self._lifted = C @ factor
+        self._lifted = C @ self._into
         return _distances(gram) if pairs else None
+
+    def take_projections(self) -> Array:
+        """Coefficients of the iterates' projections on a frame that is not reduced; they join the lifted points."""
+        assert self._onto is not None
+        found = self._coordinates @ self._onto.T
+        self._lifted = np.concatenate([self._lifted, found @ self._into])
+        return found
 
     def of_lifted(self, start: int = 0, stop: int | None = None) -> Array:
         """Distance of the lifted points from the nearest iterate, (n,); NaN gives NaN."""
-        assert self._lifted is not None
         lifted, points = self._lifted[start:stop], self._coordinates
         # as of whole points: measured from the last iterate, then the nearest one again, by the difference
         ours, theirs = lifted - points[-1], points - points[-1]
@@ -129,7 +138,6 @@ class PathGeometry:
 
     def residuals(self, start: int = 0) -> Array:
         """Distance of each iterate t from lifted point start + t, (T,): its own lift, where those are the path's."""
-        assert self._lifted is not None
         apart = self._lifted[start : start + len(self._coordinates)] - self._coordinates
         return np.sqrt(np.sum(apart**2, axis=1) + self._off**2)
 

@@ -10,6 +10,7 @@ import numpy as np
 from trajmap._validation import Array, check_count, worded
 from trajmap.data.frame import Frame
 from trajmap.data.landscape import Grid, Landscape
+from trajmap.data.plane import Plane
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
@@ -214,13 +215,22 @@ def _see(objective: Objective, chart: Chart, grid: Grid, trajectory: Trajectory 
     if known is not None and frame is not None:
         require_size(frame, objective.size)
         C = frame_coefficients(known, frame, grid.points)
-    path = None if trajectory is None else _path(objective, chart, grid, trajectory)
+    if trajectory is not None:
+        objective.layout.require(trajectory.layout, "trajectory")
     if known is None or frame is None:
+        path = None if trajectory is None else _path(chart, grid, trajectory)
         geometry = None if trajectory is None else PathGeometry(trajectory.iterates)
         return _Seen(objective, chart, block_length(objective, block), C, path, geometry=geometry)
+    path, geometry, every = None, None, C
+    if trajectory is not None and isinstance(known, Plane):  # its coordinates are those of the projections
+        geometry = PathGeometry(trajectory.iterates, known, C)
+        path = geometry.take_projections()
+        every = np.concatenate([C, path])
+    elif trajectory is not None:
+        path = _path(chart, grid, trajectory)
+        every = np.concatenate([C, frame_coefficients(known, frame, path)])
+        geometry = PathGeometry(trajectory.iterates, known, every)
     affine_in = affine(lambda Z: frame_coefficients(known, frame, Z), grid.points)
-    every = C if path is None else np.concatenate([C, frame_coefficients(known, frame, path)])
-    geometry = None if trajectory is None else PathGeometry(trajectory.iterates, known, every)
     few, turn = reduced(frame, every, number_format(objective.like))
     points = FramePoints(few, every @ turn, objective.like)
     slope = None if affine_in is None else affine_in[1]
@@ -273,9 +283,8 @@ def _chosen(objective: Objective, seen: _Seen, places: Array, store: BlockStore 
     return strategy
 
 
-def _path(objective: Objective, chart: Chart, grid: Grid, trajectory: Trajectory) -> Array:
-    """Coordinates of the iterates, checked against the objective and the grid."""
-    objective.layout.require(trajectory.layout, "trajectory")
+def _path(chart: Chart, grid: Grid, trajectory: Trajectory) -> Array:
+    """Coordinates of the iterates, checked against the grid."""
     path = encode(chart, trajectory.iterates)
     if path.shape[1] != grid.ndim:
         raise InputError(worded("grid", f"{path.shape[1]} axes, one a coordinate of the chart", f"{grid.ndim}"))
