@@ -215,13 +215,16 @@ def reduced(frame: Frame, coefficients: Array, dtype: Any) -> tuple[Frame, Array
 
 def is_isometric(known: Framed) -> bool:
     """Whether distances between coefficients are those between points by what the chart is: one on a row space."""
-    return isinstance(known.first if isinstance(known, _Chain) else known, Remembering)
+    first: object = known.first if isinstance(known, _Chain) else known
+    return isinstance(first, Remembering)
 
 
 def remembered(known: Framed, iterates: Any) -> tuple[Array, Array] | None:
     """Coefficients (T, m) and distances from the span (T,) of iterates that a chart's row space was fitted on."""
-    first = known.first if isinstance(known, _Chain) else known
-    places = first.fitted_places(iterates) if isinstance(first, Remembering) else None
+    first: object = known.first if isinstance(known, _Chain) else known
+    if not isinstance(first, Remembering):
+        return None
+    places = first.fitted_places(iterates)
     return None if places is None else (first.embedding_[places], first.residuals_[places])
 
 

@@ -114,8 +114,8 @@ def surface(
         store = BlockStore(out, surface_mark(objective, grid, seen.block, seen.at(places), *more))
     if strategy is None:
         strategy = _chosen(objective, seen, places, store)
-    work = seen.work(strategy)
-    found = run_blocks(work, seen.rows, block=seen.block, executor=executor, store=store, progress=count)
+    # the work, and with it the evaluator's copies of the model, lives no longer than this line
+    found = run_blocks(seen.work(strategy), seen.rows, block=seen.block, executor=executor, store=store, progress=count)
     if seen.known is not None and seen.geometry is not None:
         found["distance"] = seen.geometry.of_lifted(0, len(grid.points))
     shaped = {key: values.reshape(grid.shape) for key, values in found.items()}
