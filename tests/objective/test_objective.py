@@ -1,6 +1,7 @@
 """The objective equals plain autograd, and looking through it changes nothing."""
 
 import copy
+import pickle
 import random
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from trajmap.data.layout import Layout
 from trajmap.errors import InputError, LayoutError, NondeterministicError
+from trajmap.objective.differentiable import loss_at
 from trajmap.objective.losses import accuracy, supervised
 from trajmap.objective.objective import Objective
 
@@ -254,7 +256,7 @@ def test_accuracy():
             r"loss: expected a tensor with one entry.*\(5, 3\)",
         ),
         (lambda: Objective(net(), lambda m, b: 3.0, [data(5)]), "loss: expected a tensor with one entry.*float"),
-        (lambda: Objective(net(), MSE, [data(5)]).value(np.zeros(4)), r"thetas: expected shape \(any, 51\)"),
+        (lambda: Objective(net(), MSE, [data(5)]).value(np.zeros(4)), r"theta: expected shape \(51,\)"),
         (lambda: Objective(net(), MSE, [data(5)]).gradient(np.zeros((1, 51))), r"theta: expected shape \(51,\)"),
         (lambda: Objective(net(), MSE, [data(5)]).hvp(np.zeros(51), np.zeros(2)), r"v: expected shape \(51,\)"),
     ],
@@ -264,6 +266,56 @@ def test_worded_errors(make, message):
         make()
 
 
-def test_attributes_of_the_model_are_refused_inside_the_loss():
-    with pytest.raises(AttributeError, match="would not see the parameters"):
-        Objective(net(), lambda m, b: m.weight.sum(), [data(5)])
+def test_a_loss_may_reach_into_the_model():
+    """A penalty on weights and a part of the model see the point that is evaluated, in every derivative."""
+    model, (x, y) = net(), data(10)
+
+    def loss(m, b):
+        return (m[2](torch.tanh(m[0](b[0]))) - b[1]).square().mean() + 0.1 * m[0].weight.square().sum()
+
+    objective = Objective(model, loss, [(x, y)])
+    theta = objective.theta + 0.3
+    other = copy.deepcopy(model)
+    torch.nn.utils.vector_to_parameters(torch.tensor(theta), other.parameters())
+    expected = loss(other, (x, y))
+    assert objective.value(theta) == pytest.approx(expected.item(), rel=1e-14)
+    grads = torch.autograd.grad(expected, list(other.parameters()))
+    np.testing.assert_allclose(objective.gradient(theta), torch.cat([g.reshape(-1) for g in grads]), rtol=1e-12)
+    assert loss_at(objective, torch.tensor(theta)).item() == pytest.approx(expected.item(), rel=1e-14)
+
+
+def test_an_operator_stays_at_its_own_point():
+    """Its kept graphs look at the model's buffer, where other points are written in between."""
+    objective = Objective(net(), MSE, [data(10)])
+    theta, v = objective.theta, np.random.default_rng(0).normal(size=objective.size)
+    first = objective.hessian(theta)
+    expected, second = first(v), objective.hessian(theta + 1)
+    other = second(v)
+    objective.value(theta + 2), objective.gradient(theta - 1)
+    np.testing.assert_array_equal(first(v), expected)
+    np.testing.assert_array_equal(second(v), other)
+    assert np.abs(other - expected).max() > 1e-3
+
+
+def test_arrays_and_tensors_are_answered_in_kind():
+    objective = Objective(net(dtype=torch.float32), MSE, [data(10, dtype=torch.float32)])
+    theta = objective.theta
+    point = torch.tensor(theta)
+    assert objective.gradient(theta).dtype == np.float64
+    gradient = objective.gradient(point)
+    assert gradient.dtype == torch.float32
+    np.testing.assert_array_equal(gradient.numpy(), objective.gradient(theta))
+    assert objective.value(point) == objective.value(theta)
+    product = objective.hessian(point)
+    np.testing.assert_array_equal(product.multiply(gradient).numpy(), product(gradient.numpy()))
+    assert torch.equal(point, torch.tensor(theta)), "neither is written to"
+
+
+def test_an_objective_travels():
+    objective = Objective(net(), MSE, [data(10)])
+    theta = objective.theta + 1
+    payload = pickle.dumps(objective)
+    again = pickle.loads(payload)
+    np.testing.assert_array_equal(again.gradient(theta), objective.gradient(theta))
+    assert again.value(again.theta) == objective.value(objective.theta)
+    assert len(payload) < 4 * 8 * objective.size + 12_000, "no parameter carries the buffer of all"

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from trajmap.data.plane import Plane
+from trajmap.data.frame import Frame
 from trajmap.errors import InputError
+from trajmap.objective import tuning
 from trajmap.objective.evaluator import Evaluator
 from trajmap.objective.losses import accuracy, supervised
 from trajmap.objective.objective import Objective
-from trajmap.objective.strategy import IN_PLACE, PLAIN, Strategy, split_batch
+from trajmap.objective.points import ArrayPoints
+from trajmap.objective.strategy import PLAIN, Strategy, split_batch
 from trajmap.objective.tuning import choose_strategy, evaluator, suits
 
 nn, F = torch.nn, torch.nn.functional
@@ -63,14 +65,13 @@ MODELS = {
     "frozen": lambda: (frozen(), torch.randn(50, 6)),
 }
 STRATEGIES = {
-    "in place": IN_PLACE,
-    "cheaper": Strategy(in_place=True, cheaper=True),
-    "oneDNN": Strategy(in_place=True, onednn=True),
-    "channels last": Strategy(in_place=True, channels_last=True),
-    "samples": Strategy(in_place=True, samples=16),
-    "planes": Strategy(in_place=True, planes=True),
+    "cheaper": Strategy(cheaper=True),
+    "oneDNN": Strategy(onednn=True),
+    "channels last": Strategy(channels_last=True),
+    "samples": Strategy(samples=16),
+    "planes": Strategy(planes=True),
     "vmap": Strategy(points=4),
-    "all": Strategy(in_place=True, cheaper=True, onednn=True, channels_last=True, samples=7, planes=True),
+    "all": Strategy(cheaper=True, onednn=True, channels_last=True, samples=7, planes=True),
 }
 
 
@@ -87,7 +88,11 @@ def problem(name):
     batches = [(x[:30], labels(30)), (x[30:], labels(20))]
     objective = Objective(model, CE, batches, metrics={"accuracy": accuracy})
     directions = 0.3 * np.random.default_rng(0).normal(size=(2, objective.size))
-    return model, batches, objective, Plane(objective.theta, directions)
+    return model, batches, objective, Frame(objective.theta, directions)
+
+
+def evaluated(objective, strategy, thetas, frame=None, Z=None):
+    return evaluator(objective, strategy, frame).evaluate(ArrayPoints(thetas), Z)
 
 
 def dumb(model, batches, layout, thetas):
@@ -105,33 +110,26 @@ def dumb(model, batches, layout, thetas):
 @pytest.mark.parametrize("model_name", MODELS)
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_equals_a_dumb_loop(name, model_name):
-    model, batches, objective, plane = problem(model_name)
+    model, batches, objective, frame = problem(model_name)
     Z = np.random.default_rng(1).normal(size=(10, 2))
-    thetas = plane.inverse_transform(Z)
-    before = copy.deepcopy(objective.model.state_dict())
+    thetas = frame.points(Z)
     strategy = STRATEGIES[name]
     if model_name == "frozen" and strategy.planes:
         with pytest.raises(InputError, match="does not depend on the parameters"):
-            evaluator(objective, strategy, plane)
+            evaluator(objective, strategy, frame)
         return
-    found = evaluator(objective, strategy, plane)(thetas, Z)
+    found = evaluator(objective, strategy, frame).evaluate(ArrayPoints(thetas), Z)
     np.testing.assert_allclose(found["loss"], dumb(model, batches, objective.layout, thetas), rtol=1e-6)
     np.testing.assert_allclose(found["accuracy"], objective.evaluate(thetas)["accuracy"], rtol=1e-14)
-    again = objective.model.state_dict()
-    assert all(torch.equal(again[key], value) for key, value in before.items()), "the objective's own copy is left"
-
-
-def test_in_place_is_the_plain_way_to_the_bit():
-    _, _, objective, plane = problem("cnn")
-    thetas = plane.inverse_transform(np.random.default_rng(1).normal(size=(5, 2)))
-    np.testing.assert_array_equal(evaluator(objective, IN_PLACE)(thetas, None)["loss"], objective.values(thetas))
+    buffers = dict(objective.model.named_buffers())
+    assert all(torch.equal(buffers[key], value) for key, value in model.named_buffers()), "the state is left"
 
 
 def test_nan_and_inf_are_kept_by_every_strategy():
-    _, _, objective, plane = problem("mlp")
+    _, _, objective, frame = problem("mlp")
     Z = np.array([[0.0, 0.0], [1e30, 0.0]])
     for strategy in STRATEGIES.values():
-        loss = evaluator(objective, strategy, plane)(plane.inverse_transform(Z), Z)["loss"]
+        loss = evaluated(objective, strategy, frame.points(Z), frame, Z)["loss"]
         assert np.isfinite(loss[0])
         assert not np.isfinite(loss[1])
 
@@ -142,44 +140,62 @@ def test_left_out_targets_are_left_out():
     model, x = nn.Linear(3, 3), torch.randn(4, 3)
     for criterion in (F.cross_entropy, nn.CrossEntropyLoss()):
         objective = Objective(model, supervised(criterion), [(x, y)])
-        found = evaluator(objective, Strategy(in_place=True, cheaper=True))(objective.theta[None], None)["loss"]
+        found = evaluated(objective, Strategy(cheaper=True), objective.theta[None])["loss"]
         assert found[0] == pytest.approx(objective.value(objective.theta), rel=1e-6)
 
 
-def test_the_choice_gives_the_same_values_whatever_it_is():
-    for name in MODELS:
-        _, _, objective, plane = problem(name)
-        Z = np.random.default_rng(1).normal(size=(3, 2))
-        choice = choose_strategy(objective, plane.inverse_transform(Z), Z, plane, repeats=1)
-        far = np.random.default_rng(2).normal(size=(6, 2)) * 2
-        thetas = plane.inverse_transform(far)
-        found = evaluator(objective, choice, plane)(thetas, far)["loss"]
-        np.testing.assert_allclose(found, objective.values(thetas), rtol=1e-6)
+def chosen(objective, thetas, Z=None, frame=None):
+    return choose_strategy(objective, ArrayPoints(thetas), Z, frame)
 
 
-def slow_planes(monkeypatch, wish):
-    """Make every strategy but one look slow, so that only its values can refuse it."""
-    from trajmap.objective import tuning
-
-    monkeypatch.setattr(tuning, "_wishes", lambda objective, plane: iter([wish]))
-    monkeypatch.setattr(
-        tuning, "_seconds", lambda found, *rest: 1.0 if isinstance(found, tuning.functools.partial) else 0.1
+@pytest.mark.parametrize("name", MODELS)
+def test_the_choice_gives_the_same_values_whatever_it_is(name, monkeypatch):
+    monkeypatch.setattr(tuning, "_SHARE", 1e6)
+    _, _, objective, frame = problem(name)
+    Z = np.random.default_rng(1).normal(size=(3, 2))
+    choice = chosen(objective, frame.points(Z), Z, frame)
+    far = np.random.default_rng(2).normal(size=(6, 2)) * 2
+    thetas = frame.points(far)
+    np.testing.assert_allclose(
+        evaluated(objective, choice, thetas, frame, far)["loss"], objective.values(thetas), rtol=1e-6
     )
+
+
+def test_a_few_points_are_not_worth_a_trial_and_a_choice_is_remembered(monkeypatch):
+    _, _, objective, frame = problem("mlp")
+    asked = []
+    monkeypatch.setattr(tuning, "_wishes", lambda objective, *, flat: asked.append(1) or iter([]))
+    Z = np.zeros((100, 2))
+    assert chosen(objective, frame.points(Z), Z, frame) == PLAIN
+    assert not asked, "three hundredths of a hundred points are three"
+    Z = np.zeros((1000, 2))
+    for _ in range(3):
+        chosen(objective, frame.points(Z), Z, frame)
+    assert len(asked) == 1
+
+
+def eager(monkeypatch, wish):
+    """Make one strategy look fast, so that only its values can refuse it."""
+    monkeypatch.setattr(tuning, "_SHARE", 1e6)
+    monkeypatch.setattr(tuning, "_wishes", lambda objective, *, flat: iter([wish]))
+    times = iter([1.0, 0.1])
+    monkeypatch.setattr(tuning, "_seconds", lambda *_: next(times))
 
 
 def test_a_strategy_with_other_values_is_refused(monkeypatch):
     torch.manual_seed(0)
     x, y = torch.randn(50, 6), labels(50)
     objective = Objective(Detached(), CE, [(x, y)])
-    plane = Plane(objective.theta, np.random.default_rng(0).normal(size=(1, objective.size)))
+    frame = Frame(objective.theta, np.random.default_rng(0).normal(size=(1, objective.size)))
     Z = np.array([[0.0], [0.5], [1.0]])
-    slow_planes(monkeypatch, {"in_place": True, "planes": True})
-    assert choose_strategy(objective, plane.inverse_transform(Z), Z, plane) == PLAIN
+    eager(monkeypatch, {"planes": True})
+    assert chosen(objective, frame.points(Z), Z, frame) == PLAIN
     worst = Objective(nn.Linear(6, 4), lambda m, b: (m(b[0]) ** 2).mean(dim=1).max(), [(x, y)])
-    slow_planes(monkeypatch, {"in_place": True, "samples": 16})
-    assert choose_strategy(worst, np.zeros((1, 28)) + 1) == PLAIN, "a maximum is not a mean of pieces' maxima"
+    eager(monkeypatch, {"samples": 16})
+    assert chosen(worst, np.zeros((1, 28)) + 1) == PLAIN, "a maximum is not a mean of pieces' maxima"
+    eager(monkeypatch, {"samples": 16})
     mean = Objective(nn.Linear(6, 4), lambda m, b: (m(b[0]) ** 2).mean(), [(x, y)])
-    assert choose_strategy(mean, np.zeros((1, 28)) + 1).samples == 16
+    assert chosen(mean, np.zeros((1, 28)) + 1).samples == 16
 
 
 def test_a_forward_that_writes_to_buffers_is_evaluated_the_plain_way():
@@ -194,10 +210,10 @@ def test_a_forward_that_writes_to_buffers_is_evaluated_the_plain_way():
             return self.linear(x)
 
     objective = Objective(Counting(), CE, [(torch.randn(5, 2), torch.zeros(5, dtype=torch.long))])
-    assert not suits(objective, IN_PLACE)
-    with pytest.raises(InputError, match="leaves buffers alone, got one that writes calls"):
-        Evaluator(objective.parts, IN_PLACE)
-    assert choose_strategy(objective, objective.theta[None]) == PLAIN
+    assert not suits(objective, Strategy(cheaper=True))
+    with pytest.raises(InputError, match="a forward that keeps no state, got one that does"):
+        Evaluator(objective.parts, Strategy(cheaper=True))
+    assert chosen(objective, objective.theta[None]) == PLAIN
 
 
 def test_a_loss_with_derivatives_inside():
@@ -220,11 +236,9 @@ def test_a_loss_with_derivatives_inside():
     u = t @ v.T + net[2].bias.detach()
     ddu = (-2 * t * (1 - t**2) * W.T**2) @ v.T
     assert objective.value(objective.theta) == pytest.approx(float((ddu + u).square().mean()), rel=1e-12)
-    for strategy in (IN_PLACE, Strategy(in_place=True, samples=8)):
-        np.testing.assert_allclose(
-            evaluator(objective, strategy)(thetas, None)["loss"], objective.values(thetas), rtol=1e-12
-        )
-    assert not suits(objective, Strategy(in_place=True, onednn=True))
+    found = evaluated(objective, Strategy(samples=8), thetas)["loss"]
+    np.testing.assert_allclose(found, objective.values(thetas), rtol=1e-12)
+    assert not suits(objective, Strategy(onednn=True))
 
 
 def test_split_batch():

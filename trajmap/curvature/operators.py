@@ -10,8 +10,8 @@ from trajmap.data.layout import Layout
 from trajmap.errors import InputError
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.losses import Supervised
-from trajmap.objective.model_at import as_array
 from trajmap.objective.objective import Objective
+from trajmap.objective.operator import as_array
 from trajmap.objective.strategy import split_batch
 
 __all__ = ["Product", "batch_gradients", "covariance_product", "gauss_newton", "restricted"]

@@ -10,8 +10,8 @@ from trajmap._validation import Array, check_array, check_count, check_positive,
 from trajmap.data.subspace_convergence import SubspaceConvergence
 from trajmap.errors import InputError
 from trajmap.objective.isolation import isolated_rng
-from trajmap.objective.model_at import as_array
 from trajmap.objective.objective import Objective
+from trajmap.objective.operator import as_array, as_tensor
 from trajmap.objective.samples import losses_by_sample, sample_losses
 
 __all__ = ["sample_quadratics", "subspace_convergence"]
@@ -122,9 +122,8 @@ def sample_quadratics(objective: Objective, theta: Array, directions: Array) -> 
     InputError
         If the loss cannot be differentiated forward, as one with derivatives of its own.
     """
-    tensor = objective.parts.tensor
-    point, rows = tensor(theta), tensor(directions)
-    D, zero = len(rows), tensor(np.zeros(len(rows)))
+    point, rows = objective.tensor(theta), as_tensor(directions, objective.like)
+    D, zero = len(rows), rows.new_zeros(len(rows))
     unit = torch.eye(D).to(zero)
 
     def losses(z: torch.Tensor) -> torch.Tensor:

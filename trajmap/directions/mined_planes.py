@@ -101,7 +101,7 @@ def mine_ring(
     """
     theta = check_array("theta", theta, (objective.size,))
     length = float(np.linalg.norm(theta)) if radius is None else check_positive("radius", radius)
-    point = objective.parts.tensor(theta)
+    point = objective.tensor(theta)
     turns = np.random.default_rng(random_state)
 
     def frame(u: torch.Tensor) -> torch.Tensor:

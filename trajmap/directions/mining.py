@@ -11,6 +11,7 @@ from trajmap.data.mined_direction import MinedDirection
 from trajmap.objective.differentiable import loss_at
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.objective import Objective
+from trajmap.objective.operator import as_tensor
 from trajmap.objective.pieces import pieces_of
 
 __all__ = ["Shape", "descend", "mine_direction", "v_side", "vvv_basin", "w_basin", "w_peak"]
@@ -97,7 +98,7 @@ def mine_direction(
     """
     theta = check_array("theta", theta, (objective.size,))
     length = float(np.linalg.norm(theta)) if radius is None else check_positive("radius", radius)
-    point = objective.parts.tensor(theta)
+    point = objective.tensor(theta)
     basis = _basis(objective, orthogonal_to)
     here = torch.tensor(objective.value(theta))
 
@@ -119,9 +120,9 @@ def mine_direction(
 
 def _basis(objective: Objective, rows: Sequence[Array]) -> torch.Tensor:
     if not len(rows):
-        return torch.zeros((0, objective.size), dtype=objective.parts.tensor(objective.theta).dtype)
+        return torch.zeros((0, objective.size), dtype=objective.like.dtype, device=objective.like.device)
     stacked = np.stack([check_array("orthogonal_to", row, (objective.size,), dtype=np.float64) for row in rows])
-    return objective.parts.tensor(np.linalg.qr(stacked.T)[0].T)
+    return as_tensor(np.linalg.qr(stacked.T)[0].T, objective.like)
 
 
 def _scaled(u: torch.Tensor, basis: torch.Tensor, length: float) -> torch.Tensor:
@@ -139,7 +140,7 @@ def descend(
 ) -> torch.Tensor:
     """Minimise over `rows` directions by Adam, from Gaussian ones."""
     start = np.random.default_rng(random_state).standard_normal((rows, objective.size))
-    u = objective.parts.tensor(start).requires_grad_()
+    u = as_tensor(start, objective.like).requires_grad_()
     optimizer = torch.optim.Adam([u], lr=check_positive("lr", lr))
     with isolated_rng(), torch.enable_grad():
         for _ in range(check_count("n_steps", n_steps)):

@@ -1,7 +1,8 @@
 """An objective at many points, by a chosen strategy."""
 
-import copy
+import contextlib
 import functools
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,17 @@ from trajmap.errors import InputError
 from trajmap.objective.batches import map_tensors
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.layers import with_onednn, with_pairwise_pooling
-from trajmap.objective.model_at import ModelAt, Remembering
+from trajmap.objective.model_at import Remembering, call_at
 from trajmap.objective.planes import PlaneLayers, plane_layers
 from trajmap.objective.points import Points
-from trajmap.objective.strategy import PLAIN, Parts, Strategy, cheaper_losses, split_batch
+from trajmap.objective.state import State
+from trajmap.objective.strategy import PLAIN, Parts, Strategy, cheaper_losses, loss_value, split_batch
 
 __all__ = ["Evaluator"]
 
 
 class Evaluator:
-    """Loss and metrics at many points.
+    """Loss and metrics at many points, one after the other in the twin's own buffer.
 
     Parameters
     ----------
@@ -32,7 +34,7 @@ class Evaluator:
     strategy : Strategy
         How.
     frame : Frame, optional
-        The frame that all points lie on, which ``strategy.planes`` needs.
+        What all points are combinations of, which ``strategy.planes`` needs.
 
     Raises
     ------
@@ -41,134 +43,145 @@ class Evaluator:
     """
 
     def __init__(self, parts: Parts, strategy: Strategy = PLAIN, frame: Frame | None = None) -> None:
-        self._parts, self._strategy = parts, strategy
-        self._twin = copy.deepcopy(parts.module)
+        self._parts, self._strategy, self._twin = parts, strategy, parts.twin
         self._functions = parts.functions
-        if strategy.cheaper:
-            with_pairwise_pooling(self._twin)
-            self._functions = cheaper_losses(parts.functions)
+        self._module, self._state = parts.twin.module, parts.twin.state
+        self._combined: PlaneLayers | None = None
         batches = parts.batches
+        if strategy != PLAIN:
+            self._module = parts.twin.shadow()
+            self._state = State(self._module)
+        if strategy.cheaper:
+            with_pairwise_pooling(self._module)
+            self._functions = cheaper_losses(parts.functions)
         if strategy.channels_last:
-            self._twin = self._twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             batches = [map_tensors(batch, _channels_last) for batch in batches]
         self._pieces = [
             (weight * share, piece)
             for weight, batch in zip(parts.weights, batches, strict=True)
             for share, piece in split_batch(batch, strategy.samples)
         ]
-        own = dict(self._twin.named_parameters())
-        self._leaves = [own[name] for name in parts.names]
-        self._sizes = [leaf.numel() for leaf in self._leaves]
-        self._mode = torch.enable_grad if parts.needs_graph else torch.inference_mode
-        self._combined: PlaneLayers | None = None
-        self._refuse_written_buffers()
-        if strategy.onednn:
-            if parts.needs_graph:
-                raise InputError(worded("strategy", "a loss without derivatives for onednn=True", "one with"))
-            with_onednn(self._twin)
-        if strategy.planes:
-            if frame is None:
-                raise InputError(worded("strategy", "a frame for planes=True", "none"))
-            runs = [functools.partial(self._piece, j) for j in range(len(self._pieces))]
-            with isolated_rng(), torch.no_grad():
-                self._combined = plane_layers(self._twin, parts, frame, self._write, runs)
+        if strategy != PLAIN:
+            self._prepare(frame)
 
-    def evaluate(self, points: Points, coefficients: Array | None = None) -> dict[str, Array]:
+    def _prepare(self, frame: Frame | None) -> None:
+        """Replace layers of the shadow, which shares its parameters with the twin."""
+        self._refuse_written_state()
+        if self._strategy.onednn:
+            if self._parts.needs_graph:
+                raise InputError(worded("strategy", "a loss without derivatives for onednn=True", "one with"))
+            with_onednn(self._module)
+        if self._strategy.planes:
+            if frame is None:
+                raise InputError(worded("strategy", "a plane for planes=True", "none"))
+            runs = [functools.partial(self._piece, j, self._functions) for j in range(len(self._pieces))]
+            with self._twin.lock, isolated_rng(), torch.no_grad():
+                self._combined = plane_layers(self._module, self._parts, frame, runs)
+
+    def evaluate(
+        self, points: Points, coefficients: Array | None = None, *, only: Sequence[str] | None = None
+    ) -> dict[str, Array]:
         """Loss and metrics at points.
 
         Parameters
         ----------
         points : Points
-            The points.
+            The n points.
         coefficients : numpy.ndarray, shape (n, m), optional
-            Their coefficients in the frame.
+            Where they lie in the frame.
+        only : sequence of str, optional
+            Names of those wanted.
 
         Returns
         -------
         dict of str to numpy.ndarray of shape (n,)
             ``loss`` and each metric, float64; NaN and inf are kept.
         """
-        with isolated_rng():
-            if self._strategy.points > 1:
-                return self._vmapped(points)
-            rows = []
-            flat = self._flat()
+        chosen = {name: self._functions[name] for name in (self._functions if only is None else only)}
+        weights = np.array([weight for weight, _ in self._pieces])
+        with self._twin.lock, isolated_rng():
+            run = self._vmapped if self._strategy.points > 1 else self._one_by_one
+            found = run(points, chosen, coefficients)
+        return {name: _weighted(values, weights) for name, values in found.items()}
+
+    def by_piece(self, points: Points) -> Array:
+        """Loss of each piece of the data at points, shape (n, pieces)."""
+        with self._twin.lock, isolated_rng():
+            return self._one_by_one(points, {"loss": self._functions["loss"]}, None)["loss"]
+
+    @contextlib.contextmanager
+    def _mode(self) -> Generator[None, None, None]:
+        # not inference mode: what a model caches there could not be used in a backward pass later
+        kind = self._twin.flat.device.type
+        with (
+            torch.set_grad_enabled(self._parts.needs_graph),
+            torch.autocast(kind, torch.bfloat16, enabled=self._strategy.bfloat16),
+        ):
+            yield
+
+    def _one_by_one(self, points: Points, functions: dict[str, Any], coefficients: Array | None) -> dict[str, Array]:
+        rows: dict[str, list[torch.Tensor]] = {name: [] for name in functions}
+        with self._mode():
             for i in range(len(points)):
                 if self._combined is not None and coefficients is not None:
                     self._combined.move(coefficients[i])
-                points.write(i, flat)
-                self._write(flat)
-                rows.append(self._run())
-        return {name: np.array([row[name] for row in rows], dtype=np.float64) for name in self._functions}
+                self._twin.visit(functools.partial(points.write, i))
+                for j in range(len(self._pieces)):
+                    if self._combined is not None:
+                        self._combined.piece(j)
+                    for name, value in self._piece(j, functions).items():
+                        rows[name].append(value)
+        shape = (len(points), len(self._pieces))
+        # one transfer a block, not one a point
+        return {name: _gathered(row).reshape(shape) for name, row in rows.items()}
 
-    def _flat(self, *rows: int) -> torch.Tensor:
-        return self._leaves[0].detach().new_empty((*rows, sum(self._sizes)))
-
-    def _write(self, point: torch.Tensor) -> None:
-        with torch.no_grad():
-            for leaf, piece in zip(self._leaves, torch.split(point, self._sizes), strict=True):
-                leaf.copy_(piece.view(leaf.shape))
-
-    def _run(self) -> dict[str, float]:
-        totals = dict.fromkeys(self._functions, 0.0)
-        # an inference tensor cannot be saved for backward, which a loss with derivatives inside does
-        with self._mode():
-            for j, (weight, _) in enumerate(self._pieces):
-                if self._combined is not None:
-                    self._combined.piece(j)
-                for name, value in self._piece(j).items():
-                    totals[name] += weight * value
-        return totals
-
-    def _piece(self, j: int) -> dict[str, float]:
-        model: Any = _InPlace(self._twin)
-        if len(self._functions) > 1:
-            model = Remembering(model)
+    def _piece(self, j: int, functions: dict[str, Any]) -> dict[str, torch.Tensor]:
         batch = self._pieces[j][1]
-        return {name: float(function(model, batch).detach()) for name, function in self._functions.items()}
+        model: Any = self._module if len(functions) == 1 else Remembering(self._module, self._state.restore)
+        found = {}
+        for name, function in functions.items():
+            found[name] = loss_value(function(model, batch)).detach().double()
+            self._state.restore()
+        return found
 
-    def _vmapped(self, points: Points) -> dict[str, Array]:
-        buffers = dict(self._twin.named_buffers())
-        shapes = [leaf.shape for leaf in self._leaves]
+    def _vmapped(self, points: Points, functions: dict[str, Any], _: Array | None) -> dict[str, Array]:
+        twin, many = self._twin, self._strategy.points
+        buffers = dict(self._module.named_buffers())
 
         def at(point: torch.Tensor, batch: Any) -> dict[str, torch.Tensor]:
-            parts = [part.view(shape) for part, shape in zip(torch.split(point, self._sizes), shapes, strict=True)]
-            model = ModelAt(self._twin, {**buffers, **dict(zip(self._parts.names, parts, strict=True))})
-            return {name: function(model, batch) for name, function in self._functions.items()}
+            tensors = {**buffers, **dict(zip(twin.names, twin.pieces(point), strict=True))}
+            return {name: loss_value(call_at(self._module, f, tensors, batch)) for name, f in functions.items()}
 
-        chunks = []
-        with torch.no_grad():
-            for start in range(0, len(points), self._strategy.points):
-                block = self._flat(min(self._strategy.points, len(points) - start))
-                for i, row in enumerate(block):
-                    points.write(start + i, row)
-                totals = {name: torch.zeros(len(block), dtype=torch.float64) for name in self._functions}
-                for weight, batch in self._pieces:
-                    for name, values in vmap(at, in_dims=(0, None))(block, batch).items():
-                        totals[name] += weight * values.double().cpu()
-                chunks.append(totals)
-        return {name: np.concatenate([chunk[name].numpy() for chunk in chunks]) for name in self._functions}
+        rows: dict[str, list[torch.Tensor]] = {name: [] for name in functions}
+        block = twin.flat.new_empty((many, len(twin.flat)))
+        with self._mode():
+            for start in range(0, len(points), many):
+                stop = min(start + many, len(points))
+                for k in range(start, stop):
+                    points.write(k, block[k - start])
+                found = [vmap(at, in_dims=(0, None))(block[: stop - start], batch) for _, batch in self._pieces]
+                for name, row in rows.items():
+                    row.append(torch.stack([piece[name].double() for piece in found], dim=1))
+        return {name: torch.cat(row).cpu().numpy() for name, row in rows.items()}
 
-    def _refuse_written_buffers(self) -> None:
-        before = {name: buffer.clone() for name, buffer in self._twin.named_buffers()}
-        with isolated_rng():
-            self._run()
-        for name, buffer in self._twin.named_buffers():
-            if not torch.equal(buffer, before[name]) and not bool(buffer.isnan().any()):
-                raise InputError(worded("strategy", "a forward that leaves buffers alone", f"one that writes {name}"))
+    def _refuse_written_state(self) -> None:
+        with self._twin.lock, isolated_rng(), self._mode():
+            for function in self._functions.values():
+                function(self._module, self._pieces[0][1])
+                if self._state.restore():
+                    raise InputError(worded("strategy", "a forward that keeps no state", "one that does"))
 
 
-class _InPlace:
-    """The module as a callable and nothing else, as inside every loss."""
+def _gathered(values: list[torch.Tensor]) -> Array:
+    return torch.stack(values).cpu().numpy() if values else np.empty(0)
 
-    def __init__(self, module: torch.nn.Module) -> None:
-        self._module = module
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._module(*args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(ModelAt(self._module, {}), name)
+def _weighted(values: Array, weights: Array) -> Array:
+    total: Array = np.zeros(len(values))
+    with np.errstate(invalid="ignore", over="ignore"):
+        for weight, column in zip(weights, values.T, strict=True):
+            total += weight * column
+    return total
 
 
 def _channels_last(tensor: torch.Tensor) -> torch.Tensor:

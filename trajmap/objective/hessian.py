@@ -8,13 +8,17 @@ from pathlib import Path
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-__all__ = ["HessianProduct", "free_memory", "twice_differentiable", "used_memory"]
+from trajmap.objective.isolation import isolated_rng
+from trajmap.objective.operator import Operator
+from trajmap.objective.twin import Twin
 
-Terms = Callable[[torch.Tensor], Iterator[torch.Tensor]]
+__all__ = ["HessianOperator", "free_memory", "twice_differentiable", "used_memory"]
+
+Terms = Callable[[], Iterator[torch.Tensor]]
 
 
-class HessianProduct:
-    """v ↦ Hv by Pearlmutter's product.
+class HessianOperator(Operator):
+    """v ↦ Hv by Pearlmutter's product, at one point.
 
     The graph of the first backward pass is kept for all batches and differentiated again for each vector, at 1.1 to 1.4
     gradients a vector. Where the first batch's graph says that all would not fit, each product builds its graphs
@@ -23,24 +27,27 @@ class HessianProduct:
 
     Parameters
     ----------
+    twin : Twin
+        The model.
     terms : callable
-        ``terms(point)`` yields the weighted loss of each batch.
-    point : torch.Tensor
-        θ, a leaf that requires gradients.
+        ``terms()`` yields the weighted loss of each batch at the twin's point.
+    point : torch.Tensor, shape (P,)
+        θ; kept.
     n_terms : int
         Batches.
     limit : float
         Bytes that kept graphs may hold; −1 for none at all.
     """
 
-    def __init__(self, terms: Terms, point: torch.Tensor, n_terms: int, *, limit: float) -> None:
-        self._terms, self._point = terms, point
-        kept: list[torch.Tensor] = []
-        self._kept: list[torch.Tensor] | None = None
-        with twice_differentiable():
+    def __init__(self, twin: Twin, terms: Terms, point: torch.Tensor, n_terms: int, *, limit: float) -> None:
+        super().__init__(twin.flat, len(twin.flat))
+        self._twin, self._terms, self._point = twin, terms, point
+        kept: list[list[torch.Tensor]] = []
+        self._kept: list[list[torch.Tensor]] | None = None
+        with self._there():
             before = used_memory(point.device)
-            for i, term in enumerate(terms(point)):
-                gradient = torch.autograd.grad(term, point, create_graph=True)[0]
+            for i, term in enumerate(terms()):
+                gradient = self._gradient(term)
                 if i == 0 and n_terms * (used_memory(point.device) - before) > limit:
                     return
                 kept.append(gradient)
@@ -51,24 +58,39 @@ class HessianProduct:
         """Whether the graphs are kept."""
         return self._kept is not None
 
-    def __call__(self, vector: torch.Tensor) -> torch.Tensor:
-        """Multiply a vector."""
-        total = torch.zeros_like(vector)
-        if self._kept is not None:
-            for gradient in self._kept:
-                total += self._again(gradient, vector, keep=True)
-            return total
-        with twice_differentiable():
-            for term in self._terms(self._point):
-                gradient = torch.autograd.grad(term, self._point, create_graph=True)[0]
-                total += self._again(gradient, vector, keep=False)
+    def multiply(self, vector: torch.Tensor) -> torch.Tensor:
+        """Multiply a tensor of shape (P,)."""
+        parts = self._twin.like_leaves(vector)
+        total: torch.Tensor | None = None
+        with self._there():
+            graphs = self._kept if self._kept is not None else map(self._gradient, self._terms())
+            for gradient in graphs:
+                found = self._again(gradient, parts, keep=self._kept is not None)
+                total = found if total is None else total.add_(found)
+        assert total is not None
         return total
 
-    def _again(self, gradient: torch.Tensor, vector: torch.Tensor, *, keep: bool) -> torch.Tensor:
+    @contextlib.contextmanager
+    def _there(self) -> Generator[None, None, None]:
+        """Work at the operator's own point, leaving no trace."""
+        with self._twin.lock, isolated_rng(), twice_differentiable(), self._twin.differentiable():
+            self._twin.visit(lambda flat: flat.copy_(self._point), self)
+            yield
+
+    def _gradient(self, term: torch.Tensor) -> list[torch.Tensor]:
+        leaves = self._twin.leaves
+        return list(torch.autograd.grad(term, leaves, create_graph=True, allow_unused=True, materialize_grads=True))
+
+    def _again(self, gradient: list[torch.Tensor], parts: list[torch.Tensor], *, keep: bool) -> torch.Tensor:
         # a gradient without a graph is constant in θ: its Hessian is zero
-        if not gradient.requires_grad:
-            return torch.zeros_like(vector)
-        return torch.autograd.grad(gradient, self._point, vector, retain_graph=keep, materialize_grads=True)[0]
+        pairs = [(g, v) for g, v in zip(gradient, parts, strict=True) if g.requires_grad]
+        if not pairs:
+            return torch.zeros_like(self._point)
+        found = torch.autograd.grad(
+            [g for g, _ in pairs], self._twin.leaves, [v for _, v in pairs],
+            retain_graph=keep, allow_unused=True, materialize_grads=True,
+        )  # fmt: skip
+        return self._twin.join(found)
 
 
 @contextlib.contextmanager

@@ -1,99 +1,104 @@
-"""A model as a function of its parameters: what a loss calls, with the weights of one point θ."""
+"""A loss as a function of a tensor θ that may carry derivatives, and a model that runs each forward once."""
 
-import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch.func import functional_call
 
-from trajmap._validation import Array
-from trajmap.errors import InputError
+from trajmap.objective.batches import map_tensors
 
-__all__ = ["ModelAt", "Remembering", "as_array", "private_copy"]
+__all__ = ["Bound", "Remembering", "call_at"]
 
 
-class ModelAt:
-    """A callable with given parameters, so that the user's own model is never written to.
+class Bound(torch.nn.Module):
+    """A function of a model and a batch as a module of its own, so that all of it sees other parameters.
 
     Parameters
     ----------
-    module : torch.nn.Module
+    model : torch.nn.Module
         The model.
-    tensors : mapping of str to torch.Tensor
-        Parameters and buffers to use instead of the module's own.
+    function : callable
+        ``function(model, batch)``.
     """
 
-    def __init__(self, module: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
-        self._module = module
-        self._tensors = dict(tensors)
+    def __init__(self, model: torch.nn.Module, function: Callable[[Any, Any], Any]) -> None:
+        super().__init__()
+        self.model, self.function = model, function
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the model's forward."""
-        return functional_call(self._module, self._tensors, args, kwargs)
+    def forward(self, batch: Any) -> Any:
+        """Call the function."""
+        return self.function(self.model, batch)
 
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(
-            f"model: expected a call model(...) inside the loss, got the attribute {name!r}, which would not see "
-            "the parameters that are being evaluated; repair: reach it through forward"
-        )
+
+def call_at(
+    model: torch.nn.Module, function: Callable[[Any, Any], Any], tensors: Mapping[str, torch.Tensor], batch: Any
+) -> Any:
+    """Call a function of a model and a batch with other tensors in the place of the model's own.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model; it is as it was afterwards.
+    function : callable
+        ``function(model, batch)``.
+    tensors : mapping of str to torch.Tensor
+        Parameters and buffers by name, which may carry derivatives.
+    batch : object
+        What the function takes.
+
+    Returns
+    -------
+    object
+        What it gives.
+    """
+    return functional_call(
+        Bound(model, function), {f"model.{name}": value for name, value in tensors.items()}, (batch,)
+    )
 
 
 class Remembering:
     """A model that runs each forward once: a loss and its metrics ask for the same one.
 
+    An output is given out again only while neither it nor its arguments were written to, and the forward left the
+    model's state alone.
+
     Parameters
     ----------
-    model : ModelAt
+    model : torch.nn.Module
         The model at a point.
+    restore : callable
+        Puts the model's state back and says whether it had changed.
     """
 
-    def __init__(self, model: ModelAt) -> None:
-        self._model = model
+    def __init__(self, model: torch.nn.Module, restore: Callable[[], bool]) -> None:
+        self._model, self._restore = model, restore
         # arguments are told apart by identity, and kept, so that no identity is used again
-        self._known: dict[tuple[int, ...], tuple[Any, Any]] = {}
+        self._known: dict[tuple[int, ...], tuple[Any, Any, tuple[int, ...]]] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the model's forward, unless it was run with these very arguments."""
         key = (*map(id, args), *(hash(name) for name in kwargs), *map(id, kwargs.values()))
-        if key not in self._known:
-            self._known[key] = ((args, kwargs), self._model(*args, **kwargs))
-        return self._known[key][1]
+        known = self._known.get(key)
+        if known is not None and _versions(known[:2]) == known[2]:
+            return known[1]
+        before = _versions((args, kwargs))
+        out = self._model(*args, **kwargs)
+        if _versions((args, kwargs)) == before and not self._restore():
+            self._known[key] = ((args, kwargs), out, _versions(((args, kwargs), out)))
+        return out
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
 
-def private_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: torch.device | None) -> torch.nn.Module:
-    """Copy a model in evaluation mode, without gradients.
+def _versions(values: Any) -> tuple[int, ...]:
+    """How often each tensor was written to."""
+    found: list[int] = []
 
-    Parameters
-    ----------
-    model : torch.nn.Module
-        The user's model; it is not changed.
-    dtype, device : optional
-        Convert the copy.
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        found.append(tensor._version)
+        return tensor
 
-    Returns
-    -------
-    torch.nn.Module
-        The copy.
-
-    Raises
-    ------
-    InputError
-        If the model cannot be copied.
-    """
-    if not isinstance(model, torch.nn.Module):
-        raise InputError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
-    try:
-        twin = copy.deepcopy(model)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise InputError(f"model: expected a model that copy.deepcopy can copy, got {error}") from error
-    return twin.to(device=device, dtype=dtype).eval().requires_grad_(requires_grad=False)
-
-
-def as_array(tensor: torch.Tensor) -> Array:
-    """Bring a tensor to NumPy, in float32 where its own type is narrower."""
-    array: Array = tensor.detach().to("cpu").to(torch.promote_types(tensor.dtype, torch.float32)).numpy()
-    return array
+    map_tensors(values, note)
+    return tuple(found)

@@ -1,23 +1,27 @@
 """The loss as a function of the flat parameter vector θ."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, overload
 
 import numpy as np
 import torch
 
-from trajmap._validation import Array, check_array, worded
+from trajmap._validation import Array, check_array, check_choice, worded
 from trajmap.data.layout import Layout
 from trajmap.errors import InputError
 from trajmap.objective.batches import batch_weights, fixed_batches
-from trajmap.objective.checks import probe, scalar
-from trajmap.objective.hessian import HessianProduct, free_memory
+from trajmap.objective.checks import probe
+from trajmap.objective.differences import DifferenceHessian
+from trajmap.objective.evaluator import Evaluator
+from trajmap.objective.hessian import HessianOperator, free_memory
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.losses import Loss
-from trajmap.objective.model_at import ModelAt, Remembering, as_array, private_copy
-from trajmap.objective.statistics import re_estimated, statistics_twin
-from trajmap.objective.strategy import Parts
+from trajmap.objective.operator import Operator, as_array
+from trajmap.objective.points import ArrayPoints, Points
+from trajmap.objective.statistics import Statistics
+from trajmap.objective.strategy import PLAIN, Parts, Strategy, loss_value
+from trajmap.objective.twin import Twin, private_copy
 
 __all__ = ["Objective"]
 
@@ -26,16 +30,19 @@ class Objective:
     """L(θ) over fixed data, with its gradient and Hessian products.
 
     The model is copied once, put in evaluation mode, and only the copy is evaluated: parameters, buffers,
-    gradients, modes and random states of the user's process never change. Buffers are frozen at the model's present
-    values. Batches are read once and weighted by their number of samples.
+    gradients, modes and random states of the user's process never change. The copy's parameters are views of one flat
+    tensor, where each point is written. Buffers are frozen at the model's present values. Batches are read once and
+    weighted by their number of samples. Points and directions may be arrays, or tensors of the objective's device:
+    what is given back is of the same kind.
 
     Parameters
     ----------
     model : torch.nn.Module
         The model.
     loss : callable
-        ``loss(model, batch)`` gives the scalar mean over the batch. `model` is a callable with the given parameters:
-        classifiers, language models (``model(**batch).loss``) and physics-informed networks are written alike.
+        ``loss(model, batch)`` gives the scalar mean over the batch. `model` is the private copy at the given point:
+        classifiers, language models (``model(**batch).loss``), a training step of the model's own and physics-informed
+        networks are written alike.
     batches : iterable
         The data: a loader or a list of batches of any structure.
     layout : Layout, optional
@@ -82,23 +89,27 @@ class Objective:
         check: bool = True,
     ) -> None:
         place = None if device is None else torch.device(device)
-        self._module = private_copy(model, dtype, place)
+        module = private_copy(model, dtype, place)
         trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
         names = trainable if layout is None else list(layout.names)
-        own = dict(self._module.named_parameters())
+        own = dict(module.named_parameters())
         shapes = {name: tuple(own[name].shape) for name in names if name in own}
         self.layout = Layout(tuple(shapes), tuple(shapes.values()))
         if layout is not None:
             self.layout.require(layout, "layout")
-        self._leaves = [own[name] for name in self.layout.names]
-        self._loss = loss
-        self._metrics = dict(metrics or {})
+        self._twin = Twin(module, self.layout.names)
+        self._own = as_array(self._twin.flat).copy()
+        self._functions = {"loss": loss, **(metrics or {})}
         with isolated_rng():
             self._batches = fixed_batches(batches, place, dtype)
         self._weights = batch_weights(self._batches)
-        self._statistics = statistics_twin(self._module) if re_estimate else None
+        if re_estimate:
+            self._twin.statistics = Statistics(self._twin, self._batches, loss)
+        self._needs_graph = False
         with isolated_rng():
-            self._needs_graph = probe(self._first_batch, torch.finfo(self._leaves[0].dtype).eps, check=check)
+            self._needs_graph = probe(self._first_batch, torch.finfo(self.like.dtype).eps, check=check)
+        self._plain = Evaluator(self.parts, PLAIN)
+        self.choices: dict[tuple[bool, int], Strategy] = {}  # strategies found to be fast, by what they were found for
 
     @property
     def size(self) -> int:
@@ -106,33 +117,31 @@ class Objective:
         return self.layout.size
 
     @property
-    def like(self) -> torch.Tensor:
-        """An empty tensor of the model's number format on its device."""
-        return self._leaves[0].detach().new_empty(0)
-
-    @property
     def theta(self) -> Array:
         """The model's own point, shape (P,), as it was when the objective was made."""
-        return np.concatenate([as_array(leaf).ravel() for leaf in self._leaves])
+        return self._own.copy()
+
+    @property
+    def like(self) -> torch.Tensor:
+        """An empty tensor of the model's number format on its device."""
+        return self._twin.flat[:0]
 
     @property
     def model(self) -> torch.nn.Module:
-        """The private copy that is evaluated, to look at its structure; its parameters are not used."""
-        return self._module
+        """The private copy that is evaluated, to look at its structure; its parameters are those of the last point."""
+        return self._twin.module
 
     @property
     def parts(self) -> Parts:
-        """What the objective is made of, for the strategies that evaluate it."""
-        functions, data = {"loss": self._loss, **self._metrics}, (self._batches, self._weights)
-        flags = (self._needs_graph, self._statistics is not None)
-        return Parts(self._module, functions, *data, self.layout.names, *flags, self._tensor, self._model_at)
+        """What the objective is made of, for those who evaluate it in their own way."""
+        return Parts(self._twin, self._functions, self._batches, self._weights, self._needs_graph)
 
-    def value(self, theta: Array) -> float:
+    def value(self, theta: Array | torch.Tensor) -> float:
         """Loss at one point; NaN and inf are returned as they are.
 
         Parameters
         ----------
-        theta : array-like, shape (P,)
+        theta : array-like or torch.Tensor, shape (P,)
             The point.
 
         Returns
@@ -140,36 +149,35 @@ class Objective:
         float
             L(θ), in the units of the loss.
         """
-        return float(self.values(np.asarray(theta)[None])[0])
+        return float(self.values([self.tensor(theta)])[0])
 
-    def values(self, thetas: Array) -> Array:
+    def values(self, thetas: Any) -> Array:
         """Loss at several points.
 
         Parameters
         ----------
-        thetas : array-like, shape (n, P)
-            The points.
+        thetas : Points, Iterates, array-like of shape (n, P), or sequence of tensors of shape (P,)
+            The points; lazy iterates are read one at a time.
 
         Returns
         -------
         numpy.ndarray, shape (n,)
             Losses, float64.
         """
-        with isolated_rng():
-            points = map(self._tensor, check_array("thetas", thetas, (None, self.size)))
-            return np.array([self._means({"loss": self._loss}, point)[0] for point in points])
+        return self._plain.evaluate(self._points(thetas), only=("loss",))["loss"]
 
-    def metrics(self, theta: Array) -> dict[str, float]:
+    def metrics(self, theta: Array | torch.Tensor) -> dict[str, float]:
         """Every metric at one point, shape (P,), by name."""
-        with isolated_rng():
-            return dict(zip(self._metrics, self._means(self._metrics, self._point(theta)), strict=True))
+        names = [name for name in self._functions if name != "loss"]
+        found = self._plain.evaluate(ArrayPoints([self.tensor(theta)]), only=names)
+        return {name: float(values[0]) for name, values in found.items()}
 
-    def evaluate(self, thetas: Array) -> dict[str, Array]:
+    def evaluate(self, thetas: Any) -> dict[str, Array]:
         """Loss and metrics at several points; a forward that both ask for is run once.
 
         Parameters
         ----------
-        thetas : array-like, shape (n, P)
+        thetas : Points, Iterates, array-like of shape (n, P), or sequence of tensors of shape (P,)
             The points.
 
         Returns
@@ -177,23 +185,20 @@ class Objective:
         dict of str to numpy.ndarray of shape (n,)
             ``loss`` and each metric, float64.
         """
-        functions = self.parts.functions
-        with isolated_rng():
-            points = map(self._tensor, check_array("thetas", thetas, (None, self.size)))
-            rows = [self._means(functions, point) for point in points]
-        return {name: np.array([row[i] for row in rows], dtype=np.float64) for i, name in enumerate(functions)}
+        return self._plain.evaluate(self._points(thetas))
 
-    def batch_losses(self, theta: Array) -> tuple[Array, Array]:
+    def batch_losses(self, theta: Array | torch.Tensor) -> tuple[Array, Array]:
         """Mean loss of each batch, and the batches' weights, which sum to one; shape (n_batches,) each."""
-        with isolated_rng(), torch.set_grad_enabled(self._needs_graph):
-            model = self._model_at(self._point(theta))
-            means = [float(self._loss(model, batch).detach()) for batch in self._batches]
-        return np.array(means), np.array(self._weights)
+        return self._plain.by_piece(ArrayPoints([self.tensor(theta)]))[0], np.array(self._weights)
 
-    def outputs(self, theta: Array, inputs: Any) -> Any:
+    def outputs(self, theta: Array | torch.Tensor, inputs: Any) -> Any:
         """Run the model at a point of shape (P,) and give what ``model(inputs)`` does, detached."""
-        with isolated_rng(), torch.no_grad():
-            return self._model_at(self._point(theta))(inputs)
+        with self._twin.lock, isolated_rng(), torch.no_grad():
+            self._go(self.tensor(theta))
+            try:
+                return self._twin.module(inputs)
+            finally:
+                self._twin.state.restore()
 
     def with_buffers(self, buffers: Mapping[str, Array]) -> "Objective":
         """Make the same objective with other buffers, as those recorded beside an iterate.
@@ -206,7 +211,7 @@ class Objective:
         Returns
         -------
         Objective
-            It shares data and layout with this one.
+            It shares data, layout and the memory of the parameters with this one.
 
         Raises
         ------
@@ -214,88 +219,107 @@ class Objective:
             If a buffer is unknown or of another shape.
         """
         other = copy.copy(self)
-        other._module = copy.deepcopy(self._module)
-        own = dict(other._module.named_buffers())
-        for name, values in buffers.items():
-            if name not in own:
-                raise InputError(worded("buffers", f"names among {', '.join(own)}", name))
-            own[name].copy_(torch.tensor(check_array(name, values, tuple(own[name].shape))))
-        other._leaves = [dict(other._module.named_parameters())[name] for name in self.layout.names]
+        other._twin = self._twin.with_buffers(buffers)
+        other._plain = Evaluator(other.parts, PLAIN)
         return other
 
-    def gradient(self, theta: Array) -> Array:
-        """Gradient ∇L(θ) at a point, both of shape (P,), float64."""
-        point = self._point(theta).requires_grad_()
-        with isolated_rng(), torch.enable_grad():
-            parts = [torch.autograd.grad(term, point)[0] for term in self._terms(point)]
-        return as_array(torch.stack(parts).sum(dim=0)).astype(np.float64)
+    def on_batches(self, batches: list[Any], weights: list[float]) -> "Objective":
+        """Make the same objective on other batches, as pieces of its own, with their weights; the model is shared."""
+        other = copy.copy(self)
+        other._batches, other._weights, other.choices = batches, weights, {}
+        other._plain = Evaluator(other.parts, PLAIN)
+        return other
 
-    def hvp(self, theta: Array, v: Array) -> Array:
+    @overload
+    def gradient(self, theta: torch.Tensor) -> torch.Tensor: ...
+
+    @overload
+    def gradient(self, theta: Array) -> Array: ...
+
+    def gradient(self, theta: Array | torch.Tensor) -> Array | torch.Tensor:
+        """Gradient ∇L(θ) at a point, both of shape (P,): float64 for an array, the model's format for a tensor."""
+        found = self._slope(self.tensor(theta))
+        return found if isinstance(theta, torch.Tensor) else as_array(found).astype(np.float64)
+
+    def _slope(self, point: torch.Tensor) -> torch.Tensor:
+        twin = self._twin
+        with twin.lock, isolated_rng(), twin.differentiable():
+            self._go(point)
+            for term in self._terms():
+                if term.requires_grad:
+                    term.backward()  # type: ignore[no-untyped-call]
+            grads = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in twin.leaves]
+            return twin.join([grad.to_dense() if grad.is_sparse else grad for grad in grads])
+
+    def hvp(self, theta: Array | torch.Tensor, v: Array) -> Array:
         """Hessian-vector product H(θ)v, all of shape (P,), float64; for many vectors at a point take `hessian`."""
         return self.hessian(theta)(v)
 
-    def hessian(self, theta: Array, *, memory: float | None = None) -> Callable[[Array], Array]:
-        """Hessian at a point as a function v ↦ H(θ)v, both of shape (P,), float64.
+    def hessian(self, theta: Array | torch.Tensor, *, method: str = "exact", memory: float | None = None) -> Operator:
+        """Hessian at a point as an operator: call it with an array, or ``multiply`` a tensor, both of shape (P,).
 
-        Costs 1.1 to 1.4 gradients a vector while the graphs of all batches fit in memory, else 2 or more.
+        Exact products cost 1.1 to 1.4 gradients a vector while the graphs of all batches fit in memory, else 2 or more.
 
         Parameters
         ----------
-        theta : array-like, shape (P,)
+        theta : array-like or torch.Tensor, shape (P,)
             The point.
+        method : str
+            ``"exact"`` differentiates twice. ``"differences"`` takes two gradients a vector, for what has no second
+            derivative or no memory for one (fused attention, custom kernels); the operator says its error.
         memory : float, optional
             Bytes the graphs may hold; by default half of what is free.
 
         Returns
         -------
-        callable
-            The product.
+        Operator
+            v ↦ H(θ)v.
+
+        Raises
+        ------
+        InputError
+            If the method is unknown.
         """
-        point = self._point(theta).requires_grad_()
-        limit = 0.5 * free_memory(point.device) if memory is None else memory
-        with isolated_rng(), torch.enable_grad():
-            bent = HessianProduct(self._terms, point, len(self._batches), limit=limit)
+        if check_choice("method", method, ("exact", "differences")) == "differences":
+            return DifferenceHessian(self._slope, self.tensor(theta))
+        limit = 0.5 * free_memory(self.like.device) if memory is None else memory
+        return HessianOperator(self._twin, self._terms, self.tensor(theta), len(self._batches), limit=limit)
 
-        def product(v: Array) -> Array:
-            vector = self._tensor(check_array("v", v, (self.size,)))
-            with isolated_rng(), torch.enable_grad():
-                return as_array(bent(vector)).astype(np.float64)
+    def tensor(self, theta: Array | torch.Tensor) -> torch.Tensor:
+        """Bring a point or a direction of shape (P,) to the model's number format and device."""
+        return self._twin.tensor(theta)
 
-        return product
+    def __getstate__(self) -> dict[str, Any]:
+        # the evaluator holds the twin's module, of which the twin makes a copy that can travel
+        return {name: value for name, value in vars(self).items() if name != "_plain"}
 
-    def _terms(self, point: torch.Tensor) -> Iterator[torch.Tensor]:
-        model = self._model_at(point)
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._plain = Evaluator(self.parts, PLAIN)
+
+    def _points(self, thetas: Any) -> Points:
+        if isinstance(thetas, Points):
+            return thetas
+        if isinstance(thetas, (list, tuple)) and thetas and isinstance(thetas[0], torch.Tensor):
+            return ArrayPoints([self.tensor(theta) for theta in thetas])
+        if not hasattr(thetas, "narrow"):
+            thetas = check_array("thetas", thetas, (None, self.size))
+        if thetas.shape[1] != self.size:
+            raise InputError(worded("thetas", f"shape (any, {self.size})", f"shape {tuple(thetas.shape)}"))
+        return ArrayPoints(thetas)
+
+    def _go(self, point: torch.Tensor) -> None:
+        self._twin.visit(lambda flat: flat.copy_(point))
+
+    def _terms(self) -> Iterator[torch.Tensor]:
+        """Weighted loss of each batch where the twin is."""
         for weight, batch in zip(self._weights, self._batches, strict=True):
-            yield self._loss(model, batch) * weight
-
-    def _means(self, functions: Mapping[str, Loss], point: torch.Tensor) -> list[float]:
-        model = self._model_at(point)
-        totals = [0.0] * len(functions)
-        with torch.set_grad_enabled(self._needs_graph):
-            for weight, batch in zip(self._weights, self._batches, strict=True):
-                shared = Remembering(model) if len(functions) > 1 else model
-                for i, function in enumerate(functions.values()):
-                    totals[i] += weight * float(function(shared, batch).detach())
-        return totals
-
-    def _point(self, theta: Array) -> torch.Tensor:
-        return self._tensor(check_array("theta", theta, (self.size,)))
-
-    def _tensor(self, theta: Array) -> torch.Tensor:
-        return torch.tensor(theta).to(self._leaves[0])  # its dtype and device
-
-    def _model_at(self, point: torch.Tensor) -> ModelAt:
-        pieces = torch.split(point, list(self.layout.sizes))
-        tensors = {
-            name: piece.view(leaf.shape).to(leaf.dtype)
-            for name, piece, leaf in zip(self.layout.names, pieces, self._leaves, strict=True)
-        }
-        # a forward that writes to a buffer writes to a clone, so that no evaluation sees another's
-        buffers = {name: buffer.clone() for name, buffer in self._module.named_buffers()}
-        if self._statistics is not None:
-            buffers = re_estimated(self._statistics, {**buffers, **tensors}, self._batches, self._loss)
-        return ModelAt(self._module, {**buffers, **tensors})
+            term = loss_value(self._functions["loss"](self._twin.module, batch)) * weight
+            self._twin.state.restore()
+            yield term
 
     def _first_batch(self, with_graph: bool) -> float:  # ruff: ignore[boolean-type-hint-positional-argument] - probe's
         with torch.set_grad_enabled(with_graph):
-            return scalar(self._loss(self._model_at(self._tensor(self.theta)), self._batches[0]))
+            found = loss_value(self._functions["loss"](self._twin.module, self._batches[0]))
+        self._twin.state.restore()
+        return float(found.detach())

@@ -7,7 +7,7 @@ import torch
 
 from trajmap._validation import Array, check_array
 
-__all__ = ["Operator", "as_array"]
+__all__ = ["Operator", "as_array", "as_tensor"]
 
 
 class Operator(ABC):
@@ -54,3 +54,8 @@ def as_array(tensor: torch.Tensor) -> Array:
     """Bring a tensor to NumPy, in float32 where its own type is narrower."""
     array: Array = tensor.detach().to("cpu").to(torch.promote_types(tensor.dtype, torch.float32)).numpy()
     return array
+
+
+def as_tensor(array: Array, like: torch.Tensor) -> torch.Tensor:
+    """Copy an array of any shape to the number format and device of a tensor."""
+    return torch.tensor(array, dtype=like.dtype, device=like.device)

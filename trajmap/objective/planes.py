@@ -1,6 +1,7 @@
 """First layers over a flat chart: their outputs are affine in the coordinates, so they are combined, not computed."""
 
 import collections
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from trajmap._validation import Array, worded
 from trajmap.data.frame import Frame
 from trajmap.errors import InputError
 from trajmap.objective.layers import OneDnnLinear
+from trajmap.objective.points import ArrayPoints
 from trajmap.objective.strategy import Parts
 
 __all__ = ["PlaneLayers", "plane_layers"]
@@ -75,7 +77,6 @@ def plane_layers(
     module: torch.nn.Module,
     parts: Parts,
     frame: Frame,
-    write: Callable[[torch.Tensor], None],
     run: Sequence[Callable[[], Any]],
 ) -> PlaneLayers:
     """Replace, in place, the layers that see only data by combinations of their outputs over a plane.
@@ -87,9 +88,7 @@ def plane_layers(
     parts : Parts
         Of the objective.
     frame : Frame
-        The frame.
-    write : callable
-        Writes a point into the module.
+        The flat chart's.
     run : sequence of callables
         Each evaluates the module on one piece of data.
 
@@ -111,8 +110,8 @@ def plane_layers(
         setattr(module.get_submodule(parent), child, layer)
         layer.outputs = [[] for _ in run]
     handle, size = PlaneLayers(list(found.values())), 0
-    for point in (frame.origin, *(np.asarray(frame.basis[i : i + 1, :])[0] for i in range(frame.n_vectors))):
-        write(parts.tensor(point))
+    for vector in (frame.origin, *(np.asarray(frame.basis[i]) for i in range(frame.n_vectors))):
+        parts.twin.visit(functools.partial(ArrayPoints(vector[None]).write, 0))
         for j, forward in enumerate(run):
             handle.piece(j)
             forward()
@@ -151,7 +150,7 @@ def _first_layers(
         for hook in hooks:
             hook.remove()
     owners = collections.Counter(id(p) for layer in module.modules() for p in layer.parameters(recurse=False))
-    listed = set(parts.names)
+    listed = set(parts.twin.names)
     for name, depends in seen.items():
         layer = module.get_submodule(name)
         own = {f"{name}.{key}": parameter for key, parameter in layer.named_parameters(recurse=False)}

@@ -27,8 +27,8 @@ def in_dtype(objective: Objective, dtype: torch.dtype) -> Objective:
     parts = objective.parts
     metrics = {name: function for name, function in parts.functions.items() if name != "loss"}
     return Objective(
-        parts.module, parts.functions["loss"], parts.batches, layout=objective.layout, metrics=metrics, dtype=dtype,
-        re_estimate=parts.re_estimates, check=False,
+        parts.twin.module, parts.functions["loss"], parts.batches, layout=objective.layout, metrics=metrics,
+        dtype=dtype, re_estimate=parts.re_estimates, check=False,
     )  # fmt: skip
 
 

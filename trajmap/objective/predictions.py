@@ -4,14 +4,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.func import functional_call
 
 from trajmap._validation import Array, worded
 from trajmap.data.layout import Layout
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.isolation import isolated_rng
-from trajmap.objective.model_at import ModelAt, private_copy
 from trajmap.objective.objective import Objective
+from trajmap.objective.twin import private_copy
 
 __all__ = ["function_distance", "root_probabilities"]
 
@@ -68,7 +69,7 @@ def root_probabilities(model: torch.nn.Module, trajectory: Trajectory, probes: A
     with isolated_rng(), torch.no_grad():
         for i in range(trajectory.n_iterates):
             state = _state(own, layout, trajectory.theta(i)) | (_buffers(trajectory, i) if buffers else {})
-            logits = ModelAt(twin, state)(probes)
+            logits = functional_call(twin, state, (probes,))
             if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
                 got = getattr(logits, "shape", type(logits).__name__)
                 raise InputError(worded("model", "logits of shape (probes, classes)", got))

@@ -9,9 +9,9 @@ from trajmap._validation import Array, check_array, worded
 from trajmap.errors import InputError
 from trajmap.objective.batches import map_tensors, sized_tensors
 from trajmap.objective.isolation import isolated_rng
-from trajmap.objective.model_at import as_array
 from trajmap.objective.objective import Objective
-from trajmap.objective.strategy import split_batch
+from trajmap.objective.operator import as_array
+from trajmap.objective.strategy import Parts, split_batch
 
 __all__ = ["losses_by_sample", "sample_losses"]
 
@@ -45,7 +45,7 @@ def sample_losses(objective: Objective, thetas: Array) -> Array:
     """
     points = check_array("thetas", thetas, (None, objective.size))
     with isolated_rng(), torch.set_grad_enabled(objective.parts.needs_graph):
-        found = [as_array(losses_by_sample(objective, objective.parts.tensor(theta))) for theta in points]
+        found = [as_array(losses_by_sample(objective, objective.tensor(theta))) for theta in points]
     losses = np.array(found, dtype=np.float64)
     means, wholes = losses[:1].mean(axis=1), objective.values(points[:1])
     # float32 sums of another order differ by 1e-6
@@ -71,11 +71,10 @@ def losses_by_sample(objective: Objective, point: torch.Tensor) -> torch.Tensor:
         Losses.
     """
     parts = objective.parts
-    model = parts.model_at(point)
-    return torch.cat([_of_batch(parts.functions["loss"], model, batch) for batch in parts.batches])
+    return torch.cat([_of_batch(parts, point, batch) for batch in parts.batches])
 
 
-def _of_batch(loss: Any, model: Any, batch: Any) -> torch.Tensor:
+def _of_batch(parts: Parts, point: torch.Tensor, batch: Any) -> torch.Tensor:
     tensors = sized_tensors(batch)
     if not tensors:
         raise InputError(worded("objective", "batches of tensors with samples along their first axis", "none"))
@@ -88,12 +87,11 @@ def _of_batch(loss: Any, model: Any, batch: Any) -> torch.Tensor:
         def place(tensor: torch.Tensor) -> torch.Tensor:
             return next(left)[None] if tensor.ndim and len(tensor) == n else tensor
 
-        value: torch.Tensor = loss(model, map_tensors(batch, place))
-        return value
+        return parts.loss_at(point, map_tensors(batch, place))
 
     try:
         found: torch.Tensor = torch.func.vmap(one)(*sized)
     except RuntimeError:
         # a loss with control flow by values, or derivatives of its own: one sample at a time
-        found = torch.stack([loss(model, piece) for _, piece in split_batch(batch, 1)])
+        found = torch.stack([parts.loss_at(point, piece) for _, piece in split_batch(batch, 1)])
     return found

@@ -6,12 +6,14 @@ from typing import Any
 
 import torch
 
-from trajmap._validation import Array
+from trajmap._validation import worded
+from trajmap.errors import InputError
 from trajmap.objective.batches import map_tensors, sized_tensors
 from trajmap.objective.losses import Loss, Supervised
-from trajmap.objective.model_at import ModelAt
+from trajmap.objective.model_at import call_at
+from trajmap.objective.twin import Twin
 
-__all__ = ["IN_PLACE", "PLAIN", "Parts", "Strategy", "cheaper_losses", "split_batch"]
+__all__ = ["PLAIN", "Parts", "Strategy", "cheaper_losses", "loss_value", "split_batch"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Strategy:
     Parameters
     ----------
     in_place : bool
-        Write each point into a private copy of the model instead of calling the model with other tensors.
+        Each point is written into the model's own buffer. Always so; the name is accepted where older settings say it.
     cheaper : bool
         Replace cross-entropy and non-overlapping max-pooling by equal operations that cost less on a CPU.
     onednn : bool
@@ -34,18 +36,22 @@ class Strategy:
         On a flat chart, combine the first layers' outputs, computed once at the origin and along each direction.
     points : int
         Points a forward pass, by ``torch.func.vmap``: for accelerators; on a CPU it is slower than 1.
+    bfloat16 : bool
+        Run the forward in bfloat16 where torch's autocast does. It changes the values, so it is only taken when asked
+        for, and its error is measured.
     """
 
-    in_place: bool = False
+    in_place: bool = True
     cheaper: bool = False
     onednn: bool = False
     channels_last: bool = False
     samples: int = 0
     planes: bool = False
     points: int = 1
+    bfloat16: bool = False
 
     def __str__(self) -> str:
-        words = [name.replace("_", " ") for name in ("in_place", "cheaper", "onednn", "channels_last", "planes")
+        words = [name.replace("_", " ") for name in ("cheaper", "onednn", "channels_last", "planes", "bfloat16")
                  if getattr(self, name)]  # fmt: skip
         words += [f"{self.samples} samples"] if self.samples else []
         words += [f"{self.points} points"] if self.points > 1 else []
@@ -53,7 +59,6 @@ class Strategy:
 
 
 PLAIN = Strategy()
-IN_PLACE = Strategy(in_place=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Parts:
 
     Parameters
     ----------
-    module : torch.nn.Module
+    twin : Twin
         The private copy.
     functions : dict of str to callable
         ``loss`` and the metrics.
@@ -70,27 +75,44 @@ class Parts:
         The data.
     weights : list of float
         Shares of the batches.
-    names : tuple of str
-        Parameters that θ lists, in order.
     needs_graph : bool
         Whether the loss differentiates through the model.
-    re_estimates : bool
-        Whether BatchNorm's statistics are computed anew at each point.
-    tensor : callable
-        A point as a tensor of the model's dtype and device.
-    model_at : callable
-        The model with the parameters of such a tensor, which may carry gradients, as a loss calls it.
     """
 
-    module: torch.nn.Module
+    twin: Twin
     functions: dict[str, Loss]
     batches: list[Any]
     weights: list[float]
-    names: tuple[str, ...]
     needs_graph: bool
-    re_estimates: bool
-    tensor: Callable[[Array], torch.Tensor]
-    model_at: Callable[[torch.Tensor], ModelAt]
+
+    @property
+    def re_estimates(self) -> bool:
+        """Whether BatchNorm's statistics are computed anew at each point."""
+        return self.twin.statistics is not None
+
+    def call_at(self, function: Callable[[Any, Any], Any], point: torch.Tensor, batch: Any) -> Any:
+        """Call ``function(model, batch)`` with the parameters of a tensor that may carry derivatives."""
+        twin = self.twin
+        if twin.statistics is not None:
+            twin.visit(lambda flat: flat.copy_(point.detach()))
+        # a forward that writes to a buffer writes to a clone, so that no evaluation sees another's
+        tensors = {name: buffer.clone() for name, buffer in twin.module.named_buffers()}
+        parts = zip(twin.names, twin.like_leaves(point), strict=True)
+        found = call_at(twin.module, function, tensors | dict(parts), batch)
+        twin.state.restore()
+        return found
+
+    def loss_at(self, point: torch.Tensor, batch: Any) -> torch.Tensor:
+        """Loss of one batch at such a tensor."""
+        return loss_value(self.call_at(self.functions["loss"], point, batch))
+
+
+def loss_value(found: Any) -> torch.Tensor:
+    """Give what a loss gave as a tensor without axes, or say what it should have given."""
+    if not isinstance(found, torch.Tensor) or found.numel() != 1:
+        got = f"{tuple(found.shape)}" if isinstance(found, torch.Tensor) else type(found).__name__
+        raise InputError(worded("loss", "a tensor with one entry, the mean over the batch", got))
+    return found.reshape(())
 
 
 def split_batch(batch: Any, samples: int) -> list[tuple[float, Any]]:

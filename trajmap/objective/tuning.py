@@ -13,39 +13,40 @@ from trajmap.data.frame import Frame
 from trajmap.errors import InputError
 from trajmap.objective.evaluator import Evaluator
 from trajmap.objective.objective import Objective
-from trajmap.objective.operator import as_array
 from trajmap.objective.points import Points
 from trajmap.objective.strategy import PLAIN, Strategy
 
-__all__ = ["Evaluates", "PlainEvaluator", "choose_strategy", "evaluator", "suits"]
+__all__ = ["choose_strategy", "evaluator", "suits"]
 
 # rounding of a sum in another order; a strategy that changes a value by more computes something else
 _SAME = {torch.float64: 1e-12, torch.float32: 1e-6}
 _GAIN = 0.98  # below it a difference of times is noise
+_SHARE = 0.03  # of the work, for the trials
 
 
-class PlainEvaluator:
-    """``objective.evaluate``, point by point."""
+def evaluator(objective: Objective, strategy: Strategy = PLAIN, frame: Frame | None = None) -> Evaluator:
+    """Make what evaluates an objective by a strategy.
 
-    def __init__(self, objective: Objective) -> None:
-        self._objective = objective
+    Parameters
+    ----------
+    objective : Objective
+        The loss.
+    strategy : Strategy
+        How; `PLAIN` is ``objective.evaluate``.
+    frame : Frame, optional
+        What the points are combinations of.
 
-    def evaluate(self, points: Points, coefficients: Array | None = None) -> dict[str, Array]:
-        """Loss and metrics at points, by name, shape (n,) each; coefficients are not used."""
-        flat = self._objective.like.new_empty(self._objective.size)
-        rows = []
-        for i in range(len(points)):
-            points.write(i, flat)
-            rows.append(self._objective.evaluate(as_array(flat)[None]))
-        return {name: np.array([row[name][0] for row in rows]) for name in self._objective.parts.functions}
+    Returns
+    -------
+    Evaluator
+        Its ``evaluate(points, coefficients)`` gives ``{name: values}``.
 
-
-Evaluates = Evaluator | PlainEvaluator
-
-
-def evaluator(objective: Objective, strategy: Strategy = PLAIN, frame: Frame | None = None) -> Evaluates:
-    """Make what evaluates an objective by a strategy; `PLAIN` is ``objective.evaluate``."""
-    return PlainEvaluator(objective) if strategy == PLAIN else Evaluator(objective.parts, strategy, frame)
+    Raises
+    ------
+    InputError
+        If the strategy does not suit the model.
+    """
+    return Evaluator(objective.parts, strategy, frame)
 
 
 def suits(objective: Objective, strategy: Strategy, frame: Frame | None = None) -> bool:
@@ -60,30 +61,24 @@ def suits(objective: Objective, strategy: Strategy, frame: Frame | None = None) 
 
 
 def choose_strategy(
-    objective: Objective,
-    points: Points,
-    coefficients: Array | None = None,
-    frame: Frame | None = None,
-    *,
-    repeats: int = 3,
+    objective: Objective, points: Points, coefficients: Array | None = None, frame: Frame | None = None
 ) -> Strategy:
-    """Time the strategies on a few points and choose the fastest of those with the same values.
+    """Try the strategies on the first of the points, for 3 % of the time that all would take, and keep the fastest.
 
-    Each choice is kept when it saves at least 2 %, and the result must still beat the plain way in the end. The
-    same values means 1e-6 relative in float32 and 1e-12 in float64, for the loss and every metric at every point.
+    A choice is kept when it saves at least 2 % and gives the same values: 1e-6 relative in float32 and 1e-12 in
+    float64, for the loss and every metric. Where the points are so few that not even one trial fits in the time,
+    nothing is tried. What was found is remembered by the objective.
 
     Parameters
     ----------
     objective : Objective
         The loss.
     points : Points
-        Points to try; three are enough, far from each other.
+        All that will be evaluated; three of them are tried, far from each other.
     coefficients : array-like, shape (n, m), optional
-        Their coefficients in `frame`.
+        Where they lie in `frame`.
     frame : Frame, optional
-        The frame that they lie on.
-    repeats : int
-        Timings of each strategy, of which the least counts.
+        What they are combinations of, when the layers that see data only may be combined over it.
 
     Returns
     -------
@@ -99,43 +94,86 @@ def choose_strategy(
     >>> choice.planes, choice.channels_last
     (False, False)
     """
-    expected = evaluator(objective).evaluate(points)
+    known = objective.choices
+    key = (frame is not None, torch.get_num_threads())
+    if key in known:
+        return known[key]
     if objective.parts.re_estimates:
         return PLAIN  # the statistics of a point need all of its data first
-    best, least = PLAIN, _seconds(evaluator(objective), points, coefficients, repeats)
-    for wish in _wishes(objective, frame):
-        trial = dataclasses.replace(best, **wish)
+    trial = _Trial(objective, points, coefficients, frame)
+    if trial.can_pay:
+        for wish in _wishes(objective, flat=frame is not None):
+            if not trial.time_left:
+                break
+            trial.attempt(dataclasses.replace(trial.best, **wish))
+        known[key] = trial.best
+    return trial.best
+
+
+class _Trial:
+    """The best strategy so far, and the time that is left to look for a better one."""
+
+    def __init__(self, objective: Objective, points: Points, coefficients: Array | None, frame: Frame | None) -> None:
+        self._objective, self._frame = objective, frame
+        self._points = points
+        places = np.linspace(0, len(points) - 1, 5).astype(int)[1:4]
+        self._C = None if coefficients is None else coefficients[places]
+        self._some = _Some(points, places)
+        self._begun = time.perf_counter()
+        self.best = PLAIN
+        plain = evaluator(objective)
+        self._expected = plain.evaluate(self._some)
+        self._least = _seconds(plain, self._some, self._C)
+        # one pass over the three points costs `_least`; an attempt takes about three
+        self._allowed = _SHARE * self._least * len(points) / len(self._some)
+        self.can_pay = self._allowed > 3 * self._least
+
+    @property
+    def time_left(self) -> bool:
+        return time.perf_counter() - self._begun < self._allowed
+
+    def attempt(self, strategy: Strategy) -> None:
+        """Take a strategy if it gives the same values in less time."""
         try:
-            found = evaluator(objective, trial, frame)
-            same = _agree(expected, found.evaluate(points, coefficients), objective.like.dtype)
+            trial = evaluator(self._objective, strategy, self._frame)
+            found = trial.evaluate(self._some, self._C)
         except (InputError, RuntimeError, ValueError, TypeError, IndexError):
-            continue  # a user's loss may refuse what the plain way gives it
-        seconds = _seconds(found, points, coefficients, repeats) if same else np.inf
-        if seconds < _GAIN * least:
-            best, least = trial, seconds
-    if best == PLAIN:
-        return PLAIN
-    fast, plain = evaluator(objective, best, frame), evaluator(objective)
-    pairs = [tuple(_seconds(one, points, coefficients, 1) for one in (fast, plain)) for _ in range(repeats)]
-    return best if min(pair[0] for pair in pairs) < min(pair[1] for pair in pairs) else PLAIN
+            return  # a user's loss may refuse what the plain way gives it
+        if not _agree(self._expected, found, self._objective.like.dtype):
+            return
+        seconds = _seconds(trial, self._some, self._C)
+        if seconds < _GAIN * self._least:
+            self.best, self._least = strategy, seconds
 
 
-def _wishes(objective: Objective, frame: Frame | None) -> Iterator[dict[str, Any]]:
+class _Some(Points):
+    """A few of many points."""
+
+    def __init__(self, points: Points, places: Array) -> None:
+        self._points, self._places = points, [int(place) for place in places]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def write(self, i: int, out: torch.Tensor) -> None:
+        """Fill a tensor with one of them."""
+        self._points.write(self._places[i], out)
+
+
+def _wishes(objective: Objective, *, flat: bool) -> Iterator[dict[str, Any]]:
+    """List changes to try, the most promising first."""
     parts = objective.parts
-    if parts.tensor(objective.theta).is_cuda:
-        yield {"in_place": True}
+    if objective.like.is_cuda:
         yield from ({"points": points} for points in (4, 16, 64))
         return
-    convolves = any(isinstance(layer, torch.nn.Conv2d) for layer in parts.module.modules())
-    yield {"in_place": True}
-    yield {"in_place": True, "cheaper": True}
-    yield {"in_place": True, "onednn": True}
-    yield from ({"in_place": True, "samples": samples} for samples in (1024, 512, 256))
-    if frame is not None:
-        yield {"in_place": True, "planes": True}
-    if convolves:
-        yield {"in_place": True, "channels_last": True}
-    yield from ({"in_place": True, "samples": samples} for samples in (0, 512, 128))
+    if flat:
+        yield {"planes": True}
+    yield {"cheaper": True, "samples": 512}
+    yield {"onednn": True}
+    if any(isinstance(layer, torch.nn.Conv2d) for layer in parts.twin.module.modules()):
+        yield {"channels_last": True}
+    yield from ({"samples": samples} for samples in (256, 1024, 0, 128))
+    yield {"cheaper": True}
 
 
 def _agree(expected: dict[str, Array], found: dict[str, Array], dtype: torch.dtype) -> bool:
@@ -145,10 +183,10 @@ def _agree(expected: dict[str, Array], found: dict[str, Array], dtype: torch.dty
     )
 
 
-def _seconds(evaluate: Evaluates, points: Points, coefficients: Array | None, repeats: int) -> float:
+def _seconds(trial: Evaluator, points: Points, coefficients: Array | None) -> float:
     times = []
-    for _ in range(repeats):
+    for _ in range(2):
         start = time.perf_counter()
-        evaluate.evaluate(points, coefficients)
+        trial.evaluate(points, coefficients)
         times.append(time.perf_counter() - start)
     return min(times)

@@ -8,6 +8,7 @@ from trajmap.data.sensitivity import Sensitivity
 from trajmap.errors import InputError
 from trajmap.objective.differentiable import loss_at
 from trajmap.objective.objective import Objective
+from trajmap.objective.operator import as_tensor
 from trajmap.projection.affine import as_plane
 from trajmap.projection.chart import Chart, lift
 from trajmap.projection.derivatives import lift_jacobian, lift_second
@@ -62,15 +63,15 @@ def chart_derivatives(
         raise InputError(worded("orders", "at most 3", orders))
     flat = as_plane(chart, np.vstack([z, z + np.eye(len(z)), z - np.eye(len(z))]), objective.size)
     known = chart if flat is None else flat
-    tensor = objective.parts.tensor
-    base = tensor(lift(known, z[None], objective.size)[0])
-    J, second = tensor(lift_jacobian(known, z, step=step)), tensor(lift_second(known, z, step=step))
+    base = objective.tensor(lift(known, z[None], objective.size)[0])
+    J = as_tensor(lift_jacobian(known, z, step=step), objective.like)
+    second = as_tensor(lift_second(known, z, step=step), objective.like)
 
     def along(i: int) -> Array:
         def loss(h: torch.Tensor) -> torch.Tensor:
             return loss_at(objective, base + h[0] * J[i] + 0.5 * h[0] ** 2 * second[i, i])
 
-        return diagonal_derivatives(loss, tensor(np.zeros(1)), [0], orders)
+        return diagonal_derivatives(loss, base.new_zeros(1), [0], orders)
 
     columns = [along(i) for i in range(len(z))]
     return Sensitivity(np.concatenate(columns, axis=1)[None], [f"coordinate {i + 1}" for i in range(len(z))])

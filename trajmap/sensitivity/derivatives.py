@@ -110,7 +110,7 @@ def weight_derivatives(
             places += range(start, start + size)
             labels += [f"{name}[{','.join(map(str, np.unravel_index(i, shape)))}]" for i in range(size)]
         start += size
-    point = objective.parts.tensor(check_array("theta", theta, (objective.size,)))
+    point = objective.tensor(check_array("theta", theta, (objective.size,)))
     found = diagonal_derivatives(lambda t: loss_at(objective, t), point, places, check_count("orders", orders))
     return Sensitivity(found[None], labels)
 
@@ -152,7 +152,7 @@ def input_derivatives(objective: Objective, theta: Array, *, orders: int = 3, na
         repair = "differentiate by weights or by a chart's coordinates (--by weights, --by chart)"
         raise InputError(worded("objective", "batches (x, y) with x of shape (N, d)", "others", repair))
     d = parts.batches[0][0].shape[1]
-    point = parts.tensor(check_array("theta", theta, (objective.size,)))
+    point = objective.tensor(theta)
     total = np.zeros((orders, d))
     with isolated_rng(), torch.enable_grad():
         for weight, (x, y) in zip(parts.weights, parts.batches, strict=True):
@@ -162,10 +162,9 @@ def input_derivatives(objective: Objective, theta: Array, *, orders: int = 3, na
 
 def _of_batch(objective: Objective, point: torch.Tensor, x: torch.Tensor, y: Any, orders: int) -> Array:
     parts = objective.parts
-    model = parts.model_at(point)
     inputs = x.detach().clone().requires_grad_()
     # the sum of the samples' own losses: a sample's loss depends on its own inputs only
-    loss = parts.functions["loss"](model, (inputs, y)) * len(x)
+    loss = parts.loss_at(point, (inputs, y)) * len(x)
     (gradient,) = torch.autograd.grad(loss, inputs, create_graph=True, materialize_grads=True)
     out = np.zeros((orders, x.shape[1]))
     for j in range(x.shape[1]):

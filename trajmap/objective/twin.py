@@ -1,0 +1,196 @@
+"""The private copy of a model: its parameters are leaves of autograd and views of one flat tensor."""
+
+import contextlib
+import copy
+import functools
+import itertools
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from trajmap._validation import Array, check_array, worded
+from trajmap.errors import InputError
+from trajmap.objective.losses import Loss
+from trajmap.objective.state import State
+from trajmap.objective.statistics import Statistics
+
+__all__ = ["Twin", "private_copy"]
+
+
+class Twin:
+    """A model at one point θ at a time.
+
+    A point is written into `flat`, and the module *is* at that point: its parameters are views of it. They are ordinary
+    parameters to autograd, so whatever differentiates in training (activation checkpointing, sparse gradients, weight
+    norms) differentiates here. Whatever a forward leaves behind (buffers, attributes) is put back after each call.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The copy; it is changed.
+    names : sequence of str
+        The parameters that θ lists, in order.
+    """
+
+    def __init__(self, module: torch.nn.Module, names: Sequence[str]) -> None:
+        own = dict(module.named_parameters())
+        self.module, self.names = module, tuple(names)
+        self.leaves = [own[name] for name in names]
+        self.sizes = [leaf.numel() for leaf in self.leaves]
+        self.lock = threading.RLock()
+        self.statistics: Statistics | None = None  # gathered anew at each point, if at all
+        self._flatten()
+        self.state = State(module)
+
+    def _flatten(self) -> None:
+        dtype = functools.reduce(torch.promote_types, (leaf.dtype for leaf in self.leaves))
+        device = self.leaves[0].device
+        # leaves of several formats, or on several devices, are copies of their pieces instead of views
+        self.uniform = all(leaf.dtype == dtype and leaf.device == device for leaf in self.leaves)
+        self.flat = torch.empty(sum(self.sizes), dtype=dtype, device=device)
+        for leaf, piece in zip(self.leaves, self.pieces(self.flat), strict=True):
+            piece.copy_(leaf.detach())
+            if self.uniform:
+                leaf.data = piece
+        self._visitor: list[object] = [None]  # whose point the flat tensor holds; shared with the twins that share it
+
+    def pieces(self, vector: torch.Tensor) -> list[torch.Tensor]:
+        """Cut a vector of shape (P,) into views in the shapes of the parameters."""
+        return [part.view(leaf.shape) for part, leaf in zip(vector.split(self.sizes), self.leaves, strict=True)]
+
+    def like_leaves(self, vector: torch.Tensor) -> list[torch.Tensor]:
+        """Cut it into tensors of the parameters' own number formats, on their devices."""
+        return [part.to(leaf) for part, leaf in zip(self.pieces(vector), self.leaves, strict=True)]
+
+    def join(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Make one new vector of shape (P,) of tensors in the shapes of the parameters."""
+        flat = self.flat
+        return torch.cat([part.detach().reshape(-1).to(flat) for part in parts])
+
+    def tensor(self, theta: Array | torch.Tensor, name: str = "theta") -> torch.Tensor:
+        """Bring a point or direction, array or tensor, to the flat tensor's number format and device."""
+        if isinstance(theta, torch.Tensor):
+            if theta.shape != self.flat.shape:
+                raise InputError(worded(name, f"shape ({len(self.flat)},)", f"a tensor of shape {tuple(theta.shape)}"))
+            return theta.detach().to(self.flat)
+        array = check_array(name, theta, (len(self.flat),))
+        if array.flags.writeable:  # then its memory is only read, never kept
+            return torch.from_numpy(array).to(self.flat, copy=True)
+        return torch.tensor(array).to(self.flat)
+
+    def visit(self, write: Callable[[torch.Tensor], None], visitor: object = None) -> None:
+        """Go to a point: `write` fills the flat tensor.
+
+        Parameters
+        ----------
+        write : callable
+            Fills a tensor of shape (P,).
+        visitor : object, optional
+            Who comes: nothing is written if it was the last to come.
+        """
+        if visitor is not None and self._visitor[0] is visitor:
+            return
+        self._visitor[0] = visitor
+        with torch.no_grad():
+            write(self.flat)
+            if not self.uniform:
+                for leaf, piece in zip(self.leaves, self.pieces(self.flat), strict=True):
+                    leaf.copy_(piece)
+            if self.statistics is not None:
+                self.state.rebase(self.statistics.gather(), self.module)
+
+    @contextlib.contextmanager
+    def differentiable(self) -> Generator[None, None, None]:
+        """Let autograd follow the parameters, with the kernels that can be differentiated.
+
+        Yields
+        ------
+        None
+        """
+        for leaf in self.leaves:
+            leaf.requires_grad_()
+        try:
+            with torch.enable_grad():
+                yield
+        finally:
+            for leaf in self.leaves:
+                leaf.grad = None
+                leaf.requires_grad_(requires_grad=False)
+
+    def shadow(self) -> torch.nn.Module:
+        """Copy the module's structure, with the very parameters and buffers of this one: layers can be replaced."""
+        tensors = itertools.chain(self.module.parameters(), self.module.buffers())
+        return copy.deepcopy(self.module, {id(tensor): tensor for tensor in tensors})
+
+    def with_buffers(self, buffers: Mapping[str, Array]) -> "Twin":
+        """Share the parameters, with other buffers.
+
+        Parameters
+        ----------
+        buffers : mapping of str to array-like
+            By name; others stay as they are.
+
+        Returns
+        -------
+        Twin
+            Which of the two was last at a point is known to both.
+
+        Raises
+        ------
+        InputError
+            If a buffer is unknown or of another shape.
+        """
+        module = copy.deepcopy(self.module, {id(tensor): tensor for tensor in self.module.parameters()})
+        own = dict(module.named_buffers())
+        for name, values in buffers.items():
+            if name not in own:
+                raise InputError(worded("buffers", f"names among {', '.join(own)}", name))
+            own[name].copy_(torch.tensor(check_array(name, values, tuple(own[name].shape))))
+        other = object.__new__(Twin)  # copying as pickle does would give it parameters of its own
+        vars(other).update(vars(self))
+        other.module, other.state = module, State(module)
+        return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        # views of one tensor would each carry all of it: the copy that travels has parameters of its own
+        own = {id(leaf): torch.nn.Parameter(leaf.detach().clone(), requires_grad=False) for leaf in self.leaves}
+        return {"module": copy.deepcopy(self.module, {**own}), "names": self.names, "statistics": self._statistics_of()}
+
+    def _statistics_of(self) -> tuple[list[Any], Loss] | None:
+        return None if self.statistics is None else self.statistics.source
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["module"], state["names"])  # type: ignore[misc]
+        if state["statistics"] is not None:
+            self.statistics = Statistics(self, *state["statistics"])
+
+
+def private_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: torch.device | None) -> torch.nn.Module:
+    """Copy a model in evaluation mode, without gradients.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The user's model; it is not changed.
+    dtype, device : optional
+        Convert the copy.
+
+    Returns
+    -------
+    torch.nn.Module
+        The copy.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be copied.
+    """
+    if not isinstance(model, torch.nn.Module):
+        raise InputError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
+    try:
+        twin = copy.deepcopy(model)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise InputError(f"model: expected a model that copy.deepcopy can copy, got {error}") from error
+    return twin.to(device=device, dtype=dtype).eval().requires_grad_(requires_grad=False)
