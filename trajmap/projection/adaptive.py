@@ -81,7 +81,7 @@ def refined_surface(
         points = lifted_points(objective, chart, fine.points[places])
         for start in range(0, len(points), 64):
             block = PointsSlice(points, start, start + 64)
-            values.flat[places[start : start + 64]] = evaluate(block)["loss"]
+            values.flat[places[start : start + 64]] = evaluate(block, only=["loss"])["loss"]
             if progress is not None:
                 progress(start + len(block), len(points))
         evaluated[need] = 1.0

@@ -83,7 +83,7 @@ def curve(
     evaluate, theta, lifted = evaluator(objective).evaluate, *objective.like.new_empty((2, objective.size))
     rows = []
     for i in range(len(Z)):
-        three = [evaluate(PointsSlice(points, i, i + 1))["loss"][0] for points in (own, lifts, controls)]
+        three = [evaluate(PointsSlice(points, i, i + 1), only=["loss"])["loss"][0] for points in (own, lifts, controls)]
         if decompose:
             own.write(i, theta)
             lifts.write(i, lifted)

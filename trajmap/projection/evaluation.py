@@ -18,6 +18,7 @@ from trajmap.objective.strategy import Strategy
 from trajmap.objective.tuning import evaluator
 from trajmap.projection.block_store import Mark
 from trajmap.projection.chart import Chart, lift
+from trajmap.projection.lifts import PointsSlice
 from trajmap.projection.support import PathGeometry
 
 __all__ = ["FrameWork", "WholeWork", "surface_mark"]
@@ -123,7 +124,7 @@ class WholeWork:
         return WholeWork(self._objective, self._chart, self._strategy, self._geometry)
 
 
-def surface_mark(objective: Objective, grid: Grid, block: int, probes: Points, *more: float) -> Mark:
+def surface_mark(objective: Objective, grid: Grid, block: int, points: Points, *more: float) -> Mark:
     """Say what a surface computes: layout, grid, data, and what the loss is at a few of its points.
 
     Parameters
@@ -134,8 +135,8 @@ def surface_mark(objective: Objective, grid: Grid, block: int, probes: Points, *
         The grid.
     block : int
         Points a block.
-    probes : Points
-        Some lifted points of the grid.
+    points : Points
+        Lifted points of the grid, of which three are looked at.
     *more : float
         What else the outputs depend on.
 
@@ -156,19 +157,20 @@ def surface_mark(objective: Objective, grid: Grid, block: int, probes: Points, *
 
     for batch in objective.parts.batches:
         map_tensors(batch, note)
-    found = evaluator(objective).evaluate(probes)
-    values = [np.concatenate(list(found.values())), np.array(more, dtype=np.float64), _sketches(probes, objective)]
-    digest.update(json.dumps(list(found)).encode())
+    chosen = np.linspace(0, len(points) - 1, 5).astype(int)[1:4]
+    probes = [PointsSlice(points, int(i), int(i) + 1) for i in chosen]
+    plain = evaluator(objective)
+    found = [plain.evaluate(probe) for probe in probes]
+    values = [np.concatenate(list(one.values())) for one in found]
+    values += [np.array(more, dtype=np.float64), *(_sketch(probe, objective) for probe in probes)]
+    digest.update(json.dumps(list(found[0])).encode())
     tolerance = min(64 * torch.finfo(objective.like.dtype).eps, 0.01)
     return Mark(digest.hexdigest(), np.concatenate(values), tolerance)
 
 
-def _sketches(points: Points, objective: Objective) -> Array:
-    """Three sums of each point's entries, shifted by its norm so that rounding is small beside them."""
+def _sketch(point: Points, objective: Objective) -> Array:
+    """Three sums of a point's entries, shifted by its norm so that rounding is small beside them."""
     flat = objective.like.new_empty(objective.size)
-    found = []
-    for i in range(len(points)):
-        points.write(i, flat)
-        shift = 2 * len(flat) ** 0.5 * float(torch.linalg.vector_norm(flat, dtype=torch.float64))
-        found += [shift + float(flat[k::3].sum(dtype=torch.float64)) for k in range(3)]
-    return np.array(found)
+    point.write(0, flat)
+    shift = 2 * len(flat) ** 0.5 * float(torch.linalg.vector_norm(flat, dtype=torch.float64))
+    return np.array([shift + float(flat[k::3].sum(dtype=torch.float64)) for k in range(3)])

@@ -18,7 +18,7 @@ __all__ = ["line_losses", "line_profiles"]
 def line_losses(objective: Objective, point: Array, direction: Array, offsets: Array) -> Array:
     """Evaluate the loss at point + offset·direction, of shape (P,) both, by one combination an offset; shape (n,)."""
     points = FramePoints(Frame(point, direction[None]), np.asarray(offsets)[:, None], objective.like)
-    return evaluator(objective).evaluate(points)["loss"]
+    return evaluator(objective).evaluate(points, only=["loss"])["loss"]
 
 
 def line_profiles(

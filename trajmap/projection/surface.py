@@ -15,8 +15,8 @@ from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 from trajmap.objective.points import ArrayPoints, FramePoints, Points
-from trajmap.objective.strategy import IN_PLACE, PLAIN, Strategy
-from trajmap.objective.tuning import choose_strategy, evaluator, suits
+from trajmap.objective.strategy import Strategy
+from trajmap.objective.tuning import choose_strategy, evaluator
 from trajmap.projection.affine import affine, as_plane
 from trajmap.projection.block_store import BlockStore
 from trajmap.projection.blocks import Work, run_blocks
@@ -29,9 +29,6 @@ from trajmap.projection.lifts import ChartPoints, PointsSlice, block_length, cha
 from trajmap.projection.support import PathGeometry
 
 __all__ = ["surface"]
-
-# below it the trials cost more than they save: they take about as long as forty points
-_WORTH_TUNING = 400
 
 Progress = Callable[[int, int], None]
 
@@ -69,8 +66,8 @@ def surface(
         Grid points a piece of work. A chart without a frame lifts as many at a time, or fewer where 2·block points
         do not fit in the memory budget.
     strategy : Strategy, optional
-        How the loss is evaluated. By default the fastest that gives the same values, found on three of the points
-        where there are at least 400; it differs between machines, and with it the values' last digits.
+        How the loss is evaluated. By default the fastest that gives the same values, tried on three of the
+        points where that can pay; it differs between machines, and with it the values' last digits.
     executor : concurrent.futures.Executor, optional
         Where blocks are evaluated: a process pool, ``dask.distributed.Client(...).get_executor()``, or any other
         whose workers see the same file system. The values do not depend on it.
@@ -106,14 +103,13 @@ def surface(
     """
     seen = _see(objective, chart, grid, trajectory, check_count("block", block))
     count = _Counting(progress, len(grid.points) + (0 if seen.path is None else 2 * len(seen.path)))
-    places = np.linspace(0, len(grid.points) - 1, 5).astype(int)[1:4]
     store = None
     if out is not None:
         geometry = seen.geometry
         more = () if geometry is None else (geometry.reach, geometry.variance)
-        store = BlockStore(out, surface_mark(objective, grid, seen.block, seen.at(places), *more))
+        store = BlockStore(out, surface_mark(objective, grid, seen.block, seen.grid, *more))
     if strategy is None:
-        strategy = _chosen(objective, seen, places, store)
+        strategy = _chosen(objective, seen, store)
     # the work, and with it the evaluator's copies of the model, lives no longer than this line
     found = run_blocks(seen.work(strategy), seen.rows, block=seen.block, executor=executor, store=store, progress=count)
     if seen.known is not None and seen.geometry is not None:
@@ -161,11 +157,12 @@ class _Seen:
         """The frame of a flat chart."""
         return None if self.slope is None else self.frame
 
-    def at(self, places: Array) -> Points:
-        """Lift some points of the grid."""
+    @property
+    def grid(self) -> Points:
+        """Lifts of the grid's points."""
         if self.points is None:
-            return ArrayPoints(lift(self.chart, self.rows[places], self.objective.size))
-        return self.points.at(self.rows[places])
+            return ChartPoints(self.chart, self.rows, self.objective.size, self.block)
+        return PointsSlice(self.points, 0, len(self.rows))
 
     def along(self) -> Points:
         """Lifts of the path."""
@@ -248,7 +245,7 @@ def _along(
         parts = []
         for start in range(0, len(points), seen.block):
             part = PointsSlice(points, start, start + seen.block)
-            parts.append(evaluate(part)["loss"])
+            parts.append(evaluate(part, only=["loss"])["loss"])
             count(len(part))
         losses.append(np.concatenate(parts))
     return losses[0], losses[1]
@@ -269,15 +266,12 @@ def _with_evidence(land: Landscape, seen: LiftMap, reach: Array) -> Landscape:
     return dataclasses.replace(land, rank_ratio=ratio, area=area, spread=float(np.log2(wide / narrow)))
 
 
-def _chosen(objective: Objective, seen: _Seen, places: Array, store: BlockStore | None) -> Strategy:
+def _chosen(objective: Objective, seen: _Seen, store: BlockStore | None) -> Strategy:
     """Choose a strategy, or take the one that an unfinished surface was begun with."""
     known = None if store is None else store.choice("strategy")
     if known is not None:
         return Strategy(**known)
-    if len(seen.rows) < _WORTH_TUNING:
-        strategy = IN_PLACE if suits(objective, IN_PLACE) else PLAIN
-    else:
-        strategy = choose_strategy(objective, seen.at(places), seen.rows[places], seen.flat)
+    strategy = choose_strategy(objective, seen.grid, None if seen.points is None else seen.rows, seen.flat)
     if store is not None:
         store.keep("strategy", dataclasses.asdict(strategy))
     return strategy
