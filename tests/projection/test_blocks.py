@@ -4,6 +4,9 @@ import concurrent.futures
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import threading
 import warnings
 
 import numpy as np
@@ -92,10 +95,116 @@ def test_a_killed_surface_goes_on(here, tmp_path):
     assert not (tmp_path / "parts").exists()
     with pytest.raises(KilledError):
         surface(objective, plane, GRID, trajectory=run, block=8, out=tmp_path / "parts", progress=stop)
-    with pytest.raises(InputError, match="out: expected a new folder, or that of the same work"):
-        surface(
-            objective, plane, Grid.around(plane.transform(run.iterates), n=5), trajectory=run, out=tmp_path / "parts"
-        )
+    other = Grid.around(plane.transform(run.iterates), n=5)
+    with pytest.warns(RuntimeWarning, match="4 blocks of other work.*starts anew"):
+        changed = surface(objective, plane, other, trajectory=run, out=tmp_path / "parts")
+    np.testing.assert_array_equal(changed.values, surface(objective, plane, other).values)
+    assert not (tmp_path / "parts").exists()
+
+
+SCRIPT = """
+import os, sys
+import numpy as np, torch
+from trajmap.data.landscape import Grid
+from trajmap.data.plane import Plane
+from trajmap.objective.objective import Objective
+from trajmap.projection.surface import surface
+
+scale, shift, killed = float(sys.argv[2]), float(sys.argv[3]), sys.argv[4] == "killed"
+torch.manual_seed(0)
+model = torch.nn.Linear(3, 2)
+objective = Objective(model, lambda m, b: scale * m(b).square().mean(), [torch.randn(8, 3) + shift])
+evaluated = []
+
+def progress(done, total):
+    evaluated.append(done)
+    if killed and len(evaluated) == 3:
+        os._exit(9)
+
+axis = np.linspace(-1, 1, 10)
+plane = Plane(np.zeros(8), np.eye(8)[:2])
+land = surface(objective, plane, Grid((axis, axis)), out=sys.argv[1], block=10, progress=progress)
+print(land.values.sum().hex())
+"""
+
+
+def in_a_process(out, scale=1.0, shift=0.0, how="whole"):
+    line = [sys.executable, "-c", SCRIPT, str(out), str(scale), str(shift), how]
+    return subprocess.run(line, capture_output=True, text=True, check=False)
+
+
+def test_a_surface_goes_on_in_another_process_and_starts_anew_where_it_is_another(tmp_path):
+    out = tmp_path / "parts"
+    whole = in_a_process(out).stdout
+    assert in_a_process(out, how="killed").returncode == 9
+    written = {path.name: path.stat().st_mtime_ns for path in out.glob("*.npz")}
+    assert len(written) == 2 or len(written) == 3
+    # a block that is not whole is done again
+    first = min(out.glob("*.npz"))
+    first.write_bytes(first.read_bytes()[:40])
+    again = in_a_process(out, how="killed")
+    assert again.returncode == 9
+    assert not again.stderr
+    kept = {path.name: path.stat().st_mtime_ns for path in out.glob("*.npz")}
+    assert all(kept[name] == time for name, time in written.items() if name != first.name)
+    resumed = in_a_process(out)
+    assert (resumed.stdout, resumed.stderr) == (whole, "")
+    assert not out.exists()
+    for change in ({"scale": 1.001}, {"shift": 0.01}):
+        assert in_a_process(out, how="killed").returncode == 9
+        found = in_a_process(out, **change)
+        assert "blocks of other work" in found.stderr
+        assert found.stdout == in_a_process(tmp_path / "new", **change).stdout != whole
+
+
+def test_files_of_others_are_left_alone(tmp_path):
+    objective, plane, _ = problem()
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    surface(objective, plane, GRID, out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    np.savez(tmp_path / "000000007.npz", a=np.ones(1))
+    with pytest.raises(InputError, match="out: expected a new folder, or that of an unfinished surface"):
+        surface(objective, plane, GRID, out=tmp_path)
+    assert (tmp_path / "000000007.npz").exists()
+
+
+def test_nothing_is_pickled_where_nothing_travels(tmp_path):
+    lock, model = threading.Lock(), torch.nn.Linear(3, 1)
+
+    def loss(m, x):
+        with lock:  # which cannot be pickled
+            return m(x).square().mean()
+
+    objective = Objective(model, loss, [torch.eye(3)])
+    plane = Plane(np.zeros(4), np.eye(2, 4))
+    found = surface(objective, plane, GRID, out=tmp_path / "parts")
+    assert np.isfinite(found.values).all()
+
+
+class Cubic:
+    """A user's own chart: curved, and without a frame."""
+
+    def transform(self, X):
+        return np.asarray(X)[:, :2]
+
+    def inverse_transform(self, Z):
+        return np.concatenate([Z, Z**3, np.zeros((len(Z), 71))], axis=1)
+
+
+def test_a_chart_without_a_frame_goes_the_same_ways(tmp_path):
+    objective, _, run = problem()
+    chart = Cubic()
+    land = surface(objective, chart, GRID, trajectory=run)
+    lifts = chart.inverse_transform(GRID.points)
+    np.testing.assert_allclose(land.values.ravel(), objective.values(lifts), rtol=1e-6)
+    brute = np.linalg.norm(lifts[:, None] - run.iterates, axis=2).min(axis=1)
+    np.testing.assert_allclose(land.distance.ravel(), brute, rtol=1e-9)
+    own = chart.inverse_transform(chart.transform(run.iterates))
+    np.testing.assert_allclose(land.residuals, np.linalg.norm(own - run.iterates, axis=1), rtol=1e-9)
+    np.testing.assert_allclose(land.lifted_values, objective.values(own), rtol=1e-6)
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        same(surface(objective, chart, GRID, trajectory=run, executor=pool), land)
 
 
 @pytest.mark.filterwarnings("default")

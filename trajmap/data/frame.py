@@ -10,7 +10,7 @@ from trajmap._validation import Array, check_array, worded
 from trajmap.data.gram import column_blocks
 from trajmap.errors import InputError
 
-__all__ = ["Frame"]
+__all__ = ["Frame", "stretches"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,6 +27,8 @@ class Frame:
     basis : numpy.ndarray or lazy matrix, shape (m, P)
         Rows to combine; anything with ``shape``, ``dtype`` and ``[:, columns]``, as a run's iterates. They need be
         neither orthogonal nor independent.
+    orthonormal : bool
+        Whether they are known to be orthonormal; their Gram matrix is then not computed.
 
     Raises
     ------
@@ -42,6 +44,7 @@ class Frame:
 
     origin: Array
     basis: Any
+    orthonormal: bool = False
 
     def __post_init__(self) -> None:
         if len(self.basis.shape) != 2 or self.basis.shape[1] != len(self.origin):
@@ -78,8 +81,29 @@ class Frame:
 
     def gram(self) -> Array:
         """Inner products of the basis vectors, (m, m), float64."""
+        if self.orthonormal:
+            return np.eye(self.n_vectors)
         total = np.zeros((self.n_vectors, self.n_vectors))
         for _, _, basis in self.blocks():
             rows = basis.astype(np.float64, copy=False)
             total += rows @ rows.T
         return total
+
+
+def stretches(n_rows: int, size: int) -> Iterator[slice]:
+    """Cut the columns of a matrix of n rows of P numbers into stretches of a quarter of a row's numbers in all.
+
+    A pass over a run then holds half a copy of a point in float64, and opens each file seldom: a stretch holds 2¹⁸
+    numbers at least and 2²² at most.
+
+    Parameters
+    ----------
+    n_rows, size : int
+        Shape of the matrix.
+
+    Returns
+    -------
+    iterator of slice
+        The stretches, in order.
+    """
+    return column_blocks(size, max(1, min(max(size // 4, 2**18), 2**22) // max(n_rows, 1)))

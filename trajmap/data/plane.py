@@ -1,11 +1,14 @@
 """A flat chart: an origin and d directions. It needs no fit."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
 from trajmap.data.archive import Saved
+from trajmap.data.frame import Frame, stretches
+from trajmap.data.iterates import Iterates
 from trajmap.data.landscape import Grid
 from trajmap.errors import InputError
 
@@ -48,22 +51,29 @@ class Plane(Saved):
         self._keep("origin", (None,), dtype=None)
         self._keep("directions", (None, len(self.origin)), dtype=None)
         for name, value in (("origin", self.origin), ("directions", self.directions)):
-            if not np.isfinite(value).all():
+            # a sum is finite only where every number is, and needs no array of answers
+            with np.errstate(invalid="ignore", over="ignore"):
+                total = np.sum(value, dtype=np.float64)
+            if not np.isfinite(total) and not np.isfinite(value).all():
                 raise InputError(worded(name, "finite numbers", "NaN or inf"))
-        scales = np.linalg.norm(self.directions.astype(np.float64), axis=1)
+        gram = self.frame().gram()
+        scales = np.sqrt(np.diag(gram))
         # 1e-6 of the unit directions' condition: below it float32 coordinates carry no digit
-        if not scales.all() or self._gram_eigenvalues(scales)[0] < 1e-12:
+        if not scales.all() or np.linalg.eigvalsh(gram / np.outer(scales, scales))[0] < 1e-12:
             raise InputError(worded("directions", "linearly independent rows", "a zero or dependent one"))
-
-    def _gram_eigenvalues(self, scales: Array) -> Array:
-        unit = self.directions / scales[:, None]
-        eigenvalues: Array = np.linalg.eigvalsh(unit.astype(np.float64) @ unit.T.astype(np.float64))
-        return eigenvalues
 
     @property
     def n_components(self) -> int:
         """d, the number of directions."""
         return len(self.directions)
+
+    def frame(self) -> Frame:
+        """Origin and directions: a point of the plane is their combination."""
+        return Frame(self.origin, self.directions)
+
+    def coefficients(self, Z: Array) -> Array:
+        """Coefficients of points in the frame, (n, d) → (n, d): the coordinates themselves."""
+        return check_array("Z", Z, (None, self.n_components), dtype=np.float64)
 
     def grid(self, radius: float = 1.0, n: int = 51) -> Grid:
         """Span the plane around its origin in units of the origin's norm.
@@ -88,27 +98,35 @@ class Plane(Saved):
         norm = float(np.linalg.norm(self.origin.astype(np.float64)))
         if norm == 0:
             raise InputError(worded("origin", "a point other than zero for a range in its norms", "zero"))
-        reach = check_positive("radius", radius) * norm / np.linalg.norm(self.directions.astype(np.float64), axis=1)
+        reach = check_positive("radius", radius) * norm / np.sqrt(np.diag(self.frame().gram()))
         return Grid(tuple(np.linspace(-a, a, check_count("n", n, low=2)) for a in reach))
 
-    def transform(self, thetas: Array) -> Array:
+    def transform(self, thetas: Any) -> Array:
         """Coordinates of the nearest points of the plane.
 
         Parameters
         ----------
-        thetas : array-like, shape (n, P)
-            Points.
+        thetas : Iterates or array-like, shape (n, P)
+            Points; lazy ones are read in stretches of columns.
 
         Returns
         -------
         numpy.ndarray, shape (n, d)
             Coordinates, float64.
+
+        Raises
+        ------
+        InputError
+            If the points lie in another space.
         """
-        shifted = np.asarray(thetas, dtype=np.float64) - self.origin
-        shifted = check_array("thetas", shifted, (None, len(self.origin)))
-        directions = self.directions.astype(np.float64)
-        gram = directions @ directions.T
-        coordinates: Array = np.linalg.solve(gram, directions @ shifted.T).T
+        X = thetas if isinstance(thetas, Iterates) else check_array("thetas", thetas, (None, len(self.origin)))
+        if X.shape[1] != len(self.origin):
+            raise InputError(worded("thetas", f"shape (any, {len(self.origin)})", f"{X.shape}"))
+        products = np.zeros((len(X), self.n_components))
+        for columns in stretches(len(X) + self.n_components, len(self.origin)):
+            shifted = np.asarray(X[:, columns], dtype=np.float64) - self.origin[columns]
+            products += shifted @ self.directions[:, columns].T.astype(np.float64, copy=False)
+        coordinates: Array = np.linalg.solve(self.frame().gram(), products.T).T
         return coordinates
 
     def inverse_transform(self, Z: Array) -> Array:
@@ -124,6 +142,4 @@ class Plane(Saved):
         numpy.ndarray, shape (n, P)
             Points, float64.
         """
-        Z = check_array("Z", Z, (None, self.n_components), dtype=np.float64)
-        points: Array = self.origin + Z @ self.directions.astype(np.float64)
-        return points
+        return self.frame().points(self.coefficients(Z))

@@ -17,7 +17,7 @@ from trajmap.projection.paths import BezierPath, PolygonalPath, SegmentPath, pat
 from trajmap.projection.potential import effective_potential
 from trajmap.projection.pullback import pullback
 from trajmap.projection.spin_glass import overlaps, permutation_paths, random_walk_rise, solution_tree
-from trajmap.projection.support import PathDistance
+from trajmap.projection.support import PathGeometry
 from trajmap.projection.surface import surface
 from trajmap.projection.tangent import tangent
 from trajmap.projection.unit_group import UnitGroup, UnitGroups
@@ -30,7 +30,7 @@ __all__ = [
     "BezierPath",
     "Chart",
     "ParametricChart",
-    "PathDistance",
+    "PathGeometry",
     "PolygonalPath",
     "SegmentPath",
     "UnitGroup",

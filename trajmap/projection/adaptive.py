@@ -9,7 +9,9 @@ from trajmap._validation import Array, check_count, check_positive
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
-from trajmap.projection.chart import Chart, lift
+from trajmap.objective.tuning import evaluator
+from trajmap.projection.chart import Chart
+from trajmap.projection.lifts import PointsSlice, lifted_points
 from trajmap.projection.surface import surface
 
 __all__ = ["refined_surface"]
@@ -72,13 +74,14 @@ def refined_surface(
     finite = land.values[np.isfinite(land.values)]
     allowed = tolerance * float(np.ptp(finite)) if len(finite) else 0.0
     values, evaluated, fine = land.values, np.ones(land.values.shape), grid
+    evaluate = evaluator(objective).evaluate
     for _ in range(check_count("levels", levels)):
         need, values, evaluated, fine = _halved(values, evaluated, fine, allowed)
-        points = fine.points[need.ravel()]
+        places = np.flatnonzero(need.ravel())
+        points = lifted_points(objective, chart, fine.points[places])
         for start in range(0, len(points), 64):
-            block = points[start : start + 64]
-            places = np.flatnonzero(need.ravel())[start : start + 64]
-            values.flat[places] = objective.values(lift(chart, block, objective.size))
+            block = PointsSlice(points, start, start + 64)
+            values.flat[places[start : start + 64]] = evaluate(block, only=["loss"])["loss"]
             if progress is not None:
                 progress(start + len(block), len(points))
         evaluated[need] = 1.0

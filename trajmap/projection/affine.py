@@ -1,13 +1,16 @@
 """Recognising a flat chart, whatever it is made of."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from trajmap._validation import Array
 from trajmap.data.plane import Plane
 from trajmap.errors import InputError
 from trajmap.projection.chart import Chart, lift
+from trajmap.projection.frames import Combination, frame_coefficients, framed, require_size
 
-__all__ = ["as_plane"]
+__all__ = ["affine", "as_plane"]
 
 
 def as_plane(chart: Chart, points: Array, size: int) -> Plane | None:
@@ -39,22 +42,54 @@ def as_plane(chart: Chart, points: Array, size: int) -> Plane | None:
     """
     if isinstance(chart, Plane):
         return chart
-    d = points.shape[1]
+    known = framed(chart)
+    if known is None:
+        found = affine(lambda Z: lift(chart, Z, size), points)
+    else:
+        frame = known.frame()
+        require_size(frame, size)
+        found = affine(lambda Z: frame_coefficients(known, frame, Z), points)
+    if found is None or not points.shape[1]:
+        return None
+    origin, slope = found
+    if known is not None:
+        origin = frame.points(origin[None])[0]
+        slope = Combination(slope, frame.basis, np.float64)[:, :]
+    try:
+        return Plane(origin, slope, str(getattr(chart, "name", "plane")))
+    except InputError:  # dependent directions: a lift of lower rank, left to the general way
+        return None
+
+
+def affine(lifts: Callable[[Array], Array], points: Array) -> tuple[Array, Array] | None:
+    """Find out whether a map is affine on some points.
+
+    Probed at the middle, along each axis, and at eight of the points: an affine map foretells all of them to rounding.
+
+    Parameters
+    ----------
+    lifts : callable
+        The map, (n, d) → (n, k).
+    points : numpy.ndarray, shape (n, d)
+        Where it is used.
+
+    Returns
+    -------
+    tuple of numpy.ndarray, or None
+        Value at 0, shape (k,), and slope, (d, k).
+    """
     scale = np.ptp(points, axis=0)
     scale = np.where(scale > 0, scale, 1.0)
     center = points.mean(axis=0)
-    ends = lift(chart, np.concatenate([center[None], center + np.diag(scale)]), size).astype(np.float64)
+    ends = lifts(np.concatenate([center[None], center + np.diag(scale)])).astype(np.float64, copy=False)
     if not np.isfinite(ends).all():
         return None
-    directions = (ends[1:] - ends[0]) / scale[:, None]
+    slope = (ends[1:] - ends[0]) / scale[:, None]
     probes = points[np.linspace(0, len(points) - 1, 8).astype(int)]
-    found = lift(chart, probes, size)
-    expected = ends[0] + (probes - center) @ directions
+    found = lifts(probes)
+    expected = ends[0] + (probes - center) @ slope
     # a float32 lift carries six digits; a curved chart bends by far more over its grid
     tolerance = 1e-9 if found.dtype == np.float64 else 1e-5
-    if not np.abs(found - expected).max() <= tolerance * max(float(np.abs(directions * scale[:, None]).max()), 1e-300):
+    if not np.abs(found - expected).max() <= tolerance * max(float(np.abs(slope * scale[:, None]).max()), 1e-300):
         return None
-    try:
-        return Plane(ends[0] - center @ directions, directions, str(getattr(chart, "name", "plane"))) if d else None
-    except InputError:  # dependent directions: a lift of lower rank, left to the general way
-        return None
+    return ends[0] - center @ slope, slope

@@ -1,8 +1,7 @@
-"""Long work in blocks: here, in other processes, or on a cluster; each finished block is kept, so that work resumes."""
+"""Long work in blocks: here, in other processes, or on a cluster."""
 
 import concurrent.futures
 import functools
-import hashlib
 import os
 import shutil
 import tempfile
@@ -14,12 +13,10 @@ import cloudpickle
 import numpy as np
 import torch
 
-from trajmap._validation import Array, worded
-from trajmap.errors import InputError
+from trajmap._validation import Array
+from trajmap.projection.block_store import BlockStore, Outputs
 
 __all__ = ["Work", "run_blocks"]
-
-Outputs = dict[str, Array]
 
 
 class Work(Protocol):
@@ -28,6 +25,9 @@ class Work(Protocol):
     def __call__(self, points: Array) -> Outputs:
         """Do it."""
 
+    def packed(self, folder: Path) -> "Work":
+        """Give the same work for other processes, with what is large in files of the folder."""
+
 
 def run_blocks(
     work: Work,
@@ -35,7 +35,7 @@ def run_blocks(
     *,
     block: int,
     executor: concurrent.futures.Executor | None = None,
-    out: Path | None = None,
+    store: BlockStore | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Outputs:
     """Do work on all points, block by block.
@@ -50,11 +50,10 @@ def run_blocks(
         Points a block.
     executor : concurrent.futures.Executor, optional
         Where: a process pool, ``dask.distributed.Client(...).get_executor()``, or any other. The work is written
-        to a file once and read once a process, so a task carries no more than its points; workers must see the
+        to files once and read once a process, so a task carries no more than its points; workers must see the
         same file system. Here and now by default.
-    out : pathlib.Path, optional
-        Folder for finished blocks. Blocks of the same work that are there are not done again; when all is done
-        the folder is removed.
+    store : BlockStore, optional
+        Where finished blocks are kept: those that are there are not done again, and all are removed in the end.
     progress : callable, optional
         Called with the number of points done since the last call.
 
@@ -62,44 +61,36 @@ def run_blocks(
     -------
     dict of str to numpy.ndarray
         Outputs of all points, in order: the same bytes whatever the executor, given as many threads.
-
-    Raises
-    ------
-    InputError
-        If the folder holds blocks of other work.
     """
-    payload = cloudpickle.dumps(work)
     starts = list(range(0, len(points), block))
-    store = _Store(out, payload, points, block)
-    done = {start: store.load(start) for start in starts}
+    done = {start: None if store is None else store.load(start) for start in starts}
     missing = [start for start in starts if done[start] is None]
     for start in starts:
         if done[start] is not None and progress is not None:
             progress(len(points[start : start + block]))
-    if executor is None:
-        for start in missing:
-            done[start] = store.save(start, work(points[start : start + block]))
-            if progress is not None:
-                progress(len(points[start : start + block]))
-    else:
-        tasks = {start: points[start : start + block] for start in missing}
-        for start, outputs in _submitted(executor, payload, tasks):
-            done[start] = store.save(start, outputs)
-            if progress is not None:
-                progress(len(tasks[start]))
+    tasks = {start: points[start : start + block] for start in missing}
+    here = ((start, work(rows)) for start, rows in tasks.items())
+    for start, outputs in here if executor is None else _submitted(executor, work, tasks):
+        done[start] = outputs
+        if store is not None:
+            store.save(start, outputs)
+        if progress is not None:
+            progress(len(tasks[start]))
     parts = [part for start in starts if (part := done[start]) is not None]
-    store.clear()
+    if store is not None:
+        store.clear()
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _submitted(
-    executor: concurrent.futures.Executor, payload: bytes, tasks: dict[int, Array]
+    executor: concurrent.futures.Executor, work: Work, tasks: dict[int, Array]
 ) -> Iterator[tuple[int, Outputs]]:
     """Hand the tasks out and yield their outputs as they come."""
     folder = Path(tempfile.mkdtemp(prefix="trajmap-"))
     try:
         path = folder / "work.pickle"
-        path.write_bytes(payload)
+        with path.open("wb") as file:
+            cloudpickle.dump(work.packed(folder), file)
         threads = torch.get_num_threads()
         futures = {executor.submit(_remote, os.fspath(path), points, threads): start for start, points in tasks.items()}
         waiting = set(futures)
@@ -120,41 +111,3 @@ def _remote(path: str, points: Array, threads: int) -> Outputs:
 @functools.lru_cache(maxsize=1)
 def _read(path: str) -> Any:
     return cloudpickle.loads(Path(path).read_bytes())  # our own file, written a moment ago by the process that submits
-
-
-class _Store:
-    """Finished blocks on disk, under a mark of the work they belong to."""
-
-    def __init__(self, out: Path | None, payload: bytes, points: Array, block: int) -> None:
-        self._out = out
-        if out is None:
-            return
-        mark = hashlib.sha256(payload + np.ascontiguousarray(points).tobytes() + str(block).encode()).hexdigest()
-        out.mkdir(parents=True, exist_ok=True)
-        label = out / "work.txt"
-        if label.exists() and label.read_text(encoding="ascii") != mark:
-            got, repair = f"{out}, which holds blocks of other work", "remove the folder, or name another"
-            raise InputError(worded("out", "a new folder, or that of the same work", got, repair))
-        label.write_text(mark, encoding="ascii")
-
-    def load(self, start: int) -> Outputs | None:
-        if self._out is None or not self._path(start).exists():
-            return None
-        with np.load(self._path(start)) as file:
-            return {name: file[name] for name in file.files}
-
-    def save(self, start: int, outputs: Outputs) -> Outputs:
-        if self._out is not None:
-            aside = self._path(start).with_suffix(".part")
-            with aside.open("wb") as file:
-                np.savez(file, **outputs)  # type: ignore[arg-type]
-            aside.replace(self._path(start))
-        return outputs
-
-    def clear(self) -> None:
-        if self._out is not None:
-            shutil.rmtree(self._out, ignore_errors=True)
-
-    def _path(self, start: int) -> Path:
-        assert self._out is not None
-        return self._out / f"{start:09d}.npz"

@@ -7,7 +7,7 @@ import numpy as np
 from trajmap._validation import Array, check_array, worded
 from trajmap.errors import InputError
 
-__all__ = ["Chart", "chart_name", "deviation", "encode", "lift"]
+__all__ = ["Chart", "chart_name", "chart_steps", "deviation", "encode", "lift", "require_chart"]
 
 
 @runtime_checkable
@@ -32,10 +32,15 @@ class Uncertain(Protocol):
         """In the units of parameter space, (n, d) → (n,)."""
 
 
+def chart_steps(chart: Any) -> list[Any]:
+    """List the steps of a scikit-learn pipeline, without those that do nothing; empty for anything else."""
+    steps = getattr(chart, "steps", None) or []
+    return [step for _, step in steps if step is not None and not isinstance(step, str)]
+
+
 def deviation(chart: Chart, Z: Array) -> Array:
     """Say how far lifts may be off, shape (n,); zeros for a chart that does not know."""
-    steps = getattr(chart, "steps", None)
-    last = steps[-1][1] if steps else chart
+    last = (chart_steps(chart) or [chart])[-1]
     return np.asarray(last.uncertainty(Z)) if isinstance(last, Uncertain) else np.zeros(len(Z))
 
 
@@ -61,10 +66,15 @@ def lift(chart: Chart, Z: Array, size: int | None = None) -> Array:
     InputError
         If the object is no chart, does not take these coordinates, or lifts to another space.
     """
-    if not isinstance(chart, Chart):
-        raise InputError(worded("chart", "an object with transform and inverse_transform", chart))
+    require_chart(chart)
     thetas = np.asarray(chart.inverse_transform(Z))
     return check_array("chart.inverse_transform(Z)", thetas, (len(Z), size))
+
+
+def require_chart(chart: object) -> None:
+    """Check that an object is a chart."""
+    if not isinstance(chart, Chart):
+        raise InputError(worded("chart", "an object with transform and inverse_transform", chart))
 
 
 def encode(chart: Chart, thetas: Any) -> Array:
@@ -74,6 +84,5 @@ def encode(chart: Chart, thetas: Any) -> Array:
 
 def chart_name(chart: Chart, given: str = "") -> str:
     """Name a chart for titles: as given, as it names itself, or the class of a pipeline's last step."""
-    steps = getattr(chart, "steps", None)
-    last = steps[-1][1] if steps else chart
+    last = (chart_steps(chart) or [chart])[-1]
     return given or str(getattr(last, "name", "") or type(last).__name__)

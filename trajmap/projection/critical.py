@@ -10,6 +10,7 @@ from trajmap.data.landscape import Landscape
 from trajmap.data.pullback import Pullback
 from trajmap.objective.objective import Objective
 from trajmap.projection.chart import Chart, chart_name, lift
+from trajmap.projection.lines import line_losses
 from trajmap.projection.normal import normal_curvatures
 from trajmap.projection.pullback import pullback
 from trajmap.projection.tangent import tangent
@@ -145,6 +146,5 @@ def _off_chart(objective: Objective, chart: Chart, found: Pullback, radius: floa
     norm = float(np.linalg.norm(normal))
     if norm <= 1e-12 * max(1.0, abs(found.value)):
         return values, 0.0
-    steps = radius * np.geomspace(1e-3, 1, 13)[:, None]
-    fallen = found.value - objective.values(theta - steps * normal / norm)
+    fallen = found.value - line_losses(objective, theta, -normal / norm, radius * np.geomspace(1e-3, 1, 13))
     return values, float(max(0.0, np.nanmax(fallen, initial=0.0)))

@@ -1,14 +1,22 @@
 """The loss of the iterates beside the loss of their lifts."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import torch
 
 from trajmap._validation import Array, check_count
 from trajmap.data.lift_gap import LiftGap
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
-from trajmap.projection.chart import Chart, chart_name, encode, lift
+from trajmap.objective.operator import as_array
+from trajmap.objective.points import ArrayPoints, Points
+from trajmap.objective.tuning import evaluator
+from trajmap.projection.chart import Chart, chart_name, encode
+from trajmap.projection.frames import frame_coefficients, framed, require_size
+from trajmap.projection.lifts import PointsSlice, block_length, chart_residuals, lifted_points
+from trajmap.projection.support import PathGeometry
 
 __all__ = ["curve"]
 
@@ -69,21 +77,50 @@ def curve(
     objective.layout.require(trajectory.layout, "trajectory")
     thin = trajectory.thin(check_count("every", every))
     Z = encode(chart, thin.iterates)
-    rng = np.random.default_rng(random_state)
+    residuals = _residuals(objective, chart, Z, thin.iterates)
+    own, lifts = ArrayPoints(thin.iterates), lifted_points(objective, chart, Z)
+    controls = _Controls(own, residuals, objective.size, random_state)
+    evaluate, theta, lifted = evaluator(objective).evaluate, *objective.like.new_empty((2, objective.size))
     rows = []
-    for i, z in enumerate(Z):
-        theta = np.asarray(thin.iterates[i], dtype=np.float64)
-        lifted = lift(chart, z[None], objective.size)[0]
-        residual = np.linalg.norm(theta - lifted)
-        noise = rng.standard_normal(len(theta))
-        control = theta + residual * noise / np.linalg.norm(noise)
-        orders = _orders(objective, theta, theta - lifted) if decompose else ()
-        rows.append([*objective.values(np.stack([theta, lifted, control])), residual, *orders])
+    for i in range(len(Z)):
+        three = [evaluate(PointsSlice(points, i, i + 1), only=["loss"])["loss"][0] for points in (own, lifts, controls)]
+        if decompose:
+            own.write(i, theta)
+            lifts.write(i, lifted)
+            three += _orders(objective, as_array(theta), as_array(theta - lifted))
+        rows.append(three)
         if progress is not None:
             progress(i + 1, len(Z))
-    values, lifted_values, control_values, residuals, *decomposed = np.array(rows).T
+    values, lifted_values, control_values, *decomposed = np.array(rows).T
     title = chart_name(chart, name)
     return LiftGap(thin.steps.astype(float), values, lifted_values, residuals, control_values, title, *decomposed)
+
+
+class _Controls(Points):
+    """Iterates moved by the distance of their lifts in random directions, in order."""
+
+    def __init__(self, own: Points, residuals: Array, size: int, random_state: int) -> None:
+        self._own, self._residuals, self._size = own, residuals, size
+        self._rng = np.random.default_rng(random_state)
+
+    def __len__(self) -> int:
+        return len(self._own)
+
+    def write(self, i: int, out: torch.Tensor) -> None:
+        """Write the iterate, and move it."""
+        self._own.write(i, out)
+        noise = self._rng.standard_normal(self._size)
+        out.add_(torch.from_numpy(noise).to(out), alpha=float(self._residuals[i] / np.linalg.norm(noise)))
+
+
+def _residuals(objective: Objective, chart: Chart, Z: Array, iterates: Any) -> Array:
+    """Distances of the iterates from their lifts."""
+    known = framed(chart)
+    if known is None:
+        return chart_residuals(chart, Z, iterates, block_length(objective, 64))
+    frame = known.frame()
+    require_size(frame, objective.size)
+    return PathGeometry(iterates, known, frame_coefficients(known, frame, Z), reach=False).residuals()
 
 
 def _orders(objective: Objective, theta: Array, residual: Array) -> tuple[float, float]:

@@ -1,14 +1,19 @@
 """First and second derivatives of a chart's lift."""
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_positive
+from trajmap.data.frame import Frame
 from trajmap.data.plane import Plane
 from trajmap.projection.chart import Chart, lift
+from trajmap.projection.frames import Combination, Framed, frame_coefficients, framed
 
-__all__ = ["Differentiable", "lift_jacobian", "lift_second"]
+__all__ = ["Differentiable", "coefficient_jacobian", "coefficient_second", "lift_jacobian", "lift_second"]
+
+Lifts = Callable[[Array], Array]
 
 
 @runtime_checkable
@@ -51,13 +56,31 @@ def lift_jacobian(chart: Chart, z: Array, *, step: float | Array = 1e-3) -> Arra
     """
     z = check_array("z", z, (None,), dtype=np.float64)
     steps = _steps(step, z)
-    if isinstance(chart, Plane):
-        return chart.directions.astype(np.float64)
     if isinstance(chart, Differentiable):
         return chart.jacobian(z)
-    lifted = lift(chart, np.concatenate([z + np.diag(steps), z - np.diag(steps)])).astype(np.float64)
-    rows: Array = (lifted[: len(z)] - lifted[len(z) :]) / (2 * steps[:, None])
-    return rows
+    known = framed(chart)
+    if known is None:
+        return _slopes(lambda Z: lift(chart, Z).astype(np.float64), z, steps)
+    frame = known.frame()
+    return Combination(coefficient_jacobian(known, frame, z, step=step), frame.basis, np.float64)[:, :]
+
+
+def coefficient_jacobian(known: Framed, frame: Frame, z: Array, *, step: float | Array = 1e-3) -> Array:
+    """Differentiate a framed chart's coefficients, shape (d, m): the Jacobian is their product with the basis."""
+    z = check_array("z", z, (None,), dtype=np.float64)
+    steps = _steps(step, z)
+    if isinstance(known, Plane):
+        return np.eye(len(z))
+    return _slopes(lambda Z: frame_coefficients(known, frame, Z), z, steps)
+
+
+def coefficient_second(known: Framed, frame: Frame, z: Array, *, step: float | Array = 1e-3) -> Array:
+    """Second derivatives of a framed chart's coefficients, shape (d, d, m)."""
+    z = check_array("z", z, (None,), dtype=np.float64)
+    steps = _steps(step, z)
+    if isinstance(known, Plane):
+        return np.zeros((len(z), len(z), frame.n_vectors))
+    return _bends(lambda Z: frame_coefficients(known, frame, Z), z, steps)
 
 
 def lift_second(chart: Chart, z: Array, *, step: float | Array = 1e-3) -> Array:
@@ -78,16 +101,32 @@ def lift_second(chart: Chart, z: Array, *, step: float | Array = 1e-3) -> Array:
         ∂²D/∂zᵢ∂zⱼ, float64.
     """
     z = check_array("z", z, (None,), dtype=np.float64)
-    d, steps = len(z), np.diag(_steps(step, z))
-    if isinstance(chart, Plane):
-        return np.zeros((d, d, len(chart.origin)))
+    steps = _steps(step, z)
     if isinstance(chart, Differentiable):
         return chart.second(z)
+    known = framed(chart)
+    if known is None:
+        return _bends(lambda Z: lift(chart, Z).astype(np.float64), z, steps)
+    frame = known.frame()
+    second = coefficient_second(known, frame, z, step=step).reshape(-1, frame.n_vectors)
+    return Combination(second, frame.basis, np.float64)[:, :].reshape(len(z), len(z), -1)
+
+
+def _slopes(lifts: Lifts, z: Array, steps: Array) -> Array:
+    """Central differences along each coordinate."""
+    lifted = lifts(np.concatenate([z + np.diag(steps), z - np.diag(steps)]))
+    rows: Array = (lifted[: len(z)] - lifted[len(z) :]) / (2 * steps[:, None])
+    return rows
+
+
+def _bends(lifts: Lifts, z: Array, steps: Array) -> Array:
+    """Second differences along each pair of coordinates."""
+    d, along = len(z), np.diag(steps)
     rows, columns = np.triu_indices(d)
-    a, b = steps[rows], steps[columns]
-    corners = lift(chart, np.concatenate([z + a + b, z + a - b, z - a + b, z - a - b])).astype(np.float64)
+    a, b = along[rows], along[columns]
+    corners = lifts(np.concatenate([z + a + b, z + a - b, z - a + b, z - a - b]))
     plus, mixed, dexim, minus = corners.reshape(4, len(rows), -1)
-    scale = 4 * np.diag(steps)[rows] * np.diag(steps)[columns]
+    scale = 4 * steps[rows] * steps[columns]
     found = np.empty((d, d, corners.shape[1]))
     found[rows, columns] = found[columns, rows] = (plus - mixed - dexim + minus) / scale[:, None]
     return found

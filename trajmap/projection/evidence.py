@@ -4,20 +4,19 @@ import numpy as np
 
 from trajmap._validation import Array
 from trajmap.data.landscape import Grid, Landscape
-from trajmap.data.plane import Plane
 from trajmap.projection.chart import Chart
-from trajmap.projection.derivatives import lift_jacobian
+from trajmap.projection.lift_map import LiftMap, lift_map
 
 __all__ = ["axis_labels", "lift_area", "lift_metrics", "walk_shares"]
 
 
-def lift_metrics(chart: Chart, grid: Grid, support: Array, *, most: int = 64, random_state: int = 0) -> Array:
+def lift_metrics(chart: Chart | LiftMap, grid: Grid, support: Array, *, most: int = 64, random_state: int = 0) -> Array:
     """Metric of a chart's lift at supported grid points.
 
     Parameters
     ----------
-    chart : Chart
-        The chart.
+    chart : Chart or LiftMap
+        The chart, or its lift seen up to an isometry.
     grid : Grid
         Its grid; derivatives are differences over half a cell, the scale of the picture.
     support : numpy.ndarray of bool, shape grid.shape
@@ -36,11 +35,12 @@ def lift_metrics(chart: Chart, grid: Grid, support: Array, *, most: int = 64, ra
     if len(places) > most:
         places = np.sort(np.random.default_rng(random_state).choice(places, most, replace=False))
     half = np.array([np.diff(axis).mean() / 2 for axis in grid.axes])
-    found = [lift_jacobian(chart, grid.points[i], step=half) for i in places]
+    seen = lift_map(chart)
+    found = [seen.jacobian(grid.points[i], step=half) for i in places]
     return np.array([J @ J.T for J in found]).reshape(-1, grid.ndim, grid.ndim)
 
 
-def lift_area(chart: Chart, grid: Grid, region: Array) -> float:
+def lift_area(chart: Chart | LiftMap, grid: Grid, region: Array) -> float:
     """Parameter area of the cells of a region of a two-axis grid: the mean √det G of a sample, times their number."""
     if not region.any():
         return 0.0
@@ -78,15 +78,17 @@ def walk_shares(T: int, d: int) -> Array:
     return shares
 
 
-def axis_labels(chart: Chart, plane: Plane | None, land: Landscape, variance: float) -> list[str]:
+def axis_labels(chart: Chart | LiftMap, gram: Array | None, size: int, land: Landscape, variance: float) -> list[str]:
     """Say what each axis measures.
 
     Parameters
     ----------
-    chart : Chart
-        The chart.
-    plane : Plane or None
-        What the chart is if it is flat.
+    chart : Chart or LiftMap
+        The chart, or its lift seen up to an isometry.
+    gram : numpy.ndarray, shape (d, d), or None
+        Inner products of the directions if the chart is flat.
+    size : int
+        P.
     land : Landscape
         With path and support.
     variance : float
@@ -101,14 +103,12 @@ def axis_labels(chart: Chart, plane: Plane | None, land: Landscape, variance: fl
     assert land.path is not None
     path = land.path
     d = path.shape[1]
-    if plane is None:
+    if gram is None:
         metrics = lift_metrics(chart, land.grid, np.zeros(0) if land.support is None else land.support)
         units = (
             np.sqrt(np.median(np.diagonal(metrics, axis1=1, axis2=2), axis=0)) if len(metrics) else np.full(d, np.nan)
         )
         return [f"coordinate {i + 1} (1 unit ≈ {unit:.2g} in parameter distance)" for i, unit in enumerate(units)]
-    directions = plane.directions.astype(np.float64)
-    gram = directions @ directions.T
     norms = np.sqrt(np.diag(gram))
     # the variance along direction i alone, of which non-orthogonal ones share
     along = (path - path.mean(axis=0)) @ gram / norms
@@ -117,7 +117,7 @@ def axis_labels(chart: Chart, plane: Plane | None, land: Landscape, variance: fl
     overlaps = np.abs(along.T @ along / len(path)) / np.maximum(np.outer(scale, scale), 1e-300)
     principal = bool(np.all(overlaps - np.eye(d) < 1e-3) and np.all(np.diff(shares) <= 0) and d <= len(path) - 1)
     words, chance, null = ("PC", walk_shares(len(path), d), "walk") if principal else (
-        "direction", np.full(d, 1 / directions.shape[1]), "random direction")  # fmt: skip
+        "direction", np.full(d, 1 / size), "random direction")  # fmt: skip
     units = ["" if abs(norm - 1) < 1e-6 else f", 1 unit = {norm:.2g}" for norm in norms]
     return [
         f"{words} {i + 1}: {share:.2%} of the variance ({null}: {expected:.2%}{unit})"

@@ -4,8 +4,8 @@ import numpy as np
 
 from trajmap._validation import Array, check_array, check_count
 from trajmap.data.geodesic import Geodesic
-from trajmap.projection.chart import Chart, lift
-from trajmap.projection.derivatives import lift_jacobian
+from trajmap.projection.chart import Chart
+from trajmap.projection.lift_map import LiftMap, lift_map
 
 __all__ = ["geodesic"]
 
@@ -17,8 +17,8 @@ def geodesic(
 
     The energy Σ‖θ_{k+1} − θ_k‖² of a chain of lifted points is minimised over their coordinates, started at the
     straight line in coordinates; the minimum is a shortest way near it, evenly spaced. Lengths are of the chain:
-    they fall short of the curve's by O(1/n²). For a ``Pipeline(RowSpace(), embedding)`` pass ``chart[1:]``, row-space
-    lengths being the same and cheaper.
+    they fall short of the curve's by O(1/n²). Where the chart has a frame, as a ``Pipeline(RowSpace(), embedding)``,
+    all is done in its coefficients.
 
     Parameters
     ----------
@@ -60,17 +60,18 @@ def geodesic(
     a = check_array("a", a, (None,), dtype=np.float64)
     b = check_array("b", b, a.shape, dtype=np.float64)
     n = check_count("n", n, low=3)
+    seen = lift_map(chart)
     line = a + np.linspace(0, 1, n)[:, None] * (b - a)
-    ends = lift(chart, line[[0, -1]]).astype(np.float64)
+    ends = seen.points(line[[0, -1]])
     scale = float(np.sum((ends[1] - ends[0]) ** 2)) or 1.0
     half = step * (float(np.linalg.norm(b - a)) or 1.0)
 
     def energy(inner: Array) -> tuple[float, Array]:
         Z = inner.reshape(n - 2, -1)
-        theta = np.concatenate([ends[:1], lift(chart, Z), ends[1:]])
+        theta = np.concatenate([ends[:1], seen.points(Z), ends[1:]])
         legs = np.diff(theta, axis=0)
         pull = 2 * (legs[:-1] - legs[1:])
-        slope = np.stack([lift_jacobian(chart, z, step=half) @ row for z, row in zip(Z, pull, strict=True)])
+        slope = np.stack([seen.jacobian(z, step=half) @ row for z, row in zip(Z, pull, strict=True)])
         return (n - 1) * float(np.sum(legs**2)) / scale, (n - 1) * slope.ravel() / scale
 
     found = minimize(
@@ -80,13 +81,13 @@ def geodesic(
     points = np.concatenate([a[None], found.x.reshape(n - 2, -1), b[None]])
     return Geodesic(
         points,
-        _length(chart, points),
-        _length(chart, line),
+        _length(seen, points),
+        _length(seen, line),
         float(np.linalg.norm(ends[1] - ends[0])),
-        float("nan") if path is None else _length(chart, check_array("path", path, (None, len(a)), dtype=np.float64)),
+        float("nan") if path is None else _length(seen, check_array("path", path, (None, len(a)), dtype=np.float64)),
         converged=found.nit < max_iter,
     )
 
 
-def _length(chart: Chart, Z: Array) -> float:
-    return float(np.linalg.norm(np.diff(lift(chart, Z).astype(np.float64), axis=0), axis=1).sum())
+def _length(seen: LiftMap, Z: Array) -> float:
+    return float(np.linalg.norm(np.diff(seen.points(Z), axis=0), axis=1).sum())

@@ -8,6 +8,7 @@ from trajmap._validation import Array, check_array, check_count, check_positive
 from trajmap.data.normal_profile import NormalProfile
 from trajmap.objective.objective import Objective
 from trajmap.projection.chart import Chart, chart_name, lift
+from trajmap.projection.lines import line_losses
 from trajmap.projection.tangent import tangent
 
 __all__ = ["normal_curvatures", "normal_profile"]
@@ -43,8 +44,7 @@ def normal_curvatures(
         return np.full(2, np.nan), np.full((2, P), np.nan)
 
     def project(v: Array) -> Array:
-        out: Array = v - (v @ basis.T) @ basis
-        return out
+        return _off(v, basis)
 
     start = project(np.asarray(np.random.default_rng(random_state).standard_normal(P)))
     if P <= 200:  # Lanczos needs more room than a small space has
@@ -126,22 +126,26 @@ def normal_profile(
     theta = lift(chart, z[None], objective.size)[0].astype(np.float64)
     basis = tangent(chart, z, step=step)
     gradient = objective.gradient(theta)
-    downhill = -(gradient - (gradient @ basis.T) @ basis)
+    downhill = -_off(gradient, basis)
     values, vectors = normal_curvatures(objective.hessian(theta), basis, random_state=random_state)
     rng = np.random.default_rng(random_state)
-    draws = rng.standard_normal((check_count("n_random", n_random, low=0), objective.size))
-    draws -= (draws @ basis.T) @ basis
-    names = ["downhill", "highest curvature", "lowest curvature", *(f"random {i + 1}" for i in range(n_random))]
-    directions = np.stack([downhill, vectors[1], vectors[0], *draws])
-    norms = np.linalg.norm(directions, axis=1, keepdims=True)
-    directions /= np.where(norms > 0, norms, np.nan)
+    names = ["downhill", "highest curvature", "lowest curvature"]
+    names += [f"random {i + 1}" for i in range(check_count("n_random", n_random, low=0))]
     offsets = np.linspace(-radius, radius, n)
-    known = np.isfinite(directions).all(axis=1)
-    losses = np.full((len(directions), n), np.nan)
-    for i in np.flatnonzero(known):
-        losses[i] = objective.values(theta + offsets[:, None] * directions[i])
+    losses = np.full((len(names), n), np.nan)
+    for i in range(len(names)):
+        direction = (downhill, vectors[1], vectors[0])[i] if i < 3 else _off(rng.standard_normal(len(theta)), basis)
+        norm = np.linalg.norm(direction)
+        if norm > 0:  # NaN says that there is no such direction
+            losses[i] = line_losses(objective, theta, direction / norm, offsets)
     value = objective.value(theta)
     level = abs(value) if rise is None else check_positive("rise", rise)
     return NormalProfile(
         offsets, losses, names, values, value, level, float(np.linalg.norm(downhill)), chart_name(chart)
     )
+
+
+def _off(v: Array, basis: Array) -> Array:
+    """Leave the part of a vector that is orthogonal to a basis of orthonormal rows."""
+    out: Array = v - (v @ basis.T) @ basis
+    return out

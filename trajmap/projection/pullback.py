@@ -6,7 +6,8 @@ from trajmap._validation import Array, check_array
 from trajmap.data.pullback import Pullback
 from trajmap.objective.objective import Objective
 from trajmap.projection.chart import Chart, lift
-from trajmap.projection.derivatives import lift_jacobian, lift_second
+from trajmap.projection.derivatives import Differentiable, coefficient_second, lift_jacobian, lift_second
+from trajmap.projection.frames import framed
 
 __all__ = ["pullback"]
 
@@ -50,20 +51,33 @@ def pullback(objective: Objective, chart: Chart, z: Array, *, step: float | Arra
     """
     z = check_array("z", z, (None,), dtype=np.float64)
     theta = lift(chart, z[None], objective.size)[0]
-    J, second = lift_jacobian(chart, z, step=step), lift_second(chart, z, step=step)
+    J = lift_jacobian(chart, z, step=step)
     gradient = objective.gradient(theta)
     product = objective.hessian(theta)
     bent = np.stack([product(row) for row in J]) @ J.T
     bent = (bent + bent.T) / 2
     tangent = np.linalg.lstsq(J.T, gradient, rcond=None)[0] @ J
     normal = gradient - tangent
+    bends = _bends(chart, z, np.stack([gradient, normal]), step)
     return Pullback(
         z,
         objective.value(theta),
         J @ gradient,
-        bent + second @ gradient,
-        bent + second @ normal,
+        bent + bends[0],
+        bent + bends[1],
         J @ J.T,
         float(np.linalg.norm(gradient)),
         float(np.linalg.norm(normal)),
     )
+
+
+def _bends(chart: Chart, z: Array, vectors: Array, step: float | Array) -> Array:
+    """Products v·∂²D, shape (n, d, d), of vectors (n, P)."""
+    known = None if isinstance(chart, Differentiable) else framed(chart)
+    if known is None:
+        return np.moveaxis(lift_second(chart, z, step=step) @ vectors.T, -1, 0)
+    frame = known.frame()
+    products = np.zeros((frame.n_vectors, len(vectors)))
+    for columns, _, basis in frame.blocks():
+        products += basis.astype(np.float64, copy=False) @ vectors[:, columns].T
+    return np.moveaxis(coefficient_second(known, frame, z, step=step) @ products, -1, 0)

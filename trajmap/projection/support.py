@@ -5,23 +5,45 @@ from typing import Any
 import numpy as np
 
 from trajmap._validation import Array, check_count
-from trajmap.data.gram import column_blocks, streamed_products
+from trajmap.data.frame import Frame, stretches
+from trajmap.data.gram import centred_gram, column_blocks
+from trajmap.projection.frames import Framed, reduced, remembered
+from trajmap.projection.lift_map import gram_factors
 
-__all__ = ["PathDistance"]
+__all__ = ["PathGeometry"]
 
-# a run up to this size is read once and kept; a larger one is streamed for each block of points
-_KEEP_BYTES = 2**30
+# a frame of more vectors is first reduced to those that the lifted points need
+_FEW = 8
+# products in float32 are exact to six digits only; so many columns average their rounding
+_MANY_COLUMNS = 2**17
+# multiplications that take about a second: below it even what a row space knows is measured again
+_CHEAP = 1e10
+# a norm's square that is a difference of larger ones is measured again below this part of them
+_CANCELLED = 1e-4
 
 
-class PathDistance:
-    """Distance in R^P from the nearest iterate of a run, by the iterates' Gram matrix.
+class PathGeometry:
+    """Distances of lifted points in R^P from the iterates of a run, and of the iterates from each other.
+
+    Where the chart has a frame, an iterate is its coordinates in the frame's span and its distance from the span, by
+    one pass over the run: a lifted point's distances then take numbers of the frame's length, none of length P. The
+    distances of iterates from a span that holds almost all of them are measured by a second pass, as norms of
+    differences, so that small ones keep their digits. A large run that the chart was fitted on is not read at all: its
+    row space knows the coordinates, to the rounding of its Gram matrix (a direction of 1e-5 of the extent to 1e-6 and
+    a few times that, in float64).
 
     Parameters
     ----------
     iterates : Iterates or array-like, shape (T, P)
         The run.
+    known : Framed, optional
+        The chart, where it has a frame.
+    coefficients : numpy.ndarray, shape (n, m), optional
+        With `known`, those of the lifted points whose distances are asked for.
     n_blocks : int
         Contiguous blocks of time for `reach`.
+    reach : bool
+        Whether distances between the iterates are needed: without them `reach` and `variance` are NaN.
 
     Attributes
     ----------
@@ -34,27 +56,93 @@ class PathDistance:
     Examples
     --------
     >>> line = np.outer(np.arange(20.0), [0.6, 0.8])
-    >>> path = PathDistance(line, n_blocks=10)
+    >>> path = PathGeometry(line, n_blocks=10)
     >>> round(path.reach, 9), path.nearest(np.array([[0.8, -0.6]])).round(6).tolist()
     (1.0, [1.0])
     """
 
-    def __init__(self, iterates: Any, *, n_blocks: int = 10) -> None:
-        small = len(iterates) * iterates.shape[1] * np.dtype(iterates.dtype).itemsize <= _KEEP_BYTES
-        self._iterates = np.asarray(iterates[:]) if small else iterates
-        T = len(iterates)
-        # distances are differences: measured from the last iterate, small late steps keep their digits
-        self._origin = np.asarray(iterates[-1], dtype=np.float64)
-        gram, _ = streamed_products(iterates, np.empty((0, iterates.shape[1])))
-        norms = np.diag(gram)
-        self.variance = float(norms.mean() - gram.mean())
-        distances = np.sqrt(np.maximum(norms[:, None] + norms - 2 * gram, 0))
-        block = np.arange(T) * min(check_count("n_blocks", n_blocks, low=2), T) // T
+    def __init__(
+        self,
+        iterates: Any,
+        known: Framed | None = None,
+        coefficients: Array | None = None,
+        *,
+        n_blocks: int = 10,
+        reach: bool = True,
+    ) -> None:
+        self._iterates = iterates
+        self._n_blocks = check_count("n_blocks", n_blocks, low=2)
+        self._into, self._lifted = np.empty((0, 0)), np.empty((0, 0))
+        self._onto: Array | None = None
+        self._coordinates, self._off = np.empty((len(iterates), 0)), np.zeros(len(iterates))
+        self.reach = self.variance = float("nan")
+        apart = None
+        if known is not None and coefficients is not None:
+            apart = self._frame(known, coefficients, pairs=reach)
+        elif reach:
+            apart = _distances(_pass(iterates, None)[0])
+        if apart is not None:
+            self.variance = float(np.sum(apart**2) / (2 * len(apart) ** 2))
+            self.reach = self._reach(apart)
+
+    def _reach(self, distances: Array) -> float:
+        T = len(distances)
+        block = np.arange(T) * min(self._n_blocks, T) // T
         distances[block[:, None] == block[None, :]] = np.inf
-        self.reach = float(np.median(distances.min(axis=1)))
+        return float(np.median(distances.min(axis=1)))
+
+    def _frame(self, known: Framed, C: Array, *, pairs: bool) -> Array | None:
+        """Find coordinates of iterates and lifted points, and the distances between iterates."""
+        frame = known.frame()
+        memory = remembered(known, self._iterates)
+        T, P = self._iterates.shape
+        if memory is not None and T * frame.n_vectors * P >= _CHEAP:
+            self._coordinates, self._off = memory
+            self._into, self._lifted = np.eye(frame.n_vectors), C
+            if not pairs:
+                return None
+            return _pairwise(memory[0]) if not self._off.any() else _distances(_pass(self._iterates, None)[0])
+        turn = np.eye(frame.n_vectors)
+        if frame.n_vectors > _FEW:
+            frame, turn = reduced(frame, C, np.float64)
+        factor, self._onto = gram_factors(frame.gram())
+        self._into = turn @ factor
+        gram, products, squares = _pass(self._iterates, frame, pairs=pairs)
+        self._coordinates = products @ self._onto
+        rest = squares - np.sum(self._coordinates**2, axis=1)
+        lost = rest <= _CANCELLED * squares
+        rest[lost] = _residuals(self._iterates, frame, self._coordinates @ self._onto.T, lost)
+        self._off = np.sqrt(rest)
+        self._lifted = C @ self._into
+        return _distances(gram) if pairs else None
+
+    def take_projections(self) -> Array:
+        """Coefficients of the iterates' projections on a frame that is not reduced; they join the lifted points."""
+        assert self._onto is not None
+        found = self._coordinates @ self._onto.T
+        self._lifted = np.concatenate([self._lifted, found @ self._into])
+        return found
+
+    def of_lifted(self, start: int = 0, stop: int | None = None) -> Array:
+        """Distance of the lifted points from the nearest iterate, (n,); NaN gives NaN."""
+        lifted, points = self._lifted[start:stop], self._coordinates
+        # as of whole points: measured from the last iterate, then the nearest one again, by the difference
+        ours, theirs = lifted - points[-1], points - points[-1]
+        fixed = np.sum(theirs**2, axis=1) + self._off**2
+        found = np.empty(len(lifted))
+        for rows in column_blocks(len(lifted), max(1, 2**22 // len(points))):
+            nearest = (fixed - 2 * ours[rows] @ theirs.T).argmin(axis=1)
+            apart = lifted[rows] - points[nearest]
+            found[rows] = np.sqrt(np.sum(apart**2, axis=1) + self._off[nearest] ** 2)
+        return found
+
+    def residuals(self, start: int = 0) -> Array:
+        """Distance of each iterate t from lifted point start + t, (T,): its own lift, where those are the path's."""
+        apart = self._lifted[start : start + len(self._coordinates)] - self._coordinates
+        return np.sqrt(np.sum(apart**2, axis=1) + self._off**2)
 
     def nearest(self, thetas: Array) -> Array:
-        """Distance of points from the nearest iterate.
+        """Distance of whole points from the nearest iterate.
 
         Parameters
         ----------
@@ -66,17 +154,65 @@ class PathDistance:
         numpy.ndarray, shape (n,)
             Distances in parameter space.
         """
-        T, P = len(self._iterates), thetas.shape[1]
-        products = np.zeros((len(thetas), T))
-        ours, theirs = np.zeros(len(thetas)), np.zeros(T)
-        for columns in column_blocks(P):
-            a = thetas[:, columns] - self._origin[columns]
-            b = np.asarray(self._iterates[:, columns], dtype=np.float64) - self._origin[columns]
+        # distances are differences: measured from the last iterate, small late steps keep their digits
+        origin = np.asarray(self._iterates[-1], dtype=np.float64)
+        products = np.zeros((len(thetas), len(self._iterates)))
+        ours, theirs = np.zeros(len(thetas)), np.zeros(len(self._iterates))
+        for columns in stretches(len(thetas) + len(self._iterates), len(origin)):
+            a = thetas[:, columns] - origin[columns]
+            b = np.asarray(self._iterates[:, columns], dtype=np.float64) - origin[columns]
             products += a @ b.T
-            ours += np.sum(a**2, axis=1)
-            theirs += np.sum(b**2, axis=1)
+            ours += np.einsum("ij,ij->i", a, a)
+            theirs += np.einsum("ij,ij->i", b, b)
         squares = ours[:, None] + theirs - 2 * products
         nearest = squares.argmin(axis=1)
         # the expanded square loses half the digits near an iterate: the nearest one is measured again
         exact = [np.linalg.norm(theta - self._iterates[int(i)]) for theta, i in zip(thetas, nearest, strict=True)]
         return np.array(exact)
+
+
+def _pairwise(points: Array) -> Array:
+    """Distances of points from each other, as norms of differences, (n, k) → (n, n)."""
+    from scipy.spatial.distance import cdist
+
+    return np.asarray(cdist(points, points))
+
+
+def _distances(gram: Array) -> Array:
+    """Distances of iterates from each other by the Gram matrix of their steps, which is written over."""
+    gram = centred_gram(gram)
+    squares = np.diag(gram)
+    return np.sqrt(np.maximum(squares[:, None] + squares - 2 * gram, 0))
+
+
+def _pass(iterates: Any, frame: Frame | None, *, pairs: bool = True) -> tuple[Array, Array, Array]:
+    """Read a run once: Gram matrix of its steps, and, from a frame's origin, products with its vectors and squares."""
+    T, P = iterates.shape
+    # the rounding of products in float32 averages out over many columns; over few it would show
+    narrow = np.dtype(iterates.dtype) == np.float32 and P >= _MANY_COLUMNS
+    gram = np.zeros((T, T))
+    products, squares = np.zeros((T, 0 if frame is None else frame.n_vectors)), np.zeros(T)
+    for columns in stretches(T + (0 if frame is None else frame.n_vectors), P):
+        block = np.asarray(iterates[:, columns])
+        for inner in column_blocks(block.shape[1], 8192) if pairs else ():
+            steps = np.diff(block[:, inner].astype(np.float32 if narrow else np.float64, copy=False), axis=0)
+            gram[1:, 1:] += steps @ steps.T
+        if frame is not None:
+            shifted = block - frame.origin[columns].astype(np.float64, copy=False)
+            products += shifted @ np.asarray(frame.basis[:, columns]).T.astype(np.float64, copy=False)
+            squares += np.einsum("ij,ij->i", shifted, shifted)
+    return gram, products, squares
+
+
+def _residuals(iterates: Any, frame: Frame, coefficients: Array, rows: Array) -> Array:
+    """Squared distances of some iterates from their projections in a frame, by differences."""
+    places = np.flatnonzero(rows)
+    total = np.zeros(len(places))
+    chosen = coefficients[places]
+    for columns in stretches(len(iterates) + frame.n_vectors, frame.size) if len(places) else ():
+        apart = np.asarray(iterates[places, columns], dtype=np.float64) - frame.origin[columns].astype(
+            np.float64, copy=False
+        )
+        apart -= chosen @ np.asarray(frame.basis[:, columns]).astype(np.float64, copy=False)
+        total += np.einsum("ij,ij->i", apart, apart)
+    return total

@@ -1,32 +1,34 @@
 """The loss over a chart: lift the grid, evaluate, and say where the run supports the picture."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor
-from pathlib import Path
 
 import numpy as np
 
 from trajmap._validation import Array, check_count, worded
+from trajmap.data.frame import Frame
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.plane import Plane
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
-from trajmap.objective.strategy import IN_PLACE, PLAIN, Strategy
-from trajmap.objective.tuning import Evaluate, choose_strategy, evaluator, suits
-from trajmap.projection.affine import as_plane
-from trajmap.projection.blocks import run_blocks
-from trajmap.projection.chart import Chart, chart_name, deviation, encode, lift
+from trajmap.objective.points import ArrayPoints, FramePoints, Points
+from trajmap.objective.strategy import Strategy
+from trajmap.objective.tuning import choose_strategy, evaluator
+from trajmap.projection.affine import affine, as_plane
+from trajmap.projection.block_store import BlockStore
+from trajmap.projection.blocks import Work, run_blocks
+from trajmap.projection.chart import Chart, chart_name, deviation, encode, lift, require_chart
+from trajmap.projection.evaluation import FrameWork, WholeWork, surface_mark
 from trajmap.projection.evidence import axis_labels, lift_area, lift_metrics
-from trajmap.projection.support import PathDistance
+from trajmap.projection.frames import Framed, frame_coefficients, framed, reduced, require_size
+from trajmap.projection.lift_map import FrameMap, LiftMap, WholeMap
+from trajmap.projection.lifts import ChartPoints, PointsSlice, block_length, chart_residuals, number_format
+from trajmap.projection.support import PathGeometry
 
 __all__ = ["surface"]
-
-# below it the trials cost more than they save: they take about as long as forty points
-_WORTH_TUNING = 400
 
 Progress = Callable[[int, int], None]
 
@@ -52,7 +54,8 @@ def surface(
         The loss.
     chart : Chart
         A fitted ``Pipeline(RowSpace(), embedding)``, a `Plane`, or anything with ``transform`` and
-        ``inverse_transform``.
+        ``inverse_transform``. Where it has a frame (those two, a fitted PCA, or any chart with ``frame`` and
+        ``coefficients``) a lifted point is a few numbers; else whole points are lifted in blocks.
     grid : Grid
         Coordinates.
     trajectory : Trajectory, optional
@@ -60,15 +63,18 @@ def surface(
     name : str
         Name of the chart, for titles; the chart's own by default.
     block : int
-        Grid points lifted at a time: block·P numbers are held.
+        Grid points a piece of work. A chart without a frame lifts as many at a time, or fewer where 2·block points
+        do not fit in the memory budget.
     strategy : Strategy, optional
-        How the loss is evaluated. By default the fastest that gives the same values, found on three of the points
-        where there are at least 400; it differs between machines, and with it the values' last digits.
+        How the loss is evaluated. By default the fastest that gives the same values, tried on three of the
+        points where that can pay; it differs between machines, and with it the values' last digits.
     executor : concurrent.futures.Executor, optional
         Where blocks are evaluated: a process pool, ``dask.distributed.Client(...).get_executor()``, or any other
         whose workers see the same file system. The values do not depend on it.
     out : path-like, optional
-        Folder for finished blocks: a surface that is killed goes on from there. It is removed in the end.
+        Folder for finished blocks: a surface that is killed goes on from there by the same call, in any process. Where
+        loss, data, chart or grid have changed, which the losses at three grid points tell, it starts anew with a
+        warning. The blocks are removed in the end.
     progress : callable, optional
         Called with the evaluations done and their number.
 
@@ -95,116 +101,184 @@ def surface(
     >>> surface(bowl, Plane(np.zeros(2), np.eye(2)), grid).values.tolist()
     [[0.5, 2.5], [0.0, 2.0], [0.5, 2.5]]
     """
-    check_count("block", block)
-    lift(chart, grid.points[:1], objective.size)
-    plane = as_plane(chart, grid.points, objective.size)
-    path = None if trajectory is None else _path(objective, chart, grid, trajectory)
-    count = _Counting(progress, len(grid.points) + (0 if path is None else 2 * len(path)))
-    measure = None if trajectory is None else PathDistance(trajectory.iterates)
-    folder = None if out is None else Path(out)
-    folder = None if out is None else Path(out)
+    seen = _see(objective, chart, grid, trajectory, check_count("block", block))
+    count = _Counting(progress, len(grid.points) + (0 if seen.path is None else 2 * len(seen.path)))
+    store = None
+    if out is not None:
+        geometry = seen.geometry
+        more = () if geometry is None else (geometry.reach, geometry.variance)
+        store = BlockStore(out, surface_mark(objective, grid, seen.block, seen.grid, *more))
     if strategy is None:
-        strategy = _chosen(objective, chart, plane, grid.points, folder)
-    work = _Evaluation(objective, chart, measure, strategy, plane)
-    found = run_blocks(work, grid.points, block=block, executor=executor, out=folder, progress=count)
+        strategy = _chosen(objective, seen, store)
+    # the work, and with it the evaluator's copies of the model, lives no longer than this line
+    found = run_blocks(seen.work(strategy), seen.rows, block=seen.block, executor=executor, store=store, progress=count)
+    if seen.known is not None and seen.geometry is not None:
+        found["distance"] = seen.geometry.of_lifted(0, len(grid.points))
     shaped = {key: values.reshape(grid.shape) for key, values in found.items()}
     metrics = {key: values for key, values in shaped.items() if key not in {"loss", "distance"}}
     title = chart_name(chart, name)
     land = Landscape(grid, shaped["loss"], metrics=metrics, name=title, strategy=str(strategy))
-    if trajectory is None or path is None or measure is None:
+    if trajectory is None or seen.path is None or seen.geometry is None:
         return land
-    own, lifted, off = _along(objective, chart, trajectory, path, block, count)
+    own, lifted = _along(objective, seen, trajectory, strategy, count)
     farthest = np.maximum(shaped["distance"], deviation(chart, grid.points).reshape(grid.shape))
     land = dataclasses.replace(
         land,
-        path=path,
+        path=seen.path,
         distance=shaped["distance"],
-        support=farthest <= measure.reach,
-        reach=measure.reach,
+        support=farthest <= seen.geometry.reach,
+        reach=seen.geometry.reach,
         path_values=own,
         lifted_values=lifted,
-        residuals=off,
+        residuals=seen.residuals(trajectory),
     )
-    labels = axis_labels(chart, plane, land, measure.variance)
-    return _with_evidence(dataclasses.replace(land, labels=labels), chart, plane, farthest)
+    lift_map, gram = seen.map()
+    labels = axis_labels(lift_map, gram, objective.size, land, seen.geometry.variance)
+    return _with_evidence(dataclasses.replace(land, labels=labels), lift_map, farthest)
+
+
+@dataclasses.dataclass(eq=False)
+class _Seen:
+    """A chart over a grid and a run, as it is evaluated."""
+
+    objective: Objective
+    chart: Chart
+    block: int
+    rows: Array  # what a block of work is given, one row a grid point: coefficients, or coordinates
+    path: Array | None = None
+    known: Framed | None = None
+    slope: Array | None = None  # of the coefficients, where they are affine
+    frame: Frame | None = None  # as few vectors as the points need
+    points: FramePoints | None = None  # the grid's, then the path's
+    geometry: PathGeometry | None = None
+
+    @property
+    def flat(self) -> Frame | None:
+        """The frame of a flat chart."""
+        return None if self.slope is None else self.frame
+
+    @property
+    def grid(self) -> Points:
+        """Lifts of the grid's points."""
+        if self.points is None:
+            return ChartPoints(self.chart, self.rows, self.objective.size, self.block)
+        return PointsSlice(self.points, 0, len(self.rows))
+
+    def along(self) -> Points:
+        """Lifts of the path."""
+        assert self.path is not None
+        if self.points is None:
+            return ChartPoints(self.chart, self.path, self.objective.size, self.block)
+        return PointsSlice(self.points, len(self.rows), len(self.points))
+
+    def residuals(self, trajectory: Trajectory) -> Array:
+        """Distances of the iterates from their lifts."""
+        assert self.path is not None
+        assert self.geometry is not None
+        if self.known is not None:
+            return self.geometry.residuals(len(self.rows))
+        return chart_residuals(self.chart, self.path, trajectory.iterates, self.block)
+
+    def work(self, strategy: Strategy) -> Work:
+        """Make what is done with a block."""
+        if self.points is None or self.frame is None:
+            return WholeWork(self.objective, self.chart, strategy, self.geometry)
+        return FrameWork(self.objective, self.points, self.frame, strategy)
+
+    def map(self) -> tuple[LiftMap, Array | None]:
+        """Give the lift up to an isometry, and inner products of the directions of a flat chart."""
+        if self.known is None:
+            return WholeMap(self.chart), None
+        found = FrameMap(self.known, None, self.slope)
+        if self.slope is None:
+            return found, None
+        slope = found.at(self.slope)
+        gram = slope @ slope.T
+        lengths = np.sqrt(np.diag(gram))
+        # dependent directions are no axes of a plane
+        flat = lengths.all() and np.linalg.eigvalsh(gram / np.outer(lengths, lengths))[0] >= 1e-12
+        return found, gram if flat else None
+
+
+def _see(objective: Objective, chart: Chart, grid: Grid, trajectory: Trajectory | None, block: int) -> _Seen:
+    """Check chart, grid and run against each other and the objective, and find frame, path and distances."""
+    require_chart(chart)
+    known = framed(chart)
+    if known is None:
+        lift(chart, grid.points[:1], objective.size)
+        known = as_plane(chart, grid.points, objective.size)
+    frame = None if known is None else known.frame()
+    C = grid.points
+    if known is not None and frame is not None:
+        require_size(frame, objective.size)
+        C = frame_coefficients(known, frame, grid.points)
+    if trajectory is not None:
+        objective.layout.require(trajectory.layout, "trajectory")
+    if known is None or frame is None:
+        path = None if trajectory is None else _path(chart, grid, trajectory)
+        geometry = None if trajectory is None else PathGeometry(trajectory.iterates)
+        return _Seen(objective, chart, block_length(objective, block), C, path, geometry=geometry)
+    path, geometry, every = None, None, C
+    if trajectory is not None and isinstance(known, Plane):  # its coordinates are those of the projections
+        geometry = PathGeometry(trajectory.iterates, known, C)
+        path = geometry.take_projections()
+        every = np.concatenate([C, path])
+    elif trajectory is not None:
+        path = _path(chart, grid, trajectory)
+        every = np.concatenate([C, frame_coefficients(known, frame, path)])
+        geometry = PathGeometry(trajectory.iterates, known, every)
+    affine_in = affine(lambda Z: frame_coefficients(known, frame, Z), grid.points)
+    few, turn = reduced(frame, every, number_format(objective.like))
+    points = FramePoints(few, every @ turn, objective.like)
+    slope = None if affine_in is None else affine_in[1]
+    return _Seen(objective, chart, block, C @ turn, path, known, slope, few, points.load(), geometry)
 
 
 def _along(
-    objective: Objective, chart: Chart, trajectory: Trajectory, path: Array, block: int, count: "_Counting"
-) -> tuple[Array, Array, Array]:
-    """Losses of the iterates and of their lifts, and the distances between the two."""
-    own, lifted, off = [], [], []
-    for start in range(0, len(path), block):
-        thetas = np.asarray(trajectory.iterates[start : start + block])
-        own.append(objective.values(thetas))
-        count(len(own[-1]))
-        lifts = lift(chart, path[start : start + block], objective.size)
-        lifted.append(objective.values(lifts))
-        off.append(np.linalg.norm(thetas.astype(np.float64) - lifts, axis=1))
-        count(len(lifted[-1]))
-    return np.concatenate(own), np.concatenate(lifted), np.concatenate(off)
+    objective: Objective, seen: _Seen, trajectory: Trajectory, strategy: Strategy, count: "_Counting"
+) -> tuple[Array, Array]:
+    """Losses of the iterates and of their lifts."""
+    # the iterates lie on no plane, and their lifts are too few to combine layers for
+    evaluate = evaluator(objective, dataclasses.replace(strategy, planes=False)).evaluate
+    losses = []
+    for points in (ArrayPoints(trajectory.iterates), seen.along()):
+        parts = []
+        for start in range(0, len(points), seen.block):
+            part = PointsSlice(points, start, start + seen.block)
+            parts.append(evaluate(part, only=["loss"])["loss"])
+            count(len(part))
+        losses.append(np.concatenate(parts))
+    return losses[0], losses[1]
 
 
-def _with_evidence(land: Landscape, chart: Chart, plane: Plane | None, reach: Array) -> Landscape:
+def _with_evidence(land: Landscape, seen: LiftMap, reach: Array) -> Landscape:
     """Add the rank and the area of the lift, and what the axes measure; `reach` is each cell's distance and doubt."""
-    assert land.path is not None
     assert land.support is not None
-    known: Chart = chart if plane is None else plane
     if land.grid.ndim < 2 or not land.support.any():
         return land
-    metrics = lift_metrics(known, land.grid, land.support)
+    metrics = lift_metrics(seen, land.grid, land.support)
     extent = np.array([np.ptp(axis) for axis in land.grid.axes])
     values = np.maximum(np.linalg.eigvalsh(metrics * np.outer(extent, extent)), 0)
     ratio = float(np.median(np.sqrt(values[:, 0] / values[:, -1])))
     if land.grid.ndim != 2:
         return dataclasses.replace(land, rank_ratio=ratio)
-    area, narrow, wide = (lift_area(known, land.grid, reach <= k * land.reach) for k in (1, 2, 4))
+    area, narrow, wide = (lift_area(seen, land.grid, reach <= k * land.reach) for k in (1, 2, 4))
     return dataclasses.replace(land, rank_ratio=ratio, area=area, spread=float(np.log2(wide / narrow)))
 
 
-class _Evaluation:
-    """Loss, metrics, and distance from the run of the lifts of some coordinates; travels to other processes."""
-
-    def __init__(
-        self, objective: Objective, chart: Chart, measure: PathDistance | None, strategy: Strategy, plane: Plane | None
-    ) -> None:
-        self._objective, self._chart, self._measure = objective, chart, measure
-        self._strategy, self._plane = strategy, plane
-        self._evaluate: Evaluate | None = None
-
-    def __call__(self, points: Array) -> dict[str, Array]:
-        if self._evaluate is None:  # once a process; it holds copies of the model, which do not travel
-            self._evaluate = evaluator(self._objective, self._strategy, self._plane)
-        thetas = lift(self._chart if self._plane is None else self._plane, points, self._objective.size)
-        found = self._evaluate(thetas, points)
-        if self._measure is not None:
-            found["distance"] = self._measure.nearest(thetas)
-        return found
-
-    def __getstate__(self) -> dict[str, object]:
-        return {**vars(self), "_evaluate": None}
-
-
-def _chosen(objective: Objective, chart: Chart, plane: Plane | None, points: Array, out: Path | None) -> Strategy:
+def _chosen(objective: Objective, seen: _Seen, store: BlockStore | None) -> Strategy:
     """Choose a strategy, or take the one that an unfinished surface was begun with."""
-    label = None if out is None else out / "strategy.json"
-    if label is not None and label.exists():
-        return Strategy(**json.loads(label.read_text(encoding="ascii")))
-    few = len(points) < _WORTH_TUNING
-    places = points[np.linspace(0, len(points) - 1, 5).astype(int)[1:4]]
-    thetas = lift(chart if plane is None else plane, places, objective.size)
-    strategy = IN_PLACE if few and suits(objective, IN_PLACE) else PLAIN
-    if not few:
-        strategy = choose_strategy(objective, thetas, places, plane)
-    if label is not None:
-        label.parent.mkdir(parents=True, exist_ok=True)
-        label.write_text(json.dumps(dataclasses.asdict(strategy)), encoding="ascii")
+    known = None if store is None else store.choice("strategy")
+    if known is not None:
+        return Strategy(**known)
+    strategy = choose_strategy(objective, seen.grid, None if seen.points is None else seen.rows, seen.flat)
+    if store is not None:
+        store.keep("strategy", dataclasses.asdict(strategy))
     return strategy
 
 
-def _path(objective: Objective, chart: Chart, grid: Grid, trajectory: Trajectory) -> Array:
-    """Coordinates of the iterates, checked against the objective and the grid."""
-    objective.layout.require(trajectory.layout, "trajectory")
+def _path(chart: Chart, grid: Grid, trajectory: Trajectory) -> Array:
+    """Coordinates of the iterates, checked against the grid."""
     path = encode(chart, trajectory.iterates)
     if path.shape[1] != grid.ndim:
         raise InputError(worded("grid", f"{path.shape[1]} axes, one a coordinate of the chart", f"{grid.ndim}"))

@@ -1,16 +1,18 @@
 """Valley height: what averaging the last iterates, or decaying the learning rate, would gain."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 from trajmap._validation import Array, check_count, worded
+from trajmap.data.frame import stretches
 from trajmap.data.gram import isometric_coordinates
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 
-__all__ = ["ValleyHeight", "valley_height"]
+__all__ = ["ValleyHeight", "valley_height", "weighted"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +95,7 @@ def valley_height(
         raise InputError(worded("window", f"4 to {T} iterates", window))
     last = trajectory.take(np.arange(T - window, T))
     losses = np.array([objective.value(theta) for theta in last.iterates])
-    mean = np.mean([np.asarray(theta, dtype=np.float64) for theta in last.iterates], axis=0)
+    mean = weighted(last.iterates, np.full(window, 1 / window))
     blocks = [block.mean() for block in np.array_split(losses, min(10, window // 2))]
     floor = objective.value(mean)
     return ValleyHeight(
@@ -113,9 +115,17 @@ def _quadratic(objective: Objective, last: Trajectory, mean: Array, n_products: 
     product = objective.hessian(mean)
     bent = 0.0
     for i in range(k):
-        weights = left[:, i] / values[i]
-        direction = sum(w * (theta - mean) for w, theta in zip(weights, last.iterates, strict=True))
+        direction = weighted(last.iterates, left[:, i] / values[i], mean)
         bent += values[i] ** 2 * float(direction @ product(direction))
     covered = float(np.sum(values[:k] ** 2))
     # what is left out bends like what is not, in the mean over the variance
     return float(0.5 * bent / len(X) * np.sum(values**2) / covered)
+
+
+def weighted(iterates: Any, weights: Array, center: Array | None = None) -> Array:
+    """Sum iterates less a centre with weights, float64, a stretch of columns at a time, shape (P,)."""
+    found = np.empty(iterates.shape[1])
+    for columns in stretches(len(iterates), len(found)):
+        block = np.asarray(iterates[:, columns], dtype=np.float64)
+        found[columns] = weights @ (block if center is None else block - center[columns])
+    return found

@@ -1,13 +1,16 @@
 """Is the valley of a run steeper on one side? The loss across its averaged end."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from trajmap._validation import check_count, check_positive, worded
+from trajmap._validation import Array, check_count, check_positive, worded
 from trajmap.data.curve_profiles import CurveProfiles
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 from trajmap.projection.lines import line_profiles
+from trajmap.projection.valley import weighted
 
 __all__ = ["valley_profile"]
 
@@ -76,16 +79,20 @@ def valley_profile(
     if not 3 <= window <= T:
         raise InputError(worded("window", f"3 to {T} iterates", window))
     iterates = trajectory.take(np.arange(T - window, T)).iterates
-    mean = np.mean([np.asarray(theta, dtype=np.float64) for theta in iterates], axis=0)
+    mean = weighted(iterates, np.full(window, 1 / window))
     first, last = (trajectory.theta(i).astype(np.float64) for i in (T - window, T - 1))
     length = float(np.linalg.norm(last - mean))
     if not length or np.array_equal(first, last):
         raise InputError(worded("trajectory", "a run that moves in the window", "equal iterates"))
-    directions = {"mean direction of the path": last - first, "to the last iterate": last - mean}
     rng = np.random.default_rng(random_state)
-    for i in range(check_count("n_random", n_random, low=0)):
-        directions[f"random {i + 1}"] = rng.standard_normal(objective.size)
+    randoms = check_count("n_random", n_random, low=0)
     offsets = check_positive("reach", reach) * np.linspace(-1, 1, check_count("n", n, low=5))
 
-    scaled = {name: length * row / np.linalg.norm(row) for name, row in directions.items()}
+    def directions() -> Iterator[tuple[str, Array]]:
+        yield "mean direction of the path", last - first
+        yield "to the last iterate", last - mean
+        for i in range(randoms):
+            yield f"random {i + 1}", rng.standard_normal(objective.size)
+
+    scaled = ((name, length / np.linalg.norm(row) * row) for name, row in directions())
     return line_profiles(objective, mean, scaled, offsets, through=f"the mean of the last {window} iterates")
