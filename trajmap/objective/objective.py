@@ -7,6 +7,7 @@ from typing import Any, overload
 import numpy as np
 import torch
 
+from trajmap._models import check_parameter, unwrapped
 from trajmap._validation import Array, check_array, check_choice, worded
 from trajmap.data.layout import Layout
 from trajmap.errors import InputError
@@ -90,13 +91,15 @@ class Objective:
     ) -> None:
         place = None if device is None else torch.device(device)
         module = private_copy(model, dtype, place)
-        trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+        trainable = [name for name, parameter in unwrapped(model).named_parameters() if parameter.requires_grad]
         names = trainable if layout is None else list(layout.names)
         own = dict(module.named_parameters())
         shapes = {name: tuple(own[name].shape) for name in names if name in own}
         self.layout = Layout(tuple(shapes), tuple(shapes.values()))
         if layout is not None:
             self.layout.require(layout, "layout")
+            for name in names:
+                check_parameter(name, own[name])
         self._twin = Twin(module, self.layout.names)
         self._own = as_array(self._twin.flat).copy()
         self._functions = {"loss": loss, **(metrics or {})}
