@@ -12,11 +12,13 @@ from trajmap._validation import Array, check_array, check_choice, worded
 from trajmap.data.layout import Layout
 from trajmap.errors import InputError
 from trajmap.objective.batches import batch_weights, fixed_batches
-from trajmap.objective.checks import probe
+from trajmap.objective.checks import probe, probe_derivative
 from trajmap.objective.differences import DifferenceHessian
 from trajmap.objective.evaluator import Evaluator
 from trajmap.objective.hessian import HessianOperator, free_memory
+from trajmap.objective.hooks import settle_hooks
 from trajmap.objective.isolation import isolated_rng
+from trajmap.objective.kernels import one_function
 from trajmap.objective.losses import Loss
 from trajmap.objective.operator import Operator, as_array
 from trajmap.objective.points import ArrayPoints, Points
@@ -56,7 +58,8 @@ class Objective:
         Compute BatchNorm's statistics anew at each point, as the batches' mean: between two networks the kept ones
         belong to neither (Garipov et al. 2018).
     check : bool
-        Evaluate the first batch twice and refuse a loss that gives two values.
+        Evaluate the first batch a few times and take its gradient once: a loss that gives two values or does not change
+        with θ is refused, a gradient that is not its slope is warned of.
 
     Raises
     ------
@@ -111,6 +114,9 @@ class Objective:
         self._needs_graph = False
         with isolated_rng():
             self._needs_graph = probe(self._first_batch, torch.finfo(self.like.dtype).eps, check=check)
+            settle_hooks(module)
+            if check and not re_estimate:
+                probe_derivative(self._twin, self._first_loss, needs_graph=self._needs_graph)
         self._plain = Evaluator(self.parts, PLAIN)
         self.choices: dict[tuple[bool, int], Strategy] = {}  # strategies found to be fast, by what they were found for
 
@@ -251,8 +257,7 @@ class Objective:
             for term in self._terms():
                 if term.requires_grad:
                     term.backward()  # type: ignore[no-untyped-call]
-            grads = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in twin.leaves]
-            return twin.join([grad.to_dense() if grad.is_sparse else grad for grad in grads])
+            return twin.gathered()
 
     def hvp(self, theta: Array | torch.Tensor, v: Array) -> Array:
         """Hessian-vector product H(θ)v, all of shape (P,), float64; for many vectors at a point take `hessian`."""
@@ -322,7 +327,10 @@ class Objective:
             yield term
 
     def _first_batch(self, with_graph: bool) -> float:  # ruff: ignore[boolean-type-hint-positional-argument] - probe's
-        with torch.set_grad_enabled(with_graph):
+        return float(self._first_loss(with_graph).detach())
+
+    def _first_loss(self, with_graph: bool) -> torch.Tensor:  # ruff: ignore[boolean-type-hint-positional-argument]
+        with one_function(), torch.set_grad_enabled(with_graph):
             found = loss_value(self._functions["loss"](self._twin.module, self._batches[0]))
         self._twin.state.restore()
-        return float(found.detach())
+        return found

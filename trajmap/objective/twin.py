@@ -123,6 +123,11 @@ class Twin:
                 leaf.grad = None
                 leaf.requires_grad_(requires_grad=False)
 
+    def gathered(self) -> torch.Tensor:
+        """Join what a backward pass left at the parameters, zero where it left nothing, to a vector of shape (P,)."""
+        grads = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in self.leaves]
+        return self.join([grad.to_dense() if grad.is_sparse else grad for grad in grads])
+
     def shadow(self) -> torch.nn.Module:
         """Copy the module's structure, with the very parameters and buffers of this one: layers can be replaced."""
         tensors = itertools.chain(self.module.parameters(), self.module.buffers())
