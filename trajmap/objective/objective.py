@@ -1,7 +1,7 @@
 """The loss as a function of the flat parameter vector θ."""
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, overload
 
 import numpy as np
@@ -15,6 +15,7 @@ from trajmap.objective.batches import batch_weights, fixed_batches
 from trajmap.objective.checks import probe, probe_derivative
 from trajmap.objective.differences import DifferenceHessian
 from trajmap.objective.evaluator import Evaluator
+from trajmap.objective.function import call, function_model
 from trajmap.objective.hessian import HessianOperator, free_memory
 from trajmap.objective.hooks import settle_hooks
 from trajmap.objective.isolation import isolated_rng
@@ -119,6 +120,55 @@ class Objective:
                 probe_derivative(self._twin, self._first_loss, needs_graph=self._needs_graph)
         self._plain = Evaluator(self.parts, PLAIN)
         self.choices: dict[tuple[bool, int], Strategy] = {}  # strategies found to be fast, by what they were found for
+
+    @classmethod
+    def from_function(
+        cls,
+        f: Callable[[Array], Any],
+        *,
+        size: int,
+        gradient: Callable[[Array], Any] | None = None,
+        hessian_product: Callable[[Array, Array], Any] | None = None,
+        theta: Array | None = None,
+        check: bool = True,
+    ) -> "Objective":
+        """Make the objective of a loss that is no torch model: NumPy, JAX, a simulator.
+
+        Iterates are ``Trajectory.of(array)``. A gradient that is not given is taken by central differences, at two
+        calls of `f` a parameter; Hessian products by differences of the gradient, at two gradients a vector.
+
+        Parameters
+        ----------
+        f : callable
+            ``f(theta) -> number``; it gets a float64 array of shape (P,) of its own.
+        size : int
+            P.
+        gradient : callable, optional
+            ``gradient(theta) -> (P,)``.
+        hessian_product : callable, optional
+            ``hessian_product(theta, v) -> (P,)``.
+        theta : array-like, shape (P,), optional
+            A point where `f` is defined; zeros by default.
+        check : bool
+            Call `f` there twice and, where a gradient is given, compare it with difference quotients.
+
+        Returns
+        -------
+        Objective
+            Its layout has one entry, ``theta``.
+
+        Examples
+        --------
+        >>> A = np.diag([3.0, 1.0])
+        >>> bowl = Objective.from_function(lambda x: 0.5 * x @ A @ x, size=2, gradient=lambda x: A @ x)
+        >>> bowl.value([1.0, 1.0]), bowl.gradient([1.0, 1.0]).tolist(), bowl.hvp([1.0, 1.0], [1.0, 0.0]).round(6).tolist()
+        (2.0, [3.0, 1.0], [3.0, 0.0])
+        """
+        model = function_model(f, size, gradient, hessian_product, theta)
+        found = cls(model, call, [()], check=check and gradient is not None)
+        if check and gradient is None:  # a gradient by differences agrees with differences, at a high price
+            probe(found._first_batch, torch.finfo(torch.float64).eps, check=True)
+        return found
 
     @property
     def size(self) -> int:
