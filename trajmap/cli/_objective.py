@@ -135,7 +135,11 @@ def _place(error: Exception, path: Path) -> tuple[str, str]:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{Path(error.filename).name}, line {error.lineno}", (error.text or "").strip()
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename).is_relative_to(path.parent)]
+    own = [
+        frame
+        for frame in frames
+        if Path(frame.filename).is_relative_to(path.parent) and "site-packages" not in frame.filename
+    ]
     if not own:
         return path.name, ""
     return f"{Path(own[-1].filename).name}, line {own[-1].lineno}", (own[-1].line or "").strip()

@@ -102,6 +102,7 @@ class _Derivative:
     def __init__(self, twin: Twin, start: torch.Tensor, value: Callable[[], float], first_loss: FirstLoss) -> None:
         self._twin, self._start, self._value, self._first_loss = twin, start, value, first_loss
         formats = [leaf.dtype for leaf in twin.leaves]
+        self._reached = False
         self._eps = max(torch.finfo(dtype).eps for dtype in formats)
 
     def check(self) -> None:
@@ -110,19 +111,21 @@ class _Derivative:
         here, value = self._at(self._start), self._at(point)
         if not math.isfinite(here) or not math.isfinite(value):
             return
-        if here == value and not self._moves(direction, here):
-            return
+        still = here == value and all(self._at(self._start + step * direction) == here for step in (1.0, -1.0))
         try:
             found, gradient = self._slope(point)
         except RuntimeError:  # then the verbs that need gradients say so
+            return
+        if still:
+            self._refuse_still(here, gradient, direction)
             return
         if gradient is None or self._eps > 1e-4 or not math.isfinite(found):
             return
         if abs(found - value) > max(1e-3, 1e4 * self._eps) * abs(value):
             self._warn("one value with and without gradients", f"{found:.6g} and {value:.6g}")
             return
-        self._check_blocks(point, gradient, direction)
-        self._check_slope(point, gradient, direction)
+        if self._blocks_are_sound(point, gradient, direction):
+            self._check_slope(point, gradient, direction)
 
     def _at(self, point: torch.Tensor) -> float:
         self._twin.visit(lambda flat: flat.copy_(point))
@@ -139,20 +142,16 @@ class _Derivative:
                 part.mul_(float(own.double().square().mean().sqrt()) or whole)
         return found
 
-    def _moves(self, direction: torch.Tensor, here: float) -> bool:
-        """Look farther; a loss without gradients, as an accuracy, may well stand still."""
-        far = [self._at(self._start + step * direction) for step in (1.0, -1.0)]
-        if any(value != here for value in far):
-            return True
-        self._twin.visit(lambda flat: flat.copy_(self._start))
-        with self._twin.differentiable():
-            smooth = self._first_loss(True).requires_grad
+    def _refuse_still(self, here: float, gradient: torch.Tensor | None, direction: torch.Tensor) -> None:
         expected, got = "a function of the parameters of the model it is given", f"{here:.6g} wherever they are"
         repair = "call the model that the loss is given, not one that it or the model closes over or has cached"
-        if smooth:
+        if gradient is None:  # an accuracy may well stand still
+            self._warn(expected, got)
+            return
+        rise = _MOVE * abs(float(gradient.double() @ direction.double()))
+        # half precision may lose a gradient to underflow, and any a rise to the rounding of a large loss
+        if not self._reached or (self._eps < 1e-4 and not 0 < rise < 10 * self._eps * abs(here)):
             raise InputError(worded("loss", expected, got, repair))
-        self._warn(expected, got)
-        return False
 
     def _slope(self, point: torch.Tensor) -> tuple[float, torch.Tensor | None]:
         twin = self._twin
@@ -162,20 +161,23 @@ class _Derivative:
             if not loss.requires_grad:
                 return float(loss), None
             loss.backward()  # type: ignore[no-untyped-call]
+            self._reached = any(leaf.grad is not None for leaf in twin.leaves)
             return float(loss.detach()), twin.gathered()
 
-    def _check_blocks(self, point: torch.Tensor, gradient: torch.Tensor, direction: torch.Tensor) -> None:
+    def _blocks_are_sound(self, point: torch.Tensor, gradient: torch.Tensor, direction: torch.Tensor) -> bool:
         pieces = zip(self._twin.names, self._twin.pieces(gradient), strict=True)
         still = [name for name, part in pieces if part.numel() and not part.any()]
         if not still:
-            return
+            return True
         along = direction.clone()
         for name, part in zip(self._twin.names, self._twin.pieces(along), strict=True):
             if name not in still:
                 part.zero_()
-        if self._quotient(point, along) is not None:
-            some = ", ".join(still[:5]) + (" …" if len(still) > 5 else "")
-            self._warn(f"a gradient where the loss changes with {some}", "zero")
+        if self._quotient(point, along) is None:
+            return True
+        some = ", ".join(still[:5]) + (" …" if len(still) > 5 else "")
+        self._warn(f"a gradient where the loss changes with {some}", "zero")
+        return False
 
     def _check_slope(self, point: torch.Tensor, gradient: torch.Tensor, direction: torch.Tensor) -> None:
         found: list[tuple[float, float]] = []

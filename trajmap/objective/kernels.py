@@ -13,7 +13,7 @@ from torch.utils import checkpoint
 from trajmap._validation import worded
 from trajmap.errors import InputError
 
-__all__ = ["differentiable_kernels", "functional_kernels", "one_function", "twice_differentiable", "worded_derivatives"]
+__all__ = ["differentiable_kernels", "functional_kernels", "twice_differentiable", "value_kernels", "worded_derivatives"]
 
 
 class _Held:
@@ -93,9 +93,8 @@ def _other_checkpoints() -> Generator[None, None, None]:
         checkpoint._checkpoint_without_reentrant_generator = other
 
 
-one_function = _Held(_slow_path)
-"""Without the encoder's fast path for evaluation, which gives other values at padded places and has no gradient."""
-
+# the encoder's fast path for evaluation gives other values at padded places, and has no gradient
+_one_function = _Held(_slow_path)
 _math = _Held(lambda: sdpa_kernel(SDPBackend.MATH))
 _without_cudnn = _Held(lambda: torch.backends.cudnn.flags(enabled=False))
 _checkpoints = _Held(_other_checkpoints)
@@ -113,6 +112,23 @@ def _checkpoints_run(mode: str) -> Generator[None, None, None]:
 
 
 @contextlib.contextmanager
+def value_kernels(*, with_graph: bool) -> Generator[None, None, None]:
+    """Keep to kernels that give the values that are differentiated.
+
+    Parameters
+    ----------
+    with_graph : bool
+        The loss itself differentiates; otherwise there is nothing that a checkpoint would save.
+
+    Yields
+    ------
+    None
+    """
+    with _one_function(), _checkpoints_run("kept" if with_graph else "none"):
+        yield
+
+
+@contextlib.contextmanager
 def differentiable_kernels(module: torch.nn.Module) -> Generator[None, None, None]:
     """Keep to kernels that have gradients in evaluation mode: recurrent layers without cuDNN, checkpoints not reentrant.
 
@@ -122,7 +138,7 @@ def differentiable_kernels(module: torch.nn.Module) -> Generator[None, None, Non
     """
     recurrent = any(isinstance(part, torch.nn.RNNBase) for part in module.modules())
     on_gpu = any(parameter.is_cuda for parameter in module.parameters())
-    with one_function(), _checkpoints_run("kept"), _without_cudnn() if recurrent and on_gpu else contextlib.nullcontext():
+    with _one_function(), _checkpoints_run("kept"), _without_cudnn() if recurrent and on_gpu else contextlib.nullcontext():
         yield
 
 

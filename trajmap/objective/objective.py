@@ -19,7 +19,7 @@ from trajmap.objective.function import call, function_model
 from trajmap.objective.hessian import HessianOperator, free_memory
 from trajmap.objective.hooks import settle_hooks
 from trajmap.objective.isolation import isolated_rng
-from trajmap.objective.kernels import one_function
+from trajmap.objective.kernels import value_kernels
 from trajmap.objective.losses import Loss
 from trajmap.objective.operator import Operator, as_array
 from trajmap.objective.points import ArrayPoints, Points
@@ -380,7 +380,7 @@ class Objective:
         return float(self._first_loss(with_graph).detach())
 
     def _first_loss(self, with_graph: bool) -> torch.Tensor:  # ruff: ignore[boolean-type-hint-positional-argument]
-        with one_function(), torch.set_grad_enabled(with_graph):
+        with value_kernels(with_graph=with_graph), torch.set_grad_enabled(with_graph):
             found = loss_value(self._functions["loss"](self._twin.module, self._batches[0]))
         self._twin.state.restore()
         return found
