@@ -131,7 +131,7 @@ def test_hooks_that_only_look_are_not_fired():
     model[1].register_forward_hook(tap.keep)
     model[2].register_forward_pre_hook(count)
     model[2].register_full_backward_hook(lambda module, into, out: seen.append(out))
-    model[0].weight.register_hook(lambda grad: seen.append(grad))
+    model[0].weight.register_hook(seen.append)
     objective = Objective(model, MSE, [data()])
     objective.gradient(objective.theta)
     objective.hvp(objective.theta, objective.theta)
@@ -308,8 +308,8 @@ def test_a_loss_with_one_axis_is_as_good():
 def test_a_generator_and_a_discriminator():
     """A loss of two parts of one module: the discriminator's, with a gradient penalty."""
     torch.manual_seed(0)
-    parts = {"g": torch.nn.Linear(2, 2), "d": torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))}
-    gan = torch.nn.ModuleDict(parts).double()
+    judge = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+    gan = torch.nn.ModuleDict({"g": torch.nn.Linear(2, 2), "d": judge}).double()
     noise, real = torch.randn(2, 16, 2, dtype=torch.float64)
 
     def loss(m, b):

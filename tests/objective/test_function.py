@@ -74,8 +74,11 @@ def test_a_point_where_it_is_defined():
     assert objective.value([2.0, 2.0]) == pytest.approx(-2 * np.log(2))
 
 
-def draws(theta, rng=np.random.default_rng(0)):
-    return rng.normal()
+RNG = np.random.default_rng(0)
+
+
+def draws(theta):
+    return RNG.normal()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ class Encoder(torch.nn.Module):
     def __init__(self):
         super().__init__()
         layer = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, dropout=0.0)
-        self.encoder, self.out = torch.nn.TransformerEncoder(layer, 1, enable_nested_tensor=False), torch.nn.Linear(8, 2)
+        self.encoder = torch.nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+        self.out = torch.nn.Linear(8, 2)
 
     def forward(self, batch):
         return self.out(self.encoder(batch["x"], src_key_padding_mask=batch["pad"]).mean(1))
@@ -99,13 +100,16 @@ def test_three_derivatives_of_one_function(name):
 
 def test_settings_of_the_process_are_put_back():
     torch.manual_seed(0)
-    before = torch.backends.mha.get_fastpath_enabled(), torch.backends.cuda.flash_sdp_enabled(), torch.utils.checkpoint.CheckpointFunction
+
+    def settings():
+        attention = torch.backends.mha.get_fastpath_enabled(), torch.backends.cuda.flash_sdp_enabled()
+        return attention, torch.utils.checkpoint.CheckpointFunction
+
+    before = settings()
     objective = Objective(Encoder().double(), loss, [batch()])
     objective.hvp(objective.theta, objective.theta)
     loss_at(objective, torch.tensor(objective.theta))
-    assert before == (
-        torch.backends.mha.get_fastpath_enabled(), torch.backends.cuda.flash_sdp_enabled(), torch.utils.checkpoint.CheckpointFunction
-    )  # fmt: skip
+    assert before == settings()
 
 
 def test_threads_that_leave_in_another_order_put_it_back():
@@ -159,7 +163,8 @@ def test_bags_of_embeddings(options, arguments):
         twin = copy.deepcopy(model)
         torch.nn.utils.vector_to_parameters(torch.tensor(theta), twin.parameters())
         torch.tanh(twin(arguments)).square().mean().backward()
-        return torch.cat([(p.grad.to_dense() if p.grad.is_sparse else p.grad).reshape(-1) for p in twin.parameters()]).numpy()
+        grads = [p.grad.to_dense() if p.grad.is_sparse else p.grad for p in twin.parameters()]
+        return torch.cat([grad.reshape(-1) for grad in grads]).numpy()
 
     theta = objective.theta + 0.1
     v, h = np.random.default_rng(0).normal(size=objective.size), 1e-6
@@ -183,7 +188,7 @@ def test_what_has_no_second_derivative_says_so():
     x = torch.randn(6, 2, 3).double()
     objective = Objective(Ctc().double(), lambda m, b: m(b), [x])
     theta, v = objective.theta, np.random.default_rng(0).normal(size=objective.size)
-    with pytest.raises(InputError, match=r'second derivatives, got derivative for .*ctc.* repair: .*method="differences"'):
+    with pytest.raises(InputError, match=r'second derivatives, got derivative for .*ctc.*method="differences"'):
         objective.hessian(theta)(v)
     h = 1e-5
     curve = (objective.gradient(theta + h * v) - objective.gradient(theta - h * v)) / (2 * h)

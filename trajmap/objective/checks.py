@@ -157,7 +157,7 @@ class _Derivative:
         twin = self._twin
         twin.visit(lambda flat: flat.copy_(point))
         with twin.differentiable():
-            loss = self._first_loss(True)
+            loss = self._first_loss(True)  # ruff: ignore[boolean-positional-value-in-call]
             if not loss.requires_grad:
                 return float(loss), None
             loss.backward()  # type: ignore[no-untyped-call]
@@ -181,8 +181,8 @@ class _Derivative:
 
     def _check_slope(self, point: torch.Tensor, gradient: torch.Tensor, direction: torch.Tensor) -> None:
         found: list[tuple[float, float]] = []
-        for along in (direction, None):
-            along = self._direction(1) if along is None else along
+        for seed in (0, 1):
+            along = direction if seed == 0 else self._direction(seed)
             expected = float(gradient.double() @ along.double())
             step = self._step
             first = (self._at(point + step * along) - self._at(point - step * along)) / (2 * step)

@@ -132,7 +132,7 @@ def _bind(part: torch.nn.Module, twin: torch.nn.Module, memo: Memo, known: set[i
 
 
 def _bound(value: Any, memo: Memo, known: set[int]) -> Any:
-    """Give a function, or a list or dict of functions, that closes over the copy where the given one does over the model."""
+    """Give functions, also in lists and dicts, that close over the copy where the given ones do over the model."""
     if isinstance(value, types.FunctionType):
         return _bound_function(value, memo, known) if _leads_to(value, known) else value
     if isinstance(value, types.MethodType) and _leads_to(value, known):
@@ -190,10 +190,4 @@ def _inside(value: Any) -> list[Any]:
 
 
 def _is_empty(cell: types.CellType) -> bool:
-    try:
-        cell.cell_contents
-    except ValueError:
-        return True
-    return False
-
-
+    return cell == types.CellType()

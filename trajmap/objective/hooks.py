@@ -82,12 +82,12 @@ def copy_hooks(parts: list[torch.nn.Module], memo: Memo) -> None:
                         vars(twin)[table][key] = copy.deepcopy(hook, memo)
                     else:
                         vars(twin)[table][key] = Trial(_isolated(hook, memo))
-                except Exception:  # ruff: ignore[blind-except] - whatever a user's object raises when it is copied
+                except Exception:  # whatever a user's object raises when it is copied
                     dropped.append(_name(hook))
     if dropped:
         warnings.warn(
-            f"model: the hooks {', '.join(dropped)} cannot be copied, and are left out of the objective; if one of them "
-            "changes outputs, repair: write the change into the model's forward",
+            f"model: the hooks {', '.join(dropped)} cannot be copied, and are left out of the objective; "
+            "if one of them changes outputs, repair: write the change into the model's forward",
             stacklevel=5,
         )
 

@@ -13,7 +13,13 @@ from torch.utils import checkpoint
 from trajmap._validation import worded
 from trajmap.errors import InputError
 
-__all__ = ["differentiable_kernels", "functional_kernels", "twice_differentiable", "value_kernels", "worded_derivatives"]
+__all__ = [
+    "differentiable_kernels",
+    "functional_kernels",
+    "twice_differentiable",
+    "value_kernels",
+    "worded_derivatives",
+]
 
 
 class _Held:
@@ -130,7 +136,7 @@ def value_kernels(*, with_graph: bool) -> Generator[None, None, None]:
 
 @contextlib.contextmanager
 def differentiable_kernels(module: torch.nn.Module) -> Generator[None, None, None]:
-    """Keep to kernels that have gradients in evaluation mode: recurrent layers without cuDNN, checkpoints not reentrant.
+    """Keep to kernels that have gradients in evaluation mode: no cuDNN for recurrent layers, no reentrant checkpoints.
 
     Yields
     ------
@@ -138,7 +144,8 @@ def differentiable_kernels(module: torch.nn.Module) -> Generator[None, None, Non
     """
     recurrent = any(isinstance(part, torch.nn.RNNBase) for part in module.modules())
     on_gpu = any(parameter.is_cuda for parameter in module.parameters())
-    with _one_function(), _checkpoints_run("kept"), _without_cudnn() if recurrent and on_gpu else contextlib.nullcontext():
+    plain = _without_cudnn() if recurrent and on_gpu else contextlib.nullcontext()
+    with _one_function(), _checkpoints_run("kept"), plain:
         yield
 
 
@@ -190,6 +197,8 @@ def worded_derivatives() -> Generator[None, None, None]:
     ------
     InputError
         In the place of torch's error.
+    RuntimeError
+        Any other error, as it is.
     """
     try:
         yield

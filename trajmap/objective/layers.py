@@ -32,7 +32,7 @@ class OneDnnLinear(torch.nn.Module):
 
 
 class _Bag(torch.nn.EmbeddingBag):
-    """Sums and means of embeddings by indexing where gradients are wanted: the library's kernel lacks the second one."""
+    """Sums and means of embeddings by indexing where gradients are wanted: the library's kernel has one only."""
 
     def forward(
         self, input: torch.Tensor, offsets: torch.Tensor | None = None, per_sample_weights: torch.Tensor | None = None

@@ -30,7 +30,7 @@ from trajmap.objective.twin import Twin, private_copy
 __all__ = ["Objective"]
 
 
-class Objective:
+class Objective:  # ruff: ignore[too-many-public-methods] - one way in a verb
     """L(θ) over fixed data, with its gradient and Hessian products.
 
     The model is copied once, put in evaluation mode, and only the copy is evaluated: parameters, buffers,
@@ -65,11 +65,22 @@ class Objective:
     Raises
     ------
     InputError
-        If the arguments do not fit, or the loss is not a scalar.
+        If the arguments do not fit, or the loss is not a scalar, or stays the same wherever the parameters are.
     LayoutError
         If `layout` names parameters that the model does not have.
     NondeterministicError
         If the loss is not a function of θ (dropout or sampling left on).
+
+    Notes
+    -----
+    Compiled, data-parallel and averaged models are taken out of their wrappers. Forward hooks that only look are not
+    fired on the copy; those that change something stay. The loss may use anything of the model:
+
+    - a training step of Lightning's: ``lambda model, batch: model.training_step(batch, 0)`` (the copy logs nothing);
+    - a penalty: ``lambda model, batch: cross_entropy(model(batch[0]), batch[1]) + 1e-4 * model.head.weight.norm()``;
+    - several parts: put them in ``torch.nn.ModuleDict({"g": generator, "d": critic})``, and call ``model["g"]`` and
+      ``model["d"]`` in the loss;
+    - no torch at all: `from_function`.
 
     Examples
     --------
@@ -161,8 +172,8 @@ class Objective:
         --------
         >>> A = np.diag([3.0, 1.0])
         >>> bowl = Objective.from_function(lambda x: 0.5 * x @ A @ x, size=2, gradient=lambda x: A @ x)
-        >>> bowl.value([1.0, 1.0]), bowl.gradient([1.0, 1.0]).tolist(), bowl.hvp([1.0, 1.0], [1.0, 0.0]).round(6).tolist()
-        (2.0, [3.0, 1.0], [3.0, 0.0])
+        >>> bowl.value([1.0, 1.0]), bowl.gradient([1.0, 1.0]).tolist(), bowl.hvp([1.0, 1.0], [1.0, 0.0]).round(6)
+        (2.0, [3.0, 1.0], array([3., 0.]))
         """
         model = function_model(f, size, gradient, hessian_product, theta)
         found = cls(model, call, [()], check=check and gradient is not None)
