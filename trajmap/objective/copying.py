@@ -151,7 +151,7 @@ def _bound(value: Any, memo: Memo, known: set[int]) -> Any:
 
 def _bound_function(function: types.FunctionType, memo: Memo, known: set[int]) -> types.FunctionType:
     if id(function) in memo:
-        return memo[id(function)]  # type: ignore[no-any-return]
+        return memo[id(function)]
     cells = tuple(types.CellType() for _ in function.__closure__ or ())
     twin = types.FunctionType(function.__code__, function.__globals__, function.__name__, None, cells)
     memo[id(function)] = twin

@@ -92,7 +92,7 @@ class FunctionModel(torch.nn.Module):
 
     def forward(self) -> torch.Tensor:
         """Value where the parameter is."""
-        found: torch.Tensor = _Value.apply(self.theta, self.given)
+        found: torch.Tensor = _Value.apply(self.theta, self.given)  # type: ignore[no-untyped-call]
         return found
 
 
@@ -144,7 +144,7 @@ class _Value(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, slope: torch.Tensor) -> Any:
-        return slope * _Gradient.apply(ctx.saved_tensors[0], ctx.given), None
+        return slope * _Gradient.apply(ctx.saved_tensors[0], ctx.given), None  # type: ignore[no-untyped-call]
 
     @staticmethod
     def vmap(info: Any, dims: Any, theta: torch.Tensor, given: Given) -> Any:
@@ -163,7 +163,7 @@ class _Gradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, vector: torch.Tensor) -> Any:
-        return _Product.apply(ctx.saved_tensors[0], vector, ctx.given), None
+        return _Product.apply(ctx.saved_tensors[0], vector, ctx.given), None  # type: ignore[no-untyped-call]
 
     @staticmethod
     def vmap(info: Any, dims: Any, theta: torch.Tensor, given: Given) -> Any:

@@ -148,7 +148,7 @@ def _isolated(value: Any, memo: Memo) -> Any:
 
 def _isolated_function(function: types.FunctionType, memo: Memo) -> types.FunctionType:
     if id(function) in memo:
-        return memo[id(function)]  # type: ignore[no-any-return]
+        return memo[id(function)]
     own = function.__globals__
     around = memo.setdefault(id(own), dict(own))  # shared by the hooks of one file
     cells = tuple(types.CellType() for _ in function.__closure__ or ())

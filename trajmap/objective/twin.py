@@ -84,7 +84,7 @@ class Twin:
             return torch.from_numpy(array).to(self.flat, copy=True)
         return torch.tensor(array).to(self.flat)
 
-    def visit(self, write: Callable[[torch.Tensor], None], visitor: object = None) -> None:
+    def visit(self, write: Callable[[torch.Tensor], object], visitor: object = None) -> None:
         """Go to a point: `write` fills the flat tensor.
 
         Parameters
