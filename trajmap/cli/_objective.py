@@ -1,12 +1,18 @@
 """Find the loss of a run: the user's own function, or the one of a shipped example."""
 
+import contextlib
 import importlib.util
+import sys
+import sysconfig
+import traceback
+from collections.abc import Generator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from trajmap._validation import worded
 from trajmap.data.trajectory import Trajectory
-from trajmap.errors import InputError
+from trajmap.errors import InputError, TrajmapError
 from trajmap.examples import digits
 from trajmap.objective.objective import Objective
 
@@ -64,14 +70,76 @@ def _of_example(trajectory: Trajectory) -> Objective:
 
 def _call(spec: str) -> Any:
     file, _, function = spec.rpartition(":")
-    path = Path(file)
+    path = Path(file).resolve()
     if not file or not function or not path.is_file():
         raise InputError(worded("--objective", "FILE.py:FUNCTION with an existing file", repr(spec)))
-    module_spec = importlib.util.spec_from_file_location(path.stem, path)
+    # a name of its own: it may not take the place of a package that is called as the file is
+    module_spec = importlib.util.spec_from_file_location(f"objective_of_{path.stem}", path)
     if module_spec is None or module_spec.loader is None:
         raise InputError(worded("--objective", "a Python file", repr(file)))
     module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
-    if not callable(getattr(module, function, None)):
-        raise InputError(worded("--objective", f"a function {function} in {file}", "none"))
-    return getattr(module, function)()
+    with _beside(path.parent), _users_errors(path):
+        sys.modules[module_spec.name] = module
+        module_spec.loader.exec_module(module)
+        make = getattr(module, function, None)
+        if not callable(make):
+            raise InputError(worded("--objective", f"a function {function} in {file}", "none"))
+        return make()
+
+
+@contextlib.contextmanager
+def _beside(folder: Path) -> Generator[None, None, None]:
+    """Import what lies in a folder first, as Python does for a script that lies there.
+
+    Modules of the same names from elsewhere step aside for the time, unless they belong to Python or to a package.
+    """
+    names = {entry.stem for entry in folder.iterdir() if entry.suffix == ".py" or (entry / "__init__.py").is_file()}
+    aside = {name: module for name, module in sys.modules.items() if _steps_aside(name, module, names, folder)}
+    for name in aside:
+        del sys.modules[name]
+    before = list(sys.path)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+        sys.modules.update(aside)
+
+
+def _steps_aside(name: str, module: ModuleType, names: set[str], folder: Path) -> bool:
+    head, file = name.partition(".")[0], getattr(module, "__file__", None)
+    if head not in names or head in sys.stdlib_module_names or head in {"trajmap", "__main__"} or file is None:
+        return False
+    installed = any(Path(file).is_relative_to(sysconfig.get_path(kind)) for kind in ("purelib", "platlib"))
+    return not installed and not Path(file).is_relative_to(folder)
+
+
+@contextlib.contextmanager
+def _users_errors(path: Path) -> Generator[None, None, None]:
+    """Say in which of the user's lines an error arose."""
+    try:
+        yield
+    except TrajmapError:
+        raise
+    except SystemExit as error:
+        repair = 'put what the script does when it is run under if __name__ == "__main__"'
+        raise InputError(worded("--objective", f"that {path.name} can be imported", "an exit", repair)) from error
+    except Exception as error:
+        place, line = _place(error, path)
+        got = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise InputError(f"--objective: {place}: {got}" + (f", in the line: {line}" if line else "")) from error
+
+
+def _place(error: Exception, path: Path) -> tuple[str, str]:
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{Path(error.filename).name}, line {error.lineno}", (error.text or "").strip()
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [
+        frame
+        for frame in frames
+        if Path(frame.filename).is_relative_to(path.parent) and "site-packages" not in frame.filename
+    ]
+    if not own:
+        return path.name, ""
+    return f"{Path(own[-1].filename).name}, line {own[-1].lineno}", (own[-1].line or "").strip()

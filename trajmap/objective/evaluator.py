@@ -14,6 +14,7 @@ from trajmap.data.frame import Frame
 from trajmap.errors import InputError
 from trajmap.objective.batches import map_tensors
 from trajmap.objective.isolation import isolated_rng
+from trajmap.objective.kernels import value_kernels
 from trajmap.objective.layers import with_onednn, with_pairwise_pooling
 from trajmap.objective.model_at import Remembering, call_at
 from trajmap.objective.planes import PlaneLayers, plane_layers
@@ -114,6 +115,7 @@ class Evaluator:
         # not inference mode: what a model caches there could not be used in a backward pass later
         kind = self._twin.flat.device.type
         with (
+            value_kernels(with_graph=self._parts.needs_graph),
             torch.set_grad_enabled(self._parts.needs_graph),
             torch.autocast(kind, torch.bfloat16, enabled=self._strategy.bfloat16),
         ):

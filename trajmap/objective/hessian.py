@@ -6,13 +6,13 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from trajmap.objective.isolation import isolated_rng
+from trajmap.objective.kernels import twice_differentiable
 from trajmap.objective.operator import Operator
 from trajmap.objective.twin import Twin
 
-__all__ = ["HessianOperator", "free_memory", "twice_differentiable", "used_memory"]
+__all__ = ["HessianOperator", "free_memory", "used_memory"]
 
 Terms = Callable[[], Iterator[torch.Tensor]]
 
@@ -91,18 +91,6 @@ class HessianOperator(Operator):
             retain_graph=keep, allow_unused=True, materialize_grads=True,
         )  # fmt: skip
         return self._twin.join(found)
-
-
-@contextlib.contextmanager
-def twice_differentiable() -> Generator[None, None, None]:
-    """Keep to attention kernels that have second derivatives.
-
-    Yields
-    ------
-    None
-    """
-    with sdpa_kernel(SDPBackend.MATH):
-        yield
 
 
 def free_memory(device: torch.device) -> float:

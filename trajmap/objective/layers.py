@@ -5,7 +5,7 @@ import torch
 from trajmap._validation import worded
 from trajmap.errors import InputError
 
-__all__ = ["OneDnnLinear", "with_onednn", "with_pairwise_pooling"]
+__all__ = ["OneDnnLinear", "with_onednn", "with_pairwise_pooling", "with_second_derivatives"]
 
 
 class _PairwiseMaxPool(torch.nn.Module):
@@ -29,6 +29,44 @@ class OneDnnLinear(torch.nn.Module):
         """Multiply and add."""
         out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
         return out
+
+
+class _Bag(torch.nn.EmbeddingBag):
+    """Sums and means of embeddings by indexing where gradients are wanted: the library's kernel has one only."""
+
+    def forward(
+        self, input: torch.Tensor, offsets: torch.Tensor | None = None, per_sample_weights: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Look up and combine."""
+        if not torch.is_grad_enabled() or self.mode == "max" or self.max_norm is not None:
+            return super().forward(input, offsets, per_sample_weights)
+        if input.ndim == 2:
+            bags = torch.arange(len(input), device=input.device).repeat_interleave(input.shape[1])
+            count, input = len(input), input.reshape(-1)
+        else:
+            assert offsets is not None
+            count = len(offsets) - int(self.include_last_offset)
+            ends = torch.arange(len(input), device=input.device)
+            bags = torch.searchsorted(offsets[:count].contiguous(), ends, right=True) - 1
+        counted = torch.ones_like(input, dtype=self.weight.dtype)
+        if self.padding_idx is not None:
+            counted = (input != self.padding_idx).to(counted)
+        scale = counted if per_sample_weights is None else counted * per_sample_weights.reshape(-1)
+        rows = torch.nn.functional.embedding(input, self.weight) * scale[:, None]
+        out = self.weight.new_zeros(count, self.weight.shape[1]).index_add(0, bags, rows)
+        if self.mode == "mean":
+            sizes = self.weight.new_zeros(count).index_add(0, bags, counted)
+            out = out / sizes.clamp(min=1)[:, None]
+        return out
+
+
+def with_second_derivatives(module: torch.nn.Module) -> None:
+    """Let embeddings have dense gradients that can be differentiated again, in place; values stay."""
+    for part in module.modules():
+        if type(part) is torch.nn.EmbeddingBag:
+            part.__class__ = _Bag
+        if isinstance(part, (torch.nn.Embedding, torch.nn.EmbeddingBag)):
+            part.sparse = False
 
 
 def with_pairwise_pooling(module: torch.nn.Module) -> None:

@@ -1,22 +1,26 @@
 """The loss as a function of the flat parameter vector θ."""
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, overload
 
 import numpy as np
 import torch
 
+from trajmap._models import check_parameter, unwrapped
 from trajmap._validation import Array, check_array, check_choice, worded
 from trajmap.data.layout import Layout
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.batches import batch_weights, fixed_batches
-from trajmap.objective.checks import probe
+from trajmap.objective.checks import probe, probe_derivative
 from trajmap.objective.differences import DifferenceHessian
 from trajmap.objective.evaluator import Evaluator
+from trajmap.objective.function import call, function_model
 from trajmap.objective.hessian import HessianOperator, free_memory
+from trajmap.objective.hooks import settle_hooks
 from trajmap.objective.isolation import isolated_rng
+from trajmap.objective.kernels import value_kernels
 from trajmap.objective.losses import Loss
 from trajmap.objective.operator import Operator, as_array
 from trajmap.objective.points import ArrayPoints, Points
@@ -28,7 +32,7 @@ from trajmap.objective.twin import Twin, private_copy
 __all__ = ["Objective"]
 
 
-class Objective:
+class Objective:  # ruff: ignore[too-many-public-methods] - one way in a verb
     """L(θ) over fixed data, with its gradient and Hessian products.
 
     The model is copied once, put in evaluation mode, and only the copy is evaluated: parameters, buffers,
@@ -57,16 +61,28 @@ class Objective:
         Compute BatchNorm's statistics anew at each point, as the batches' mean: between two networks the kept ones
         belong to neither (Garipov et al. 2018).
     check : bool
-        Evaluate the first batch twice and refuse a loss that gives two values.
+        Evaluate the first batch a few times and take its gradient once: a loss that gives two values or does not change
+        with θ is refused, a gradient that is not its slope is warned of.
 
     Raises
     ------
     InputError
-        If the arguments do not fit, or the loss is not a scalar.
+        If the arguments do not fit, or the loss is not a scalar, or stays the same wherever the parameters are.
     LayoutError
         If `layout` names parameters that the model does not have.
     NondeterministicError
         If the loss is not a function of θ (dropout or sampling left on).
+
+    Notes
+    -----
+    Compiled, data-parallel and averaged models are taken out of their wrappers. Forward hooks that only look are not
+    fired on the copy; those that change something stay. The loss may use anything of the model:
+
+    - a training step of Lightning's: ``lambda model, batch: model.training_step(batch, 0)`` (the copy logs nothing);
+    - a penalty: ``lambda model, batch: cross_entropy(model(batch[0]), batch[1]) + 1e-4 * model.head.weight.norm()``;
+    - several parts: put them in ``torch.nn.ModuleDict({"g": generator, "d": critic})``, and call ``model["g"]`` and
+      ``model["d"]`` in the loss;
+    - no torch at all: `from_function`.
 
     Examples
     --------
@@ -92,13 +108,15 @@ class Objective:
     ) -> None:
         place = None if device is None else torch.device(device)
         module = private_copy(model, dtype, place)
-        trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+        trainable = [name for name, parameter in unwrapped(model).named_parameters() if parameter.requires_grad]
         names = trainable if layout is None else list(layout.names)
         own = dict(module.named_parameters())
         shapes = {name: tuple(own[name].shape) for name in names if name in own}
         self.layout = Layout(tuple(shapes), tuple(shapes.values()))
         if layout is not None:
             self.layout.require(layout, "layout")
+            for name in names:
+                check_parameter(name, own[name])
         self._twin = Twin(module, self.layout.names)
         self._own = as_array(self._twin.flat).copy()
         self._functions = {"loss": loss, **(metrics or {})}
@@ -110,8 +128,60 @@ class Objective:
         self._needs_graph = False
         with isolated_rng():
             self._needs_graph = probe(self._first_batch, torch.finfo(self.like.dtype).eps, check=check)
+            settle_hooks(module)
+            if check and not re_estimate:
+                probe_derivative(self._twin, self._first_loss, needs_graph=self._needs_graph)
         self._plain = Evaluator(self.parts, PLAIN)
         self.choices: dict[tuple[bool, int], Strategy] = {}  # strategies found to be fast, by what they were found for
+
+    @classmethod
+    def from_function(
+        cls,
+        f: Callable[[Array], Any],
+        *,
+        size: int,
+        gradient: Callable[[Array], Any] | None = None,
+        hessian_product: Callable[[Array, Array], Any] | None = None,
+        theta: Array | None = None,
+        check: bool = True,
+    ) -> "Objective":
+        """Make the objective of a loss that is no torch model: NumPy, JAX, a simulator.
+
+        Iterates are ``Trajectory.of(array)``. A gradient that is not given is taken by central differences, at two
+        calls of `f` a parameter; Hessian products by differences of the gradient, at two gradients a vector.
+
+        Parameters
+        ----------
+        f : callable
+            ``f(theta) -> number``; it gets a float64 array of shape (P,) of its own.
+        size : int
+            P.
+        gradient : callable, optional
+            ``gradient(theta) -> (P,)``.
+        hessian_product : callable, optional
+            ``hessian_product(theta, v) -> (P,)``.
+        theta : array-like, shape (P,), optional
+            A point where `f` is defined; zeros by default.
+        check : bool
+            Call `f` there twice and, where a gradient is given, compare it with difference quotients.
+
+        Returns
+        -------
+        Objective
+            Its layout has one entry, ``theta``.
+
+        Examples
+        --------
+        >>> A = np.diag([3.0, 1.0])
+        >>> bowl = Objective.from_function(lambda x: 0.5 * x @ A @ x, size=2, gradient=lambda x: A @ x)
+        >>> bowl.value([1.0, 1.0]), bowl.gradient([1.0, 1.0]).tolist(), bowl.hvp([1.0, 1.0], [1.0, 0.0]).round(6)
+        (2.0, [3.0, 1.0], array([3., 0.]))
+        """
+        model = function_model(f, size, gradient, hessian_product, theta)
+        found = cls(model, call, [()], check=check and gradient is not None)
+        if check and gradient is None:  # a gradient by differences agrees with differences, at a high price
+            probe(found._first_batch, torch.finfo(torch.float64).eps, check=True)
+        return found
 
     @property
     def size(self) -> int:
@@ -296,8 +366,7 @@ class Objective:
             for term in self._terms():
                 if term.requires_grad:
                     term.backward()  # type: ignore[no-untyped-call]
-            grads = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in twin.leaves]
-            return twin.join([grad.to_dense() if grad.is_sparse else grad for grad in grads])
+            return twin.gathered()
 
     def hvp(self, theta: Array | torch.Tensor, v: Array) -> Array:
         """Hessian-vector product H(θ)v, all of shape (P,), float64; for many vectors at a point take `hessian`."""
@@ -367,7 +436,10 @@ class Objective:
             yield term
 
     def _first_batch(self, with_graph: bool) -> float:  # ruff: ignore[boolean-type-hint-positional-argument] - probe's
-        with torch.set_grad_enabled(with_graph):
+        return float(self._first_loss(with_graph).detach())
+
+    def _first_loss(self, with_graph: bool) -> torch.Tensor:  # ruff: ignore[boolean-type-hint-positional-argument]
+        with value_kernels(with_graph=with_graph), torch.set_grad_enabled(with_graph):
             found = loss_value(self._functions["loss"](self._twin.module, self._batches[0]))
         self._twin.state.restore()
-        return float(found.detach())
+        return found

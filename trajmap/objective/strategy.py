@@ -9,6 +9,7 @@ import torch
 from trajmap._validation import worded
 from trajmap.errors import InputError
 from trajmap.objective.batches import map_tensors, sized_tensors
+from trajmap.objective.kernels import functional_kernels
 from trajmap.objective.losses import Loss, Supervised
 from trajmap.objective.model_at import call_at
 from trajmap.objective.twin import Twin
@@ -98,7 +99,8 @@ class Parts:
         # a forward that writes to a buffer writes to a clone, so that no evaluation sees another's
         tensors = {name: buffer.clone() for name, buffer in twin.module.named_buffers()}
         parts = zip(twin.names, twin.like_leaves(point), strict=True)
-        found = call_at(twin.module, function, tensors | dict(parts), batch)
+        with functional_kernels(twin.module):
+            found = call_at(twin.module, function, tensors | dict(parts), batch)
         twin.state.restore()
         return found
 

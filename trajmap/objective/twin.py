@@ -10,8 +10,12 @@ from typing import Any, Protocol
 
 import torch
 
+from trajmap._models import check_parameter, unwrapped
 from trajmap._validation import Array, check_array, worded
 from trajmap.errors import InputError
+from trajmap.objective.copying import copied
+from trajmap.objective.kernels import differentiable_kernels
+from trajmap.objective.layers import with_second_derivatives
 from trajmap.objective.state import State
 
 __all__ = ["Twin", "private_copy"]
@@ -93,7 +97,7 @@ class Twin:
             return torch.from_numpy(array).to(self.flat, copy=True)
         return torch.tensor(array).to(self.flat)
 
-    def visit(self, write: Callable[[torch.Tensor], None], visitor: object = None) -> None:
+    def visit(self, write: Callable[[torch.Tensor], object], visitor: object = None) -> None:
         """Go to a point: `write` fills the flat tensor.
 
         Parameters
@@ -129,12 +133,17 @@ class Twin:
         for leaf in self.leaves:
             leaf.requires_grad_()
         try:
-            with torch.enable_grad():
+            with torch.enable_grad(), differentiable_kernels(self.module):
                 yield
         finally:
             for leaf in self.leaves:
                 leaf.grad = None
                 leaf.requires_grad_(requires_grad=False)
+
+    def gathered(self) -> torch.Tensor:
+        """Join what a backward pass left at the parameters, zero where it left nothing, to a vector of shape (P,)."""
+        grads = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in self.leaves]
+        return self.join([grad.to_dense() if grad.is_sparse else grad for grad in grads])
 
     def shadow(self) -> torch.nn.Module:
         """Copy the module's structure, with the very parameters and buffers of this one: layers can be replaced."""
@@ -184,7 +193,7 @@ class Twin:
 
 
 def private_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: torch.device | None) -> torch.nn.Module:
-    """Copy a model in evaluation mode, without gradients.
+    """Copy a model in evaluation mode, without gradients and without what is wrapped around it.
 
     Parameters
     ----------
@@ -196,17 +205,33 @@ def private_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: torc
     Returns
     -------
     torch.nn.Module
-        The copy.
+        The copy. The user's forward hooks on it are on trial, see `hooks`.
 
     Raises
     ------
     InputError
-        If the model cannot be copied.
+        If the model cannot be copied or evaluated at another point.
     """
     if not isinstance(model, torch.nn.Module):
         raise InputError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
+    model = unwrapped(model)
+    _refuse_odd(model)
     try:
-        twin = copy.deepcopy(model)
-    except (RuntimeError, TypeError, AttributeError) as error:
+        twin = copied(model)
+    except (RuntimeError, TypeError, AttributeError, NotImplementedError, ValueError) as error:
         raise InputError(f"model: expected a model that copy.deepcopy can copy, got {error}") from error
-    return twin.to(device=device, dtype=dtype).eval().requires_grad_(requires_grad=False)
+    twin = twin.to(device=device, dtype=dtype).eval().requires_grad_(requires_grad=False)
+    with_second_derivatives(twin)
+    return twin
+
+
+def _refuse_odd(model: torch.nn.Module) -> None:
+    if any(isinstance(part, torch.jit.ScriptModule) for part in model.modules()):
+        repair = "pass the module that was scripted or traced, with the same weights"
+        raise InputError(worded("model", "a Python module", "a TorchScript one", repair))
+    for name, parameter in model.named_parameters():
+        if hasattr(parameter, "placements"):
+            repair = "trajmap.objective.distributed.sharded_hessian, or load the whole weights into a plain model"
+            raise InputError(worded(name, "a whole tensor", "one sharded over processes", repair))
+        if parameter.requires_grad or isinstance(parameter, torch.nn.UninitializedParameter) or parameter.is_meta:
+            check_parameter(name, parameter)

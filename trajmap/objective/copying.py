@@ -1,0 +1,193 @@
+"""Copy a model so that nothing in the copy leads back to the model: functions that close over it are bound anew."""
+
+import copy
+import functools
+import types
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from trajmap._models import is_compiled, is_parallel
+from trajmap.objective.hooks import TABLES, copy_hooks
+
+__all__ = ["copied"]
+
+Memo = dict[int, Any]
+
+
+class Through(torch.nn.Module):
+    """In the place of a wrapper around a part of a model: the part itself, under the name that the wrapper gave it.
+
+    Parameters
+    ----------
+    name : str
+        What the wrapper calls what it wraps.
+    inner : torch.nn.Module
+        The wrapped part.
+    """
+
+    def __init__(self, name: str, inner: torch.nn.Module) -> None:
+        super().__init__()
+        self.inner_name = name
+        self._modules[name] = inner  # `add_module` asks first whether there is such an attribute
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the part."""
+        return self._modules[self.inner_name](*args, **kwargs)  # type: ignore[misc]
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(self._modules[self.__dict__["inner_name"]], name)
+
+
+def copied(model: torch.nn.Module) -> torch.nn.Module:
+    """Copy a model deeply, also where ``copy.deepcopy`` alone would fail or leave the copy tied to the model.
+
+    Tensors that a forward left behind with their graphs are detached. Compiled and parallel parts are replaced by the
+    parts themselves, under the same names. Functions kept by the model that close over it close over the copy.
+    Hooks are copied by `copy_hooks`. A Lightning module is without a trainer, and logs nothing.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model; it is not changed.
+
+    Returns
+    -------
+    torch.nn.Module
+        The copy.
+    """
+    memo: Memo = {}
+    parts = list(model.modules())
+    for part in parts:
+        for value in _tensors_of(vars(part)):
+            memo[id(value)] = value.detach().clone()
+        for table in TABLES:
+            if table in vars(part):
+                memo[id(vars(part)[table])] = OrderedDict()
+    loose = [vars(part).get(name) for part in parts if _is_lightning(part) for name in _TIES]
+    for tie in loose:
+        if tie is not None:
+            memo[id(tie)] = _Nobody()
+    _copy_wrapped(parts, memo)
+    twin = copy.deepcopy(model, memo)
+    known = {id(part) for part in parts} | {id(p) for p in model.parameters()}
+    for part in parts:
+        _bind(part, memo[id(part)], memo, known)
+    copy_hooks(parts, memo)
+    for part in twin.modules():
+        if _is_lightning(part):
+            vars(part).update(dict.fromkeys(_TIES), log=silent, log_dict=silent)
+    return twin
+
+
+_TIES = ("_trainer", "_fabric")  # a Lightning module's own names for what runs it
+
+
+class _Nobody:
+    """In the place of a trainer while its module is copied."""
+
+
+def silent(*_: Any, **__: Any) -> None:
+    """Log nothing."""
+
+
+def _is_lightning(part: torch.nn.Module) -> bool:
+    return any(
+        base.__name__ == "LightningModule" and base.__module__.partition(".")[0] in {"lightning", "pytorch_lightning"}
+        for base in type(part).__mro__
+    )
+
+
+def _tensors_of(value: Any, depth: int = 3) -> Iterator[torch.Tensor]:
+    """Tensors with graphs among the attributes of a module, also in lists and dicts: those cannot be copied."""
+    if isinstance(value, torch.Tensor):
+        if not value.is_leaf:
+            yield value
+    elif depth and isinstance(value, (dict, list, tuple)):
+        for item in list(value.values() if isinstance(value, dict) else value):
+            yield from _tensors_of(item, depth - 1)
+
+
+def _copy_wrapped(parts: list[torch.nn.Module], memo: Memo) -> None:
+    """Copy what is compiled or parallel without its wrapper, the innermost first."""
+    for part in reversed(parts):
+        if is_compiled(part) or is_parallel(part):
+            name = "_orig_mod" if is_compiled(part) else "module"
+            inner: Any = part._modules[name]
+            memo[id(part)] = Through(name, copy.deepcopy(inner, memo))
+
+
+def _bind(part: torch.nn.Module, twin: torch.nn.Module, memo: Memo, known: set[int]) -> None:
+    for key, value in list(vars(part).items()):
+        if key in TABLES or key not in vars(twin):
+            continue
+        found = _bound(value, memo, known)
+        if found is not value:
+            vars(twin)[key] = found
+
+
+def _bound(value: Any, memo: Memo, known: set[int]) -> Any:
+    """Give functions, also in lists and dicts, that close over the copy where the given ones do over the model."""
+    if isinstance(value, types.FunctionType):
+        return _bound_function(value, memo, known) if _leads_to(value, known) else value
+    if isinstance(value, types.MethodType) and _leads_to(value, known):
+        owner = memo.get(id(value.__self__), value.__self__)
+        return types.MethodType(_bound(value.__func__, memo, known), owner)
+    if isinstance(value, functools.partial) and _leads_to(value, known):
+        args = [_bound(item, memo, known) for item in value.args]
+        options = {key: _bound(item, memo, known) for key, item in value.keywords.items()}
+        return functools.partial(_bound(value.func, memo, known), *args, **options)
+    if type(value) in {list, tuple} and _leads_to(value, known):
+        return type(value)(_bound(item, memo, known) for item in value)
+    if type(value) is dict and _leads_to(value, known):
+        return {key: _bound(item, memo, known) for key, item in value.items()}
+    return memo[id(value)] if id(value) in known else value
+
+
+def _bound_function(function: types.FunctionType, memo: Memo, known: set[int]) -> types.FunctionType:
+    if id(function) in memo:
+        return memo[id(function)]
+    cells = tuple(types.CellType() for _ in function.__closure__ or ())
+    twin = types.FunctionType(function.__code__, function.__globals__, function.__name__, None, cells)
+    memo[id(function)] = twin
+    for cell, old in zip(cells, function.__closure__ or (), strict=True):
+        if not _is_empty(old):
+            cell.cell_contents = _bound(old.cell_contents, memo, known)
+    twin.__defaults__ = _bound(function.__defaults__, memo, known)
+    twin.__kwdefaults__ = _bound(function.__kwdefaults__, memo, known)
+    functools.update_wrapper(twin, function)
+    vars(twin).update({key: _bound(item, memo, known) for key, item in vars(function).items()})
+    return twin
+
+
+def _leads_to(value: Any, known: set[int], seen: set[int] | None = None) -> bool:
+    """Whether a function leads to one of the known objects by what it closes over."""
+    seen = set() if seen is None else seen
+    if id(value) in known:
+        return True
+    if id(value) in seen:
+        return False
+    seen.add(id(value))
+    return any(_leads_to(item, known, seen) for item in _inside(value))
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, types.FunctionType):
+        cells = [cell.cell_contents for cell in value.__closure__ or () if not _is_empty(cell)]
+        return [*cells, *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
+    if isinstance(value, types.MethodType):
+        return [value.__self__, value.__func__]
+    if isinstance(value, functools.partial):
+        return [value.func, *value.args, *value.keywords.values()]
+    if type(value) in {list, tuple}:
+        return list(value)
+    return list(value.values()) if type(value) is dict else []
+
+
+def _is_empty(cell: types.CellType) -> bool:
+    return cell == types.CellType()

@@ -1,0 +1,211 @@
+"""Which of torch's kernels run: value, gradient and second derivative are of one function, and each exists."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils import checkpoint
+
+from trajmap._validation import worded
+from trajmap.errors import InputError
+
+__all__ = [
+    "differentiable_kernels",
+    "functional_kernels",
+    "twice_differentiable",
+    "value_kernels",
+    "worded_derivatives",
+]
+
+
+class _Held:
+    """A setting of the whole process that several threads may hold: the first to come makes it, the last puts it back.
+
+    Parameters
+    ----------
+    make : callable
+        Gives the context manager that makes the setting.
+    """
+
+    def __init__(self, make: Callable[[], AbstractContextManager[Any]]) -> None:
+        self._make, self._lock, self._holders = make, threading.Lock(), 0
+
+    @contextlib.contextmanager
+    def __call__(self) -> Generator[None, None, None]:
+        with self._lock:
+            if not self._holders:
+                self._context = self._make()
+                self._context.__enter__()
+            self._holders += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holders -= 1
+                if not self._holders:
+                    self._context.__exit__(None, None, None)
+
+
+@contextlib.contextmanager
+def _slow_path() -> Generator[None, None, None]:
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(value=False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(value=before)
+
+
+_here = threading.local()  # how checkpoints run in this thread: "kept", "none", or as they are
+
+
+class _Checkpoint:
+    """In the place of torch's reentrant checkpoint, whose backward pass neither sees parameters nor goes twice."""
+
+    def __init__(self, plain: Any) -> None:
+        self._plain = plain
+
+    def apply(self, function: Callable[..., Any], preserve: bool, *args: Any) -> Any:  # ruff: ignore[boolean-type-hint-positional-argument] - torch's
+        """Run a checkpointed function."""
+        mode = getattr(_here, "checkpoints", None)
+        if mode == "none":
+            return function(*args)
+        if mode == "kept":
+            return checkpoint.checkpoint(function, *args, use_reentrant=False, preserve_rng_state=preserve)
+        return self._plain.apply(function, preserve, *args)
+
+
+@contextlib.contextmanager
+def _other_checkpoints() -> Generator[None, None, None]:
+    reentrant: Any = checkpoint.CheckpointFunction
+    other: Any = checkpoint._checkpoint_without_reentrant_generator
+
+    def generator(*args: Any, **kwargs: Any) -> Generator[None, None, None]:
+        if getattr(_here, "checkpoints", None) == "none":
+            yield
+        else:
+            yield from other(*args, **kwargs)
+
+    checkpoint.CheckpointFunction = _Checkpoint(reentrant)  # type: ignore[assignment, misc]
+    checkpoint._checkpoint_without_reentrant_generator = generator
+    try:
+        yield
+    finally:
+        checkpoint.CheckpointFunction = reentrant  # type: ignore[misc]
+        checkpoint._checkpoint_without_reentrant_generator = other
+
+
+# the encoder's fast path for evaluation gives other values at padded places, and has no gradient
+_one_function = _Held(_slow_path)
+_math = _Held(lambda: sdpa_kernel(SDPBackend.MATH))
+_without_cudnn = _Held(lambda: torch.backends.cudnn.flags(enabled=False))
+_checkpoints = _Held(_other_checkpoints)
+
+
+@contextlib.contextmanager
+def _checkpoints_run(mode: str) -> Generator[None, None, None]:
+    before = getattr(_here, "checkpoints", None)
+    _here.checkpoints = mode
+    try:
+        with _checkpoints():
+            yield
+    finally:
+        _here.checkpoints = before
+
+
+@contextlib.contextmanager
+def value_kernels(*, with_graph: bool) -> Generator[None, None, None]:
+    """Keep to kernels that give the values that are differentiated.
+
+    Parameters
+    ----------
+    with_graph : bool
+        The loss itself differentiates; otherwise there is nothing that a checkpoint would save.
+
+    Yields
+    ------
+    None
+    """
+    with _one_function(), _checkpoints_run("kept" if with_graph else "none"):
+        yield
+
+
+@contextlib.contextmanager
+def differentiable_kernels(module: torch.nn.Module) -> Generator[None, None, None]:
+    """Keep to kernels that have gradients in evaluation mode: no cuDNN for recurrent layers, no reentrant checkpoints.
+
+    Yields
+    ------
+    None
+    """
+    recurrent = any(isinstance(part, torch.nn.RNNBase) for part in module.modules())
+    on_gpu = any(parameter.is_cuda for parameter in module.parameters())
+    plain = _without_cudnn() if recurrent and on_gpu else contextlib.nullcontext()
+    with _one_function(), _checkpoints_run("kept"), plain:
+        yield
+
+
+@contextlib.contextmanager
+def functional_kernels(module: torch.nn.Module) -> Generator[None, None, None]:
+    """Keep to kernels that can be differentiated any number of times, and later, without the module's own parameters.
+
+    A checkpoint would run its part again in the backward pass, when the module has its own parameters back.
+
+    Yields
+    ------
+    None
+    """
+    with differentiable_kernels(module), _checkpoints_run("none"), _math():
+        yield
+
+
+@contextlib.contextmanager
+def twice_differentiable() -> Generator[None, None, None]:
+    """Keep to attention kernels that have second derivatives, and say in words where there is none.
+
+    Yields
+    ------
+    None
+    """
+    with _math(), worded_derivatives():
+        yield
+
+
+_MISSING = (
+    "derivative for ",
+    "is not implemented",
+    "double backward",
+    "once_differentiable",
+    "use_reentrant",
+    "does not require grad",
+)
+
+
+@contextlib.contextmanager
+def worded_derivatives() -> Generator[None, None, None]:
+    """Turn torch's refusals to differentiate twice into ours, which name the repair.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    InputError
+        In the place of torch's error.
+    RuntimeError
+        Any other error, as it is.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if not any(words in text for words in _MISSING):
+            raise
+        repair = 'take objective.hessian(theta, method="differences"), or write the operation by ones that have it'
+        got = text.splitlines()[0].rstrip(".")
+        raise InputError(worded("objective", "a loss with second derivatives", got, repair)) from error
