@@ -12,7 +12,7 @@ from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.losses import Supervised
 from trajmap.objective.objective import Objective
 from trajmap.objective.operator import as_array
-from trajmap.objective.strategy import split_batch
+from trajmap.objective.weights import split_batches
 
 __all__ = ["Product", "batch_gradients", "covariance_product", "gauss_newton", "restricted"]
 
@@ -102,13 +102,12 @@ def batch_gradients(objective: Objective, theta: Array, *, samples: int = 0) -> 
     """
     parts = objective.parts
     point = parts.tensor(check_array("theta", theta, (objective.size,))).requires_grad_()
-    rows, shares = [], []
+    pieces, shares = split_batches(parts.batches, parts.weighing, samples)
+    rows = []
     with isolated_rng(), torch.enable_grad():
-        for weight, batch in zip(parts.weights, parts.batches, strict=True):
-            for share, piece in split_batch(batch, samples):
-                loss = parts.functions["loss"](parts.model_at(point), piece)
-                rows.append(as_array(torch.autograd.grad(loss, point)[0]).astype(np.float64))
-                shares.append(weight * share)
+        for piece in pieces:
+            loss = parts.functions["loss"](parts.model_at(point), piece)
+            rows.append(as_array(torch.autograd.grad(loss, point)[0]).astype(np.float64))
     return np.stack(rows), np.array(shares)
 
 

@@ -158,7 +158,7 @@ class Twin:
         own = {id(leaf): torch.nn.Parameter(leaf.detach().clone(), requires_grad=False) for leaf in self.leaves}
         return {"module": copy.deepcopy(self.module, {**own}), "names": self.names, "statistics": self._statistics_of()}
 
-    def _statistics_of(self) -> tuple[list[Any], Loss] | None:
+    def _statistics_of(self) -> tuple[Sequence[Any], Loss] | None:
         return None if self.statistics is None else self.statistics.source
 
     def __setstate__(self, state: dict[str, Any]) -> None:
