@@ -135,11 +135,14 @@ class Evaluator:
         return {name: _gathered(row).reshape(shape) for name, row in rows.items()}
 
     def _piece(self, j: int, functions: dict[str, Any]) -> dict[str, torch.Tensor]:
-        model: Any = self._module if len(functions) == 1 else Remembering(self._module, self._state.restore)
+        shared = None if len(functions) == 1 else Remembering(self._module)
+        model: Any = self._module if shared is None else shared
         found = {}
         for name, function in functions.items():
             found[name] = loss_value(function(model, self._pieces.fresh(j, name))).detach().double()
-            self._state.restore()
+            changed = self._state.restore()
+            if shared is not None:
+                shared.end(changed=changed)
         self._pieces.settle()
         return found
 

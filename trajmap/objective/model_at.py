@@ -1,5 +1,6 @@
 """A loss as a function of a tensor θ that may carry derivatives, and a model that runs each forward once."""
 
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -60,21 +61,29 @@ def call_at(
 class Remembering:
     """A model that runs each forward once: a loss and its metrics ask for the same one.
 
-    An output is given out again, in fresh containers, only while no tensor of it or of its arguments was written to,
-    and if the forward left the model's state alone. What holds its tensors where they are not seen is never shared.
+    An output is given to a later function, in fresh containers, only while no tensor of it or of its arguments was
+    written to, and if the function that asked first left the model's state alone. What holds its tensors where they are
+    not seen is never shared, and nothing is with a function that sets attributes of the model or calls its methods.
 
     Parameters
     ----------
     model : torch.nn.Module
         The model at a point.
-    restore : callable
-        Puts the model's state back and says whether it had changed.
     """
 
-    def __init__(self, model: torch.nn.Module, restore: Callable[[], bool]) -> None:
-        self._model, self._restore = model, restore
+    _model: torch.nn.Module
+    _known: "dict[tuple[Any, ...], _Call]"
+    _new: "dict[tuple[Any, ...], _Call]"
+
+    def __init__(self, model: torch.nn.Module) -> None:
         # arguments are told apart by identity, and kept, so that no identity is used again
-        self._known: dict[tuple[Any, ...], _Call] = {}
+        vars(self).update(_model=model, _known={}, _new={})
+
+    def end(self, *, changed: bool) -> None:
+        """Say that a function has ended, and whether it had changed the model's state."""
+        if not changed:
+            self._known.update(self._new)
+        self._new.clear()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the model's forward, unless it was run with these very arguments."""
@@ -87,12 +96,19 @@ class Remembering:
         before = _versions(asked)
         out = self._model(*args, **kwargs)
         found = _seen(out)
-        if found is not None and _versions(asked) == before and not self._restore():
-            self._known[asked.key] = _Call(asked, found)
+        if found is not None and _versions(asked) == before:
+            self._new[asked.key] = _Call(asked, found)
         return out
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
+        found = getattr(self._model, name)
+        if isinstance(found, types.MethodType):
+            self._known.clear()
+        return found
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._known.clear()
+        setattr(self._model, name, value)
 
 
 class _Call:

@@ -17,8 +17,8 @@ from trajmap.errors import InputError
 
 __all__ = ["read_all", "untouched_generators"]
 
-_MOST_BATCHES = 2**16
-_MOST_BYTES = 2**32
+_MOST_BATCHES = 2**14
+_MOST_BYTES = 2**31
 _MOST_ROUNDS = 100
 _MOST_VISITED = 10_000
 
@@ -43,8 +43,8 @@ def read_all(batches: Iterable[Any], take: Callable[[Any], tuple[Any, bool, int]
     Raises
     ------
     InputError
-        If there is no batch, or what says no length gives the same batches again a hundred times, more than 65536 of
-        them, or more than 4 GiB or half of the free memory.
+        If there is no batch, or what says no length gives the same batches again a hundred times, more than 16384 of
+        them, or more than 2 GiB or half of the free memory.
     """
     if isinstance(batches, (torch.Tensor, np.ndarray, str)):
         got = "one tensor" if isinstance(batches, torch.Tensor) else type(batches).__name__

@@ -226,7 +226,7 @@ def _joined(batches: list[Batch], rules: list[tuple[Rule, list[float]]]) -> list
     chosen = dict.fromkeys(pair if pair[0] != pair[1] else (0, len(batches) - 1) for pair in pairs)
     found = []
     for i, j in chosen:
-        parts = [cut(batch, 0, -(-(batch.size or 0) // 2)) for batch in (batches[i], batches[j])]
+        parts = [_every_other(batch, 0) for batch in (batches[i], batches[j])]
         together = [_together(*leaves) for leaves in zip(parts[0].samples, parts[1].samples, strict=True)]
         found.append((parts[0].with_samples(together), parts))
     return found
@@ -239,8 +239,14 @@ def _halved(batches: list[Batch], rules: list[tuple[Rule, list[float]]]) -> list
     for batch in (batches[j] for j in chosen):
         size = batch.size
         if size is not None and size > 1:
-            found.append((batch, [cut(batch, 0, size // 2), cut(batch, size // 2, size)]))
+            found.append((batch, [_every_other(batch, 0), _every_other(batch, 1)]))
     return found
+
+
+def _every_other(batch: Batch, first: int) -> Batch:
+    """Take half of the samples, from all over a batch that may be in some order."""
+    halves = [leaf[first::2] for leaf in batch.samples]
+    return batch.with_samples([half.clone() if isinstance(half, torch.Tensor) else half.copy() for half in halves])
 
 
 def cut(batch: Batch, start: int, stop: int) -> Batch:
