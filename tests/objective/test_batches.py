@@ -16,7 +16,8 @@ from torch.nn.utils.rnn import pack_sequence
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from trajmap.errors import InputError
-from trajmap.objective.batches import Batches, fixed_batches
+from trajmap.objective.batches import Batches
+from trajmap.objective.copying import fixed_batches
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
 from trajmap.objective.structure import Structure
@@ -275,7 +276,7 @@ def test_endless_loaders(endless):
 def test_an_endless_loader_of_large_batches_ends_within_its_memory():
     code = """
 import resource, torch
-from trajmap.objective.batches import fixed_batches
+from trajmap.objective.copying import fixed_batches
 from trajmap.errors import InputError
 pages = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (pages + (1 << 30),) * 2)

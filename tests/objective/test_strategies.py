@@ -9,15 +9,16 @@ import torch
 from trajmap.data.frame import Frame
 from trajmap.errors import InputError
 from trajmap.objective import tuning
-from trajmap.objective.batches import fixed_batches
+from trajmap.objective.copying import fixed_batches
 from trajmap.objective.evaluator import Evaluator
 from trajmap.objective.losses import accuracy, supervised
 from trajmap.objective.objective import Objective
 from trajmap.objective.points import ArrayPoints
 from trajmap.objective.rules import by_samples
+from trajmap.objective.splitting import split_batches
 from trajmap.objective.strategy import PLAIN, Strategy
 from trajmap.objective.tuning import choose_strategy, evaluator, suits
-from trajmap.objective.weights import Weighing, split_batches
+from trajmap.objective.weights import Weighing
 
 nn, F = torch.nn, torch.nn.functional
 CE = supervised(F.cross_entropy)

@@ -52,6 +52,24 @@ def test_token_means():
     np.testing.assert_allclose(objective.gradient(objective.theta), whole.gradient(whole.theta), rtol=1e-10, atol=1e-14)
 
 
+def test_a_last_layer_of_zeros_tells_too():
+    model, (x, y) = model_of(), tokens()
+    torch.nn.init.zeros_(model.weight)
+    torch.nn.init.zeros_(model.bias)
+    objective = Objective(model, token_loss, [(x[:5], y[:5]), (x[5:], y[5:])])
+    np.testing.assert_array_equal(objective.theta, 0)
+    theta = np.linspace(-1, 1, objective.size)
+    torch.nn.utils.vector_to_parameters(torch.from_numpy(theta), model.parameters())
+    assert objective.value(theta) == pytest.approx(token_loss(model, (x, y)).item(), rel=1e-12)
+    assert objective.value(objective.theta) == pytest.approx(np.log(5), rel=1e-12)
+
+
+def test_labels_without_a_check_are_warned_of():
+    x, y = tokens()
+    with pytest.warns(WeightsWarning, match="samples and targets other than −100"):
+        Objective(model_of(), token_loss, [(x[:5], y[:5]), (x[5:], y[5:])], check=False)
+
+
 @pytest.mark.parametrize("shift", [0, 1])
 def test_labels_as_hugging_face_has_them(shift):
     """A causal model predicts the next token: the first label of each row is not counted."""

@@ -12,7 +12,7 @@ from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.losses import Supervised
 from trajmap.objective.objective import Objective
 from trajmap.objective.operator import as_array
-from trajmap.objective.weights import split_batches
+from trajmap.objective.splitting import split_batches
 
 __all__ = ["Product", "batch_gradients", "covariance_product", "gauss_newton", "restricted"]
 

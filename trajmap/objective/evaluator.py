@@ -17,9 +17,9 @@ from trajmap.objective.layers import with_onednn, with_pairwise_pooling
 from trajmap.objective.model_at import Remembering, call_at
 from trajmap.objective.planes import PlaneLayers, plane_layers
 from trajmap.objective.points import Points
+from trajmap.objective.splitting import split_batches
 from trajmap.objective.state import State
 from trajmap.objective.strategy import PLAIN, Parts, Strategy, cheaper_losses, loss_value
-from trajmap.objective.weights import split_batches
 
 __all__ = ["Evaluator"]
 

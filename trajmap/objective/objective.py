@@ -12,8 +12,9 @@ import torch
 from trajmap._validation import Array, check_array, worded
 from trajmap.data.layout import Layout
 from trajmap.errors import InputError
-from trajmap.objective.batches import Batch, Batches, fixed_batches
+from trajmap.objective.batches import Batch, Batches
 from trajmap.objective.checks import probe
+from trajmap.objective.copying import fixed_batches
 from trajmap.objective.evaluator import Evaluator
 from trajmap.objective.hessian import HessianOperator, free_memory
 from trajmap.objective.isolation import isolated_rng
@@ -22,6 +23,7 @@ from trajmap.objective.operator import Operator, as_array
 from trajmap.objective.points import ArrayPoints, Points
 from trajmap.objective.statistics import Statistics
 from trajmap.objective.strategy import PLAIN, Parts, Strategy, loss_value
+from trajmap.objective.trials import nearby
 from trajmap.objective.twin import Twin, private_copy
 from trajmap.objective.weights import weigh, without_idle
 
@@ -122,7 +124,9 @@ class Objective:
             first = functools.partial(self._here, read.kept[0])
             self._needs_graph = probe(first, torch.finfo(self.like.dtype).eps, check=check)
             run = functools.partial(self._here, with_graph=self._needs_graph) if check else None
+            self._twin.visit(nearby)  # at a last layer of zeros the losses of all batches are equal, and tell nothing
             weighing = weigh(read, loss, weights=weights, reduction=reduction, run=run)
+            self._go(self.tensor(self._own))
         self._batches, self._weighing = without_idle(read, weighing)
         if re_estimate:
             self._twin.statistics = Statistics(self._twin, self._batches, loss)

@@ -2,7 +2,7 @@
 
 from trajmap.objective.batches import Batches
 from trajmap.objective.objective import Objective
-from trajmap.objective.weights import split_batches
+from trajmap.objective.splitting import split_batches
 
 __all__ = ["pieces_of"]
 

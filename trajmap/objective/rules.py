@@ -12,7 +12,7 @@ from trajmap._validation import Array
 from trajmap.objective.batches import Batch
 from trajmap.objective.losses import Loss, Supervised
 
-__all__ = ["Rule", "by_samples", "candidates", "known_rule", "labels_of"]
+__all__ = ["Rule", "by_samples", "candidates", "known_rule", "labels_of", "shares_of"]
 
 _LEFT_OUT = -100  # the label by which cross-entropy leaves a target out
 _ELEMENTWISE_MODULES = (
@@ -186,3 +186,8 @@ def _labelled(batch: Batch) -> float | None:
 def _labelled_next(batch: Batch) -> float | None:
     labels = labels_of(batch)
     return None if labels is None else float((labels[..., 1:] != _LEFT_OUT).sum()) if labels.ndim > 1 else None
+
+
+def shares_of(measures: Array) -> list[float]:
+    """Divide by the sum."""
+    return [float(share) for share in measures / measures.sum()]

@@ -9,8 +9,8 @@ from trajmap.objective.batches import Batch
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.objective import Objective
 from trajmap.objective.operator import as_array
+from trajmap.objective.splitting import cut
 from trajmap.objective.strategy import Parts
-from trajmap.objective.weights import cut
 
 __all__ = ["losses_by_sample", "sample_losses"]
 
