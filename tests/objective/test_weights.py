@@ -64,6 +64,15 @@ def test_a_last_layer_of_zeros_tells_too():
     assert objective.value(objective.theta) == pytest.approx(np.log(5), rel=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rounding_is_no_reason_to_warn(dtype):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(20, 50), torch.nn.Tanh(), torch.nn.Linear(50, 5)).to(dtype)
+    x = torch.randn(1000, 20).to(dtype)
+    objective = Objective(model, lambda m, b: m(b).square().mean(), x.split(64))
+    assert objective.parts.weights[-1] == pytest.approx(40 / 1000)
+
+
 def test_labels_without_a_check_are_warned_of():
     x, y = tokens()
     with pytest.warns(WeightsWarning, match="samples and targets other than −100"):

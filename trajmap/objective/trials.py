@@ -16,7 +16,7 @@ SUM = "the loss of batches taken together is the sum of theirs"
 
 
 def tried(
-    batches: list[Batch], rules: list[tuple[Rule, list[float]]], run: Run, *, shape: bool
+    batches: list[Batch], rules: list[tuple[Rule, list[float]]], run: Run, *, shape: bool, tolerance: float
 ) -> tuple[tuple[Rule, list[float]] | None, str]:
     """Find the first rule by which the loss of batches taken together is the weighted mean of theirs.
 
@@ -40,9 +40,9 @@ def tried(
             trials.append((losses, parts))
     if not trials:
         return None, ""
-    agree = [(rule, shares) for rule, shares in rules if all(_holds(rule, *trial) for trial in trials)]
+    agree = [(rule, shares) for rule, shares in rules if all(_holds(rule, *trial, tolerance) for trial in trials)]
     if not agree:
-        total = all(_close(losses[0], sum(losses[1:])) for losses, _ in trials)
+        total = all(_close(losses[0], sum(losses[1:]), tolerance * abs(losses[0])) for losses, _ in trials)
         return None, SUM if total else "the loss of batches taken together is no weighted mean of theirs"
     labels = [labels_of(batch) for batch in batches]
     single = all(label is not None and label.ndim == 1 for label in labels)
@@ -52,16 +52,15 @@ def tried(
     return (agree[0] if told and clear else None), ""
 
 
-def _holds(rule: Rule, losses: list[float], parts: list[Batch]) -> bool:
+def _holds(rule: Rule, losses: list[float], parts: list[Batch], tolerance: float) -> bool:
     found = rule.measures(parts)
     if found is None or not found.sum():
         return False
-    return _close(losses[0], float(np.dot(shares_of(found), losses[1:])), max(map(abs, losses)))
+    return _close(losses[0], float(np.dot(shares_of(found), losses[1:])), tolerance * max(map(abs, losses)))
 
 
-def _close(value: float, expected: float, scale: float | None = None) -> bool:
-    # what float32 gives for other sizes of a batch differs by some 1e-6
-    return bool(abs(value - expected) <= 1e-5 * (scale if scale is not None else max(abs(value), abs(expected))))
+def _close(value: float, expected: float, most: float) -> bool:
+    return bool(abs(value - expected) <= most)
 
 
 def _joined(batches: list[Batch], rules: list[tuple[Rule, list[float]]]) -> list[tuple[Batch, list[Batch]]]:

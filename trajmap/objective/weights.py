@@ -47,6 +47,7 @@ def weigh(
     weights: Sequence[float] | Callable[[Any], Any] | None = None,
     reduction: str = "mean",
     run: Run | None = None,
+    tolerance: float = 1e-5,
 ) -> Weighing:
     """Find how much each batch weighs.
 
@@ -62,6 +63,8 @@ def weigh(
         ``"mean"`` or ``"sum"``: what the loss of a batch is.
     run : callable, optional
         ``run(batch)`` evaluates the loss somewhere, to see whether a rule holds for batches taken together.
+    tolerance : float
+        By how much of a loss two evaluations may differ: float32 for other sizes of a batch by some 1e-6.
 
     Returns
     -------
@@ -102,11 +105,11 @@ def weigh(
     constant = fixed_leaves(batches.kept) if run is not None else frozenset()
     if constant:
         marked = Batches([batch.with_fixed(constant) for batch in batches.kept])
-        found = _inferred(marked, run, quiet=True)
+        found = _inferred(marked, run, tolerance, quiet=True)
         if found is not None:
             batches.kept = marked.kept
             return found
-    found = _inferred(batches, run)
+    found = _inferred(batches, run, tolerance)
     assert found is not None
     return found
 
@@ -137,7 +140,7 @@ def _only_rule(batch: Batch) -> Rule:
     return counted[0] if len(counted) == 1 else by_samples()
 
 
-def _inferred(batches: Batches, run: Run | None, *, quiet: bool = False) -> Weighing | None:
+def _inferred(batches: Batches, run: Run | None, tolerance: float, *, quiet: bool = False) -> Weighing | None:
     """Take what is certain; else warn, or give None if `quiet`."""
     counts = [(rule, rule.measures(batches.kept)) for rule in candidates(batches.kept)]
     rules = [(rule, shares_of(count)) for rule, count in counts if count is not None]
@@ -146,7 +149,7 @@ def _inferred(batches: Batches, run: Run | None, *, quiet: bool = False) -> Weig
     samples = [pair for pair in strong if pair[0].name == "samples"]
     why = ""
     if run is not None and rules:
-        found, why = tried(batches.kept, rules, run, shape=shape)
+        found, why = tried(batches.kept, rules, run, shape=shape, tolerance=tolerance)
         if found is not None:
             return Weighing(*found[::-1])
     if quiet:
