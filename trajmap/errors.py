@@ -7,6 +7,7 @@ __all__ = [
     "NondeterministicError",
     "RunFormatError",
     "TrajmapError",
+    "WeightsWarning",
 ]
 
 
@@ -32,3 +33,7 @@ class NondeterministicError(TrajmapError):
 
 class MissingExtraError(TrajmapError, ImportError):
     """A library of an optional extra is not installed."""
+
+
+class WeightsWarning(UserWarning):
+    """How much each batch weighs in the loss cannot be told from the data."""

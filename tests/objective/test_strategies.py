@@ -9,12 +9,16 @@ import torch
 from trajmap.data.frame import Frame
 from trajmap.errors import InputError
 from trajmap.objective import tuning
+from trajmap.objective.batch_copies import fixed_batches
 from trajmap.objective.evaluator import Evaluator
 from trajmap.objective.losses import accuracy, supervised
 from trajmap.objective.objective import Objective
 from trajmap.objective.points import ArrayPoints
-from trajmap.objective.strategy import PLAIN, Strategy, split_batch
+from trajmap.objective.rules import by_samples
+from trajmap.objective.splitting import split_batches
+from trajmap.objective.strategy import PLAIN, Strategy
 from trajmap.objective.tuning import choose_strategy, evaluator, suits
+from trajmap.objective.weights import Weighing
 
 nn, F = torch.nn, torch.nn.functional
 CE = supervised(F.cross_entropy)
@@ -241,10 +245,15 @@ def test_a_loss_with_derivatives_inside():
     assert not suits(objective, Strategy(onednn=True))
 
 
-def test_split_batch():
+def test_batches_are_split():
     x, y = torch.arange(10.0)[:, None], torch.arange(10)
-    pieces = split_batch({"x": x, "y": [y], "scale": torch.tensor(2.0), "name": "a"}, 4)
-    assert [share for share, _ in pieces] == [0.4, 0.4, 0.2]
-    assert torch.equal(torch.cat([piece["y"][0] for _, piece in pieces]), y)
-    assert all(piece["scale"] == 2 and piece["name"] == "a" for _, piece in pieces)
-    assert split_batch("nothing to split", 4) == [(1.0, "nothing to split")]
+    batches = fixed_batches([{"x": x, "y": [y], "scale": torch.tensor(2.0), "name": "a"}])
+    weighing = Weighing([1.0], by_samples())
+    pieces, weights = split_batches(batches, weighing, 4)
+    assert weights == [0.4, 0.4, 0.2]
+    assert torch.equal(torch.cat([piece["y"][0] for piece in pieces]), y)
+    assert all(piece["scale"] == 2 and piece["name"] == "a" for piece in pieces)
+    mixed = fixed_batches([(x, torch.zeros(2, 7))])
+    assert len(split_batches(mixed, weighing, 4, strict=False)[0]) == 1
+    with pytest.raises(InputError, match=r"samples along their first axis, got \(10, 1\), \(2, 7\)"):
+        split_batches(mixed, weighing, 4)

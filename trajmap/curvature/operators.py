@@ -14,7 +14,8 @@ from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.losses import Supervised
 from trajmap.objective.objective import Objective
 from trajmap.objective.operator import Operator, as_array
-from trajmap.objective.strategy import Parts, split_batch
+from trajmap.objective.splitting import split_batches
+from trajmap.objective.strategy import Parts
 
 __all__ = ["Product", "Scaled", "as_operator", "batch_gradients", "covariance_product", "gauss_newton", "restricted"]
 
@@ -173,11 +174,8 @@ def batch_gradients(objective: Objective, theta: Array, *, samples: int = 0) -> 
     """
     parts = objective.parts
     point = objective.tensor(theta)
-    rows, shares = [], []
-    for weight, batch in zip(parts.weights, parts.batches, strict=True):
-        for share, piece in split_batch(batch, samples):
-            rows.append(as_array(objective.on_batches([piece], [1.0]).gradient(point)))
-            shares.append(weight * share)
+    pieces, shares = split_batches(parts.batches, parts.weighing, samples)
+    rows = [as_array(objective.on_batches(pieces.only(i), [1.0]).gradient(point)) for i in range(len(pieces))]
     return np.stack(rows), np.array(shares)
 
 

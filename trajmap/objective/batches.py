@@ -1,105 +1,215 @@
-"""The data of an objective: a fixed list of batches, each weighted by its number of samples."""
+"""The data of an objective: our own copies of the batches, handed out fresh and of the user's own types."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from trajmap._validation import worded
 from trajmap.errors import InputError
+from trajmap.objective.structure import Structure
 
-__all__ = ["batch_weights", "fixed_batches", "map_tensors", "sized_tensors"]
-
-
-def map_tensors(batch: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """Apply a function to every tensor of nested tuples, lists and mappings; the rest is passed through."""
-    if isinstance(batch, torch.Tensor):
-        return function(batch)
-    if isinstance(batch, Mapping):
-        return {key: map_tensors(value, function) for key, value in batch.items()}
-    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        return type(batch)(*(map_tensors(value, function) for value in batch))
-    if isinstance(batch, (list, tuple)):
-        return type(batch)(map_tensors(value, function) for value in batch)
-    return batch
+__all__ = ["Batch", "Batches", "differ", "fixed_leaves"]
 
 
-def sized_tensors(batch: Any) -> list[torch.Tensor]:
-    """Collect the tensors of a batch that have a first axis, in order: the first tells the number of samples."""
-    found: list[torch.Tensor] = []
+class Batch:
+    """One batch, of whatever type the user's is.
 
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        if tensor.ndim:
-            found.append(tensor)
-        return tensor
-
-    map_tensors(batch, note)
-    return found
-
-
-def fixed_batches(batches: Iterable[Any], device: torch.device | None, dtype: torch.dtype | None) -> list[Any]:
-    """Read the batches once, so that every evaluation sees the same data in the same order.
+    Each call gets containers of its own. Tensors are the same for all calls, unless a function writes to them: the
+    first time that a function gets the batch it gets clones, which tell; a function that writes gets clones always.
 
     Parameters
     ----------
-    batches : iterable
-        A loader or a list of batches.
-    device, dtype : optional
-        Where tensors go; `dtype` converts floating tensors only.
-
-    Returns
-    -------
-    list
-        The batches, tensors detached (the user's own are never marked or changed).
-
-    Raises
-    ------
-    InputError
-        If there is no batch.
+    structure : Structure
+        Of the user's object.
+    leaves : list
+        Our own tensors and arrays for it.
+    wants_gradient : list of bool
+        Leaves with respect to which the loss differentiates.
+    fixed : frozenset of int
+        Leaves that have no samples along their first axis, as a graph that all batches share.
     """
 
-    def place(tensor: torch.Tensor) -> torch.Tensor:
-        wanted = dtype if dtype is not None and tensor.is_floating_point() else None
-        return tensor.detach().to(device=device, dtype=wanted)
+    def __init__(
+        self,
+        structure: Structure,
+        leaves: list[Any],
+        wants_gradient: list[bool],
+        fixed: frozenset[int] = frozenset(),
+    ) -> None:
+        self._structure, self.leaves, self._wants_gradient, self._fixed = structure, leaves, wants_gradient, fixed
+        self._versions = [_version(leaf) for leaf in leaves]
+        self._arrays = any(isinstance(leaf, np.ndarray) for leaf in leaves)
+        self._known: set[str] = set()
+        self._trial: list[Any] | None = None
+        self._written = False
 
-    if isinstance(batches, torch.Tensor):
-        raise InputError(worded("batches", "an iterable of batches", "one tensor", "pass [batch]"))
-    found = [map_tensors(batch, place) for batch in batches]
-    if not found:
-        raise InputError(worded("batches", "at least one batch", "none"))
-    return found
+    @property
+    def size(self) -> int | None:
+        """The length of the first axis, where all tensors and arrays agree in it; else None."""
+        sizes = {leaf.shape[0] for leaf in self.samples}
+        packed = any(self._structure.stays)
+        return sizes.pop() if len(sizes) == 1 and not packed else None
+
+    @property
+    def samples(self) -> list[Any]:
+        """The leaves that have samples along their first axis, if that is what it is."""
+        return [leaf for k, leaf in enumerate(self.leaves) if self._sampled(k)]
+
+    def _sampled(self, k: int) -> bool:
+        return bool(self.leaves[k].ndim) and k not in self._fixed
+
+    def fresh(self, who: str = "") -> Any:
+        """Give the batch to a function, which may do with it as it likes; `who` tells functions apart."""
+        if self._trial is not None and (who in self._known or differ(self._trial, self.leaves)):
+            self.settle()
+        if self._written:
+            return self._build(_clones(self.leaves))
+        if [_version(leaf) for leaf in self.leaves] != self._versions:
+            raise InputError(worded("loss", "a function that writes to its batch always or never",
+                                    "one that did so in a later call", "clone what is written to"))  # fmt: skip
+        if who in self._known:
+            return self._build(self.leaves)
+        self._known.add(who)
+        if self._trial is None:
+            self._trial = _clones(self.leaves)
+        return self._build(self._trial)
+
+    def settle(self) -> None:
+        """Look whether the function that got clones wrote to them, and drop these."""
+        if self._trial is not None:
+            self._written |= differ(self._trial, self.leaves)
+            self._trial = None
+
+    def look(self) -> Any:
+        """Give the batch to read it."""
+        return self._structure.build(self.leaves)
+
+    def like(self, samples: list[Any]) -> Any:
+        """Build an object of the user's type with other `samples`, which may carry derivatives."""
+        return self._structure.build(self._mixed(samples))
+
+    def map(self, function: Callable[[Any], Any]) -> "Batch":
+        """Make the same with a function of each tensor and array."""
+        return Batch(self._structure, [function(leaf) for leaf in self.leaves], self._wants_gradient, self._fixed)
+
+    def with_samples(self, samples: list[Any]) -> "Batch":
+        """Make the same with other `samples`."""
+        return Batch(self._structure, self._mixed(samples), self._wants_gradient, self._fixed)
+
+    def with_fixed(self, fixed: frozenset[int]) -> "Batch":
+        """Make the same with other leaves known to have no samples."""
+        return Batch(self._structure, self.leaves, self._wants_gradient, fixed)
+
+    def _mixed(self, samples: list[Any]) -> list[Any]:
+        left = iter(samples)
+        return [next(left) if self._sampled(k) else leaf for k, leaf in enumerate(self.leaves)]
+
+    def _build(self, leaves: list[Any]) -> Any:
+        if self._arrays and leaves is self.leaves:  # nothing tells whether an array was written to
+            leaves = [leaf.copy() if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
+        if any(self._wants_gradient):
+            pairs = zip(leaves, self._wants_gradient, strict=True)
+            leaves = [leaf.detach().requires_grad_() if wants else leaf for leaf, wants in pairs]
+        return self._structure.build(leaves)
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.look(), self._wants_gradient, self._fixed
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        taken = Structure(state[0])
+        self.__init__(taken.without_leaves(), taken.leaves, *state[1:])  # type: ignore[misc]
 
 
-def batch_weights(batches: list[Any]) -> list[float]:
-    """Weigh batches by their number of samples: the first axis of the first tensor that has one.
-
-    A plain mean of batch means is wrong when the last batch is smaller. Batches without such a tensor weigh alike.
+class Batches(Sequence[Any]):
+    """Batches in a fixed order; reading one gives a fresh object of the user's type.
 
     Parameters
     ----------
-    batches : list
+    kept : sequence of Batch
         The batches.
+    """
+
+    def __init__(self, kept: Sequence[Batch]) -> None:
+        self.kept = list(kept)
+        self._last: Batch | None = None
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def __getitem__(self, j: Any) -> Any:
+        return self.fresh(j) if isinstance(j, int) else Batches(self.kept[j])
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self.fresh(j) for j in range(len(self)))
+
+    def fresh(self, j: int, who: str = "") -> Any:
+        """Give batch j to a function; `who` tells functions apart."""
+        batch = self.kept[j]
+        if self._last is not batch:
+            self.settle()  # clones of one batch at a time
+        self._last = batch
+        return batch.fresh(who)
+
+    def settle(self) -> None:
+        """Drop the clones that were given out last, after a look whether they were written to."""
+        if self._last is not None:
+            self._last.settle()
+            self._last = None
+
+    def map(self, function: Callable[[Any], Any]) -> "Batches":
+        """Make the same with a function of each tensor and array."""
+        return Batches([batch.map(function) for batch in self.kept])
+
+
+def fixed_leaves(batches: Sequence[Batch]) -> frozenset[int]:
+    """Find leaves that are the same in all batches while the sizes of the others differ from theirs.
+
+    Parameters
+    ----------
+    batches : sequence of Batch
+        The data.
 
     Returns
     -------
-    list of float
-        Shares that sum to 1.
-
-    Raises
-    ------
-    InputError
-        If all batches are empty.
-
-    Examples
-    --------
-    >>> batch_weights([(torch.zeros(3, 2),), (torch.zeros(1, 2),)])
-    [0.75, 0.25]
+    frozenset of int
+        Their indices; empty where that does not make all sizes agree.
     """
-    sizes: list[int] = []
-    for batch in batches:
-        sized = sized_tensors(batch)
-        sizes.append(len(sized[0]) if sized else 1)
-    total = sum(sizes)
-    if not total:
-        raise InputError(worded("batches", "at least one sample", "empty batches"))
-    return [size / total for size in sizes]
+    first, *others = batches
+    if all(batch.size is not None for batch in batches) or any(len(b.leaves) != len(first.leaves) for b in others):
+        return frozenset()
+    found = {k for k, leaf in enumerate(first.leaves) if all(_equal(leaf, other.leaves[k]) for other in others)}
+    sizes = [batch.with_fixed(frozenset(found)).size for batch in batches]
+    if None in sizes:
+        return frozenset()
+    shapes = [[leaf.shape[:1] for leaf in batch.leaves] for batch in batches]
+    return frozenset(k for k in found if any(s[k] != (size,) for s, size in zip(shapes, sizes, strict=True)))
+
+
+def _clones(leaves: list[Any]) -> list[Any]:
+    return [leaf.copy() if isinstance(leaf, np.ndarray) else leaf.clone() for leaf in leaves]
+
+
+def _version(leaf: Any) -> int:
+    """How often a tensor was written to, which torch counts."""
+    return leaf._version if isinstance(leaf, torch.Tensor) else 0
+
+
+def differ(ones: list[Any], others: list[Any]) -> bool:
+    """Whether values differ, or cannot be compared; writes that torch does not count are seen too."""
+    return any(not _equal(one, other) for one, other in zip(ones, others, strict=True))
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if one is other:
+        return True
+    if isinstance(one, np.ndarray):
+        return bool(np.array_equal(one, other, equal_nan=one.dtype.kind in "fc"))
+    try:
+        same = torch.equal(one, other)
+        if same or not one.is_floating_point() or one.shape != other.shape:
+            return same
+        return bool(((one == other) | (one.isnan() & other.isnan())).all())
+    except (RuntimeError, NotImplementedError, TypeError):  # sparse or nested ones
+        return False

@@ -10,7 +10,7 @@ import torch.distributed as dist
 
 from trajmap._validation import worded
 from trajmap.errors import InputError
-from trajmap.objective.batches import fixed_batches, sized_tensors
+from trajmap.objective.batch_copies import fixed_batches
 from trajmap.objective.differences import DifferenceHessian
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.losses import Loss
@@ -69,11 +69,11 @@ class ShardedGradient:
 
     def __init__(self, model: torch.nn.Module, loss: Loss, batches: Iterable[Any]) -> None:
         self._model, self._loss = model, loss
-        self._batches = fixed_batches(batches, None, None)
+        self._batches = fixed_batches(batches)
         self._parameters = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         self._places = [_rows(name, p) for name, p in self._parameters]
         self._sizes = [p.numel() for _, p in self._parameters]
-        counts = [len(sized_tensors(batch)[0]) if sized_tensors(batch) else 1 for batch in self._batches]
+        counts = [1 if batch.size is None else batch.size for batch in self._batches.kept]
         total = torch.tensor(float(sum(counts)), device=self._local(0).device)
         dist.all_reduce(total)
         # the backward pass of a sharded model averages over ranks

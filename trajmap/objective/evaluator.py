@@ -12,15 +12,15 @@ from torch.func import vmap
 from trajmap._validation import Array, worded
 from trajmap.data.frame import Frame
 from trajmap.errors import InputError
-from trajmap.objective.batches import map_tensors
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.kernels import value_kernels
 from trajmap.objective.layers import with_onednn, with_pairwise_pooling
 from trajmap.objective.model_at import Remembering, call_at
 from trajmap.objective.planes import PlaneLayers, plane_layers
 from trajmap.objective.points import Points
+from trajmap.objective.splitting import split_batches
 from trajmap.objective.state import State
-from trajmap.objective.strategy import PLAIN, Parts, Strategy, cheaper_losses, loss_value, split_batch
+from trajmap.objective.strategy import PLAIN, Parts, Strategy, cheaper_losses, loss_value
 
 __all__ = ["Evaluator"]
 
@@ -56,12 +56,9 @@ class Evaluator:
             with_pairwise_pooling(self._module)
             self._functions = cheaper_losses(parts.functions)
         if strategy.channels_last:
-            batches = [map_tensors(batch, _channels_last) for batch in batches]
-        self._pieces = [
-            (weight * share, piece)
-            for weight, batch in zip(parts.weights, batches, strict=True)
-            for share, piece in split_batch(batch, strategy.samples)
-        ]
+            batches = batches.map(_channels_last)
+        # what cannot be split for certain stays whole
+        self._pieces, self._weights = split_batches(batches, parts.weighing, strategy.samples, strict=False)
         if strategy != PLAIN:
             self._prepare(frame)
 
@@ -99,11 +96,13 @@ class Evaluator:
             ``loss`` and each metric, float64; NaN and inf are kept.
         """
         chosen = {name: self._functions[name] for name in (self._functions if only is None else only)}
-        weights = np.array([weight for weight, _ in self._pieces])
+        weights = np.array(self._weights)
         with self._twin.lock, isolated_rng():
             run = self._vmapped if self._strategy.points > 1 else self._one_by_one
             found = run(points, chosen, coefficients)
-        return {name: _weighted(values, weights) for name, values in found.items()}
+        # a loss may be a sum over the batches; metrics are means
+        means = weights / weights.sum()
+        return {name: _weighted(values, weights if name == "loss" else means) for name, values in found.items()}
 
     def by_piece(self, points: Points) -> Array:
         """Loss of each piece of the data at points, shape (n, pieces)."""
@@ -138,12 +137,15 @@ class Evaluator:
         return {name: _gathered(row).reshape(shape) for name, row in rows.items()}
 
     def _piece(self, j: int, functions: dict[str, Any]) -> dict[str, torch.Tensor]:
-        batch = self._pieces[j][1]
-        model: Any = self._module if len(functions) == 1 else Remembering(self._module, self._state.restore)
+        shared = None if len(functions) == 1 else Remembering(self._module)
+        model: Any = self._module if shared is None else shared
         found = {}
         for name, function in functions.items():
-            found[name] = loss_value(function(model, batch)).detach().double()
-            self._state.restore()
+            found[name] = loss_value(function(model, self._pieces.fresh(j, name))).detach().double()
+            changed = self._state.restore()
+            if shared is not None:
+                shared.end(changed=changed)
+        self._pieces.settle()
         return found
 
     def _vmapped(self, points: Points, functions: dict[str, Any], _: Array | None) -> dict[str, Array]:
@@ -161,7 +163,7 @@ class Evaluator:
                 stop = min(start + many, len(points))
                 for k in range(start, stop):
                     points.write(k, block[k - start])
-                found = [vmap(at, in_dims=(0, None))(block[: stop - start], batch) for _, batch in self._pieces]
+                found = [vmap(at, in_dims=(0, None))(block[: stop - start], batch) for batch in self._pieces]
                 for name, row in rows.items():
                     row.append(torch.stack([piece[name].double() for piece in found], dim=1))
         return {name: torch.cat(row).cpu().numpy() for name, row in rows.items()}
@@ -169,7 +171,7 @@ class Evaluator:
     def _refuse_written_state(self) -> None:
         with self._twin.lock, isolated_rng(), self._mode():
             for function in self._functions.values():
-                function(self._module, self._pieces[0][1])
+                function(self._module, self._pieces[0])
                 if self._state.restore():
                     raise InputError(worded("strategy", "a forward that keeps no state", "one that does"))
 
@@ -186,5 +188,6 @@ def _weighted(values: Array, weights: Array) -> Array:
     return total
 
 
-def _channels_last(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+def _channels_last(leaf: Any) -> Any:
+    images = isinstance(leaf, torch.Tensor) and leaf.ndim == 4
+    return leaf.contiguous(memory_format=torch.channels_last) if images else leaf

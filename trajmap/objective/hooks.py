@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from trajmap.objective.batches import map_tensors
+from trajmap.objective.structure import map_tensors
 
 __all__ = ["TABLES", "copy_hooks", "settle_hooks"]
 

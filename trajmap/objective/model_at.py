@@ -1,12 +1,13 @@
 """A loss as a function of a tensor θ that may carry derivatives, and a model that runs each forward once."""
 
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch.func import functional_call
 
-from trajmap.objective.batches import map_tensors
+from trajmap.objective.structure import Structure
 
 __all__ = ["Bound", "Remembering", "call_at"]
 
@@ -60,45 +61,78 @@ def call_at(
 class Remembering:
     """A model that runs each forward once: a loss and its metrics ask for the same one.
 
-    An output is given out again only while neither it nor its arguments were written to, and the forward left the
-    model's state alone.
+    An output is given to a later function, in fresh containers, only while no tensor of it or of its arguments was
+    written to, and if the function that asked first left the model's state alone. What holds its tensors where they are
+    not seen is never shared, and nothing is with a function that sets attributes of the model or calls its methods.
 
     Parameters
     ----------
     model : torch.nn.Module
         The model at a point.
-    restore : callable
-        Puts the model's state back and says whether it had changed.
     """
 
-    def __init__(self, model: torch.nn.Module, restore: Callable[[], bool]) -> None:
-        self._model, self._restore = model, restore
+    _model: torch.nn.Module
+    _known: "dict[tuple[Any, ...], _Call]"
+    _new: "dict[tuple[Any, ...], _Call]"
+
+    def __init__(self, model: torch.nn.Module) -> None:
         # arguments are told apart by identity, and kept, so that no identity is used again
-        self._known: dict[tuple[int, ...], tuple[Any, Any, tuple[int, ...]]] = {}
+        vars(self).update(_model=model, _known={}, _new={})
+
+    def end(self, *, changed: bool) -> None:
+        """Say that a function has ended, and whether it had changed the model's state."""
+        if not changed:
+            self._known.update(self._new)
+        self._new.clear()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the model's forward, unless it was run with these very arguments."""
-        key = (*map(id, args), *(hash(name) for name in kwargs), *map(id, kwargs.values()))
-        known = self._known.get(key)
-        if known is not None and _versions(known[:2]) == known[2]:
-            return known[1]
-        before = _versions((args, kwargs))
+        asked = _seen((args, kwargs))
+        if asked is None:
+            return self._model(*args, **kwargs)
+        known = self._known.get(asked.key)
+        if known is not None and known.untouched():
+            return known.found.build(known.found.leaves)
+        before = _versions(asked)
         out = self._model(*args, **kwargs)
-        if _versions((args, kwargs)) == before and not self._restore():
-            self._known[key] = ((args, kwargs), out, _versions(((args, kwargs), out)))
+        found = _seen(out)
+        if found is not None and _versions(asked) == before:
+            self._new[asked.key] = _Call(asked, found)
         return out
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
+        found = getattr(self._model, name)
+        if isinstance(found, types.MethodType):
+            self._known.clear()
+        return found
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._known.clear()
+        setattr(self._model, name, value)
 
 
-def _versions(values: Any) -> tuple[int, ...]:
+class _Call:
+    """What a forward was given, and gave."""
+
+    def __init__(self, asked: Structure, found: Structure) -> None:
+        self.asked, self.found = asked, found
+        self._versions = _versions(asked), _versions(found)
+
+    def untouched(self) -> bool:
+        """Whether no tensor was written to since."""
+        return (_versions(self.asked), _versions(self.found)) == self._versions
+
+
+def _seen(value: Any) -> Structure | None:
+    """Take an object apart, if all that can change in it are tensors whose writes torch counts."""
+    try:
+        taken = Structure(value)
+    except TypeError:
+        return None
+    counted = all(isinstance(leaf, torch.Tensor) and not leaf.is_inference() for leaf in taken.leaves)
+    return taken if counted and not taken.opaque else None
+
+
+def _versions(taken: Structure) -> list[int]:
     """How often each tensor was written to."""
-    found: list[int] = []
-
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        found.append(tensor._version)
-        return tensor
-
-    map_tensors(values, note)
-    return tuple(found)
+    return [leaf._version for leaf in taken.leaves]

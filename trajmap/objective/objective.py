@@ -1,7 +1,9 @@
 """The loss as a function of the flat parameter vector θ."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -12,7 +14,8 @@ from trajmap._validation import Array, check_array, check_choice, worded
 from trajmap.data.layout import Layout
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
-from trajmap.objective.batches import batch_weights, fixed_batches
+from trajmap.objective.batch_copies import fixed_batches
+from trajmap.objective.batches import Batch, Batches
 from trajmap.objective.checks import probe, probe_derivative
 from trajmap.objective.differences import DifferenceHessian
 from trajmap.objective.evaluator import Evaluator
@@ -27,30 +30,32 @@ from trajmap.objective.points import ArrayPoints, Points
 from trajmap.objective.run_statistics import RunStatistics
 from trajmap.objective.statistics import Statistics, keeps_statistics
 from trajmap.objective.strategy import PLAIN, Parts, Strategy, loss_value
+from trajmap.objective.trials import nearby
 from trajmap.objective.twin import Twin, private_copy
+from trajmap.objective.weights import weigh, without_idle
 
 __all__ = ["Objective"]
 
 
-class Objective:  # ruff: ignore[too-many-public-methods] - one way in a verb
+class Objective:
     """L(θ) over fixed data, with its gradient and Hessian products.
 
     The model is copied once, put in evaluation mode, and only the copy is evaluated: parameters, buffers,
     gradients, modes and random states of the user's process never change. The copy's parameters are views of one flat
     tensor, where each point is written. Buffers are frozen at the model's present values. Batches are read once and
-    weighted by their number of samples. Points and directions may be arrays, or tensors of the objective's device:
-    what is given back is of the same kind.
+    copied; each call of the loss gets a fresh one of the user's own type. Points and directions may be arrays, or
+    tensors of the objective's device: what is given back is of the same kind.
 
     Parameters
     ----------
     model : torch.nn.Module
         The model.
     loss : callable
-        ``loss(model, batch)`` gives the scalar mean over the batch. `model` is the private copy at the given point:
-        classifiers, language models (``model(**batch).loss``), a training step of the model's own and physics-informed
-        networks are written alike.
+        ``loss(model, batch)`` gives the scalar mean over the batch, or the sum (`reduction`). `model` is the private
+        copy at the given point: classifiers, language models (``model(**batch).loss``), a training step of the model's
+        own and physics-informed networks are written alike.
     batches : iterable
-        The data: a loader or a list of batches of any structure.
+        The data: a loader or a list of batches of any structure. The loader's own generators stay where they are.
     layout : Layout, optional
         Parameters that θ lists, as ``trajectory.layout``; by default those that require gradients.
     metrics : dict of str to callable, optional
@@ -62,7 +67,17 @@ class Objective:  # ruff: ignore[too-many-public-methods] - one way in a verb
         belong to neither (Garipov et al. 2018).
     check : bool
         Evaluate the first batch a few times and take its gradient once: a loss that gives two values or does not change
-        with θ is refused, a gradient that is not its slope is warned of.
+        with θ is refused, a gradient that is not its slope is warned of. Where there are several batches, compare the
+        loss of two taken together with the weighted mean of theirs.
+    weights : sequence of float or callable, optional
+        How much each batch weighs in the mean over batches: numbers, or a function of a batch that gives the number of
+        samples, tokens or whatever the batch's loss is a mean over. By default what is certain: targets counted by a
+        criterion of torch's in `supervised`, else samples, labels other than −100, entries of masks or sums of sample
+        weights, whichever agrees with the loss of batches taken together; else a `WeightsWarning` says what is taken.
+    reduction : {"mean", "sum"}
+        ``"sum"``: the loss of a batch is a sum, and L the sum over all batches; metrics stay means.
+    max_batches : int, optional
+        Read that many batches; what tells no length and does not end is refused without it.
 
     Raises
     ------
@@ -93,7 +108,7 @@ class Objective:  # ruff: ignore[too-many-public-methods] - one way in a verb
     (12.5, [3.0, 4.0], [1.0, 0.0])
     """
 
-    def __init__(
+    def __init__(  # ruff: ignore[too-many-arguments] - each is one independent choice, and most have defaults
         self,
         model: torch.nn.Module,
         loss: Loss,
@@ -105,6 +120,9 @@ class Objective:  # ruff: ignore[too-many-public-methods] - one way in a verb
         dtype: torch.dtype | None = None,
         re_estimate: bool = False,
         check: bool = True,
+        weights: Sequence[float] | Callable[[Any], Any] | None = None,
+        reduction: str = "mean",
+        max_batches: int | None = None,
     ) -> None:
         place = None if device is None else torch.device(device)
         module = private_copy(model, dtype, place)
@@ -121,16 +139,23 @@ class Objective:  # ruff: ignore[too-many-public-methods] - one way in a verb
         self._own = as_array(self._twin.flat).copy()
         self._functions = {"loss": loss, **(metrics or {})}
         with isolated_rng():
-            self._batches = fixed_batches(batches, place, dtype)
-        self._weights = batch_weights(self._batches)
-        if re_estimate:
-            self._twin.statistics = Statistics(self._twin, self._batches, loss)
+            read = fixed_batches(batches, place, dtype, max_batches=max_batches)
         self._needs_graph = False
         with isolated_rng():
-            self._needs_graph = probe(self._first_batch, torch.finfo(self.like.dtype).eps, check=check)
+            first = functools.partial(self._loss_of, read.kept[0])
+            self._needs_graph = probe(functools.partial(self._here, read.kept[0]), self._eps, check=check)
             settle_hooks(module)
+            run = functools.partial(self._here, with_graph=self._needs_graph) if check else None
+            self._twin.visit(nearby)  # at a last layer of zeros the losses of all batches are equal, and tell nothing
+            # accelerators multiply float32 in shorter formats
+            rough = max(1e-5 if self.like.device.type == "cpu" else 2e-3, 4 * self._eps)
+            weighing = weigh(read, loss, weights=weights, reduction=reduction, run=run, tolerance=rough)
+            self._go(self.tensor(self._own))
             if check and not re_estimate:
-                probe_derivative(self._twin, self._first_loss, needs_graph=self._needs_graph)
+                probe_derivative(self._twin, first, needs_graph=self._needs_graph)
+        self._batches, self._weighing = without_idle(read, weighing)
+        if re_estimate:
+            self._twin.statistics = Statistics(self._twin, self._batches, loss)
         self._plain = Evaluator(self.parts, PLAIN)
         self.choices: dict[tuple[bool, int], Strategy] = {}  # strategies found to be fast, by what they were found for
 
@@ -206,7 +231,7 @@ class Objective:  # ruff: ignore[too-many-public-methods] - one way in a verb
     @property
     def parts(self) -> Parts:
         """What the objective is made of, for those who evaluate it in their own way."""
-        return Parts(self._twin, self._functions, self._batches, self._weights, self._needs_graph)
+        return Parts(self._twin, self._functions, self._batches, self._weighing, self._needs_graph)
 
     def value(self, theta: Array | torch.Tensor) -> float:
         """Loss at one point; NaN and inf are returned as they are.
@@ -260,8 +285,8 @@ class Objective:  # ruff: ignore[too-many-public-methods] - one way in a verb
         return self._plain.evaluate(self._points(thetas))
 
     def batch_losses(self, theta: Array | torch.Tensor) -> tuple[Array, Array]:
-        """Mean loss of each batch, and the batches' weights, which sum to one; shape (n_batches,) each."""
-        return self._plain.by_piece(ArrayPoints([self.tensor(theta)]))[0], np.array(self._weights)
+        """Loss of each batch, and the batches' weights, which sum to one for a mean; shape (n_batches,) each."""
+        return self._plain.by_piece(ArrayPoints([self.tensor(theta)]))[0], np.array(self._weighing.weights)
 
     def outputs(self, theta: Array | torch.Tensor, inputs: Any) -> Any:
         """Run the model at a point of shape (P,) and give what ``model(inputs)`` does, detached."""
@@ -341,10 +366,11 @@ class Objective:  # ruff: ignore[too-many-public-methods] - one way in a verb
         found = self._twin.statistics
         return "frozen as they are in the model" if found is None else found.words
 
-    def on_batches(self, batches: list[Any], weights: list[float]) -> "Objective":
+    def on_batches(self, batches: Batches, weights: list[float]) -> "Objective":
         """Make the same objective on other batches, as pieces of its own, with their weights; the model is shared."""
         other = copy.copy(self)
-        other._batches, other._weights, other.choices = batches, weights, {}
+        other._batches, other.choices = batches, {}
+        other._weighing = dataclasses.replace(self._weighing, weights=weights)
         other._plain = Evaluator(other.parts, PLAIN)
         return other
 
@@ -430,16 +456,21 @@ class Objective:  # ruff: ignore[too-many-public-methods] - one way in a verb
 
     def _terms(self) -> Iterator[torch.Tensor]:
         """Weighted loss of each batch where the twin is."""
-        for weight, batch in zip(self._weights, self._batches, strict=True):
+        for j, weight in enumerate(self._weighing.weights):
+            batch = self._batches.fresh(j, "gradient")
             term = loss_value(self._functions["loss"](self._twin.module, batch)) * weight
             self._twin.state.restore()
             yield term
 
-    def _first_batch(self, with_graph: bool) -> float:  # ruff: ignore[boolean-type-hint-positional-argument] - probe's
-        return float(self._first_loss(with_graph).detach())
+    @property
+    def _eps(self) -> float:
+        return torch.finfo(self.like.dtype).eps
 
-    def _first_loss(self, with_graph: bool) -> torch.Tensor:  # ruff: ignore[boolean-type-hint-positional-argument]
+    def _here(self, batch: Batch, with_graph: bool) -> float:  # ruff: ignore[boolean-type-hint-positional-argument] - probe's
+        return float(self._loss_of(batch, with_graph).detach())
+
+    def _loss_of(self, batch: Batch, with_graph: bool) -> torch.Tensor:  # ruff: ignore[boolean-type-hint-positional-argument]
         with value_kernels(with_graph=with_graph), torch.set_grad_enabled(with_graph):
-            found = loss_value(self._functions["loss"](self._twin.module, self._batches[0]))
+            found = loss_value(self._functions["loss"](self._twin.module, batch.fresh("probe")))
         self._twin.state.restore()
         return found

@@ -28,7 +28,7 @@ def in_dtype(objective: Objective, dtype: torch.dtype) -> Objective:
     metrics = {name: function for name, function in parts.functions.items() if name != "loss"}
     return Objective(
         parts.twin.module, parts.functions["loss"], parts.batches, layout=objective.layout, metrics=metrics,
-        dtype=dtype, re_estimate=parts.re_estimates, check=False,
+        dtype=dtype, re_estimate=parts.re_estimates, check=False, weights=parts.weights,
     )  # fmt: skip
 
 

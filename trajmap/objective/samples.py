@@ -1,17 +1,16 @@
 """The loss of each sample, where an objective is a mean over samples."""
 
-from typing import Any
-
 import numpy as np
 import torch
 
 from trajmap._validation import Array, check_array, worded
 from trajmap.errors import InputError
-from trajmap.objective.batches import map_tensors, sized_tensors
+from trajmap.objective.batches import Batch
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.objective import Objective
 from trajmap.objective.operator import as_array
-from trajmap.objective.strategy import Parts, split_batch
+from trajmap.objective.splitting import cut
+from trajmap.objective.strategy import Parts
 
 __all__ = ["losses_by_sample", "sample_losses"]
 
@@ -71,27 +70,21 @@ def losses_by_sample(objective: Objective, point: torch.Tensor) -> torch.Tensor:
         Losses.
     """
     parts = objective.parts
-    return torch.cat([_of_batch(parts, point, batch) for batch in parts.batches])
+    return torch.cat([_of_batch(parts, point, batch) for batch in parts.batches.kept])
 
 
-def _of_batch(parts: Parts, point: torch.Tensor, batch: Any) -> torch.Tensor:
-    tensors = sized_tensors(batch)
-    if not tensors:
-        raise InputError(worded("objective", "batches of tensors with samples along their first axis", "none"))
-    n = len(tensors[0])
-    sized = [tensor for tensor in tensors if len(tensor) == n]
+def _of_batch(parts: Parts, point: torch.Tensor, batch: Batch) -> torch.Tensor:
+    size = batch.size
+    if size is None:
+        shapes = ", ".join(str(tuple(leaf.shape)) for leaf in batch.leaves) or "no tensor"
+        raise InputError(worded("objective", "batches whose tensors all have samples along their first axis", shapes))
 
     def one(*samples: torch.Tensor) -> torch.Tensor:
-        left = iter(samples)
-
-        def place(tensor: torch.Tensor) -> torch.Tensor:
-            return next(left)[None] if tensor.ndim and len(tensor) == n else tensor
-
-        return parts.loss_at(point, map_tensors(batch, place))
+        return parts.loss_at(point, batch.like([leaf[None] for leaf in samples]))
 
     try:
-        found: torch.Tensor = torch.func.vmap(one)(*sized)
-    except RuntimeError:
-        # a loss with control flow by values, or derivatives of its own: one sample at a time
-        found = torch.stack([parts.loss_at(point, piece) for _, piece in split_batch(batch, 1)])
+        found: torch.Tensor = torch.func.vmap(one)(*batch.samples)
+    except (RuntimeError, ValueError):
+        # a loss with control flow by values or derivatives of its own, or arrays: one sample at a time
+        found = torch.stack([parts.loss_at(point, cut(batch, i, i + 1).fresh()) for i in range(size)])
     return found

@@ -35,4 +35,6 @@ def standard_error(objective: Objective, theta: Array) -> float:
     n = len(means)
     if n < 2:
         return float("nan")
-    return float(np.sqrt(n / (n - 1) * np.sum(weights**2 * (means - weights @ means) ** 2)))
+    total = weights.sum()  # 1, unless the loss is a sum
+    shares = weights / total
+    return float(total * np.sqrt(n / (n - 1) * np.sum(shares**2 * (means - shares @ means) ** 2)))

@@ -1,6 +1,7 @@
 """BatchNorm's running statistics at a point: the mean over the data, as the point itself would have gathered them."""
 
 import copy
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,7 +34,7 @@ class Statistics:
     ----------
     twin : Twin
         The model.
-    batches : list
+    batches : sequence
         The data.
     loss : callable
         What runs the model.
@@ -44,7 +45,7 @@ class Statistics:
         If the model keeps no such statistics.
     """
 
-    def __init__(self, twin: "Twin", batches: list[Any], loss: Loss) -> None:
+    def __init__(self, twin: "Twin", batches: Sequence[Any], loss: Loss) -> None:
         self._batches, self._loss = batches, loss
         # the very parameters of the twin, and buffers of its own
         self._module = copy.deepcopy(twin.module, {id(parameter): parameter for parameter in twin.module.parameters()})
@@ -55,7 +56,7 @@ class Statistics:
             layer.momentum = None  # a plain mean over the batches
 
     @property
-    def source(self) -> tuple[list[Any], Loss]:
+    def source(self) -> tuple[Sequence[Any], Loss]:
         """The data, and what runs the model."""
         return self._batches, self._loss
 

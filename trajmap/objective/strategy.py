@@ -8,13 +8,14 @@ import torch
 
 from trajmap._validation import worded
 from trajmap.errors import InputError
-from trajmap.objective.batches import map_tensors, sized_tensors
+from trajmap.objective.batches import Batches
 from trajmap.objective.kernels import functional_kernels
 from trajmap.objective.losses import Loss, Supervised
 from trajmap.objective.model_at import call_at
 from trajmap.objective.twin import Twin
+from trajmap.objective.weights import Weighing
 
-__all__ = ["PLAIN", "Parts", "Strategy", "cheaper_losses", "loss_value", "split_batch"]
+__all__ = ["PLAIN", "Parts", "Strategy", "cheaper_losses", "loss_value"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,19 +73,24 @@ class Parts:
         The private copy.
     functions : dict of str to callable
         ``loss`` and the metrics.
-    batches : list
-        The data.
-    weights : list of float
-        Shares of the batches.
+    batches : Batches
+        The data; reading a batch gives a fresh one.
+    weighing : Weighing
+        Shares of the batches, and of their pieces.
     needs_graph : bool
         Whether the loss differentiates through the model.
     """
 
     twin: Twin
     functions: dict[str, Loss]
-    batches: list[Any]
-    weights: list[float]
+    batches: Batches
+    weighing: Weighing
     needs_graph: bool
+
+    @property
+    def weights(self) -> list[float]:
+        """Shares of the batches."""
+        return self.weighing.weights
 
     @property
     def re_estimates(self) -> bool:
@@ -115,23 +121,6 @@ def loss_value(found: Any) -> torch.Tensor:
         got = f"{tuple(found.shape)}" if isinstance(found, torch.Tensor) else type(found).__name__
         raise InputError(worded("loss", "a tensor with one entry, the mean over the batch", got))
     return found.reshape(())
-
-
-def split_batch(batch: Any, samples: int) -> list[tuple[float, Any]]:
-    """Split a batch along its first axis, with each piece's share; a batch that cannot be split comes back whole."""
-    sized = sized_tensors(batch)
-    if not samples or not sized or len(sized[0]) <= samples:
-        return [(1.0, batch)]
-    n = len(sized[0])
-    pieces = []
-    for start in range(0, n, samples):
-        stop = min(start + samples, n)
-
-        def cut(tensor: torch.Tensor, start: int = start, stop: int = stop) -> torch.Tensor:
-            return tensor[start:stop] if tensor.ndim and len(tensor) == n else tensor
-
-        pieces.append(((stop - start) / n, map_tensors(batch, cut)))
-    return pieces
 
 
 def cheaper_losses(functions: dict[str, Loss]) -> dict[str, Loss]:

@@ -11,7 +11,6 @@ import torch
 from trajmap._validation import Array
 from trajmap.data.frame import Frame
 from trajmap.data.landscape import Grid
-from trajmap.objective.batches import map_tensors
 from trajmap.objective.objective import Objective
 from trajmap.objective.points import ArrayPoints, FramePoints, Points
 from trajmap.objective.strategy import Strategy
@@ -149,14 +148,11 @@ def surface_mark(objective: Objective, grid: Grid, block: int, points: Points, *
     for axis in grid.axes:
         digest.update(np.ascontiguousarray(axis, dtype=np.float64).tobytes())
 
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        flat = tensor.detach().reshape(-1)
-        few = flat[:: max(1, len(flat) // _DIGESTED)].cpu().contiguous()
-        digest.update(f"{tuple(tensor.shape)} {tensor.dtype}".encode() + few.view(torch.uint8).numpy().tobytes())
-        return tensor
-
-    for batch in objective.parts.batches:
-        map_tensors(batch, note)
+    for batch in objective.parts.batches.kept:
+        for leaf in batch.leaves:
+            flat = torch.as_tensor(leaf).detach().reshape(-1)
+            few = flat[:: max(1, len(flat) // _DIGESTED)].cpu().contiguous()
+            digest.update(f"{tuple(leaf.shape)} {leaf.dtype}".encode() + few.view(torch.uint8).numpy().tobytes())
     chosen = np.linspace(0, len(points) - 1, 5).astype(int)[1:4]
     probes = [PointsSlice(points, int(i), int(i) + 1) for i in chosen]
     plain = evaluator(objective)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from trajmap.objective.batches import map_tensors
+from trajmap.objective.structure import map_tensors
 
 __all__ = ["Forward", "forwards_of_batch", "made_up_forwards", "tensors_in"]
 

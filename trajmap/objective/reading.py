@@ -1,0 +1,194 @@
+"""Reading a loader once without leaving a trace in it, and without waiting for an end that does not come."""
+
+import contextlib
+import copy
+import os
+import random
+import sys
+from collections.abc import Callable, Generator, Iterable, Sized
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from trajmap._validation import check_count, worded
+from trajmap.errors import InputError
+
+__all__ = ["read_all", "untouched_generators"]
+
+_MOST_BATCHES = 2**14
+_MOST_BYTES = 2**31
+_MOST_ROUNDS = 100
+_MOST_VISITED = 10_000
+
+
+def read_all(batches: Iterable[Any], take: Callable[[Any], tuple[Any, bool, int]], most: int | None) -> list[Any]:
+    """Read batches to their end, or to a bound where they do not say how many they are.
+
+    Parameters
+    ----------
+    batches : iterable
+        A loader or a list. Its random generators are put back to where they were.
+    take : callable
+        ``take(batch)`` gives what is kept, whether this very batch was there before, and the bytes that it added.
+    most : int or None
+        Read that many and leave the rest.
+
+    Returns
+    -------
+    list
+        What is kept.
+
+    Raises
+    ------
+    InputError
+        If there is no batch, or what says no length gives the same batches again a hundred times, more than 16384 of
+        them, or more than 2 GiB or half of the free memory.
+    """
+    if isinstance(batches, (torch.Tensor, np.ndarray, str)):
+        got = "one tensor" if isinstance(batches, torch.Tensor) else type(batches).__name__
+        raise InputError(worded("batches", "an iterable of batches", got, "pass [batch]"))
+    if not isinstance(batches, Iterable):
+        raise InputError(worded("batches", "an iterable of batches", batches, "pass [batch]"))
+    if most is not None:
+        most = check_count("max_batches", most)
+    bound = None if most is not None or _says_its_length(batches) else _Bound()
+    found: list[Any] = []
+    with untouched_generators(batches), contextlib.closing(_iterator(batches)) as iterator:
+        while most is None or len(found) < most:
+            batch = next(iterator, _END)
+            if batch is _END:
+                break
+            kept, again, size = take(batch)
+            found.append(kept)
+            if bound is not None:
+                bound.count(len(found), size, again=again)
+    if not found:
+        raise InputError(worded("batches", "at least one batch", "none"))
+    return found
+
+
+_END = object()
+
+
+class _Bound:
+    """How far something of unknown length is read."""
+
+    def __init__(self) -> None:
+        self._bytes, self._again = 0, 0
+        self._most_bytes = min(_MOST_BYTES, _available() // 2)
+
+    def count(self, n: int, size: int, *, again: bool) -> None:
+        self._bytes += size
+        self._again += again
+        reason = None
+        if self._again >= _MOST_ROUNDS * (n - self._again):
+            reason = f"the same {n - self._again} over and over"
+        elif n > _MOST_BATCHES:
+            reason = f"more than {_MOST_BATCHES} without an end"
+        elif self._bytes > self._most_bytes:
+            reason = f"{n} with {self._bytes / 2**30:.1f} GiB and no end"
+        if reason is not None:
+            repair = "max_batches=n reads the first n, and so does batches=itertools.islice(loader, n)"
+            raise InputError(worded("batches", "batches that end, or a list of them", reason, repair))
+
+
+def _says_its_length(batches: Iterable[Any]) -> bool:
+    if not isinstance(batches, Sized):
+        return False
+    try:
+        return len(batches) >= 0
+    except TypeError:  # a loader of a stream has the method and refuses
+        return False
+
+
+def _iterator(batches: Iterable[Any]) -> Generator[Any, None, None]:
+    if isinstance(batches, torch.utils.data.DataLoader) and getattr(batches, "_iterator", None) is not None:
+        # the workers that it keeps may be in the midst of an epoch: ours are others
+        batches = copy.copy(batches)
+        vars(batches)["_iterator"] = None
+    yield from batches
+
+
+def _available() -> int:
+    """Bytes that this process may still take, as far as the system says."""
+    meminfo, statm = Path("/proc/meminfo"), Path("/proc/self/statm")
+    found = [2 * _MOST_BYTES]
+    if meminfo.exists():
+        lines = meminfo.read_text(encoding="ascii").splitlines()
+        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
+    if sys.platform != "win32" and statm.exists():
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY:
+            pages = int(statm.read_text(encoding="ascii").split()[0])
+            found.append(limit - pages * os.sysconf("SC_PAGE_SIZE"))
+    return max(min(found), 0)
+
+
+@contextlib.contextmanager
+def untouched_generators(loader: Any) -> Generator[None, None, None]:
+    """Put the random generators of a loader, its samplers and its data set back on leaving.
+
+    Parameters
+    ----------
+    loader : object
+        Whatever holds generators of torch, NumPy or Python in its attributes, or theirs.
+
+    Yields
+    ------
+    None
+        What is drawn inside is undone.
+    """
+    restore = [put_back for held in _generators(loader) for put_back in [_restorer(held)]]
+    try:
+        yield
+    finally:
+        for put_back in restore:
+            put_back()
+
+
+_KINDS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+
+
+def _generators(root: Any) -> list[Any]:
+    """Find generators among the attributes of an object, of these, and so on."""
+    found, seen, waiting = [], {id(root)}, [root]
+    while waiting and len(seen) < _MOST_VISITED:
+        held = waiting.pop(0)
+        if isinstance(held, _KINDS):
+            found.append(held)
+            continue
+        for value in _inside(held):
+            if id(value) not in seen and not isinstance(value, (torch.Tensor, np.ndarray, str, bytes, int, float)):
+                seen.add(id(value))
+                waiting.append(value)
+    return found
+
+
+def _inside(held: Any) -> list[Any]:
+    if isinstance(held, (list, tuple, set)):
+        return list(held)[:64]
+    if isinstance(held, dict):
+        return list(held.values())[:64]
+    return list(vars(held).values()) if hasattr(held, "__dict__") and not isinstance(held, type) else []
+
+
+def _restorer(held: Any) -> Callable[[], None]:
+    if isinstance(held, torch.Generator):
+        tensor = held.get_state()
+        return lambda: _void(held.set_state(tensor))
+    if isinstance(held, np.random.Generator):
+        bits, known = held.bit_generator, copy.deepcopy(held.bit_generator.state)
+        return lambda: setattr(bits, "state", known)
+    if isinstance(held, np.random.RandomState):
+        legacy = held.get_state()
+        return lambda: held.set_state(legacy)
+    state = held.getstate()
+    return lambda: _void(held.setstate(state))
+
+
+def _void(_: Any) -> None:
+    return

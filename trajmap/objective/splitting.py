@@ -1,0 +1,72 @@
+"""Batches in pieces of some samples each, where their sizes are certain."""
+
+import numpy as np
+
+from trajmap._validation import worded
+from trajmap.errors import InputError
+from trajmap.objective.batches import Batch, Batches
+from trajmap.objective.rules import shares_of
+from trajmap.objective.weights import Weighing
+
+__all__ = ["cut", "split_batches"]
+
+
+def cut(batch: Batch, start: int, stop: int) -> Batch:
+    """Take some samples of a batch whose size is certain."""
+    return batch.with_samples([leaf[start:stop] for leaf in batch.samples])
+
+
+def split_batches(
+    batches: Batches, weighing: Weighing, samples: int, *, strict: bool = True
+) -> tuple[Batches, list[float]]:
+    """Split batches into pieces of some samples each.
+
+    Parameters
+    ----------
+    batches : Batches
+        The data.
+    weighing : Weighing
+        Their weights; by its rule a piece has its share.
+    samples : int
+        Samples a piece; 0 for whole batches.
+    strict : bool
+        Refuse batches whose sizes are not certain, instead of leaving them whole.
+
+    Returns
+    -------
+    pieces : Batches
+        In order.
+    weights : list of float
+        Of each; they sum to what the batches' do, or are all one for a sum.
+
+    Raises
+    ------
+    InputError
+        If sizes are not certain.
+    """
+    kept: list[Batch] = []
+    weights: list[float] = []
+    for weight, batch in zip(weighing.weights, batches.kept, strict=True):
+        pieces = _pieces(batch, samples, strict=strict)
+        measures = None if len(pieces) == 1 else weighing.rule.measures(pieces)
+        if len(pieces) > 1 and measures is None:
+            measures = np.array([piece.size for piece in pieces], dtype=float)
+        kept += pieces
+        if weighing.total or measures is None:
+            weights += [weight] * len(pieces)
+        else:
+            weights += [weight * share for share in shares_of(measures)]
+    return Batches(kept), weights
+
+
+def _pieces(batch: Batch, samples: int, *, strict: bool) -> list[Batch]:
+    size = batch.size
+    if not samples or (size is not None and size <= samples):
+        return [batch]
+    if size is None:
+        if not strict:
+            return [batch]
+        shapes = ", ".join(str(tuple(leaf.shape)) for leaf in batch.leaves) or "no tensor"
+        raise InputError(worded("samples", "batches whose tensors all have samples along their first axis", shapes,
+                                "make the batches as small as the pieces are to be"))  # fmt: skip
+    return [cut(batch, start, min(start + samples, size)) for start in range(0, size, samples)]
