@@ -26,11 +26,15 @@ class History:
         Iterates on disk that a run resumed from an earlier step made obsolete; they are not among the rows.
     dropped : tuple of str
         Iterates that are damaged or missing, each with the reason; they are not among the rows.
+    interval : int
+        To keep within its bytes the run has come to record one of so many due iterates, and to hold no more of
+        the older ones; 1 if it never had to.
     """
 
     seams: tuple[int, ...] = ()
     superseded: int = 0
     dropped: tuple[str, ...] = ()
+    interval: int = 1
 
 
 def read_run(folder: Path, *, verify: bool = False) -> tuple[RunHeader, list[Row], History]:
@@ -86,10 +90,13 @@ def _read_rows(folder: Path, header: RunHeader, *, verify: bool) -> tuple[list[R
     dropped: list[str] = []
     rows: list[Row] = []
     before: FullRow | DeltaRow | None = None
-    expected = 0
+    expected, thinning = 0, header.thinning
     for path in sorted((folder / "iterates").glob("*.safetensors")):
         place = int(path.stem) if path.stem.isdigit() else expected
-        dropped += [f"{missing:012d}: missing" for missing in range(expected, place)]
+        if thinning is not None and thinning.drops(place):
+            continue  # a removal that was cut short
+        gone = (p for p in range(expected, place) if thinning is None or not thinning.drops(p))
+        dropped += [f"{missing:012d}: missing" for missing in gone]
         before = None if place > expected else before
         expected = place + 1
         try:
@@ -100,7 +107,8 @@ def _read_rows(folder: Path, header: RunHeader, *, verify: bool) -> tuple[list[R
         except RunFormatError as error:
             dropped.append(f"{path.stem}: {str(error).split(': ', 1)[1]}")
             before = None
-    return _without_superseded(rows, dropped)
+    kept, history = _without_superseded(rows, dropped)
+    return kept, dataclasses.replace(history, interval=1 if thinning is None else thinning.interval)
 
 
 def _row(file: IterateFile, before: FullRow | DeltaRow | None, header: RunHeader) -> FullRow | DeltaRow:

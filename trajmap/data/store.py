@@ -38,6 +38,7 @@ from trajmap._validation import Array
 from trajmap.data.buffers import BufferLayout
 from trajmap.data.delta16 import BLOCK
 from trajmap.data.layout import Layout
+from trajmap.data.thinning import Thinning
 from trajmap.errors import RunFormatError
 
 __all__ = ["IterateFile", "Notes", "RunHeader", "iterate_path", "read_iterate_file", "write_delta", "write_iterate"]
@@ -59,7 +60,7 @@ class RunHeader:
     """What ``run.json`` holds: the layout, the number format and the settings of the run.
 
     A sketched run has the ``sketch`` that made it of a larger model; a run written in shards lists for each
-    shard the stretches of θ that it holds.
+    shard the stretches of θ that it holds; a run kept within a budget of bytes says which places are left.
     """
 
     layout: Layout
@@ -68,6 +69,7 @@ class RunHeader:
     buffers: BufferLayout = dataclasses.field(default_factory=BufferLayout)
     sketch: dict[str, Any] | None = None
     shards: list[list[list[int]]] | None = None
+    thinning: Thinning | None = None
 
     def write(self, folder: Path) -> None:
         """Write ``run.json``, aside and renamed."""
@@ -78,6 +80,8 @@ class RunHeader:
         if self.buffers.names:
             content["buffers"] = dataclasses.asdict(self.buffers)
         content |= {key: value for key, value in (("sketch", self.sketch), ("shards", self.shards)) if value}
+        if self.thinning is not None:
+            content["thinning"] = dataclasses.asdict(self.thinning)
         content["crc32"] = _checksum(content)
         _write_aside(folder / "run.json", [json.dumps(content, indent=1).encode()])
         _sync_folder(folder.parent)
@@ -109,6 +113,7 @@ class RunHeader:
                 BufferLayout(**content.get("buffers", {})),
                 content.get("sketch"),
                 content.get("shards"),
+                Thinning.parse(content["thinning"]) if "thinning" in content else None,
             )
         except (ValueError, KeyError, TypeError) as error:
             raise RunFormatError(f"{path}: expected names, shapes, dtype and settings, got {error!r}") from error

@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Generator, Mapping
+import warnings
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,24 +11,27 @@ from typing import Any, Self
 import torch
 
 from trajmap._validation import check_choice, check_count, worded
-from trajmap.errors import InputError
+from trajmap.errors import InputError, RecordingWarning
 from trajmap.recording._arguments import (
     as_number,
+    checked_numbers,
     checked_settings,
     chosen_parameters,
     gradient_norm,
     kept_buffers,
-    plain_options,
-    require_optimizer,
     unwrapped,
-    unwrapped_optimizer,
 )
+from trajmap.recording.budget import as_bytes
+from trajmap.recording.coverage import Coverage
 from trajmap.recording.distributed import role_of
+from trajmap.recording.ledger import Ledger, described, present_rates, require_optimizer
 from trajmap.recording.schedules import Schedule
 from trajmap.recording.schedules import every as fixed_interval
 from trajmap.recording.selections import Select, requires_grad
 from trajmap.recording.sketch import CountSketch
+from trajmap.recording.stepping import Stepper, unwrapped_optimizer
 from trajmap.recording.tape import Numbers, Storage, Tape, make_tape
+from trajmap.recording.witness import Witness
 
 __all__ = ["Recorder"]
 
@@ -45,6 +49,10 @@ class Recorder:
     A model that is compiled, wrapped for data parallelism or averaged is recorded under its plain names. Of several
     processes that train copies the first records; where they hold shards (DTensor, FSDP2) each records its own and
     the run opens as one; `by_change` then sees the shard's movement.
+
+    An iterate is the training weights after a whole step: after Lookahead's or SAM's own, not its inner optimizer's,
+    and not after a step that a fused kernel skipped for an overflow (``overflows`` of the next iterate counts those).
+    An average or a best checkpoint that is put into the model is none; `hold` keeps the last iterate from it.
 
     Parameters
     ----------
@@ -71,6 +79,12 @@ class Recorder:
         right to about 1e-3; the scalar ``delta16_error`` says what was lost.
     sketch : CountSketch, optional
         Record a short random projection instead of the iterate.
+    budget : int or str, optional
+        Bytes that the run may take, as ``"20GB"`` or ``"500 MiB"``. Before it would take more, every second older
+        iterate is removed and the interval doubled; the first and the last are kept, and
+        ``trajectory.history.interval`` says how far this went. Without a budget a `DiskWarning` is given once when
+        the run would fill half of the disk that was free at its beginning. The end of a training not being known, it
+        is taken to be twice as far as the training has come, and at least 1000 steps away where `every` is fixed.
     overwrite : bool
         Replace an existing run folder, at the first iterate and not before; nothing else is ever removed.
     resume : bool
@@ -118,6 +132,7 @@ class Recorder:
         norms: bool = False,
         dtype: str = "native",
         sketch: CountSketch | None = None,
+        budget: int | str | None = None,
         overwrite: bool = False,
         resume: bool = False,
         settings: Mapping[str, Any] | None = None,
@@ -135,29 +150,48 @@ class Recorder:
         self._own = list(role.parameters.values())
         self._settings, self._norms = noted, norms
         deltas = check_choice("dtype", dtype, ("native", "delta16")) == "delta16"
-        storage = Storage(deltas, sketch, wait, overwrite, resume)
+        self._every = every if schedule is None else None
+        allowed = None if budget is None else as_bytes(budget)
+        storage = Storage(deltas, sketch, wait, overwrite, resume, allowed, self._every)
         kept = kept_buffers(model) if buffers and role.is_first else {}
         # processes that another one records for have no tape, and all they do is count
         self._tape = make_tape(role, kept, noted, storage) if self._own else None
         self._restored: int | None = None
         self._loose: Numbers = {}  # scalars of a step that `every` leaves out, should it turn out to be the last
-        self._step = 0
-        self.optimizer: torch.optim.Optimizer | None = None
-        self._handle: Any = None
+        self._pool: dict[str, list[float]] = {}  # scalars of the micro-batches since a step
+        self._pooled_at = -1
+        self._step = self._n_due = self._overflows = 0
+        self._rates: dict[str, Any] = {}  # as the last step used them
+        self._steppers: list[Stepper] = []
+        self._ledger, self._witness = Ledger(), Witness(self._own)
+        self._coverage = Coverage(model, select, self._own)
+        self._has_warned = False
+        self.accumulating: Callable[[], bool] = lambda: False
         self.closed = False
 
-    def attach(self, optimizer: torch.optim.Optimizer, *, step: int | None = None) -> Self:
+    @property
+    def optimizers(self) -> list[Any]:
+        """The attached optimizers, in the order in which they came."""
+        return [stepper.optimizer for stepper in self._steppers]
+
+    def attach(self, optimizer: Any, *, step: int | None = None, expected_steps: int | None = None) -> Self:
         """Record after the optimizer's steps; the iterate of now becomes step 0, or the step that is named.
 
-        When iterates were recorded by hand before, the count goes on from the last of them instead.
+        When iterates were recorded by hand before, the count goes on from the last of them instead. Another optimizer
+        may be attached later, as L-BFGS after Adam: its steps go on counting, the scalar ``optimizer`` says which of
+        them made an iterate, and ``settings["optimizers"]`` which steps each made.
 
         Parameters
         ----------
         optimizer : torch.optim.Optimizer
-            The optimizer of the model; its class and defaults are noted in ``run.json``, and the learning rate
-            of its first group, as used by the step, is recorded beside each iterate as ``lr`` (step 0 has none).
+            The optimizer of the model, the outermost if one holds another; also an object with a ``step`` that holds
+            one. Its class, its defaults and the options of its parameter groups are noted in ``run.json``, and each
+            group's learning rate, as used by the step, is recorded beside each iterate as ``lr``, ``lr_1``, …
+            (step 0 has none).
         step : int, optional
             The optimizer's steps so far; what a resumed run has beyond it is superseded.
+        expected_steps : int, optional
+            The step at which the training will end, if it is known, for the warning about the disk.
 
         Returns
         -------
@@ -167,22 +201,35 @@ class Recorder:
         Raises
         ------
         InputError
-            If the recorder is closed or already attached, the optimizer holds none of the recorded parameters,
+            If the recorder is closed or this optimizer attached already, it holds none of the recorded parameters,
             or a run is resumed and neither a step is known nor a recorded iterate equals the model.
         """
         self._require_open()
         optimizer = unwrapped_optimizer(optimizer)
         require_optimizer(optimizer, self._own)
-        if self.optimizer is not None:
-            raise InputError(worded("optimizer", "one attachment", "a second one", "make another Recorder"))
-        step = self._restored if step is None else check_count("step", step, low=0)
-        self._settings["optimizer"] = {"class": type(optimizer).__name__, **plain_options(optimizer.defaults)}
-        self._step = self._start(step)
-        self.optimizer = optimizer
-        self._handle = optimizer.register_step_post_hook(self._after_step)
+        if any(stepper.holds(optimizer) for stepper in self._steppers):
+            raise InputError(
+                worded("optimizer", "one that is not attached", "an attached one", "make another Recorder")
+            )
+        stepper = Stepper(optimizer, before=self._before_step, after=lambda: self._after_step(stepper))
+        entry = described(optimizer, self.model)
+        if self._tape is not None and expected_steps is not None:
+            self._tape.expect(check_count("expected_steps", expected_steps))
+        if self._steppers:
+            if step is not None and step != self._step:
+                raise InputError(worded("step", f"{self._step}, the steps so far", step, "leave step out"))
+            self._ledger.add(optimizer, entry)
+        else:
+            self._settings["optimizer"] = entry
+            self._step = self._start(self._restored if step is None else check_count("step", step, low=0))
+            self._ledger.add(optimizer, entry)
+            self._note_earlier()
+        self._steppers.append(stepper)
+        self._witness.mark()
+        stepper.listen()
         return self
 
-    def record(self, step: int | None = None, **scalars: float) -> None:
+    def record(self, scalars: Mapping[str, float] | None = None, /, *, step: int | None = None, **named: float) -> None:
         """Add scalars to the present iterate, or record an iterate by hand.
 
         Attached, scalars go to the iterate that the last optimizer step made. Where `every` leaves that step out
@@ -193,10 +240,12 @@ class Recorder:
 
         Parameters
         ----------
+        scalars : mapping of str to float, optional
+            Numbers under any name, as one called ``step``.
         step : int, optional
             Attached, the optimizer's steps so far, the default. By hand, a step not before the last recorded one,
             by default the next; the first of a resumed run may be earlier and supersedes what comes after it.
-        **scalars : float
+        **named : float
             Named numbers or one-element tensors, as ``loss=loss.item()``; NaN and inf are kept.
 
         Raises
@@ -205,30 +254,63 @@ class Recorder:
             If the recorder is closed, a scalar is no number, or the step is not as above.
         """
         self._require_open()
-        numbers = {name: as_number(name, value) for name, value in scalars.items()}
+        numbers = checked_numbers(scalars, named)
         if self._tape is None:
             return
-        if self.optimizer is not None:
-            if step is not None and step != self._step:
-                raise InputError(worded("step", f"{self._step}, the optimizer's steps so far", step, "leave step out"))
-            if step is None and self._step != self._tape.last:
-                self._loose.update(numbers)
-                return
-            step, numbers = self._step, {**self._loose, **numbers}
-        else:
-            step = self._tape.next_step() if step is None else step
+        if self._steppers:
+            self._record_attached(self._tape, step, numbers)
+            return
+        first = self._tape.last < 0
+        step = self._tape.next_step() if step is None else step
         check_count("step", step, low=max(self._tape.last, 0))
         self._tape.splice(step)
         if step != self._tape.last or not self._tape.amend(numbers):
-            self._tape.take(step, {**self._rate(), **numbers})
+            self._n_due += step != self._tape.last and not first
+            self._tape.take(step, numbers, due=self._n_due)
+
+    def pool(self, scalars: Mapping[str, float] | None = None, /, **named: float) -> None:
+        """Keep scalars of one of several batches whose gradients are accumulated.
+
+        The next step's iterate gets the mean over them and what `record` is given after that step.
+
+        Parameters
+        ----------
+        scalars : mapping of str to float, optional
+            Numbers under any name.
+        **named : float
+            Named numbers, as ``loss=loss.item()``.
+
+        Raises
+        ------
+        InputError
+            If the recorder is closed, or a scalar is no number.
+        """
+        self._require_open()
+        if self._pooled_at != self._step:
+            self._pool, self._pooled_at = {}, self._step
+        for name, value in checked_numbers(scalars, named).items():
+            self._pool.setdefault(name, []).append(value)
+
+    def hold(self) -> None:
+        """Keep a copy of the present iterate in memory, to be the run's last should no step follow.
+
+        Call it before an average or the best checkpoint is put into the model at the end of a training, where `every`
+        or a schedule may have left the last step out. Weights that were changed since the step are not kept.
+        """
+        self._require_open()
+        tape = self._tape
+        if tape is None or not self._steppers or tape.last == self._step or tape.has_aside(self._step):
+            return
+        if not self._witness.changed():
+            tape.keep_aside(self._step)
 
     def state_dict(self) -> dict[str, int]:
         """Say how far the run is, to be kept in a checkpoint beside the model's and the optimizer's states."""
-        return {"step": self._step if self.optimizer is not None or self._tape is None else self._tape.last}
+        return {"step": self._step if self._steppers or self._tape is None else self._tape.last}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Take up where a checkpoint was made, before the optimizer is attached; InputError otherwise."""
-        if self.optimizer is not None:
+        if self._steppers:
             raise InputError(worded("state", "to be loaded before attach", "an attached recorder"))
         self._restored = check_count("step", state.get("step"), low=0)
 
@@ -248,26 +330,40 @@ class Recorder:
         """Finish; after an error the present parameters may be half a step, so only what is held is written."""
         if self.closed:
             return
-        if self._handle is not None:
-            self._handle.remove()
-        if complete and self._tape is not None and self.optimizer is not None and self._tape.last != self._step:
-            self._tape.take(self._step, {**self._rate(), **self._loose}, wait=True)
+        for stepper in self._steppers:
+            stepper.release()
         self.closed = True
-        if self._tape is not None:
-            self._tape.close()
+        if self._tape is None:
+            return
+        if self._ledger.is_several:
+            self._note({"optimizers": self._ledger.entries()})
+        if complete and self._steppers:
+            self._take_last(self._tape)
+        self._tape.close()
+
+    def _take_last(self, tape: Tape) -> None:
+        """Record the last step, unless something else is in the model by now."""
+        changed = self._step > 0 and self._witness.changed()
+        if changed:
+            self._note({"ends": f"the weights were changed after step {self._step}; the last iterate is not they"})
+        if tape.last != self._step and not tape.take_aside(self._step, {**self._noted(), **self._loose}):
+            if not changed:
+                tape.take(self._step, {**self._noted(), **self._loose}, wait=True)
+                return
+            message = f"{self.path}: after step {self._step} the weights were changed by other than the optimizer, as "
+            message += f"by an average, so that step is left out and the run ends at step {tape.last}; repair: hold()"
+            warnings.warn(message + " or close() before that", RecordingWarning, stacklevel=4)
 
     @contextlib.contextmanager
     def paused(self) -> Generator[None]:
-        """Let the attached optimizer step unrecorded and uncounted within a ``with`` block."""
-        if self._handle is None:
-            yield
-            return
-        assert self.optimizer is not None
-        self._handle.remove()
+        """Let the attached optimizers step unrecorded and uncounted within a ``with`` block."""
+        for stepper in self._steppers:
+            stepper.release()
         try:
             yield
         finally:
-            self._handle = self.optimizer.register_step_post_hook(self._after_step)
+            for stepper in self._steppers:
+                stepper.listen()
 
     def _start(self, step: int | None) -> int:
         """Take the first iterate, or find out where an earlier session is gone on with."""
@@ -276,18 +372,97 @@ class Recorder:
         if self._tape.last < 0 and self._tape.resumed:
             return self._tape.go_on(step)
         if self._tape.last < 0:
-            self._tape.take(step or 0, {})
+            self._tape.take(step or 0, {}, due=0)
         return self._tape.last
 
-    def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        self._step += 1
-        self._loose = {}
-        if self._tape is not None and self._schedule(self._step, self._tape.relative_change):
-            self._tape.take(self._step, {**self._rate(), **self._step_norms(self._tape)})
+    def _note_earlier(self) -> None:
+        """Say in the header what an earlier session, or one by hand, could not."""
+        if self._tape is None:
+            return
+        noted = self._tape.begun_with
+        if "optimizer" not in noted:
+            self._note({"optimizer": self._settings["optimizer"]})
+        elif self._tape.resumed:
+            self._ledger.begin_from(noted, self._step)
 
-    def _rate(self) -> Numbers:
-        rate = None if self.optimizer is None else self.optimizer.param_groups[0].get("lr")
-        return {} if rate is None else {"lr": as_number("lr", rate)}
+    def _record_attached(self, tape: Tape, step: int | None, numbers: Numbers) -> None:
+        if step is not None and step != self._step:
+            raise InputError(worded("step", f"{self._step}, the optimizer's steps so far", step, "leave step out"))
+        if step is None and self.accumulating():
+            self.pool(numbers)
+            return
+        if self._pool and self._pooled_at == self._step - 1:
+            lists = {name: list(values) for name, values in self._pool.items()}
+            for name, value in numbers.items():
+                lists.setdefault(name, []).append(value)
+            numbers, self._pool = {name: sum(values) / len(values) for name, values in lists.items()}, {}
+        if step is None and self._step != tape.last:
+            self._loose.update(numbers)
+            return
+        numbers = {**self._loose, **numbers}
+        if self._step != tape.last or not tape.amend(numbers):
+            tape.take(self._step, {**self._noted(), **numbers})
+
+    def _before_step(self) -> None:
+        """Say once that something else moves the weights, so that iterates are not what the next step starts from."""
+        tape = self._tape
+        if self._has_warned or tape is None or tape.last != self._step or not self._witness.touched():
+            return
+        moved, norm = tape.moved()
+        if moved > 1e-6 * norm:  # more than SAM's way back rounds
+            self._has_warned = True
+            message = (
+                f"{self.path}: after step {self._step} the weights were changed by other than the optimizer, which "
+            )
+            message += "its iterates do not show; repair: attach the outermost optimizer, or record by hand"
+            warnings.warn(message, RecordingWarning, stacklevel=7)
+
+    def _after_step(self, stepper: Stepper) -> None:
+        if stepper.was_skipped():
+            self._overflows += 1
+            return
+        self._step += 1
+        self._loose, self._rates = {}, present_rates(stepper.optimizer)
+        self._witness.mark()
+        if self._ledger.stepped(stepper.optimizer, self._step):
+            self._note({"optimizers": self._ledger.entries()})
+        self._look_at_coverage()
+        if self._tape is not None and self._schedule(self._step, self._tape.relative_change):
+            self._n_due = self._n_due + 1 if self._every is None else self._step // self._every
+            if self._tape.is_due(self._n_due):
+                norms = self._step_norms(self._tape)
+                self._tape.take(self._step, {**self._noted(), **norms}, due=self._n_due)
+                self._overflows = 0
+
+    def _look_at_coverage(self) -> None:
+        """Warn of parameters that are recorded and not trained, or trained and not recorded."""
+        late = self._coverage.late(self.optimizers)
+        if late:
+            self._note({"unrecorded": {"from": self._step, "names": late}})
+            message = (
+                f"{self.path}: from step {self._step} on {len(late)} parameters are trained that the run does not "
+            )
+            message += f"hold ({_listed(late)}); repair: select=matching('*') records them from the beginning"
+            warnings.warn(message, RecordingWarning, stacklevel=7)
+        if self._ledger.is_first_step:
+            idle = self._coverage.idle(self.optimizers)
+            if idle:
+                self._note({"untrained": idle})
+                message = f"{self.path}: {len(idle)} recorded parameters are in no attached optimizer ({_listed(idle)})"
+                message += "; repair: record the part that is trained, or choose it by select=matching(…)"
+                warnings.warn(message, RecordingWarning, stacklevel=7)
+
+    def _noted(self) -> Numbers:
+        """Scalars of the last step: rates, who made it, overflows before it."""
+        found = {name: as_number(name, value) for name, value in self._rates.items()}
+        if self._overflows:
+            found["overflows"] = float(self._overflows)
+        return {**found, **self._ledger.number()}
+
+    def _note(self, settings: dict[str, Any]) -> None:
+        self._settings.update(settings)
+        if self._tape is not None:
+            self._tape.note(settings)
 
     def _step_norms(self, tape: Tape) -> Numbers:
         if not self._norms:
@@ -297,3 +472,7 @@ class Recorder:
     def _require_open(self) -> None:
         if self.closed:
             raise InputError(worded("recorder", "an open recorder", "a closed one", "make another Recorder"))
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

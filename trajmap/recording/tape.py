@@ -1,6 +1,8 @@
 """What a recorder writes on: the newest iterate in memory, the older ones on their way to the disk."""
 
+import copy
 import dataclasses
+import functools
 import warnings
 import zlib
 from collections.abc import Callable, Mapping
@@ -15,6 +17,7 @@ from trajmap.data.run_folder import read_run
 from trajmap.data.store import RunHeader
 from trajmap.errors import InputError
 from trajmap.recording._arguments import make_header
+from trajmap.recording.budget import Budget, Pace, bytes_of
 from trajmap.recording.distributed import Role
 from trajmap.recording.encoding import DeltaRows, FullRows
 from trajmap.recording.sketch import CountSketch, SketchSnapshot
@@ -35,6 +38,8 @@ class Storage:
     wait: bool
     overwrite: bool
     resume: bool
+    budget: int | None = None
+    every: int | None = None  # steps from one iterate to the next, if that is fixed
 
 
 def make_tape(role: Role, buffers: Mapping[str, torch.Tensor], settings: dict[str, Any], storage: Storage) -> "Tape":
@@ -44,6 +49,8 @@ def make_tape(role: Role, buffers: Mapping[str, torch.Tensor], settings: dict[st
     if storage.deltas and header.dtype != "float32":
         got = "a sketch" if storage.sketch else "float64 parameters"
         raise InputError(worded("dtype", "float32 parameters for delta16", got, "leave dtype out"))
+    if storage.budget is not None:
+        _require_thinnable(storage, role)
     snapshot: Snapshot
     if storage.sketch is not None:
         snapshot = SketchSnapshot(own, storage.sketch)
@@ -59,9 +66,23 @@ def make_tape(role: Role, buffers: Mapping[str, torch.Tensor], settings: dict[st
         snapshot,
         header,
         wait=storage.wait,
-        before=lambda: role.write_common(common, header),
+        before=lambda header: role.write_common(common, header),
+        room=Pace(role.path, bytes_of(header, {}), storage.every)
+        if storage.budget is None
+        else Budget(storage.budget, header),
         beside=_make_full_tape(role, buffers, settings, storage),
     )
+
+
+def _require_thinnable(storage: Storage, role: Role) -> None:
+    """Raise unless any iterate can be removed by itself."""
+    repair = "leave budget out and choose every, or record plain iterates in one process"
+    if storage.deltas:
+        raise InputError(worded("budget", "iterates that are stored whole", "dtype='delta16'", repair))
+    if storage.sketch is not None and storage.sketch.full_every is not None:
+        raise InputError(worded("budget", "one kind of iterates", "sketches with whole ones beside", repair))
+    if role.shards is not None:
+        raise InputError(worded("budget", "a run that one process writes", "shards", repair))
 
 
 def _make_full_tape(
@@ -90,7 +111,9 @@ class Tape:
     wait : bool
         Wait for a slow disk, or skip iterates.
     before : callable
-        Called before the folder is made.
+        Called with the header before it is written.
+    room : Budget or Pace
+        The bytes it may take, or an eye on those that it takes.
     beside : tuple of Tape and int, optional
         Another tape, and how many iterates it leaves out to take the next.
 
@@ -108,7 +131,8 @@ class Tape:
         header: RunHeader,
         *,
         wait: bool,
-        before: Callable[[], None],
+        before: Callable[[RunHeader], None],
+        room: Budget | Pace,
         beside: "tuple[Tape, int] | None",
     ) -> None:
         self.last = -1
@@ -118,6 +142,11 @@ class Tape:
         self._wait = wait
         self._slot: Slot | None = None  # the newest iterate
         self._held: Numbers | None = None  # its scalars, until it is written
+        self._due: int | None = None  # its number among the due ones; none if it was asked for by name
+        self._aside: tuple[Slot, int] | None = None  # a copy that becomes the last iterate if no step follows
+        self._budget = room if isinstance(room, Budget) else None
+        self._pace = room if isinstance(room, Pace) else None
+        self._n_written = 0  # iterates handed over
         self._skipped: list[int] = []  # steps that found no free slot since the newest iterate
         self._seam: tuple[int, int] | None = None
         self._begun = self._failed = False
@@ -132,14 +161,48 @@ class Tape:
     def begin(self) -> None:
         """Make the run folder, or open it again, unless this is done."""
         if not self._begun:
-            self._before()
-            self._writer.begin(self._header, self._snapshot.new_slot)
+            # settings that come later are noted by `note`
+            header = dataclasses.replace(self._header, settings=copy.deepcopy(self._header.settings))
+            self._before(header)
+            self._writer.begin(header, self._snapshot.new_slot)
             self._begun = True
+            if self._budget is not None and self._writer.resumed:
+                files = {path: path.stat().st_size for path in self._path.glob("iterates/*.safetensors")}
+                paths = [row.file.path for row in read_run(self._path)[1]]
+                rows = [(int(path.stem), files[path]) for path in paths]
+                self._budget.begin_from(rows, sum(files.values()), self._writer.header.thinning)
 
-    def take(self, step: int, scalars: Numbers, *, wait: bool = False) -> None:
+    def note(self, settings: dict[str, Any]) -> None:
+        """Add to the settings that the run folder tells, or replace some."""
+        noted = copy.deepcopy(settings)
+
+        def revised(header: RunHeader) -> RunHeader:
+            header = dataclasses.replace(header, settings={**header.settings, **noted})
+            self._before(header)
+            return header
+
+        if self._begun:
+            self._writer.revise(revised)
+
+    @property
+    def begun_with(self) -> dict[str, Any]:
+        """The settings that the run folder told when it was made or opened again."""
+        return self._writer.header.settings
+
+    def is_due(self, due: int) -> bool:
+        """Whether the budget leaves room for the iterate with this number among the due ones."""
+        return self._budget is None or self._budget.is_due(due)
+
+    def expect(self, steps: int) -> None:
+        """Say how many steps the training will take."""
+        if self._pace is not None:
+            self._pace.expected = steps
+
+    def take(self, step: int, scalars: Numbers, *, due: int | None = None, wait: bool = False) -> None:
         """Hand the iterate that is held to the writer and hold the present one."""
         self.begin()
         self._report_failure()
+        self._put_back()
         if self._beside is not None and self._taken % self._beside[1] == 0:
             self._beside[0].take(step, scalars, wait=wait)
         self._taken += 1
@@ -154,7 +217,36 @@ class Tape:
         self._skipped = []
         self._snapshot.fill(slot)
         self.flush()  # only now, since the writer's thread would run against the copy
-        self._slot, self.last, self._held = slot, step, dict(scalars)
+        self._slot, self.last, self._held, self._due = slot, step, dict(scalars), due
+        if self._pace is not None:
+            self._pace.see(step, self._taken)
+
+    def keep_aside(self, step: int) -> None:
+        """Copy the present parameters, in case no step follows and something else is put into the model."""
+        self.begin()
+        self._put_back()
+        slot = self._writer.acquire(wait=True)
+        assert slot is not None
+        self._snapshot.fill(slot)
+        self._aside = slot, step
+
+    def take_aside(self, step: int, scalars: Numbers) -> bool:
+        """Make the copy of a step that was kept aside the newest iterate; False if there is none."""
+        if self._aside is None or self._aside[1] != step:
+            return False
+        self.flush()
+        self._slot, self.last, self._held, self._due = self._aside[0], step, dict(scalars), None
+        self._aside = None
+        return True
+
+    def has_aside(self, step: int) -> bool:
+        """Whether a copy of this step was kept."""
+        return self._aside is not None and self._aside[1] == step
+
+    def _put_back(self) -> None:
+        if self._aside is not None:
+            self._writer.release(self._aside[0])
+            self._aside = None
 
     def amend(self, scalars: Numbers) -> bool:
         """Add scalars to the newest iterate; False if it is written already."""
@@ -178,11 +270,31 @@ class Tape:
     def flush(self) -> None:
         """Hand the iterate that is held to the writer."""
         if self._held is not None and self._slot is not None:
-            self._writer.write(self._slot, step=self.last, scalars=self._held, seam=self._seam)
+            if self._has_room(self._held):
+                self._writer.write(self._slot, step=self.last, scalars=self._held, seam=self._seam)
+                self._n_written += 1
+            else:
+                self._writer.release(self._slot)
             self._held = None
 
+    def _has_room(self, scalars: Numbers) -> bool:
+        """Make room for the iterate that is held, or find that the interval has become too wide for it."""
+        if self._budget is None:
+            return True
+        place, nbytes = self._writer.first_place + self._n_written, bytes_of(self._header, scalars)
+        while self._budget.is_due(self._due) and not self._budget.fits(nbytes):
+            thinning = self._budget.thin(place)
+            if thinning is None:
+                break
+            self._writer.revise(functools.partial(dataclasses.replace, thinning=thinning))
+        if self._budget.is_due(self._due):
+            self._budget.add(place, self._due, nbytes)
+            return True
+        return False
+
     def close(self) -> None:
-        """Write what is left, and warn if the disk failed."""
+        """Write what is left, the newest iterate whatever its number, and warn if the disk failed."""
+        self._due = None
         self.flush()
         self._writer.close()
         self._report_failure()
@@ -216,7 +328,7 @@ class Tape:
             repair = "pass attach(optimizer, step=…), the optimizer's steps so far, or restore by load_state_dict"
             raise InputError(worded("step", "that of the restored model", "none, and no iterate equals it", repair))
         self._seam = (same, self._writer.first_place)
-        self._slot, self.last = slot, same
+        self._slot, self.last, self._due = slot, same, None
         self._held = None if same == found else {}
         if self._beside is not None and self._beside[0].resumed:
             self._beside[0].go_on(same)
