@@ -77,11 +77,17 @@ class RecorderCallback(Callback):
             recorder.attach(other)
         self.recorder, self._step = recorder, recorder.state_dict()["step"]
 
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """End where stochastic weight averaging only gathers statistics for its average: its steps move nothing."""
+        if self.recorder is not None and getattr(trainer.fit_loop, "_skip_backward", False):
+            self.recorder.close()
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add the loss and the logged numbers to the iterate."""
-        assert self.recorder is not None
+        if self.recorder is None or self.recorder.closed:
+            return
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         numbers = {}
         if isinstance(loss, torch.Tensor) and loss.numel() == 1:
