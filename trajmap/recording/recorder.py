@@ -13,7 +13,6 @@ import torch
 from trajmap._validation import check_choice, check_count, worded
 from trajmap.errors import InputError, RecordingWarning
 from trajmap.recording._arguments import (
-    as_number,
     checked_numbers,
     checked_settings,
     chosen_parameters,
@@ -21,17 +20,17 @@ from trajmap.recording._arguments import (
     kept_buffers,
     unwrapped,
 )
+from trajmap.recording.attachments import Attachments
 from trajmap.recording.budget import as_bytes
-from trajmap.recording.coverage import Coverage
 from trajmap.recording.distributed import role_of
-from trajmap.recording.ledger import Ledger, described, present_rates, require_optimizer
+from trajmap.recording.pool import Pool
 from trajmap.recording.schedules import Schedule
 from trajmap.recording.schedules import every as fixed_interval
 from trajmap.recording.selections import Select, requires_grad
 from trajmap.recording.sketch import CountSketch
-from trajmap.recording.stepping import Stepper, unwrapped_optimizer
-from trajmap.recording.tape import Numbers, Storage, Tape, make_tape
-from trajmap.recording.witness import Witness
+from trajmap.recording.stepping import Stepper
+from trajmap.recording.storage import Storage, make_tape
+from trajmap.recording.tape import Numbers, Tape
 
 __all__ = ["Recorder"]
 
@@ -158,21 +157,16 @@ class Recorder:
         self._tape = make_tape(role, kept, noted, storage) if self._own else None
         self._restored: int | None = None
         self._loose: Numbers = {}  # scalars of a step that `every` leaves out, should it turn out to be the last
-        self._pool: dict[str, list[float]] = {}  # scalars of the micro-batches since a step
-        self._pooled_at = -1
-        self._step = self._n_due = self._overflows = 0
-        self._rates: dict[str, Any] = {}  # as the last step used them
-        self._steppers: list[Stepper] = []
-        self._ledger, self._witness = Ledger(), Witness(self._own)
-        self._coverage = Coverage(model, select, self._own)
-        self._has_warned = False
+        self._pool = Pool()
+        self._step = self._n_due = 0
+        self._attached = Attachments(self.path, model, select, self._own)
         self.accumulating: Callable[[], bool] = lambda: False
         self.closed = False
 
     @property
     def optimizers(self) -> list[Any]:
         """The attached optimizers, in the order in which they came."""
-        return [stepper.optimizer for stepper in self._steppers]
+        return self._attached.optimizers
 
     def attach(self, optimizer: Any, *, step: int | None = None, expected_steps: int | None = None) -> Self:
         """Record after the optimizer's steps; the iterate of now becomes step 0, or the step that is named.
@@ -205,28 +199,18 @@ class Recorder:
             or a run is resumed and neither a step is known nor a recorded iterate equals the model.
         """
         self._require_open()
-        optimizer = unwrapped_optimizer(optimizer)
-        require_optimizer(optimizer, self._own)
-        if any(stepper.holds(optimizer) for stepper in self._steppers):
-            raise InputError(
-                worded("optimizer", "one that is not attached", "an attached one", "make another Recorder")
-            )
-        stepper = Stepper(optimizer, before=self._before_step, after=lambda: self._after_step(stepper))
-        entry = described(optimizer, self.model)
+        optimizer, entry = self._attached.described(optimizer)
         if self._tape is not None and expected_steps is not None:
             self._tape.expect(check_count("expected_steps", expected_steps))
-        if self._steppers:
+        if self._attached:
             if step is not None and step != self._step:
                 raise InputError(worded("step", f"{self._step}, the steps so far", step, "leave step out"))
-            self._ledger.add(optimizer, entry)
-        else:
-            self._settings["optimizer"] = entry
-            self._step = self._start(self._restored if step is None else check_count("step", step, low=0))
-            self._ledger.add(optimizer, entry)
-            self._note_earlier()
-        self._steppers.append(stepper)
-        self._witness.mark()
-        stepper.listen()
+            self._attached.add(optimizer, entry, self._before_step, self._after_step)
+            return self
+        self._settings["optimizer"] = entry
+        self._step = self._start(self._restored if step is None else check_count("step", step, low=0))
+        self._attached.add(optimizer, entry, self._before_step, self._after_step)
+        self._note_earlier()
         return self
 
     def record(self, scalars: Mapping[str, float] | None = None, /, *, step: int | None = None, **named: float) -> None:
@@ -257,7 +241,7 @@ class Recorder:
         numbers = checked_numbers(scalars, named)
         if self._tape is None:
             return
-        if self._steppers:
+        if self._attached:
             self._record_attached(self._tape, step, numbers)
             return
         first = self._tape.last < 0
@@ -286,10 +270,7 @@ class Recorder:
             If the recorder is closed, or a scalar is no number.
         """
         self._require_open()
-        if self._pooled_at != self._step:
-            self._pool, self._pooled_at = {}, self._step
-        for name, value in checked_numbers(scalars, named).items():
-            self._pool.setdefault(name, []).append(value)
+        self._pool.add(self._step, checked_numbers(scalars, named))
 
     def hold(self) -> None:
         """Keep a copy of the present iterate in memory, to be the run's last should no step follow.
@@ -299,18 +280,18 @@ class Recorder:
         """
         self._require_open()
         tape = self._tape
-        if tape is None or not self._steppers or tape.last == self._step or tape.has_aside(self._step):
+        if tape is None or not self._attached or tape.last == self._step or tape.has_aside(self._step):
             return
-        if not self._witness.changed():
+        if not self._attached.changed():
             tape.keep_aside(self._step)
 
     def state_dict(self) -> dict[str, int]:
         """Say how far the run is, to be kept in a checkpoint beside the model's and the optimizer's states."""
-        return {"step": self._step if self._steppers or self._tape is None else self._tape.last}
+        return {"step": self._step if self._attached or self._tape is None else self._tape.last}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Take up where a checkpoint was made, before the optimizer is attached; InputError otherwise."""
-        if self._steppers:
+        if self._attached:
             raise InputError(worded("state", "to be loaded before attach", "an attached recorder"))
         self._restored = check_count("step", state.get("step"), low=0)
 
@@ -330,25 +311,23 @@ class Recorder:
         """Finish; after an error the present parameters may be half a step, so only what is held is written."""
         if self.closed:
             return
-        for stepper in self._steppers:
-            stepper.release()
+        self._attached.release()
         self.closed = True
         if self._tape is None:
             return
-        if self._ledger.is_several:
-            self._note({"optimizers": self._ledger.entries()})
-        if complete and self._steppers:
+        self._note(self._attached.last_words())
+        if complete and self._attached:
             self._take_last(self._tape)
         self._tape.close()
 
     def _take_last(self, tape: Tape) -> None:
         """Record the last step, unless something else is in the model by now."""
-        changed = self._step > 0 and self._witness.changed()
+        changed = self._step > 0 and self._attached.changed()
         if changed:
             self._note({"ends": f"the weights were changed after step {self._step}; the last iterate is not they"})
-        if tape.last != self._step and not tape.take_aside(self._step, {**self._noted(), **self._loose}):
+        if tape.last != self._step and not tape.take_aside(self._step, {**self._attached.scalars(), **self._loose}):
             if not changed:
-                tape.take(self._step, {**self._noted(), **self._loose}, wait=True)
+                tape.take(self._step, {**self._attached.scalars(), **self._loose}, wait=True)
                 return
             message = f"{self.path}: after step {self._step} the weights were changed by other than the optimizer, as "
             message += f"by an average, so that step is left out and the run ends at step {tape.last}; repair: hold()"
@@ -357,13 +336,11 @@ class Recorder:
     @contextlib.contextmanager
     def paused(self) -> Generator[None]:
         """Let the attached optimizers step unrecorded and uncounted within a ``with`` block."""
-        for stepper in self._steppers:
-            stepper.release()
+        self._attached.release()
         try:
             yield
         finally:
-            for stepper in self._steppers:
-                stepper.listen()
+            self._attached.listen()
 
     def _start(self, step: int | None) -> int:
         """Take the first iterate, or find out where an earlier session is gone on with."""
@@ -383,7 +360,7 @@ class Recorder:
         if "optimizer" not in noted:
             self._note({"optimizer": self._settings["optimizer"]})
         elif self._tape.resumed:
-            self._ledger.begin_from(noted, self._step)
+            self._attached.begin_from(noted, self._step)
 
     def _record_attached(self, tape: Tape, step: int | None, numbers: Numbers) -> None:
         if step is not None and step != self._step:
@@ -391,77 +368,34 @@ class Recorder:
         if step is None and self.accumulating():
             self.pool(numbers)
             return
-        if self._pool and self._pooled_at == self._step - 1:
-            lists = {name: list(values) for name, values in self._pool.items()}
-            for name, value in numbers.items():
-                lists.setdefault(name, []).append(value)
-            numbers, self._pool = {name: sum(values) / len(values) for name, values in lists.items()}, {}
+        numbers = self._pool.means(self._step, numbers)
         if step is None and self._step != tape.last:
             self._loose.update(numbers)
             return
         numbers = {**self._loose, **numbers}
         if self._step != tape.last or not tape.amend(numbers):
-            tape.take(self._step, {**self._noted(), **numbers})
+            tape.take(self._step, {**self._attached.scalars(), **numbers})
 
     def _before_step(self) -> None:
-        """Say once that something else moves the weights, so that iterates are not what the next step starts from."""
-        tape = self._tape
-        if self._has_warned or tape is None or tape.last != self._step or not self._witness.touched():
-            return
-        moved, norm = tape.moved()
-        if moved > 1e-6 * norm:  # more than SAM's way back rounds
-            self._has_warned = True
-            message = (
-                f"{self.path}: after step {self._step} the weights were changed by other than the optimizer, which "
-            )
-            message += "its iterates do not show; repair: attach the outermost optimizer, or record by hand"
-            warnings.warn(message, RecordingWarning, stacklevel=7)
+        if self._tape is not None:
+            self._attached.warn_of_moves(self._step, self._tape)
 
     def _after_step(self, stepper: Stepper) -> None:
-        if stepper.was_skipped():
-            self._overflows += 1
+        if self._attached.was_skipped(stepper):
             return
         self._step += 1
-        self._loose, self._rates = {}, present_rates(stepper.optimizer)
-        self._witness.mark()
-        if self._ledger.stepped(stepper.optimizer, self._step):
-            self._note({"optimizers": self._ledger.entries()})
-        self._look_at_coverage()
+        self._loose = {}
+        self._note(self._attached.stepped(stepper, self._step))
         if self._tape is not None and self._schedule(self._step, self._tape.relative_change):
             self._n_due = self._n_due + 1 if self._every is None else self._step // self._every
             if self._tape.is_due(self._n_due):
                 norms = self._step_norms(self._tape)
-                self._tape.take(self._step, {**self._noted(), **norms}, due=self._n_due)
-                self._overflows = 0
-
-    def _look_at_coverage(self) -> None:
-        """Warn of parameters that are recorded and not trained, or trained and not recorded."""
-        late = self._coverage.late(self.optimizers)
-        if late:
-            self._note({"unrecorded": {"from": self._step, "names": late}})
-            message = (
-                f"{self.path}: from step {self._step} on {len(late)} parameters are trained that the run does not "
-            )
-            message += f"hold ({_listed(late)}); repair: select=matching('*') records them from the beginning"
-            warnings.warn(message, RecordingWarning, stacklevel=7)
-        if self._ledger.is_first_step:
-            idle = self._coverage.idle(self.optimizers)
-            if idle:
-                self._note({"untrained": idle})
-                message = f"{self.path}: {len(idle)} recorded parameters are in no attached optimizer ({_listed(idle)})"
-                message += "; repair: record the part that is trained, or choose it by select=matching(…)"
-                warnings.warn(message, RecordingWarning, stacklevel=7)
-
-    def _noted(self) -> Numbers:
-        """Scalars of the last step: rates, who made it, overflows before it."""
-        found = {name: as_number(name, value) for name, value in self._rates.items()}
-        if self._overflows:
-            found["overflows"] = float(self._overflows)
-        return {**found, **self._ledger.number()}
+                self._tape.take(self._step, {**self._attached.scalars(), **norms}, due=self._n_due)
+                self._attached.forget_overflows()
 
     def _note(self, settings: dict[str, Any]) -> None:
         self._settings.update(settings)
-        if self._tape is not None:
+        if settings and self._tape is not None:
             self._tape.note(settings)
 
     def _step_norms(self, tape: Tape) -> Numbers:
@@ -472,7 +406,3 @@ class Recorder:
     def _require_open(self) -> None:
         if self.closed:
             raise InputError(worded("recorder", "an open recorder", "a closed one", "make another Recorder"))
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
