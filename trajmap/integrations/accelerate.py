@@ -58,6 +58,6 @@ def prepare_recorder(
     """
     plain = accelerator.unwrap_model(model)
     recorder = made_recorder(make_recorder, plain, path, resume=resume, going_on="resume=True")
-    recorder.accumulating = lambda: not accelerator.sync_gradients
+    recorder.accumulates_when(lambda: not accelerator.sync_gradients)
     accelerator.register_for_checkpointing(recorder)
     return recorder

@@ -93,7 +93,9 @@ class Attachments:
         """Note a step; what the run's settings should say from now on is given back."""
         self._rates = present_rates(stepper.optimizer)
         self._witness.mark()
-        told = {"optimizers": self._ledger.entries()} if self._ledger.stepped(stepper.optimizer, step) else {}
+        told: dict[str, Any] = (
+            {"optimizers": self._ledger.entries()} if self._ledger.stepped(stepper.optimizer, step) else {}
+        )
         late = self._coverage.late(self.optimizers)
         if late:
             told["unrecorded"] = {"from": step, "names": late}

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import warnings
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -11,26 +10,23 @@ from typing import Any, Self
 import torch
 
 from trajmap._validation import check_choice, check_count, worded
-from trajmap.errors import InputError, RecordingWarning
+from trajmap.errors import InputError
 from trajmap.recording._arguments import (
     checked_numbers,
     checked_settings,
     chosen_parameters,
-    gradient_norm,
     kept_buffers,
     unwrapped,
 )
 from trajmap.recording.attachments import Attachments
 from trajmap.recording.budget import as_bytes
 from trajmap.recording.distributed import role_of
-from trajmap.recording.pool import Pool
 from trajmap.recording.schedules import Schedule
 from trajmap.recording.schedules import every as fixed_interval
 from trajmap.recording.selections import Select, requires_grad
+from trajmap.recording.sitting import Plan, Sitting
 from trajmap.recording.sketch import CountSketch
-from trajmap.recording.stepping import Stepper
 from trajmap.recording.storage import Storage, make_tape
-from trajmap.recording.tape import Numbers, Tape
 
 __all__ = ["Recorder"]
 
@@ -140,28 +136,28 @@ class Recorder:
             raise InputError(worded("model", "a torch.nn.Module", model))
         if schedule is not None and every != 1:
             raise InputError(worded("schedule", "either every or a schedule", "both"))
-        self._schedule = fixed_interval(every) if schedule is None else schedule
+        when = fixed_interval(every) if schedule is None else schedule
+        interval = every if schedule is None else None
         wait = check_choice("on_full", on_full, ("wait", "skip")) == "wait"
         model = unwrapped(model)
         role = role_of(Path(path), chosen_parameters(model, select))
         noted = checked_settings(settings, model, every if schedule is None else "schedule")
         self.path, self.layout, self.model = Path(path), role.layout, model
-        self._own = list(role.parameters.values())
-        self._settings, self._norms = noted, norms
+        own = list(role.parameters.values())
         deltas = check_choice("dtype", dtype, ("native", "delta16")) == "delta16"
-        self._every = every if schedule is None else None
         allowed = None if budget is None else as_bytes(budget)
-        storage = Storage(deltas, sketch, wait, overwrite, resume, allowed, self._every)
+        storage = Storage(deltas, sketch, wait, overwrite, resume, allowed, interval)
         kept = kept_buffers(model) if buffers and role.is_first else {}
         # processes that another one records for have no tape, and all they do is count
-        self._tape = make_tape(role, kept, noted, storage) if self._own else None
-        self._restored: int | None = None
-        self._loose: Numbers = {}  # scalars of a step that `every` leaves out, should it turn out to be the last
-        self._pool = Pool()
-        self._step = self._n_due = 0
-        self._attached = Attachments(self.path, model, select, self._own)
-        self.accumulating: Callable[[], bool] = lambda: False
+        self._tape = make_tape(role, kept, noted, storage) if own else None
+        self._attached = Attachments(self.path, model, select, own)
+        plan = Plan(when, interval, own if norms else [])
+        self._sitting = Sitting(self.path, self._tape, self._attached, noted, plan)
         self.closed = False
+
+    def accumulates_when(self, accumulating: Callable[[], bool]) -> None:
+        """Let `record` keep scalars as `pool` does while a function says that gradients are accumulated."""
+        self._sitting.accumulating = accumulating
 
     @property
     def optimizers(self) -> list[Any]:
@@ -199,18 +195,9 @@ class Recorder:
             or a run is resumed and neither a step is known nor a recorded iterate equals the model.
         """
         self._require_open()
-        optimizer, entry = self._attached.described(optimizer)
-        if self._tape is not None and expected_steps is not None:
+        if expected_steps is not None and self._tape is not None:
             self._tape.expect(check_count("expected_steps", expected_steps))
-        if self._attached:
-            if step is not None and step != self._step:
-                raise InputError(worded("step", f"{self._step}, the steps so far", step, "leave step out"))
-            self._attached.add(optimizer, entry, self._before_step, self._after_step)
-            return self
-        self._settings["optimizer"] = entry
-        self._step = self._start(self._restored if step is None else check_count("step", step, low=0))
-        self._attached.add(optimizer, entry, self._before_step, self._after_step)
-        self._note_earlier()
+        self._sitting.attach(optimizer, step)
         return self
 
     def record(self, scalars: Mapping[str, float] | None = None, /, *, step: int | None = None, **named: float) -> None:
@@ -238,19 +225,7 @@ class Recorder:
             If the recorder is closed, a scalar is no number, or the step is not as above.
         """
         self._require_open()
-        numbers = checked_numbers(scalars, named)
-        if self._tape is None:
-            return
-        if self._attached:
-            self._record_attached(self._tape, step, numbers)
-            return
-        first = self._tape.last < 0
-        step = self._tape.next_step() if step is None else step
-        check_count("step", step, low=max(self._tape.last, 0))
-        self._tape.splice(step)
-        if step != self._tape.last or not self._tape.amend(numbers):
-            self._n_due += step != self._tape.last and not first
-            self._tape.take(step, numbers, due=self._n_due)
+        self._sitting.record(step, checked_numbers(scalars, named))
 
     def pool(self, scalars: Mapping[str, float] | None = None, /, **named: float) -> None:
         """Keep scalars of one of several batches whose gradients are accumulated.
@@ -270,7 +245,7 @@ class Recorder:
             If the recorder is closed, or a scalar is no number.
         """
         self._require_open()
-        self._pool.add(self._step, checked_numbers(scalars, named))
+        self._sitting.pool(checked_numbers(scalars, named))
 
     def hold(self) -> None:
         """Keep a copy of the present iterate in memory, to be the run's last should no step follow.
@@ -279,21 +254,17 @@ class Recorder:
         or a schedule may have left the last step out. Weights that were changed since the step are not kept.
         """
         self._require_open()
-        tape = self._tape
-        if tape is None or not self._attached or tape.last == self._step or tape.has_aside(self._step):
-            return
-        if not self._attached.changed():
-            tape.keep_aside(self._step)
+        self._sitting.hold()
 
     def state_dict(self) -> dict[str, int]:
         """Say how far the run is, to be kept in a checkpoint beside the model's and the optimizer's states."""
-        return {"step": self._step if self._attached or self._tape is None else self._tape.last}
+        return {"step": self._sitting.step if self._attached or self._tape is None else self._tape.last}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Take up where a checkpoint was made, before the optimizer is attached; InputError otherwise."""
         if self._attached:
             raise InputError(worded("state", "to be loaded before attach", "an attached recorder"))
-        self._restored = check_count("step", state.get("step"), low=0)
+        self._sitting.restored = check_count("step", state.get("step"), low=0)
 
     def close(self) -> None:
         """Record the last iterate if it is not yet, write what is held, and let the optimizer go."""
@@ -308,30 +279,9 @@ class Recorder:
         self._close(complete=kind is None)
 
     def _close(self, *, complete: bool) -> None:
-        """Finish; after an error the present parameters may be half a step, so only what is held is written."""
-        if self.closed:
-            return
-        self._attached.release()
-        self.closed = True
-        if self._tape is None:
-            return
-        self._note(self._attached.last_words())
-        if complete and self._attached:
-            self._take_last(self._tape)
-        self._tape.close()
-
-    def _take_last(self, tape: Tape) -> None:
-        """Record the last step, unless something else is in the model by now."""
-        changed = self._step > 0 and self._attached.changed()
-        if changed:
-            self._note({"ends": f"the weights were changed after step {self._step}; the last iterate is not they"})
-        if tape.last != self._step and not tape.take_aside(self._step, {**self._attached.scalars(), **self._loose}):
-            if not changed:
-                tape.take(self._step, {**self._attached.scalars(), **self._loose}, wait=True)
-                return
-            message = f"{self.path}: after step {self._step} the weights were changed by other than the optimizer, as "
-            message += f"by an average, so that step is left out and the run ends at step {tape.last}; repair: hold()"
-            warnings.warn(message + " or close() before that", RecordingWarning, stacklevel=4)
+        if not self.closed:
+            self.closed = True
+            self._sitting.close(complete=complete)
 
     @contextlib.contextmanager
     def paused(self) -> Generator[None]:
@@ -341,67 +291,6 @@ class Recorder:
             yield
         finally:
             self._attached.listen()
-
-    def _start(self, step: int | None) -> int:
-        """Take the first iterate, or find out where an earlier session is gone on with."""
-        if self._tape is None:
-            return step or 0
-        if self._tape.last < 0 and self._tape.resumed:
-            return self._tape.go_on(step)
-        if self._tape.last < 0:
-            self._tape.take(step or 0, {}, due=0)
-        return self._tape.last
-
-    def _note_earlier(self) -> None:
-        """Say in the header what an earlier session, or one by hand, could not."""
-        if self._tape is None:
-            return
-        noted = self._tape.begun_with
-        if "optimizer" not in noted:
-            self._note({"optimizer": self._settings["optimizer"]})
-        elif self._tape.resumed:
-            self._attached.begin_from(noted, self._step)
-
-    def _record_attached(self, tape: Tape, step: int | None, numbers: Numbers) -> None:
-        if step is not None and step != self._step:
-            raise InputError(worded("step", f"{self._step}, the optimizer's steps so far", step, "leave step out"))
-        if step is None and self.accumulating():
-            self.pool(numbers)
-            return
-        numbers = self._pool.means(self._step, numbers)
-        if step is None and self._step != tape.last:
-            self._loose.update(numbers)
-            return
-        numbers = {**self._loose, **numbers}
-        if self._step != tape.last or not tape.amend(numbers):
-            tape.take(self._step, {**self._attached.scalars(), **numbers})
-
-    def _before_step(self) -> None:
-        if self._tape is not None:
-            self._attached.warn_of_moves(self._step, self._tape)
-
-    def _after_step(self, stepper: Stepper) -> None:
-        if self._attached.was_skipped(stepper):
-            return
-        self._step += 1
-        self._loose = {}
-        self._note(self._attached.stepped(stepper, self._step))
-        if self._tape is not None and self._schedule(self._step, self._tape.relative_change):
-            self._n_due = self._n_due + 1 if self._every is None else self._step // self._every
-            if self._tape.is_due(self._n_due):
-                norms = self._step_norms(self._tape)
-                self._tape.take(self._step, {**self._attached.scalars(), **norms}, due=self._n_due)
-                self._attached.forget_overflows()
-
-    def _note(self, settings: dict[str, Any]) -> None:
-        self._settings.update(settings)
-        if settings and self._tape is not None:
-            self._tape.note(settings)
-
-    def _step_norms(self, tape: Tape) -> Numbers:
-        if not self._norms:
-            return {}
-        return {"grad_norm": gradient_norm(self._own), "update_norm": tape.moved()[0]}
 
     def _require_open(self) -> None:
         if self.closed:
