@@ -1,10 +1,13 @@
 """The errors trajmap raises on purpose: each message is one line that says what to mend."""
 
 __all__ = [
+    "DiskWarning",
+    "FolderTakenError",
     "InputError",
     "LayoutError",
     "MissingExtraError",
     "NondeterministicError",
+    "RecordingWarning",
     "RunFormatError",
     "TrajmapError",
     "WeightsWarning",
@@ -17,6 +20,10 @@ class TrajmapError(Exception):
 
 class InputError(TrajmapError, ValueError):
     """An argument has the wrong shape, type, range or content."""
+
+
+class FolderTakenError(InputError):
+    """The folder of a new run holds a run already."""
 
 
 class LayoutError(InputError):
@@ -37,3 +44,11 @@ class MissingExtraError(TrajmapError, ImportError):
 
 class WeightsWarning(UserWarning):
     """How much each batch weighs in the loss cannot be told from the data."""
+
+
+class RecordingWarning(RuntimeWarning):
+    """A run does not hold what its reader would think: the training did something that no iterate shows."""
+
+
+class DiskWarning(RuntimeWarning):
+    """At its pace a recording would fill half of the disk that was free when it began."""

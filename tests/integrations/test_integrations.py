@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from trajmap.data.trajectory import Trajectory
-from trajmap.errors import InputError
+from trajmap.errors import InputError, RecordingWarning
 from trajmap.recording.recorder import Recorder
 from trajmap.recording.selections import lora
 
@@ -122,14 +122,157 @@ class TestLightning:
                 trainer.fit(self.module(), data)
         assert Trajectory.open(tmp_path / "run").steps.tolist() == [0, 1, 2, 3]
 
-    def test_several_optimizers_are_refused_in_words(self, tmp_path):
+    def run(self, module, data, callbacks, **options):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", RecordingWarning)
+            trainer = self.lightning.Trainer(
+                accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+                enable_model_summary=False, callbacks=callbacks, **options,
+            )  # fmt: skip
+            trainer.fit(module, torch.utils.data.DataLoader(data, batch_size=2))
+
+    def test_the_loss_is_the_mean_over_accumulated_batches(self, tmp_path):
         from trajmap.integrations.lightning import RecorderCallback
 
-        class Trainer:
-            optimizers = (1, 2)
+        class Module(self.lightning.LightningModule):
+            def __init__(self):
+                super().__init__()
+                self.shift = torch.nn.Parameter(torch.zeros(()))
 
-        with pytest.raises(InputError, match="trainer: expected one optimizer, got 2 optimizers"):
-            RecorderCallback(tmp_path / "run").on_train_start(Trainer(), self.module())
+            def training_step(self, batch, index):
+                self.log("step", float(index))
+                self.log("self", float(index))
+                return (batch[0] + 0 * self.shift).mean()
+
+            def configure_optimizers(self):
+                return torch.optim.SGD(self.parameters(), lr=0.1)
+
+        # batches of 1, 2, 3, 4, 5, 6, 7: two steps of three batches, and one of the last
+        data = torch.utils.data.TensorDataset(torch.arange(1.0, 8.0).repeat_interleave(2))
+        self.run(Module(), data, [RecorderCallback(tmp_path / "run")], max_epochs=1, accumulate_grad_batches=3)
+        run = Trajectory.open(tmp_path / "run")
+        np.testing.assert_allclose(run.scalars["loss"], [np.nan, 2, 5, 7], rtol=1e-6)
+        assert run.scalars["step"][1:].tolist() == [2, 5, 6], "a metric of that name is no obstacle"
+        assert run.scalars["self"][1:].tolist() == [2, 5, 6]
+
+    @pytest.mark.parametrize("norm", [False, True])
+    @pytest.mark.parametrize("every", [1, 4])
+    @pytest.mark.parametrize("kind", ["swa", "ema", "max_steps"])
+    def test_an_average_is_not_the_last_iterate(self, tmp_path, kind, every, norm):
+        from lightning.pytorch.callbacks import EMAWeightAveraging, StochasticWeightAveraging
+
+        from trajmap.integrations.lightning import RecorderCallback
+
+        lightning = self.lightning
+
+        class Module(lightning.LightningModule):
+            def __init__(self):
+                super().__init__()
+                torch.manual_seed(0)
+                middle = torch.nn.BatchNorm1d(3) if norm else torch.nn.Tanh()
+                self.net = torch.nn.Sequential(torch.nn.Linear(2, 3), middle, torch.nn.Linear(3, 1))
+
+            def training_step(self, batch, index):
+                return (self.net(batch[0]) - batch[1]).square().mean()
+
+            def configure_optimizers(self):
+                return torch.optim.SGD(self.parameters(), lr=0.3)
+
+        def make_recorder(module, path, resume):
+            return Recorder(module, path, resume=resume, every=every)
+
+        class Spy(lightning.Callback):
+            def on_train_epoch_end(self, trainer, pl_module):
+                last.setdefault(trainer.current_epoch, flat(pl_module))
+
+        last = {}
+        generator = torch.Generator().manual_seed(0)
+        x, y = torch.randn(14, 2, generator=generator), torch.randn(14, 1, generator=generator)
+        module = Module()
+        averaging = (
+            StochasticWeightAveraging(0.05, swa_epoch_start=1) if kind == "swa" else EMAWeightAveraging(decay=0.9)
+        )
+        ours = RecorderCallback(tmp_path / "run", make_recorder=make_recorder)
+        until = {"max_epochs": 3} if kind != "max_steps" else {"max_steps": 10}
+        self.run(module, torch.utils.data.TensorDataset(x, y), [Spy(), averaging, ours], **until)
+        run = Trajectory.open(tmp_path / "run")
+        trained = last[2 if kind != "max_steps" else 1]
+        n = 21 if kind != "max_steps" else 10
+        assert run.steps.tolist() == sorted({*range(0, n, every), n})
+        np.testing.assert_array_equal(run.theta(-1), trained)
+        assert np.abs(flat(module) - trained).max() > 1e-3, "the module ends with the average"
+        assert f"after step {n}" in run.settings["ends"]
+
+    def test_several_optimizers_of_one_module(self, tmp_path):
+        from trajmap.integrations.lightning import RecorderCallback
+
+        class Module(self.lightning.LightningModule):
+            def __init__(self):
+                super().__init__()
+                torch.manual_seed(0)
+                self.automatic_optimization = False
+                self.one, self.two = torch.nn.Linear(2, 2), torch.nn.Linear(2, 1)
+
+            def training_step(self, batch, index):
+                for optimizer in self.optimizers():
+                    self.toggle_optimizer(optimizer)
+                    optimizer.zero_grad()
+                    self.manual_backward(self.two(self.one(batch[0])).square().mean())
+                    optimizer.step()
+                    self.untoggle_optimizer(optimizer)
+
+            def configure_optimizers(self):
+                return torch.optim.SGD(self.one.parameters(), lr=0.1), torch.optim.Adam(self.two.parameters(), lr=0.01)
+
+        module = Module()
+        data = torch.utils.data.TensorDataset(torch.randn(8, 2, generator=torch.Generator().manual_seed(0)))
+        self.run(module, data, [RecorderCallback(tmp_path / "run")], max_epochs=1)
+        run = Trajectory.open(tmp_path / "run")
+        assert run.steps.tolist() == list(range(9))
+        assert run.scalars["optimizer"][1:].tolist() == [0, 1] * 4
+        moved = np.diff(run.select("one.*").iterates[:], axis=0).any(axis=1)
+        assert moved.tolist() == [True, False] * 4
+        np.testing.assert_array_equal(run.theta(-1), flat(module))
+
+    def test_a_backbone_unfrozen_later_is_told(self, tmp_path):
+        from lightning.pytorch.callbacks import BackboneFinetuning
+
+        from trajmap.integrations.lightning import RecorderCallback
+
+        class Module(self.lightning.LightningModule):
+            def __init__(self):
+                super().__init__()
+                self.backbone, self.head = torch.nn.Linear(2, 3), torch.nn.Linear(3, 1)
+
+            def training_step(self, batch, index):
+                return self.head(self.backbone(batch[0])).square().mean()
+
+            def configure_optimizers(self):
+                return torch.optim.SGD([p for p in self.parameters() if p.requires_grad], lr=0.1)
+
+        data = torch.utils.data.TensorDataset(torch.randn(8, 2))
+        callbacks = [BackboneFinetuning(unfreeze_backbone_at_epoch=1), RecorderCallback(tmp_path / "run")]
+        with pytest.warns(RecordingWarning, match="from step 5 on 2 parameters are trained .*backbone.weight"):
+            trainer = self.lightning.Trainer(
+                max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+                enable_model_summary=False, callbacks=callbacks,
+            )  # fmt: skip
+            trainer.fit(Module(), torch.utils.data.DataLoader(data, batch_size=2))
+        assert Trajectory.open(tmp_path / "run").layout.names == ("head.weight", "head.bias")
+
+    def test_a_taken_folder_is_told_in_lightnings_words(self, tmp_path):
+        from trajmap.integrations.lightning import RecorderCallback
+
+        self.fit(tmp_path, epochs=1, callback=RecorderCallback(tmp_path / "run"))
+        with pytest.raises(InputError, match=r"path: .*holds a run; repair: .*ckpt_path=.*make_recorder=lambda"):
+            self.fit(tmp_path, epochs=1, callback=RecorderCallback(tmp_path / "run"))
+
+        def replace(model, path, resume):
+            return Recorder(model, path, resume=resume, overwrite=True)
+
+        self.fit(tmp_path, epochs=2, callback=RecorderCallback(tmp_path / "run", make_recorder=replace))
+        assert Trajectory.open(tmp_path / "run").n_iterates == 9
 
 
 class TestTransformers:
@@ -190,6 +333,46 @@ class TestTransformers:
         assert (run.history.seams, run.history.superseded) == ((4,), 2)
         np.testing.assert_allclose(run.iterates[:], straight.iterates[:], rtol=0, atol=1e-6)
 
+    @pytest.mark.parametrize("every", [1, 5])
+    def test_the_best_checkpoint_is_not_the_last_iterate(self, tmp_path, every):
+        from trajmap.integrations.transformers import RecorderCallback
+
+        last = {}
+
+        class Spy(self.transformers.TrainerCallback):
+            def on_step_end(self, args, state, control, **given):
+                last[state.global_step] = flat(given["model"])
+
+        def make_recorder(model, path, resume):
+            return Recorder(model, path, resume=resume, every=every)
+
+        tokens = torch.randint(0, 20, (32, 8), generator=torch.Generator().manual_seed(0))
+        data = [{"input_ids": row, "labels": row} for row in tokens]
+        others = [{"input_ids": row, "labels": 19 - row} for row in tokens[:4]]  # it gets worse on these
+        arguments = self.transformers.TrainingArguments(
+            output_dir=str(tmp_path / "out"), max_steps=7, per_device_train_batch_size=4, learning_rate=1e-2,
+            logging_steps=1, eval_strategy="steps", eval_steps=1, save_steps=1, load_best_model_at_end=True,
+            report_to=[], use_cpu=True, disable_tqdm=True, seed=0,
+        )  # fmt: skip
+        model = self.model()
+        callbacks = [RecorderCallback(tmp_path / "run", make_recorder=make_recorder), Spy()]
+        trainer = self.transformers.Trainer(
+            model, arguments, train_dataset=data, eval_dataset=others, callbacks=callbacks
+        )
+        trainer.train()
+        run = Trajectory.open(tmp_path / "run")
+        assert run.steps.tolist() == sorted({*range(0, 7, every), 7})
+        np.testing.assert_array_equal(run.theta(-1), last[7])
+        assert np.abs(flat(model) - last[7]).max() > 1e-3, "the model ends with the best"
+        assert "after step 7" in run.settings["ends"]
+
+    def test_a_taken_folder_is_told_in_transformers_words(self, tmp_path):
+        from trajmap.integrations.transformers import RecorderCallback
+
+        self.train(tmp_path / "out", self.model(), RecorderCallback(tmp_path / "run"), steps=1)
+        with pytest.raises(InputError, match=r"path: .*holds a run; repair: .*resume_from_checkpoint=.*make_recorder="):
+            self.train(tmp_path / "out", self.model(), RecorderCallback(tmp_path / "run"), steps=1)
+
     def test_adapters_alone(self, tmp_path):
         peft = pytest.importorskip("peft")
         from trajmap.integrations.transformers import RecorderCallback
@@ -237,9 +420,15 @@ class TestAccelerate:
     def test_recorded_and_resumed(self, tmp_path):
         self.train(tmp_path, tmp_path / "straight", batches=range(12))
         self.train(tmp_path, tmp_path / "run", batches=range(8), save=tmp_path / "state")
-        model = self.train(tmp_path, tmp_path / "run", batches=range(8, 12), load=tmp_path / "state")
+        trained = self.train(tmp_path, tmp_path / "run", batches=range(8, 12), load=tmp_path / "state")
         run, straight = Trajectory.open(tmp_path / "run"), Trajectory.open(tmp_path / "straight")
         assert run.steps.tolist() == list(range(7)), "two batches are one step"
+        first, model = [], torch.nn.Linear(4, 2)
+        for i in range(2):
+            parts = run.layout.split(run.theta(0))
+            model.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in parts.items()})
+            first.append(model(torch.randn(8, 4, generator=torch.Generator().manual_seed(i))).square().mean().item())
+        np.testing.assert_allclose(run.scalars["loss"][1], np.mean(first), rtol=1e-6)
         np.testing.assert_array_equal(run.iterates[:], straight.iterates[:])
-        np.testing.assert_array_equal(run.theta(-1), flat(model))
+        np.testing.assert_array_equal(run.theta(-1), flat(trained))
         assert run.history.seams == (4,)

@@ -17,6 +17,7 @@ import torch
 from trajmap.data.layout import Layout
 from trajmap.data.store import RunHeader
 from trajmap.data.trajectory import Trajectory
+from trajmap.errors import DiskWarning
 from trajmap.recording import encoding as writing
 from trajmap.recording.recorder import Recorder
 from trajmap.recording.writer import RunWriter
@@ -141,7 +142,7 @@ def test_disks_that_fill_at_any_point(tmp_path, small_disk, dtype):
     stopped = set()
     for kilobytes in range(16, 136, 4):
         disk = small_disk(kilobytes)
-        with pytest.warns(RuntimeWarning, match="recording stopped after .*No space left"):
+        with pytest.warns(DiskWarning), pytest.warns(RuntimeWarning, match="recording stopped after .*No space left"):
             model = loop(disk / "run", 40, dtype=dtype)
         assert torch.equal(model.weight, reference.weight)
         run = Trajectory.open(disk / "run")
@@ -155,7 +156,7 @@ def test_disks_that_fill_at_any_point(tmp_path, small_disk, dtype):
 def test_a_full_disk_can_be_resumed_elsewhere(tmp_path, small_disk):
     """Copied to a larger disk, the run goes on."""
     disk = small_disk(64)
-    with pytest.warns(RuntimeWarning, match="No space left"):
+    with pytest.warns(DiskWarning), pytest.warns(RuntimeWarning, match="No space left"):
         loop(disk / "run", 40)
     shutil.copytree(disk / "run", tmp_path / "run")
     before = Trajectory.open(tmp_path / "run")

@@ -189,6 +189,19 @@ def test_recording_by_hand(tmp_path):
     assert np.isnan(run.theta(1)).sum() == 12, "NaN is data"
 
 
+def test_no_name_of_a_metric_is_taken(tmp_path):
+    model, optimizer = make()
+    names = {"step": 7.0, "self": 1.0, "scalars": 2.0, "named": 3.0, "": 4.0, "train/loss": 5.0}
+    with Recorder(model, tmp_path / "run").attach(optimizer) as recorder:
+        step(model, optimizer)
+        recorder.record(names, loss=6.0)
+        recorder.record(scalars=8.0, self=9.0)
+    run = Trajectory.open(tmp_path / "run")
+    found = {name: values[1] for name, values in run.scalars.items()}
+    assert found == {"lr": 0.1, **names, "loss": 6.0, "scalars": 8.0, "self": 9.0}
+    assert run.steps.tolist() == [0, 1]
+
+
 def test_tied_and_frozen_parameters(tmp_path):
     class Tied(torch.nn.Module):
         def __init__(self):
@@ -384,8 +397,10 @@ def test_worded_errors(tmp_path):
         Recorder(torch.nn.ParameterDict({"p": torch.zeros(2, dtype=torch.complex64)}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
     recorder = Recorder(model, tmp_path / "run").attach(optimizer)
-    with pytest.raises(InputError, match="one attachment"):
+    with pytest.raises(InputError, match="optimizer: expected one that is not attached, got an attached one"):
         recorder.attach(optimizer)
+    with pytest.raises(InputError, match=r"scalars: expected a mapping of names to numbers, got 3; repair: .*step=3"):
+        recorder.record(3)
     with pytest.raises(InputError, match="loss: expected a number, got 'low'"):
         recorder.record(loss="low")
     for value, told in (("0.5", "'0.5'"), (None, "None"), (torch.zeros(2), "Tensor"), (1j, "complex")):

@@ -57,6 +57,8 @@ def _steps(trajectory: Trajectory) -> Iterator[str]:
         yield f"resumed from step {seam}"
     if history.superseded:
         yield f"{history.superseded} iterates on disk are superseded by a resumed run"
+    if history.interval > 1:
+        yield f"thinned to its budget: one of {history.interval} due iterates is kept"
     for entry in history.dropped:
         yield f"dropped {entry}"
     broken = steps[~trajectory.is_finite]

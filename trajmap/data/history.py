@@ -17,8 +17,12 @@ class History:
         Iterates on disk that a run resumed from an earlier step made obsolete; they are not among the rows.
     dropped : tuple of str
         Iterates that are damaged or missing, each with the reason; they are not among the rows.
+    interval : int
+        To keep within its bytes the run has come to record one of so many due iterates, and to hold no more of
+        the older ones; 1 if it never had to.
     """
 
     seams: tuple[int, ...] = ()
     superseded: int = 0
     dropped: tuple[str, ...] = ()
+    interval: int = 1

@@ -1,5 +1,6 @@
 """Open a run folder: every iterate that is whole, and one line about what is not."""
 
+import dataclasses
 import warnings
 from pathlib import Path
 
@@ -70,10 +71,13 @@ def _read_rows(folder: Path, header: RunHeader, *, verify: bool) -> tuple[list[R
     dropped: list[str] = []
     rows: list[Row] = []
     before: FullRow | DeltaRow | None = None
-    expected = 0
+    expected, thinning = 0, header.thinning
     for path in sorted((folder / "iterates").glob("*.safetensors")):
         place = int(path.stem) if path.stem.isdigit() else expected
-        dropped += [f"{missing:012d}: missing" for missing in range(expected, place)]
+        if thinning is not None and thinning.drops(place):
+            continue  # a removal that was cut short
+        gone = (p for p in range(expected, place) if thinning is None or not thinning.drops(p))
+        dropped += [f"{missing:012d}: missing" for missing in gone]
         before = None if place > expected else before
         expected = place + 1
         try:
@@ -84,7 +88,8 @@ def _read_rows(folder: Path, header: RunHeader, *, verify: bool) -> tuple[list[R
         except RunFormatError as error:
             dropped.append(f"{path.stem}: {str(error).split(': ', 1)[1]}")
             before = None
-    return _without_superseded(rows, dropped)
+    kept, history = _without_superseded(rows, dropped)
+    return kept, dataclasses.replace(history, interval=1 if thinning is None else thinning.interval)
 
 
 def _row(file: IterateFile, before: FullRow | DeltaRow | None, header: RunHeader) -> FullRow | DeltaRow:

@@ -40,6 +40,7 @@ from trajmap.data.buffers import BufferLayout
 from trajmap.data.delta16 import BLOCK
 from trajmap.data.layout import Layout
 from trajmap.data.number_format import FLOATS, stored_dtype
+from trajmap.data.thinning import Thinning
 from trajmap.errors import RunFormatError
 
 __all__ = ["IterateFile", "Notes", "RunHeader", "iterate_path", "read_iterate_file", "write_delta", "write_iterate"]
@@ -61,7 +62,8 @@ class RunHeader:
     """What ``run.json`` holds: the layout, the number format and the settings of the run.
 
     A sketched run has the ``sketch`` that made it of a larger model; a run written in shards lists for each
-    shard the stretches of θ that it holds; a run of checkpoints that stay where they are says where that is.
+    shard the stretches of θ that it holds; a run of checkpoints that stay where they are says where that is, and a run
+    kept within a budget of bytes which places are left.
     """
 
     layout: Layout
@@ -71,6 +73,7 @@ class RunHeader:
     sketch: dict[str, Any] | None = None
     shards: list[list[list[int]]] | None = None
     checkpoints: dict[str, Any] | None = None
+    thinning: Thinning | None = None
 
     def write(self, folder: Path) -> None:
         """Write ``run.json``, aside and renamed."""
@@ -82,6 +85,8 @@ class RunHeader:
             content["buffers"] = dataclasses.asdict(self.buffers)
         pointers = {"sketch": self.sketch, "shards": self.shards, "checkpoints": self.checkpoints}
         content |= {key: value for key, value in pointers.items() if value}
+        if self.thinning is not None:
+            content["thinning"] = dataclasses.asdict(self.thinning)
         content["crc32"] = _checksum(content)
         _write_aside(folder / "run.json", [json.dumps(content, indent=1).encode()])
         _sync_folder(folder.parent)
@@ -114,6 +119,7 @@ class RunHeader:
                 content.get("sketch"),
                 content.get("shards"),
                 content.get("checkpoints"),
+                Thinning.parse(content["thinning"]) if "thinning" in content else None,
             )
         except (ValueError, KeyError, TypeError) as error:
             raise RunFormatError(f"{path}: expected names, shapes, dtype and settings, got {error!r}") from error

@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
 from trajmap._optional import optional_import
+from trajmap.integrations._making import made_recorder
 from trajmap.recording.recorder import Recorder
 
 optional_import("accelerate", "accelerate")
@@ -43,7 +43,7 @@ def prepare_recorder(
     -------
     Recorder
         To be attached to the prepared optimizer. Accumulated gradients and steps that mixed precision skips are
-        no iterates.
+        no iterates; of scalars recorded with each accumulated batch the iterate gets the mean.
 
     Examples
     --------
@@ -56,7 +56,8 @@ def prepare_recorder(
     ...     accelerator.backward(model(torch.ones(1, 2)).sum())
     ...     optimizer.step()
     """
-    make: Callable[..., Any] = make_recorder or Recorder
-    recorder: Recorder = make(accelerator.unwrap_model(model), path, resume=resume)
+    plain = accelerator.unwrap_model(model)
+    recorder = made_recorder(make_recorder, plain, path, resume=resume, going_on="resume=True")
+    recorder.accumulates_when(lambda: not accelerator.sync_gradients)
     accelerator.register_for_checkpointing(recorder)
     return recorder

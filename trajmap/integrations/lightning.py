@@ -7,8 +7,7 @@ from typing import Any
 import torch
 
 from trajmap._optional import optional_import
-from trajmap._validation import worded
-from trajmap.errors import InputError
+from trajmap.integrations._making import made_recorder
 from trajmap.recording.recorder import Recorder
 
 optional_import("lightning.pytorch", "lightning")
@@ -23,9 +22,11 @@ class RecorderCallback(Callback):
     """A Lightning callback around a Recorder.
 
     It attaches when fitting starts, after Lightning has restored a checkpoint, and adds the batch's loss and what
-    the module logs for its progress bar or callbacks to each iterate. The number of optimizer steps is kept in
-    Lightning's checkpoints, so that ``trainer.fit(…, ckpt_path=…)`` goes on with the same run folder and marks
-    the seam. With several optimizers each step of any of them is one of the first's; record them by hand then.
+    the module logs for its progress bar or callbacks to each iterate; of accumulated batches the mean of their losses,
+    as they are without Lightning's division. The number of optimizer steps is kept in Lightning's checkpoints, so that
+    ``trainer.fit(…, ckpt_path=…)`` goes on with the same run folder and marks the seam. With several optimizers each
+    step of any of them makes an iterate, and the scalar ``optimizer`` says whose it is. The run ends with the weights
+    after the last step, also where an averaging callback puts others into the module.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ class RecorderCallback(Callback):
     Raises
     ------
     InputError
-        When fitting starts: if the folder is taken, or the training has several optimizers.
+        When fitting starts: if the folder is taken.
 
     Examples
     --------
@@ -50,8 +51,9 @@ class RecorderCallback(Callback):
 
     def __init__(self, path: str | os.PathLike[str], *, make_recorder: Callable[..., Recorder] | None = None) -> None:
         self.path = path
-        self.make_recorder: Callable[..., Recorder] = make_recorder or Recorder
+        self.make_recorder = make_recorder
         self.recorder: Recorder | None = None
+        self._step = 0
         self._restored: dict[str, Any] | None = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -63,25 +65,47 @@ class RecorderCallback(Callback):
         self._restored = state_dict if "step" in state_dict else None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Attach to the optimizer, whose state is restored by now."""
-        if len(trainer.optimizers) != 1:
-            got = f"{len(trainer.optimizers)} optimizers"
-            raise InputError(worded("trainer", "one optimizer", got, "attach a Recorder in the module's own loop"))
-        recorder = self.make_recorder(pl_module, self.path, resume=self._restored is not None)
+        """Attach to the optimizers, whose state is restored by now."""
+        going_on = "trainer.fit(…, ckpt_path=…) from a checkpoint that holds this callback"
+        resume = self._restored is not None
+        recorder = made_recorder(self.make_recorder, pl_module, self.path, resume=resume, going_on=going_on)
         if self._restored is not None:
             recorder.load_state_dict(self._restored)
-        self.recorder = recorder.attach(trainer.optimizers[0])
+        expected = trainer.estimated_stepping_batches
+        recorder.attach(trainer.optimizers[0], expected_steps=int(expected) if 0 < expected < float("inf") else None)
+        for other in trainer.optimizers[1:]:
+            recorder.attach(other)
+        self.recorder, self._step = recorder, recorder.state_dict()["step"]
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """End where stochastic weight averaging only gathers statistics for its average: its steps move nothing."""
+        if self.recorder is not None and getattr(trainer.fit_loop, "_skip_backward", False):
+            self.recorder.close()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add the loss and the logged numbers to the iterate."""
-        assert self.recorder is not None
-        scalars = {name: value for name, value in trainer.callback_metrics.items() if value.numel() == 1}
+        if self.recorder is None or self.recorder.closed:
+            return
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
-        if isinstance(loss, torch.Tensor):
-            scalars = {"loss": loss, **scalars}
-        self.recorder.record(None, **{name: float(value) for name, value in scalars.items()})
+        numbers = {}
+        if isinstance(loss, torch.Tensor) and loss.numel() == 1:
+            # Lightning divides what it differentiates, so that the gradients of accumulated batches add up to a mean
+            parts = trainer.accumulate_grad_batches if pl_module.automatic_optimization else 1
+            numbers["loss"] = float(loss) * parts
+        step = self.recorder.state_dict()["step"]
+        if step == self._step:
+            self.recorder.pool(numbers)
+            return
+        self._step = step
+        logged = {name: value for name, value in trainer.callback_metrics.items() if value.numel() == 1}
+        self.recorder.record({**{name: float(value) for name, value in logged.items() if name != "loss"}, **numbers})
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the last iterate before an average is put into the module."""
+        if self.recorder is not None and not self.recorder.closed:
+            self.recorder.hold()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the last iterate."""

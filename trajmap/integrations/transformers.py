@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trajmap._optional import optional_import
+from trajmap.integrations._making import made_recorder
 from trajmap.recording.recorder import Recorder
 
 optional_import("transformers", "transformers")
@@ -19,7 +20,8 @@ class RecorderCallback(TrainerCallback):
 
     It attaches when training begins, and adds what the trainer logs (loss, gradient norm, learning rate, evaluation
     scores) to the iterate of that moment; log every step, by ``logging_steps=1``, for a loss beside each iterate.
-    ``trainer.train(resume_from_checkpoint=…)`` goes on with the same run folder and marks the seam.
+    ``trainer.train(resume_from_checkpoint=…)`` goes on with the same run folder and marks the seam. The run ends with
+    the weights after the last step, also where ``load_best_model_at_end`` puts others into the model.
 
     Parameters
     ----------
@@ -39,7 +41,7 @@ class RecorderCallback(TrainerCallback):
 
     def __init__(self, path: str | os.PathLike[str], *, make_recorder: Callable[..., Recorder] | None = None) -> None:
         self.path = path
-        self.make_recorder: Callable[..., Recorder] = make_recorder or Recorder
+        self.make_recorder = make_recorder
         self.recorder: Recorder | None = None
 
     def on_train_begin(
@@ -47,8 +49,21 @@ class RecorderCallback(TrainerCallback):
     ) -> None:
         """Attach to the optimizer; a checkpoint is restored by now."""
         done = state.global_step
-        recorder = self.make_recorder(kwargs["model"], self.path, resume=done > 0)
-        self.recorder = recorder.attach(kwargs["optimizer"], step=done)
+        going_on = "trainer.train(resume_from_checkpoint=…)"
+        recorder = made_recorder(self.make_recorder, kwargs["model"], self.path, resume=done > 0, going_on=going_on)
+        expected = state.max_steps if state.max_steps > 0 else None
+        self.recorder = recorder.attach(kwargs["optimizer"], step=done, expected_steps=expected)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Keep the last iterate before the best checkpoint is loaded."""
+        if control.should_training_stop or control.should_evaluate or control.should_save:
+            self._hold()
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Keep the last iterate before the best checkpoint is loaded."""
+        self._hold()
 
     def on_log(
         self,
@@ -62,7 +77,7 @@ class RecorderCallback(TrainerCallback):
         if self.recorder is None or self.recorder.closed:
             return
         numbers = {name: value for name, value in (logs or {}).items() if isinstance(value, (int, float))}
-        self.recorder.record(None, **{name: float(value) for name, value in numbers.items() if name != "step"})
+        self.recorder.record({name: float(value) for name, value in numbers.items()})
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -70,3 +85,7 @@ class RecorderCallback(TrainerCallback):
         """Write the last iterate."""
         if self.recorder is not None:
             self.recorder.close()
+
+    def _hold(self) -> None:
+        if self.recorder is not None and not self.recorder.closed:
+            self.recorder.hold()

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from trajmap import __version__
+from trajmap._models import check_parameter
 from trajmap._validation import describe, worded
 from trajmap.data.buffers import BufferLayout
 from trajmap.data.layout import Layout
@@ -19,54 +20,23 @@ from trajmap.recording.snapshot import local_tensor, stored_dtype
 
 __all__ = [
     "as_number",
+    "checked_numbers",
     "checked_settings",
     "chosen_parameters",
     "gradient_norm",
     "kept_buffers",
     "make_header",
     "plain_options",
-    "require_optimizer",
-    "unwrapped",
-    "unwrapped_optimizer",
 ]
 
-_RESERVED = ("every", "model", "optimizer", "versions")
-
-
-def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
-    """Take off what compilation, data parallelism and weight averaging put around a model."""
-    wrappers = (
-        torch.nn.DataParallel,
-        torch.nn.parallel.DistributedDataParallel,
-        torch.optim.swa_utils.AveragedModel,
-    )
-    while True:
-        # torch.compile's class is private; this attribute of it is what PyTorch's own documentation names
-        inner = getattr(model, "_orig_mod", None)
-        if isinstance(inner, torch.nn.Module):
-            model = inner
-        elif isinstance(model, wrappers):
-            model = model.module
-        else:
-            return model
-
-
-def unwrapped_optimizer(optimizer: Any) -> Any:
-    """Take off what Lightning and Accelerate put around an optimizer: their ``step`` only calls its own."""
-    inner = getattr(optimizer, "optimizer", None)  # the name both give it
-    while isinstance(inner, torch.optim.Optimizer):
-        optimizer, inner = inner, getattr(inner, "optimizer", None)
-    return optimizer
+_RESERVED = ("ends", "every", "model", "optimizer", "optimizers", "unrecorded", "untrained", "versions")
 
 
 def chosen_parameters(model: torch.nn.Module, select: Select) -> dict[str, torch.nn.Parameter]:
     """Parameters to record, by name; each must hold real numbers."""
     chosen = {name: p for name, p in model.named_parameters() if select(name, p)}
     for name, parameter in chosen.items():
-        if isinstance(parameter, torch.nn.UninitializedParameter):
-            raise InputError(worded(name, "a parameter with a shape", "a lazy one", "run the model on one batch"))
-        if not parameter.is_floating_point():
-            raise InputError(worded(name, "real numbers", f"{parameter.dtype}", "leave it out by select"))
+        check_parameter(name, parameter)
     if not sum(parameter.numel() for parameter in chosen.values()):
         raise InputError(worded("select", "at least one parameter", "none selected"))
     return chosen
@@ -85,16 +55,6 @@ def gradient_norm(parameters: Sequence[torch.Tensor]) -> float:
     if not gradients:
         return float("nan")
     return sum(float(gradient.double().square().sum()) for gradient in gradients) ** 0.5
-
-
-def require_optimizer(optimizer: object, parameters: Sequence[torch.Tensor]) -> None:
-    """Raise unless an optimizer holds some of the recorded parameters."""
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        raise InputError(worded("optimizer", "a torch.optim.Optimizer", optimizer))
-    own = {id(p) for p in parameters}
-    if own and not any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
-        got, repair = "one of other parameters", "attach the optimizer that was made of this model's parameters()"
-        raise InputError(worded("optimizer", "one that holds the model's parameters", got, repair))
 
 
 def make_header(
@@ -129,6 +89,15 @@ def as_number(name: str, value: object) -> float:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(worded(name, "a number", describe(value))) from error
+
+
+def checked_numbers(scalars: object, named: Mapping[str, Any]) -> dict[str, float]:
+    """Join scalars given by a mapping and by name."""
+    if scalars is not None and not isinstance(scalars, Mapping):
+        expected, repair = "a mapping of names to numbers", "a step is given by its name, as record(step=3)"
+        raise InputError(worded("scalars", expected, scalars, repair))
+    given: Mapping[Any, Any] = scalars or {}
+    return {str(name): as_number(str(name), value) for name, value in {**given, **named}.items()}
 
 
 def checked_settings(settings: Mapping[str, Any] | None, model: torch.nn.Module, every: object) -> dict[str, Any]:

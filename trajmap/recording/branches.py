@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def branch(
     recorder : Recorder
         An attached recorder. It records nothing meanwhile.
     go_on : callable
-        ``go_on(k, recorder)`` takes some steps with the recorder's own model and optimizer, over batches in an
+        ``go_on(k, recorder)`` takes some steps with the recorder's own model and optimizers, over batches in an
         order that depends on k, and may record scalars with the branch's recorder.
     n_branches : int
         Number of continuations.
@@ -68,20 +68,22 @@ def branch(
     (('0', '1'), (8, 3))
     """
     check_count("n_branches", n_branches)
-    optimizer = recorder.optimizer
-    if optimizer is None:
+    optimizers = recorder.optimizers
+    if not optimizers:
         raise InputError(worded("recorder", "an attached recorder", "one without an optimizer", "attach it first"))
     step = recorder.state_dict()["step"]
     home = Path(path) if path is not None else recorder.path / "branches" / f"{step:09d}"
     names = [str(k) for k in range(n_branches)]
     names_of = set(recorder.layout.names)
     branches = [Recorder(recorder.model, home / name, select=lambda n, p: n in names_of) for name in names]
-    state = _State(recorder.model, optimizer)
+    state = _State(recorder.model, optimizers)
     with recorder.paused():
         try:
             for k, own in enumerate(branches):
                 state.restore()
-                with own.attach(optimizer, step=step):
+                with own.attach(optimizers[0], step=step):
+                    for other in optimizers[1:]:
+                        own.attach(other)
                     go_on(k, own)
         finally:
             state.restore()
@@ -89,14 +91,14 @@ def branch(
 
 
 class _State:
-    """A model and its optimizer as they are, to be put back."""
+    """A model and its optimizers as they are, to be put back."""
 
-    def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        self._model, self._optimizer = model, optimizer
+    def __init__(self, model: torch.nn.Module, optimizers: Sequence[Any]) -> None:
+        self._model, self._optimizers = model, optimizers
         self._tensors = [t.detach().clone() for t in self._live()]
         self._gradients = [None if p.grad is None else p.grad.detach().clone() for p in model.parameters()]
         self._modes = [(module, module.training) for module in model.modules()]
-        self._options: dict[str, Any] = copy.deepcopy(optimizer.state_dict())
+        self._options = [copy.deepcopy(optimizer.state_dict()) for optimizer in optimizers]
         self._cpu = torch.random.get_rng_state()
         self._cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
 
@@ -111,7 +113,8 @@ class _State:
             parameter.grad = None if gradient is None else gradient.clone()
         for module, training in self._modes:
             module.training = training
-        self._optimizer.load_state_dict(copy.deepcopy(self._options))
+        for optimizer, options in zip(self._optimizers, self._options, strict=True):
+            optimizer.load_state_dict(copy.deepcopy(options))
         torch.random.set_rng_state(self._cpu)
         if self._cuda:
             torch.cuda.set_rng_state_all(self._cuda)

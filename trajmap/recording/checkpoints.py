@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from trajmap._models import unwrapped
 from trajmap._validation import check_choice, check_count, worded
 from trajmap.data.checkpoint_files import Paths, find_checkpoints, steps_of
 from trajmap.data.checkpoint_names import Wanted
@@ -17,7 +18,7 @@ from trajmap.data.store import RunHeader
 from trajmap.data.stored_tensor import StoredTensor
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
-from trajmap.recording._arguments import kept_buffers, unwrapped
+from trajmap.recording._arguments import kept_buffers
 from trajmap.recording.encoding import DeltaRows, FullRows
 from trajmap.recording.sketch import CountSketch, Sketcher
 from trajmap.recording.snapshot import Slot

@@ -2,32 +2,31 @@
 
 import contextlib
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import torch
 
+from trajmap._models import unwrapped
 from trajmap._validation import check_choice, check_count, worded
 from trajmap.errors import InputError
 from trajmap.recording._arguments import (
-    as_number,
+    checked_numbers,
     checked_settings,
     chosen_parameters,
-    gradient_norm,
     kept_buffers,
-    plain_options,
-    require_optimizer,
-    unwrapped,
-    unwrapped_optimizer,
 )
+from trajmap.recording.attachments import Attachments
+from trajmap.recording.budget import as_bytes
 from trajmap.recording.distributed import role_of
 from trajmap.recording.schedules import Schedule
 from trajmap.recording.schedules import every as fixed_interval
 from trajmap.recording.selections import Select, requires_grad
+from trajmap.recording.sitting import Plan, Sitting
 from trajmap.recording.sketch import CountSketch
-from trajmap.recording.tape import Numbers, Storage, Tape, make_tape
+from trajmap.recording.storage import Storage, make_tape
 
 __all__ = ["Recorder"]
 
@@ -46,6 +45,10 @@ class Recorder:
     A model that is compiled, wrapped for data parallelism or averaged is recorded under its plain names. Of several
     processes that train copies the first records; where they hold shards (DTensor, FSDP2) each records its own and
     the run opens as one; `by_change` then sees the shard's movement.
+
+    An iterate is the training weights after a whole step: after Lookahead's or SAM's own, not its inner optimizer's,
+    and not after a step that a fused kernel skipped for an overflow (``overflows`` of the next iterate counts those).
+    An average or a best checkpoint that is put into the model is none; `hold` keeps the last iterate from it.
 
     Parameters
     ----------
@@ -72,6 +75,12 @@ class Recorder:
         right to about 1e-3; the scalar ``delta16_error`` says what was lost.
     sketch : CountSketch, optional
         Record a short random projection instead of the iterate.
+    budget : int or str, optional
+        Bytes that the run may take, as ``"20GB"`` or ``"500 MiB"``. Before it would take more, every second older
+        iterate is removed and the interval doubled; the first and the last are kept, and
+        ``trajectory.history.interval`` says how far this went. Without a budget a `DiskWarning` is given once when
+        the run would fill half of the disk that was free at its beginning. The end of a training not being known, it
+        is taken to be twice as far as the training has come, and at least 1000 steps away where `every` is fixed.
     overwrite : bool
         Replace an existing run folder, at the first iterate and not before; nothing else is ever removed.
     resume : bool
@@ -119,6 +128,7 @@ class Recorder:
         norms: bool = False,
         dtype: str = "native",
         sketch: CountSketch | None = None,
+        budget: int | str | None = None,
         overwrite: bool = False,
         resume: bool = False,
         settings: Mapping[str, Any] | None = None,
@@ -127,38 +137,52 @@ class Recorder:
             raise InputError(worded("model", "a torch.nn.Module", model))
         if schedule is not None and every != 1:
             raise InputError(worded("schedule", "either every or a schedule", "both"))
-        self._schedule = fixed_interval(every) if schedule is None else schedule
+        when = fixed_interval(every) if schedule is None else schedule
+        interval = every if schedule is None else None
         wait = check_choice("on_full", on_full, ("wait", "skip")) == "wait"
         model = unwrapped(model)
         role = role_of(Path(path), chosen_parameters(model, select))
         noted = checked_settings(settings, model, every if schedule is None else "schedule")
         self.path, self.layout, self.model = Path(path), role.layout, model
-        self._own = list(role.parameters.values())
-        self._settings, self._norms = noted, norms
+        own = list(role.parameters.values())
         deltas = check_choice("dtype", dtype, ("native", "delta16")) == "delta16"
-        storage = Storage(deltas, sketch, wait, overwrite, resume)
+        allowed = None if budget is None else as_bytes(budget)
+        storage = Storage(deltas, sketch, wait, overwrite, resume, allowed, interval)
         kept = kept_buffers(model) if buffers and role.is_first else {}
         # processes that another one records for have no tape, and all they do is count
-        self._tape = make_tape(role, kept, noted, storage) if self._own else None
-        self._restored: int | None = None
-        self._loose: Numbers = {}  # scalars of a step that `every` leaves out, should it turn out to be the last
-        self._step = 0
-        self.optimizer: torch.optim.Optimizer | None = None
-        self._handle: Any = None
+        self._tape = make_tape(role, kept, noted, storage) if own else None
+        self._attached = Attachments(self.path, model, select, own)
+        plan = Plan(when, interval, own if norms else [])
+        self._sitting = Sitting(self.path, self._tape, self._attached, noted, plan)
         self.closed = False
 
-    def attach(self, optimizer: torch.optim.Optimizer, *, step: int | None = None) -> Self:
+    def accumulates_when(self, accumulating: Callable[[], bool]) -> None:
+        """Let `record` keep scalars as `pool` does while a function says that gradients are accumulated."""
+        self._sitting.accumulating = accumulating
+
+    @property
+    def optimizers(self) -> list[Any]:
+        """The attached optimizers, in the order in which they came."""
+        return self._attached.optimizers
+
+    def attach(self, optimizer: Any, *, step: int | None = None, expected_steps: int | None = None) -> Self:
         """Record after the optimizer's steps; the iterate of now becomes step 0, or the step that is named.
 
-        When iterates were recorded by hand before, the count goes on from the last of them instead.
+        When iterates were recorded by hand before, the count goes on from the last of them instead. Another optimizer
+        may be attached later, as L-BFGS after Adam: its steps go on counting, the scalar ``optimizer`` says which of
+        them made an iterate, and ``settings["optimizers"]`` which steps each made.
 
         Parameters
         ----------
         optimizer : torch.optim.Optimizer
-            The optimizer of the model; its class and defaults are noted in ``run.json``, and the learning rate
-            of its first group, as used by the step, is recorded beside each iterate as ``lr`` (step 0 has none).
+            The optimizer of the model, the outermost if one holds another; also an object with a ``step`` that holds
+            one. Its class, its defaults and the options of its parameter groups are noted in ``run.json``, and each
+            group's learning rate, as used by the step, is recorded beside each iterate as ``lr``, ``lr_1``, …
+            (step 0 has none).
         step : int, optional
             The optimizer's steps so far; what a resumed run has beyond it is superseded.
+        expected_steps : int, optional
+            The step at which the training will end, if it is known, for the warning about the disk.
 
         Returns
         -------
@@ -168,22 +192,16 @@ class Recorder:
         Raises
         ------
         InputError
-            If the recorder is closed or already attached, the optimizer holds none of the recorded parameters,
+            If the recorder is closed or this optimizer attached already, it holds none of the recorded parameters,
             or a run is resumed and neither a step is known nor a recorded iterate equals the model.
         """
         self._require_open()
-        optimizer = unwrapped_optimizer(optimizer)
-        require_optimizer(optimizer, self._own)
-        if self.optimizer is not None:
-            raise InputError(worded("optimizer", "one attachment", "a second one", "make another Recorder"))
-        step = self._restored if step is None else check_count("step", step, low=0)
-        self._settings["optimizer"] = {"class": type(optimizer).__name__, **plain_options(optimizer.defaults)}
-        self._step = self._start(step)
-        self.optimizer = optimizer
-        self._handle = optimizer.register_step_post_hook(self._after_step)
+        if expected_steps is not None and self._tape is not None:
+            self._tape.expect(check_count("expected_steps", expected_steps))
+        self._sitting.attach(optimizer, step)
         return self
 
-    def record(self, step: int | None = None, **scalars: float) -> None:
+    def record(self, scalars: Mapping[str, float] | None = None, /, *, step: int | None = None, **named: float) -> None:
         """Add scalars to the present iterate, or record an iterate by hand.
 
         Attached, scalars go to the iterate that the last optimizer step made. Where `every` leaves that step out
@@ -194,10 +212,12 @@ class Recorder:
 
         Parameters
         ----------
+        scalars : mapping of str to float, optional
+            Numbers under any name, as one called ``step``.
         step : int, optional
             Attached, the optimizer's steps so far, the default. By hand, a step not before the last recorded one,
             by default the next; the first of a resumed run may be earlier and supersedes what comes after it.
-        **scalars : float
+        **named : float
             Named numbers or one-element tensors, as ``loss=loss.item()``; NaN and inf are kept.
 
         Raises
@@ -206,32 +226,46 @@ class Recorder:
             If the recorder is closed, a scalar is no number, or the step is not as above.
         """
         self._require_open()
-        numbers = {name: as_number(name, value) for name, value in scalars.items()}
-        if self._tape is None:
-            return
-        if self.optimizer is not None:
-            if step is not None and step != self._step:
-                raise InputError(worded("step", f"{self._step}, the optimizer's steps so far", step, "leave step out"))
-            if step is None and self._step != self._tape.last:
-                self._loose.update(numbers)
-                return
-            step, numbers = self._step, {**self._loose, **numbers}
-        else:
-            step = self._tape.next_step() if step is None else step
-        check_count("step", step, low=max(self._tape.last, 0))
-        self._tape.splice(step)
-        if step != self._tape.last or not self._tape.amend(numbers):
-            self._tape.take(step, {**self._rate(), **numbers})
+        self._sitting.record(step, checked_numbers(scalars, named))
+
+    def pool(self, scalars: Mapping[str, float] | None = None, /, **named: float) -> None:
+        """Keep scalars of one of several batches whose gradients are accumulated.
+
+        The next step's iterate gets the mean over them and what `record` is given after that step.
+
+        Parameters
+        ----------
+        scalars : mapping of str to float, optional
+            Numbers under any name.
+        **named : float
+            Named numbers, as ``loss=loss.item()``.
+
+        Raises
+        ------
+        InputError
+            If the recorder is closed, or a scalar is no number.
+        """
+        self._require_open()
+        self._sitting.pool(checked_numbers(scalars, named))
+
+    def hold(self) -> None:
+        """Keep a copy of the present iterate in memory, to be the run's last should no step follow.
+
+        Call it before an average or the best checkpoint is put into the model at the end of a training, where `every`
+        or a schedule may have left the last step out. Weights that were changed since the step are not kept.
+        """
+        self._require_open()
+        self._sitting.hold()
 
     def state_dict(self) -> dict[str, int]:
         """Say how far the run is, to be kept in a checkpoint beside the model's and the optimizer's states."""
-        return {"step": self._step if self.optimizer is not None or self._tape is None else self._tape.last}
+        return {"step": self._sitting.step if self._attached or self._tape is None else self._tape.last}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Take up where a checkpoint was made, before the optimizer is attached; InputError otherwise."""
-        if self.optimizer is not None:
+        if self._attached:
             raise InputError(worded("state", "to be loaded before attach", "an attached recorder"))
-        self._restored = check_count("step", state.get("step"), low=0)
+        self._sitting.restored = check_count("step", state.get("step"), low=0)
 
     def close(self) -> None:
         """Record the last iterate if it is not yet, write what is held, and let the optimizer go."""
@@ -246,54 +280,18 @@ class Recorder:
         self._close(complete=kind is None)
 
     def _close(self, *, complete: bool) -> None:
-        """Finish; after an error the present parameters may be half a step, so only what is held is written."""
-        if self.closed:
-            return
-        if self._handle is not None:
-            self._handle.remove()
-        if complete and self._tape is not None and self.optimizer is not None and self._tape.last != self._step:
-            self._tape.take(self._step, {**self._rate(), **self._loose}, wait=True)
-        self.closed = True
-        if self._tape is not None:
-            self._tape.close()
+        if not self.closed:
+            self.closed = True
+            self._sitting.close(complete=complete)
 
     @contextlib.contextmanager
     def paused(self) -> Generator[None]:
-        """Let the attached optimizer step unrecorded and uncounted within a ``with`` block."""
-        if self._handle is None:
-            yield
-            return
-        assert self.optimizer is not None
-        self._handle.remove()
+        """Let the attached optimizers step unrecorded and uncounted within a ``with`` block."""
+        self._attached.release()
         try:
             yield
         finally:
-            self._handle = self.optimizer.register_step_post_hook(self._after_step)
-
-    def _start(self, step: int | None) -> int:
-        """Take the first iterate, or find out where an earlier session is gone on with."""
-        if self._tape is None:
-            return step or 0
-        if self._tape.last < 0 and self._tape.resumed:
-            return self._tape.go_on(step)
-        if self._tape.last < 0:
-            self._tape.take(step or 0, {})
-        return self._tape.last
-
-    def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        self._step += 1
-        self._loose = {}
-        if self._tape is not None and self._schedule(self._step, self._tape.relative_change):
-            self._tape.take(self._step, {**self._rate(), **self._step_norms(self._tape)})
-
-    def _rate(self) -> Numbers:
-        rate = None if self.optimizer is None else self.optimizer.param_groups[0].get("lr")
-        return {} if rate is None else {"lr": as_number("lr", rate)}
-
-    def _step_norms(self, tape: Tape) -> Numbers:
-        if not self._norms:
-            return {}
-        return {"grad_norm": gradient_norm(self._own), "update_norm": tape.moved()[0]}
+            self._attached.listen()
 
     def _require_open(self) -> None:
         if self.closed:

@@ -158,6 +158,7 @@ class CudaSnapshot:
         self._rest = [torch.empty(b.shape, dtype=stored_dtype(b.dtype), device=b.device) for b in buffers]
         self._hosts: dict[int, tuple[torch.Tensor, list[torch.Tensor]]] = {}
         self._copied: torch.cuda.Event | None = None
+        self._staged = 0  # the slot that the staging area was last filled for
 
     def new_slot(self) -> Slot:
         """Make room for one iterate in pinned memory."""
@@ -177,6 +178,7 @@ class CudaSnapshot:
         for target, buffer in zip(self._rest, self._buffers, strict=True):
             target.copy_(buffer)
         self._side.wait_stream(loop)
+        self._staged = id(slot)
         flat, rest = self._hosts[id(slot)]
         with torch.cuda.stream(self._side):
             flat.copy_(self._flat, non_blocking=True)
@@ -187,7 +189,11 @@ class CudaSnapshot:
 
     @torch.no_grad()
     def moved(self, slot: Slot) -> tuple[float, float]:
-        """Distance of the present parameters from the newest slot's, which is still on the device."""
+        """Distance of the present parameters from a slot's; the newest one's are still on the device."""
+        if self._staged != id(slot):
+            slot.wait()
+            self._flat.copy_(self._hosts[id(slot)][0])
+            self._staged = id(slot)
         return distance(self._pieces, [local_tensor(p) for p in self._parameters])
 
 

@@ -1,77 +1,27 @@
 """What a recorder writes on: the newest iterate in memory, the older ones on their way to the disk."""
 
+import copy
 import dataclasses
+import functools
 import warnings
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from trajmap._validation import worded
 from trajmap.data.run_folder import read_run
 from trajmap.data.store import RunHeader
 from trajmap.errors import InputError
-from trajmap.recording._arguments import make_header
-from trajmap.recording.distributed import Role
-from trajmap.recording.encoding import DeltaRows, FullRows
-from trajmap.recording.sketch import CountSketch, SketchSnapshot
-from trajmap.recording.snapshot import Slot, Snapshot, make_snapshot
+from trajmap.recording.budget import Budget, Pace, bytes_of
+from trajmap.recording.snapshot import Slot, Snapshot
 from trajmap.recording.writer import RunWriter
 
-__all__ = ["Numbers", "Storage", "Tape", "make_tape"]
+__all__ = ["Numbers", "Tape"]
 
 Numbers = dict[str, float]
-
-
-@dataclasses.dataclass(frozen=True)
-class Storage:
-    """How and where iterates are kept."""
-
-    deltas: bool
-    sketch: CountSketch | None
-    wait: bool
-    overwrite: bool
-    resume: bool
-
-
-def make_tape(role: Role, buffers: Mapping[str, torch.Tensor], settings: dict[str, Any], storage: Storage) -> "Tape":
-    """Make the tape of a process's part of a run; nothing is written yet."""
-    own = list(role.parameters.values())
-    header = make_header(role.parameters, buffers, settings, storage.sketch)
-    if storage.deltas and header.dtype != "float32":
-        got = "a sketch" if storage.sketch else f"{header.dtype} parameters"
-        raise InputError(worded("dtype", "float32 parameters for delta16", got, "leave dtype out"))
-    snapshot: Snapshot
-    if storage.sketch is not None:
-        snapshot = SketchSnapshot(own, storage.sketch)
-    else:
-        dtype: torch.dtype = getattr(torch, header.dtype)
-        snapshot = make_snapshot(own, list(buffers.values()), header.layout, dtype)
-    encoding = DeltaRows() if storage.deltas else FullRows()
-    writer = RunWriter(role.path, overwrite=storage.overwrite, resume=storage.resume, encoding=encoding)
-    common = role.path.parent
-    return Tape(
-        role.path,
-        writer,
-        snapshot,
-        header,
-        wait=storage.wait,
-        before=lambda: role.write_common(common, header),
-        beside=_make_full_tape(role, buffers, settings, storage),
-    )
-
-
-def _make_full_tape(
-    role: Role, buffers: Mapping[str, torch.Tensor], settings: dict[str, Any], storage: Storage
-) -> "tuple[Tape, int] | None":
-    """Make the tape of the whole iterates beside a sketch, if such are wanted."""
-    if storage.sketch is None or storage.sketch.full_every is None:
-        return None
-    beside = dataclasses.replace(role, path=role.path / "full", shards=None)
-    return make_tape(beside, buffers, settings, dataclasses.replace(storage, sketch=None)), storage.sketch.full_every
 
 
 class Tape:
@@ -90,7 +40,9 @@ class Tape:
     wait : bool
         Wait for a slow disk, or skip iterates.
     before : callable
-        Called before the folder is made.
+        Called with the header before it is written.
+    room : Budget or Pace
+        The bytes it may take, or an eye on those that it takes.
     beside : tuple of Tape and int, optional
         Another tape, and how many iterates it leaves out to take the next.
 
@@ -108,7 +60,8 @@ class Tape:
         header: RunHeader,
         *,
         wait: bool,
-        before: Callable[[], None],
+        before: Callable[[RunHeader], None],
+        room: Budget | Pace,
         beside: "tuple[Tape, int] | None",
     ) -> None:
         self.last = -1
@@ -118,6 +71,11 @@ class Tape:
         self._wait = wait
         self._slot: Slot | None = None  # the newest iterate
         self._held: Numbers | None = None  # its scalars, until it is written
+        self._due: int | None = None  # its number among the due ones; none if it was asked for by name
+        self._aside: tuple[Slot, int] | None = None  # a copy that becomes the last iterate if no step follows
+        self._budget = room if isinstance(room, Budget) else None
+        self._pace = room if isinstance(room, Pace) else None
+        self._n_written = 0  # iterates handed over
         self._skipped: list[int] = []  # steps that found no free slot since the newest iterate
         self._seam: tuple[int, int] | None = None
         self._begun = self._failed = False
@@ -132,14 +90,48 @@ class Tape:
     def begin(self) -> None:
         """Make the run folder, or open it again, unless this is done."""
         if not self._begun:
-            self._before()
-            self._writer.begin(self._header, self._snapshot.new_slot)
+            # settings that come later are noted by `note`
+            header = dataclasses.replace(self._header, settings=copy.deepcopy(self._header.settings))
+            self._before(header)
+            self._writer.begin(header, self._snapshot.new_slot)
             self._begun = True
+            if self._budget is not None and self._writer.resumed:
+                files = {path: path.stat().st_size for path in self._path.glob("iterates/*.safetensors")}
+                paths = [row.file.path for row in read_run(self._path)[1]]
+                rows = [(int(path.stem), files[path]) for path in paths]
+                self._budget.begin_from(rows, sum(files.values()), self._writer.header.thinning)
 
-    def take(self, step: int, scalars: Numbers, *, wait: bool = False) -> None:
+    def note(self, settings: dict[str, Any]) -> None:
+        """Add to the settings that the run folder tells, or replace some."""
+        noted = copy.deepcopy(settings)
+
+        def revised(header: RunHeader) -> RunHeader:
+            header = dataclasses.replace(header, settings={**header.settings, **noted})
+            self._before(header)
+            return header
+
+        if self._begun:
+            self._writer.revise(revised)
+
+    @property
+    def begun_with(self) -> dict[str, Any]:
+        """The settings that the run folder told when it was made or opened again."""
+        return self._writer.header.settings
+
+    def is_due(self, due: int) -> bool:
+        """Whether the budget leaves room for the iterate with this number among the due ones."""
+        return self._budget is None or self._budget.is_due(due)
+
+    def expect(self, steps: int) -> None:
+        """Say how many steps the training will take."""
+        if self._pace is not None:
+            self._pace.expected = steps
+
+    def take(self, step: int, scalars: Numbers, *, due: int | None = None, wait: bool = False) -> None:
         """Hand the iterate that is held to the writer and hold the present one."""
         self.begin()
         self._report_failure()
+        self._put_back()
         if self._beside is not None and self._taken % self._beside[1] == 0:
             self._beside[0].take(step, scalars, wait=wait)
         self._taken += 1
@@ -154,7 +146,36 @@ class Tape:
         self._skipped = []
         self._snapshot.fill(slot)
         self.flush()  # only now, since the writer's thread would run against the copy
-        self._slot, self.last, self._held = slot, step, dict(scalars)
+        self._slot, self.last, self._held, self._due = slot, step, dict(scalars), due
+        if self._pace is not None:
+            self._pace.see(step, self._taken)
+
+    def keep_aside(self, step: int) -> None:
+        """Copy the present parameters, in case no step follows and something else is put into the model."""
+        self.begin()
+        self._put_back()
+        slot = self._writer.acquire(wait=True)
+        assert slot is not None
+        self._snapshot.fill(slot)
+        self._aside = slot, step
+
+    def take_aside(self, step: int, scalars: Numbers) -> bool:
+        """Make the copy of a step that was kept aside the newest iterate; False if there is none."""
+        if self._aside is None or self._aside[1] != step:
+            return False
+        self.flush()
+        self._slot, self.last, self._held, self._due = self._aside[0], step, dict(scalars), None
+        self._aside = None
+        return True
+
+    def has_aside(self, step: int) -> bool:
+        """Whether a copy of this step was kept."""
+        return self._aside is not None and self._aside[1] == step
+
+    def _put_back(self) -> None:
+        if self._aside is not None:
+            self._writer.release(self._aside[0])
+            self._aside = None
 
     def amend(self, scalars: Numbers) -> bool:
         """Add scalars to the newest iterate; False if it is written already."""
@@ -178,11 +199,31 @@ class Tape:
     def flush(self) -> None:
         """Hand the iterate that is held to the writer."""
         if self._held is not None and self._slot is not None:
-            self._writer.write(self._slot, step=self.last, scalars=self._held, seam=self._seam)
+            if self._has_room(self._held):
+                self._writer.write(self._slot, step=self.last, scalars=self._held, seam=self._seam)
+                self._n_written += 1
+            else:
+                self._writer.release(self._slot)
             self._held = None
 
+    def _has_room(self, scalars: Numbers) -> bool:
+        """Make room for the iterate that is held, or find that the interval has become too wide for it."""
+        if self._budget is None:
+            return True
+        place, nbytes = self._writer.first_place + self._n_written, bytes_of(self._header, scalars)
+        while self._budget.is_due(self._due) and not self._budget.fits(nbytes):
+            thinning = self._budget.thin(place)
+            if thinning is None:
+                break
+            self._writer.revise(functools.partial(dataclasses.replace, thinning=thinning))
+        if self._budget.is_due(self._due):
+            self._budget.add(place, self._due, nbytes)
+            return True
+        return False
+
     def close(self) -> None:
-        """Write what is left, and warn if the disk failed."""
+        """Write what is left, the newest iterate whatever its number, and warn if the disk failed."""
+        self._due = None
         self.flush()
         self._writer.close()
         self._report_failure()
@@ -216,7 +257,7 @@ class Tape:
             repair = "pass attach(optimizer, step=…), the optimizer's steps so far, or restore by load_state_dict"
             raise InputError(worded("step", "that of the restored model", "none, and no iterate equals it", repair))
         self._seam = (same, self._writer.first_place)
-        self._slot, self.last = slot, same
+        self._slot, self.last, self._due = slot, same, None
         self._held = None if same == found else {}
         if self._beside is not None and self._beside[0].resumed:
             self._beside[0].go_on(same)

@@ -1,5 +1,6 @@
 """Where a recorder's iterates go: a run folder, written behind the training loop's back."""
 
+import dataclasses
 import queue
 import shutil
 import threading
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from trajmap._validation import worded
 from trajmap.data.store import Notes, RunHeader, iterate_path
-from trajmap.errors import InputError, LayoutError, RunFormatError
+from trajmap.errors import FolderTakenError, InputError, LayoutError, RunFormatError
 from trajmap.recording.encoding import Encoding, FullRows, count_broken
 from trajmap.recording.snapshot import Slot
 
@@ -16,6 +17,8 @@ __all__ = ["RunWriter"]
 
 # the iterate that is held, and two on their way to the disk
 _SLOTS = 3
+
+Revision = Callable[[RunHeader], RunHeader]
 
 
 class RunWriter:
@@ -69,7 +72,7 @@ class RunWriter:
         self._path, self._overwrite, self._resume = path, overwrite, resume
         self._encoding = FullRows() if encoding is None else encoding
         self._free: queue.Queue[Slot] = queue.Queue()
-        self._jobs: queue.Queue[tuple[Slot, Notes] | None] = queue.Queue()
+        self._jobs: queue.Queue[tuple[Slot, Notes] | Revision | None] = queue.Queue()
         self._thread: threading.Thread | None = None
         self._header: RunHeader | None = None
         self.resumed = _require_free(path, overwrite=overwrite, resume=resume)
@@ -92,6 +95,9 @@ class RunWriter:
             self.require(header)
             for part in self._path.glob("iterates/*.part"):
                 part.unlink(missing_ok=True)
+            found = RunHeader.read(self._path)
+            header = dataclasses.replace(header, settings=found.settings, thinning=found.thinning)
+            _remove_dropped(self._path, header)
         else:
             if self._path.is_dir():
                 _empty(self._path)
@@ -110,7 +116,14 @@ class RunWriter:
 
     def _next_place(self) -> int:
         taken = [int(p.stem) for p in self._path.glob("iterates/*.safetensors") if p.stem.isdigit()]
-        return max(taken, default=-1) + 1
+        thinning = RunHeader.read(self._path).thinning
+        return max(max(taken, default=-1) + 1, thinning.below if thinning else 0)
+
+    @property
+    def header(self) -> RunHeader:
+        """What ``run.json`` said when the writing began."""
+        assert self._header is not None
+        return self._header
 
     def acquire(self, *, wait: bool) -> Slot | None:
         """Take a free slot; None when there is none and waiting is not asked for."""
@@ -124,6 +137,14 @@ class RunWriter:
     ) -> None:
         """Hand a filled slot over; it must not be touched again."""
         self._jobs.put((slot, Notes(step, scalars, seam=seam)))
+
+    def release(self, slot: Slot) -> None:
+        """Give a slot back that is not to be written."""
+        self._free.put(slot)
+
+    def revise(self, revision: Revision) -> None:
+        """Replace the header after what was handed over so far, then remove what it drops."""
+        self._jobs.put(revision)
 
     def flush(self) -> None:
         """Wait until everything handed over is on the disk, or the writing has failed."""
@@ -143,14 +164,20 @@ class RunWriter:
                 if job is None:
                     return
                 if self.error is None:
-                    self._write(*job)
+                    self._write(*job) if isinstance(job, tuple) else self._revise(job)
             except Exception as error:
                 self.error = error
             finally:
                 # slots come back even after an error, so that the loop never waits for a dead disk
-                if job is not None:
+                if isinstance(job, tuple):
                     self._free.put(job[0])
                 self._jobs.task_done()
+
+    def _revise(self, revision: Revision) -> None:
+        assert self._header is not None
+        self._header = revision(self._header)
+        self._header.write(self._path)
+        _remove_dropped(self._path, self._header)
 
     def _write(self, slot: Slot, notes: Notes) -> None:
         assert self._header is not None
@@ -173,8 +200,16 @@ def _require_free(path: Path, *, overwrite: bool, resume: bool) -> bool:
         ) from error
     if not overwrite and not resume:
         repair = "pass overwrite=True to replace it, or resume=True to go on with it"
-        raise InputError(worded("path", "a new or empty folder", f"{path}, which holds a run", repair))
+        raise FolderTakenError(worded("path", "a new or empty folder", f"{path}, which holds a run", repair))
     return resume
+
+
+def _remove_dropped(path: Path, header: RunHeader) -> None:
+    """Remove the iterates that the header on the disk no longer counts; a removal cut short is no harm."""
+    if header.thinning is not None:
+        for file in path.glob("iterates/*.safetensors"):
+            if file.stem.isdigit() and header.thinning.drops(int(file.stem)):
+                file.unlink(missing_ok=True)
 
 
 def _is_blank(folder: Path) -> bool:

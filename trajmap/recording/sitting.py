@@ -1,0 +1,191 @@
+"""The steps of one recording: which of them become iterates, with which scalars, and how it ends."""
+
+import dataclasses
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trajmap._validation import check_count, worded
+from trajmap.errors import InputError, RecordingWarning
+from trajmap.recording._arguments import gradient_norm
+from trajmap.recording.attachments import Attachments
+from trajmap.recording.pool import Pool
+from trajmap.recording.schedules import Schedule
+from trajmap.recording.stepping import Stepper
+from trajmap.recording.tape import Numbers, Tape
+
+__all__ = ["Plan", "Sitting"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """When to record, and what beside.
+
+    Parameters
+    ----------
+    schedule : callable
+        The schedule.
+    every : int or None
+        Its interval, if that is fixed.
+    measured : list of torch.Tensor
+        Parameters whose gradient's and update's norms are noted; none by default.
+    """
+
+    schedule: Schedule
+    every: int | None
+    measured: list[torch.Tensor]
+
+
+class Sitting:
+    """Count the steps between the making of a recorder and its closing, and write on the tape.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The run folder, for the words of a warning.
+    tape : Tape or None
+        Where iterates go; None where another process records.
+    attached : Attachments
+        The optimizers.
+    settings : dict
+        What ``run.json`` says, until the tape has begun.
+    plan : Plan
+        When to record.
+    """
+
+    def __init__(
+        self, path: Path, tape: Tape | None, attached: Attachments, settings: dict[str, Any], plan: Plan
+    ) -> None:
+        self.path, self.tape, self.attached, self._settings, self._plan = path, tape, attached, settings, plan
+        self.restored: int | None = None
+        self.accumulating: Callable[[], bool] = lambda: False
+        self.step = self._n_due = 0
+        self._loose: Numbers = {}  # scalars of a step that `every` leaves out, should it turn out to be the last
+        self._pool = Pool()
+
+    def attach(self, optimizer: Any, step: int | None) -> None:
+        """Listen to an optimizer from now on."""
+        optimizer, entry = self.attached.described(optimizer)
+        if self.attached:
+            if step is not None and step != self.step:
+                raise InputError(worded("step", f"{self.step}, the steps so far", step, "leave step out"))
+            self.attached.add(optimizer, entry, self._before_step, self._after_step)
+            return
+        self._settings["optimizer"] = entry
+        self.step = self._start(self.restored if step is None else check_count("step", step, low=0))
+        self.attached.add(optimizer, entry, self._before_step, self._after_step)
+        self._note_earlier()
+
+    def record(self, step: int | None, numbers: Numbers) -> None:
+        """Add scalars to the present iterate, or take one by hand."""
+        if self.tape is None:
+            return
+        if self.attached:
+            self._record_attached(self.tape, step, numbers)
+            return
+        first = self.tape.last < 0
+        step = self.tape.next_step() if step is None else step
+        check_count("step", step, low=max(self.tape.last, 0))
+        self.tape.splice(step)
+        if step != self.tape.last or not self.tape.amend(numbers):
+            self._n_due += step != self.tape.last and not first
+            self.tape.take(step, numbers, due=self._n_due)
+
+    def pool(self, numbers: Numbers) -> None:
+        """Keep the scalars of one of several batches of a step."""
+        self._pool.add(self.step, numbers)
+
+    def hold(self) -> None:
+        """Keep a copy of the present iterate, should it be the last."""
+        tape = self.tape
+        if tape is None or not self.attached or tape.last == self.step or tape.has_aside(self.step):
+            return
+        if not self.attached.changed():
+            tape.keep_aside(self.step)
+
+    def close(self, *, complete: bool) -> None:
+        """Finish; after an error the present parameters may be half a step, so only what is held is written."""
+        self.attached.release()
+        if self.tape is None:
+            return
+        self._note(self.attached.last_words())
+        if complete and self.attached:
+            self._take_last(self.tape)
+        self.tape.close()
+
+    def _take_last(self, tape: Tape) -> None:
+        """Record the last step, unless something else is in the model by now."""
+        changed = self.step > 0 and self.attached.changed()
+        if changed:
+            self._note({"ends": f"the weights were changed after step {self.step}; the last iterate is not they"})
+        if tape.last != self.step and not tape.take_aside(self.step, {**self.attached.scalars(), **self._loose}):
+            if not changed:
+                tape.take(self.step, {**self.attached.scalars(), **self._loose}, wait=True)
+                return
+            message = f"{self.path}: after step {self.step} the weights were changed by other than the optimizer, as "
+            message += f"by an average, so that step is left out and the run ends at step {tape.last}; repair: hold()"
+            warnings.warn(message + " or close() before that", RecordingWarning, stacklevel=4)
+
+    def _start(self, step: int | None) -> int:
+        """Take the first iterate, or find out where an earlier session is gone on with."""
+        if self.tape is None:
+            return step or 0
+        if self.tape.last < 0 and self.tape.resumed:
+            return self.tape.go_on(step)
+        if self.tape.last < 0:
+            self.tape.take(step or 0, {}, due=0)
+        return self.tape.last
+
+    def _note_earlier(self) -> None:
+        """Say in the header what an earlier session, or one by hand, could not."""
+        if self.tape is None:
+            return
+        noted = self.tape.begun_with
+        if "optimizer" not in noted:
+            self._note({"optimizer": self._settings["optimizer"]})
+        elif self.tape.resumed:
+            self.attached.begin_from(noted, self.step)
+
+    def _record_attached(self, tape: Tape, step: int | None, numbers: Numbers) -> None:
+        if step is not None and step != self.step:
+            raise InputError(worded("step", f"{self.step}, the optimizer's steps so far", step, "leave step out"))
+        if step is None and self.accumulating():
+            self.pool(numbers)
+            return
+        numbers = self._pool.means(self.step, numbers)
+        if step is None and self.step != tape.last:
+            self._loose.update(numbers)
+            return
+        numbers = {**self._loose, **numbers}
+        if self.step != tape.last or not tape.amend(numbers):
+            tape.take(self.step, {**self.attached.scalars(), **numbers})
+
+    def _before_step(self) -> None:
+        if self.tape is not None:
+            self.attached.warn_of_moves(self.step, self.tape)
+
+    def _after_step(self, stepper: Stepper) -> None:
+        if self.attached.was_skipped(stepper):
+            return
+        self.step += 1
+        self._loose = {}
+        self._note(self.attached.stepped(stepper, self.step))
+        if self.tape is not None and self._plan.schedule(self.step, self.tape.relative_change):
+            self._n_due = self._n_due + 1 if self._plan.every is None else self.step // self._plan.every
+            if self.tape.is_due(self._n_due):
+                norms = self._step_norms(self.tape)
+                self.tape.take(self.step, {**self.attached.scalars(), **norms}, due=self._n_due)
+                self.attached.forget_overflows()
+
+    def _note(self, settings: dict[str, Any]) -> None:
+        self._settings.update(settings)
+        if settings and self.tape is not None:
+            self.tape.note(settings)
+
+    def _step_norms(self, tape: Tape) -> Numbers:
+        if not self._plan.measured:
+            return {}
+        return {"grad_norm": gradient_norm(self._plan.measured), "update_norm": tape.moved()[0]}
