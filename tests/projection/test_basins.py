@@ -229,7 +229,7 @@ def test_worded_errors():
         valley_height(objective, run)
     with pytest.raises(InputError, match="b: expected shape"):
         barrier(objective, np.zeros(3), np.zeros(4))
-    with pytest.raises(InputError, match="thetas: expected shape"):
+    with pytest.raises(InputError, match="theta: expected shape"):
         barrier(objective, np.zeros(2), np.ones(2))
     with pytest.raises(InputError, match="at least one hidden layer"):
         unit_groups(torch.nn.Linear(2, 2))
