@@ -16,8 +16,8 @@ __all__ = ["PathGeometry"]
 _FEW = 8
 # products in float32 are exact to six digits only; so many columns average their rounding
 _MANY_COLUMNS = 2**17
-# multiplications that take about a second: below it even what a row space knows is measured again
-_CHEAP = 1e10
+# multiplications that take about a tenth of a second: below it even what a row space knows is measured again
+_CHEAP = 3e8
 # a norm's square that is a difference of larger ones is measured again below this part of them
 _CANCELLED = 1e-4
 
