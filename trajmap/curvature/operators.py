@@ -9,8 +9,8 @@ import torch
 from trajmap._validation import Array, check_array, check_count, worded
 from trajmap.data.layout import Layout
 from trajmap.errors import InputError
-from trajmap.objective.hessian import twice_differentiable
 from trajmap.objective.isolation import isolated_rng
+from trajmap.objective.kernels import twice_differentiable
 from trajmap.objective.losses import Supervised
 from trajmap.objective.objective import Objective
 from trajmap.objective.operator import Operator, as_array
@@ -175,7 +175,7 @@ def batch_gradients(objective: Objective, theta: Array, *, samples: int = 0) -> 
     parts = objective.parts
     point = objective.tensor(theta)
     pieces, shares = split_batches(parts.batches, parts.weighing, samples)
-    rows = [as_array(objective.on_batches(pieces.only(i), [1.0]).gradient(point)) for i in range(len(pieces))]
+    rows = [as_array(objective.on_batches(pieces[i : i + 1], [1.0]).gradient(point)) for i in range(len(pieces))]
     return np.stack(rows), np.array(shares)
 
 

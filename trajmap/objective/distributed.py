@@ -91,7 +91,7 @@ class ShardedGradient:
     def __call__(self, point: torch.Tensor) -> torch.Tensor:
         """Gradient at a point, both of shape (P,)."""
         with self._as_before(), isolated_rng(), torch.enable_grad():
-            for i, piece in enumerate(point.split(self._sizes)):
+            for i, piece in enumerate(torch.split(point, self._sizes)):
                 own, rows = self._local(i), self._places[i]
                 own.copy_(piece.view(self._parameters[i][1].shape)[rows])
             for weight, batch in zip(self._weights, self._batches, strict=True):

@@ -205,7 +205,7 @@ class Objective:
         model = function_model(f, size, gradient, hessian_product, theta)
         found = cls(model, call, [()], check=check and gradient is not None)
         if check and gradient is None:  # a gradient by differences agrees with differences, at a high price
-            probe(found._first_batch, torch.finfo(torch.float64).eps, check=True)
+            probe(functools.partial(found._here, found._batches.kept[0]), found._eps, check=True)
         return found
 
     @property

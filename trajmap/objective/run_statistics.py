@@ -1,5 +1,6 @@
 """BatchNorm's statistics of a recorded run: an iterate's own at an iterate, and moved with the data elsewhere."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class RunStatistics:
         A run with buffers.
     """
 
-    def __init__(self, twin: "Twin", batches: list[Any], loss: Loss, trajectory: Trajectory) -> None:
+    def __init__(self, twin: "Twin", batches: Sequence[Any], loss: Loss, trajectory: Trajectory) -> None:
         self._twin, self._trajectory = twin, trajectory
         self._batches, self._loss = batches, loss
         self._estimate = Statistics(twin, batches, loss) if keeps_statistics(twin.module) else None
@@ -54,7 +55,7 @@ class RunStatistics:
         self._at_iterates: dict[int, dict[str, torch.Tensor]] = {}
 
     @property
-    def source(self) -> tuple[list[Any], Loss, Trajectory]:
+    def source(self) -> tuple[Sequence[Any], Loss, Trajectory]:
         """What it is made of, beside the twin."""
         return self._batches, self._loss, self._trajectory
 

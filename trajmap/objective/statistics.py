@@ -53,7 +53,7 @@ class Statistics:
             raise InputError(worded("re_estimate", "a model with BatchNorm statistics", "one without", "leave it out"))
         for layer in _norms(self._module):
             layer.train()
-            layer.momentum = None  # a plain mean over the batches
+            vars(layer)["momentum"] = None  # a plain mean over the batches
 
     @property
     def source(self) -> tuple[Sequence[Any], Loss]:

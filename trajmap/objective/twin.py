@@ -75,7 +75,7 @@ class Twin:
 
     def pieces(self, vector: torch.Tensor) -> list[torch.Tensor]:
         """Cut a vector of shape (P,) into views in the shapes of the parameters."""
-        return [part.view(leaf.shape) for part, leaf in zip(vector.split(self.sizes), self.leaves, strict=True)]
+        return [part.view(leaf.shape) for part, leaf in zip(torch.split(vector, self.sizes), self.leaves, strict=True)]
 
     def like_leaves(self, vector: torch.Tensor) -> list[torch.Tensor]:
         """Cut it into tensors of the parameters' own number formats, on their devices."""
@@ -138,7 +138,7 @@ class Twin:
         finally:
             for leaf in self.leaves:
                 leaf.grad = None
-                leaf.requires_grad_(requires_grad=False)
+                leaf.requires_grad = False
 
     def gathered(self) -> torch.Tensor:
         """Join what a backward pass left at the parameters, zero where it left nothing, to a vector of shape (P,)."""
