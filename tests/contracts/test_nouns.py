@@ -22,6 +22,7 @@ from trajmap.data.geodesic import Geodesic
 from trajmap.data.gradient_cloud import GradientCloud
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.lift_gap import LiftGap
+from trajmap.data.loss_check import LossCheck
 from trajmap.data.merge_tree import MergeTree
 from trajmap.data.mined_direction import MinedDirection
 from trajmap.data.noise_rise import NoiseRise
@@ -54,6 +55,7 @@ NOUNS = {
         GRID, VALUES, path=PAIRS[:, :2], path_values=PAIRS[:, 0], support=VALUES < 3, reach=0.5, name="é"
     ),
     "bare landscape": Landscape(GRID, VALUES, metrics={"accuracy": VALUES}),
+    "loss check": LossCheck(1.0, np.arange(3.0), "frozen"),
     "plane": Plane(rng.normal(size=5), rng.normal(size=(2, 5))),
     "reduction": Reduction(rng.normal(size=(4, 3)), rng.normal(size=(4, 2)), rng.normal(size=(4, 3)), "pca"),
     "eigenspace": Eigenspace(np.ones(2), np.eye(2, 6), np.zeros(2), np.array([True, False]), 7),

@@ -10,7 +10,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from trajmap._validation import worded
+from trajmap.cli._progress import say
+from trajmap.data.artefacts import Artefacts
+from trajmap.data.loss_check import LossCheck
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError, TrajmapError
 from trajmap.examples import digits
@@ -19,7 +24,7 @@ from trajmap.objective.objective import Objective
 __all__ = ["load_objective"]
 
 
-def load_objective(spec: str | None, trajectory: Trajectory) -> Objective:
+def load_objective(spec: str | None, trajectory: Trajectory, folder: Path) -> Objective:
     """Make the objective of a run.
 
     Only ``--objective`` runs code of the user's choosing: a run folder can name a shipped example by its
@@ -31,11 +36,13 @@ def load_objective(spec: str | None, trajectory: Trajectory) -> Objective:
         ``FILE.py:FUNCTION``, or None for a run of a shipped example.
     trajectory : Trajectory
         The run; the objective must have its layout.
+    folder : pathlib.Path
+        Where the run lies.
 
     Returns
     -------
     Objective
-        The loss of the run.
+        The loss of the run, with the BatchNorm statistics that it recorded.
 
     Raises
     ------
@@ -51,7 +58,22 @@ def load_objective(spec: str | None, trajectory: Trajectory) -> Objective:
     if not isinstance(objective, Objective):
         raise InputError(worded("--objective", "a function that returns a trajmap.Objective", objective))
     trajectory.layout.require(objective.layout, "objective")
+    objective = objective.for_run(trajectory)
+    _compare(objective, trajectory, folder)
     return objective
+
+
+def _compare(objective: Objective, trajectory: Trajectory, folder: Path) -> None:
+    """Print the objective at the end of the run beside the loss that was recorded there, and keep both."""
+    recorded = np.asarray(trajectory.scalars.get("loss", np.empty(0)), dtype=np.float64)
+    last = recorded[np.isfinite(recorded)][-20:]
+    found = LossCheck(objective.value(trajectory.theta(-1)), last, objective.statistics)
+    found.save(Artefacts.of(folder).path("loss_check"))
+    say(f"  {found.text}")
+    if not objective.statistics.startswith("frozen"):
+        say(f"  statistics of BatchNorm: {objective.statistics}")
+    if found.agrees is False:
+        say("  caution: these cannot be one function; look at the data, the reduction and the model's state")
 
 
 def _of_example(trajectory: Trajectory) -> Objective:

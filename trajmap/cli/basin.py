@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the valley height and one verdict an other run; keep the losses along the ways and the tree of ends."""
     trajectory = open_run(args.run_folder)
-    objective = load_objective(args.objective, trajectory)
+    objective = load_objective(args.objective, trajectory, args.run_folder)
     artefacts = Artefacts.of(args.run_folder)
     say(str(valley_height(objective, trajectory)))
     here = trajectory.theta(-1)

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Keep one alignment a chart, from the eigenspaces that ``trajmap hessian`` left."""
     trajectory = open_run(args.run_folder)
-    objective = load_objective(args.objective, trajectory)
+    objective = load_objective(args.objective, trajectory, args.run_folder)
     artefacts = Artefacts.of(args.run_folder)
     spaces = artefacts.eigenspaces()
     if not spaces:

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Keep the curves and print their classes."""
     trajectory = open_run(args.run_folder)
-    objective = load_objective(args.objective, trajectory)
+    objective = load_objective(args.objective, trajectory, args.run_folder)
     artefacts, theta = Artefacts.of(args.run_folder), trajectory.theta(-1)
     lines = _directions(args, objective, trajectory)
     curves = line_profiles(objective, theta, lines, np.linspace(-1.5, 1.5, 61), through="the end of the run")

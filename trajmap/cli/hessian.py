@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Keep one eigenspace a compared iterate, each started from the one before."""
     trajectory = open_run(args.run_folder)
-    objective = load_objective(args.objective, trajectory)
+    objective = load_objective(args.objective, trajectory, args.run_folder)
     artefacts = Artefacts.of(args.run_folder)
     # the last iterate has no next step to compare with
     places = np.unique(np.linspace(0, trajectory.n_iterates - 2, args.at).round().astype(int))

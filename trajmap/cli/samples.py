@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Keep both curves, and print their slopes and how many samples are enough."""
     trajectory = open_run(args.run_folder)
-    objective = load_objective(args.objective, trajectory)
+    objective = load_objective(args.objective, trajectory, args.run_folder)
     artefacts, theta = Artefacts.of(args.run_folder), trajectory.theta(-1)
     losses = sample_losses(objective, theta[None])[0]
     found = sample_convergence(losses, n_perm=args.orders, random_state=args.seed)

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Keep the derivatives at some iterates, and print the variables that matter most."""
     trajectory = open_run(args.run_folder)
-    objective = load_objective(args.objective, trajectory)
+    objective = load_objective(args.objective, trajectory, args.run_folder)
     measure = _measure(args, check_count("--orders", args.orders))
     every = max(1, -(-trajectory.n_iterates // check_count("--at", args.at)))
     with bar("sensitivity", "iterate") as progress:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from trajmap.cli._charts import CHARTS, DEFAULTS, EMBEDDINGS, fit_chart, fit_on, open_run
 from trajmap.cli._objective import load_objective
@@ -21,7 +20,6 @@ from trajmap.data.trajectory import Trajectory
 from trajmap.directions.hessian import hessian_plane
 from trajmap.directions.mined_planes import mine_ring, mine_saddle
 from trajmap.objective.objective import Objective
-from trajmap.objective.precision import in_dtype, precision_error
 from trajmap.plots.animation import save_animation
 from trajmap.projection.critical import critical_points
 from trajmap.projection.curve import curve
@@ -65,16 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Keep one landscape a chart, and the lift gaps of those that were fitted to the run."""
     trajectory = open_run(args.run_folder)
-    objective = load_objective(args.objective, trajectory)
+    objective = load_objective(args.objective, trajectory, args.run_folder)
     artefacts = Artefacts.of(args.run_folder)
-    quick = in_dtype(objective, torch.bfloat16) if args.bfloat16 else objective
     with _executor(args.workers) as executor:
         for i, name in enumerate(args.charts):
             chart = _chart(args, name, objective, trajectory)
-            land = _landscape(args, name, chart, quick, trajectory, executor)
+            land = _landscape(args, name, chart, objective, trajectory, executor)
             if args.bfloat16:
-                off = _error(objective, quick, chart, land)
-                say(f"  bfloat16 is off by {off:.2g} of the loss at most, at nine points")
+                say(f"  {name}: {land.strategy}")
             land.save(artefacts.path("landscapes", name))
             text = _described(name, land)
             # a plane that was not fitted to the run has a gap that says only that the run is elsewhere
@@ -123,7 +119,7 @@ def _landscape(
     with bar(f"loss over {name}", "point") as progress:
         return surface(
             objective, chart, grid, trajectory=trajectory, name=name, executor=executor, out=unfinished,
-            progress=progress,
+            precision="bfloat16" if args.bfloat16 else None, progress=progress,
         )  # fmt: skip
 
 
@@ -133,7 +129,10 @@ def _gaps(
     measured = {"": trajectory} if args.sister is None else {"": trajectory, " on sister": open_run(args.sister)}
     for where, iterates in measured.items():
         title = f"{name}{where}"
-        yield title, curve(objective, chart, iterates, every=args.every, name=title, random_state=args.seed)
+        yield (
+            title,
+            curve(objective.for_run(iterates), chart, iterates, every=args.every, name=title, random_state=args.seed),
+        )
     if name not in args.held_out:
         return
     places = np.empty((trajectory.n_iterates, 1))
@@ -162,11 +161,6 @@ def _critical(artefacts: Artefacts, name: str, chart: Any, objective: Objective,
         place = ", ".join(f"{v:.3g}" for v in found.z[i])
         told = f"hides a {' and a '.join(hidden)}" if hidden else "nothing hidden"
         say(f"    {kind} at ({place}), loss {found.values[i]:.4g}: {told}")
-
-
-def _error(objective: Objective, quick: Objective, chart: Any, land: Landscape) -> float:
-    points = land.grid.points[np.linspace(0, len(land.grid.points) - 1, 9).astype(int)]
-    return precision_error(objective, quick, chart.inverse_transform(points))
 
 
 def _described(name: str, land: Landscape) -> str:

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Keep one artefact a kind of walk, and print what each met."""
     trajectory = open_run(args.run_folder)
-    objective = load_objective(args.objective, trajectory)
+    objective = load_objective(args.objective, trajectory, args.run_folder)
     artefacts, theta, seed = Artefacts.of(args.run_folder), trajectory.theta(-1), args.seed
     trace = hutchinson(objective.hessian(theta), objective.size, n_products=60, random_state=seed).value
     walk = random_walk_rise(

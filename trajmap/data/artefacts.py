@@ -46,6 +46,7 @@ class Artefacts:
         artefacts/cloud.npz, saturation.npz   GradientCloud, Saturation
         artefacts/samples.npz, subspace.npz   SampleConvergence, SubspaceConvergence
         artefacts/edge.npz, density.npz       EdgeGauge, SpectralDensity
+        artefacts/loss_check.npz              LossCheck: the objective beside the recorded loss
         artefacts/trainings.npz               TrainingCurves
         artefacts/sensitivity-inputs.npz, …   Sensitivity by inputs, weights or a chart's coordinates
         artefacts/figures/<name>.png

@@ -1,12 +1,17 @@
 """The same objective in another number format, and what that costs in truth."""
 
+import dataclasses
+
 import numpy as np
 import torch
 
 from trajmap._validation import Array, check_array
+from trajmap.objective.evaluator import Evaluator
 from trajmap.objective.objective import Objective
+from trajmap.objective.points import Points
+from trajmap.objective.strategy import PLAIN, Strategy
 
-__all__ = ["in_dtype", "precision_error"]
+__all__ = ["half_precision", "in_dtype", "precision_error", "strategy_error"]
 
 
 def in_dtype(objective: Objective, dtype: torch.dtype) -> Objective:
@@ -58,3 +63,19 @@ def precision_error(objective: Objective, other: Objective, thetas: Array) -> fl
     thetas = check_array("thetas", thetas, (None, objective.size))
     reference = objective.values(thetas)
     return float(np.max(np.abs(other.values(thetas) / reference - 1)))
+
+
+def half_precision(objective: Objective, strategy: Strategy | None = None) -> Strategy:
+    """Make a strategy that runs in bfloat16: a given one, or one with images channels-last on accelerators."""
+    if strategy is not None:
+        return dataclasses.replace(strategy, bfloat16=True)
+    convolves = any(isinstance(layer, torch.nn.Conv2d) for layer in objective.model.modules())
+    return Strategy(bfloat16=True, channels_last=convolves and objective.like.device.type != "cpu")
+
+
+def strategy_error(objective: Objective, strategy: Strategy, points: Points) -> float:
+    """Find the largest relative difference of the losses by a strategy from the plain ones at some points."""
+    plain, other = (
+        Evaluator(objective.parts, way).evaluate(points, only=["loss"])["loss"] for way in (PLAIN, strategy)
+    )
+    return float(np.max(np.abs(other / plain - 1)))

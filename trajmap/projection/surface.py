@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 
 import numpy as np
 
-from trajmap._validation import Array, check_count, worded
+from trajmap._validation import Array, check_choice, check_count, worded
 from trajmap.data.frame import Frame
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.plane import Plane
@@ -15,6 +15,7 @@ from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 from trajmap.objective.points import ArrayPoints, FramePoints, Points
+from trajmap.objective.precision import half_precision, strategy_error
 from trajmap.objective.strategy import Strategy
 from trajmap.objective.tuning import choose_strategy, evaluator
 from trajmap.projection.affine import affine, as_plane
@@ -33,7 +34,7 @@ __all__ = ["surface"]
 Progress = Callable[[int, int], None]
 
 
-def surface(
+def surface(  # ruff: ignore[too-many-arguments] - each option is an independent choice with a default
     objective: Objective,
     chart: Chart,
     grid: Grid,
@@ -42,6 +43,7 @@ def surface(
     name: str = "",
     block: int = 64,
     strategy: Strategy | None = None,
+    precision: str | None = None,
     executor: Executor | None = None,
     out: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
@@ -68,6 +70,9 @@ def surface(
     strategy : Strategy, optional
         How the loss is evaluated. By default the fastest that gives the same values, tried on three of the
         points where that can pay; it differs between machines, and with it the values' last digits.
+    precision : str, optional
+        ``"bfloat16"``: run the model under torch's autocast, with images channels-last on an accelerator. The largest
+        relative difference at three grid points is measured and said in ``land.strategy``.
     executor : concurrent.futures.Executor, optional
         Where blocks are evaluated: a process pool, ``dask.distributed.Client(...).get_executor()``, or any other
         whose workers see the same file system. The values do not depend on it.
@@ -108,6 +113,9 @@ def surface(
         geometry = seen.geometry
         more = () if geometry is None else (geometry.reach, geometry.variance)
         store = BlockStore(out, surface_mark(objective, grid, seen.block, seen.grid, *more))
+    if precision is not None:
+        check_choice("precision", precision, ("bfloat16",))
+        strategy = half_precision(objective, strategy)
     if strategy is None:
         strategy = _chosen(objective, seen, store)
     # the work, and with it the evaluator's copies of the model, lives no longer than this line
@@ -117,7 +125,7 @@ def surface(
     shaped = {key: values.reshape(grid.shape) for key, values in found.items()}
     metrics = {key: values for key, values in shaped.items() if key not in {"loss", "distance"}}
     title = chart_name(chart, name)
-    land = Landscape(grid, shaped["loss"], metrics=metrics, name=title, strategy=str(strategy))
+    land = Landscape(grid, shaped["loss"], metrics=metrics, name=title, strategy=seen.words(strategy))
     if trajectory is None or seen.path is None or seen.geometry is None:
         return land
     own, lifted = _along(objective, seen, trajectory, strategy, count)
@@ -184,6 +192,15 @@ class _Seen:
         if self.points is None or self.frame is None:
             return WholeWork(self.objective, self.chart, strategy, self.geometry)
         return FrameWork(self.objective, self.points, self.frame, strategy)
+
+    def words(self, strategy: Strategy) -> str:
+        """Say how the losses were evaluated, and what a shorter number format costs."""
+        if not strategy.bfloat16:
+            return str(strategy)
+        n = min(len(self.rows), 3)
+        some = PointsSlice(self.grid, len(self.rows) // 2 - n // 2, len(self.rows) // 2 - n // 2 + n)
+        error = strategy_error(self.objective, dataclasses.replace(strategy, planes=False), some)
+        return f"{strategy} (relative error {error:.1e} at {n} grid points)"
 
     def map(self) -> tuple[LiftMap, Array | None]:
         """Give the lift up to an isometry, and inner products of the directions of a flat chart."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from trajmap.data.artefacts import Artefacts
+from trajmap.data.loss_check import LossCheck
 from trajmap.data.trajectory import Trajectory
 
 __all__ = ["cautions"]
@@ -26,6 +27,9 @@ def cautions(trajectory: Trajectory, artefacts: Artefacts) -> list[str]:
         One sentence each.
     """
     found = [*_of_embeddings(artefacts), *_of_landscapes(artefacts), *_of_curvature(artefacts)]
+    check = artefacts.one("loss_check", LossCheck)
+    if check is not None and check.agrees is False:
+        found.insert(0, f"The objective is not the loss that was recorded: {check.text}.")
     history = trajectory.history
     broken = int((~trajectory.is_finite).sum())
     if broken:
