@@ -54,6 +54,13 @@ class HessianOperator(Operator):
         self._kept = kept
 
     @property
+    def constant(self) -> list[int]:
+        """Parameters in whose gradients θ does not appear, as far as autograd can tell; none where no graph is kept."""
+        kept = self._kept or []
+        leaves = range(len(self._twin.leaves)) if kept else ()
+        return [i for i in leaves if not any(gradient[i].requires_grad for gradient in kept)]
+
+    @property
     def keeps_graphs(self) -> bool:
         """Whether the graphs are kept."""
         return self._kept is not None
