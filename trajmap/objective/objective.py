@@ -20,11 +20,12 @@ from trajmap.objective.checks import moving_gradients, probe, probe_derivative
 from trajmap.objective.differences import DifferenceHessian
 from trajmap.objective.evaluator import Evaluator
 from trajmap.objective.function import call, function_model
-from trajmap.objective.hessian import HessianOperator, free_memory
+from trajmap.objective.hessian import HessianOperator
 from trajmap.objective.hooks import settle_hooks
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.kernels import value_kernels
 from trajmap.objective.losses import Loss
+from trajmap.objective.memory import free_memory
 from trajmap.objective.operator import Operator, as_array
 from trajmap.objective.points import ArrayPoints, Points
 from trajmap.objective.run_statistics import RunStatistics
