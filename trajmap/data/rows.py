@@ -32,6 +32,10 @@ class Row(Protocol):
         """The file that names the row; its notes are the row's."""
 
     @property
+    def files(self) -> list[IterateFile]:
+        """All files that its numbers come from."""
+
+    @property
     def key(self) -> bytes:
         """What tells the row from any other: where its numbers lie, and the checksums they were written with."""
 
@@ -49,6 +53,11 @@ class FullRow:
         for start, stop in ranges:
             self.file.read(start * self.itemsize, out[place : place + stop - start])
             place += stop - start
+
+    @property
+    def files(self) -> list[IterateFile]:
+        """The file."""
+        return [self.file]
 
     def verify(self) -> None:
         """Compare the file with its checksum."""
@@ -92,6 +101,14 @@ class DeltaRow:
             decode(out[place : place + stop - start], delta, scales, start)
             place += stop - start
 
+    @property
+    def files(self) -> list[IterateFile]:
+        """The file, and those of all it is a difference to."""
+        chain: list[FullRow | DeltaRow] = [self]
+        while isinstance(link := chain[-1], DeltaRow):
+            chain.append(link.base)
+        return [link.file for link in chain]
+
     def verify(self) -> None:
         """Compare the files of the row and of all it is a difference to with their checksums."""
         self.file.verify()
@@ -100,10 +117,7 @@ class DeltaRow:
     @functools.cached_property
     def key(self) -> bytes:
         """A digest of the file's place and checksum, and of those of all it is a difference to."""
-        chain: list[FullRow | DeltaRow] = [self]
-        while isinstance(link := chain[-1], DeltaRow):
-            chain.append(link.base)
-        return _digest("delta16", *(_place(link.file) for link in chain))
+        return _digest("delta16", *map(_place, self.files))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -128,6 +142,11 @@ class ShardedRow:
             for (start, stop), target in zip(wanted, targets, strict=True):
                 out[target : target + stop - start] = part[place : place + stop - start]
                 place += stop - start
+
+    @property
+    def files(self) -> list[IterateFile]:
+        """The shards' files."""
+        return [file for row in self.rows for file in row.files]
 
     def verify(self) -> None:
         """Compare every shard's file with its checksum."""

@@ -1,6 +1,7 @@
 """The span of the iterates: T points of R^P as T points of R^r, without changing a distance."""
 
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +14,7 @@ from trajmap.data.gram import column_blocks, require_finite, step_gram, wide_blo
 from trajmap.data.iterates import Iterates
 from trajmap.errors import InputError
 from trajmap.reduction._checks import check_inverse, fix_signs
-from trajmap.reduction._decomposition import LazyBasis, decompose
+from trajmap.reduction._decomposition import LazyBasis, decompose, read_span
 from trajmap.reduction._device import multiplier
 
 __all__ = ["RowSpace"]
@@ -32,7 +33,10 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     errors computed on them equal those in R^P. Lifted points are mean + Z·components, affine combinations of the
     stored iterates. The points should be in order of time: steps are small then, and rounding is relative to them.
 
-    Memory: 3 n² numbers in float64 and two blocks of 128 MiB, beside the basis where that is kept.
+    A fit of a run reads it once. Mean and basis take a second pass, made when they are first asked for or the space is
+    pickled: coordinates alone need neither. An array is read twice at once, since it may be written to later.
+
+    Memory: 3 n² numbers in float64 and two blocks of 32 MiB, beside the basis where that is kept.
 
     Parameters
     ----------
@@ -58,7 +62,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     Attributes
     ----------
     mean_ : numpy.ndarray, shape (P,)
-        Mean of the points.
+        Mean of the points, float64.
     singular_values_ : numpy.ndarray, shape (r,)
         Singular values of the centred points, descending.
     explained_variance_ratio_ : numpy.ndarray, shape (r,)
@@ -107,7 +111,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         self.device = device
         self.lift_dtype = lift_dtype
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, executor: Executor | None = None) -> Self:
         """Find the span of the points.
 
         Parameters
@@ -116,6 +120,11 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             The points, one a row; a run's lazy iterates are streamed.
         y : None
             Ignored.
+        executor : concurrent.futures.Executor, optional
+            Where inner products are made: a process pool, ``dask.distributed.Client(...).get_executor()``, or any other;
+            ``pipeline.fit(X, rowspace__executor=pool)`` in a pipeline. A task carries the names of a run's files and a
+            range of columns, not the numbers, so workers must see the same file system; of an array it carries these
+            columns. The sums are made in one order: the same bits whatever the executor, given as many threads.
 
         Returns
         -------
@@ -134,12 +143,12 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             check_choice("increments", self.increments, ("auto",))
         if self.dtype is not None and np.dtype(self.dtype) not in {np.dtype(np.float32), np.dtype(np.float64)}:
             raise InputError(worded("dtype", "float32 or float64", self.dtype))
-        self._fit(self._check(X, reset=True))
+        self._fit(self._check(X, reset=True), executor)
         return self
 
-    def fit_transform(self, X: Any, y: Any = None) -> Array:
+    def fit_transform(self, X: Any, y: Any = None, *, executor: Executor | None = None) -> Array:
         """Fit and return the coordinates of the points, shape (n, r), without a second pass."""
-        return self.fit(X).embedding_
+        return self.fit(X, executor=executor).embedding_
 
     def transform(self, X: Any) -> Array:
         """Coordinates of points of R^P: their projection on the span.
@@ -161,10 +170,13 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         places = self.fitted_places(X)
         if places is not None:
             return self.embedding_[places]
+        mean, basis = self._span()
         Z = np.zeros((X.shape[0], self.n_components_))
         with np.errstate(invalid="ignore"):
             for columns, block in wide_blocks(X, self.block_size):
-                Z += (block - self.mean_[columns]) @ self._basis[:, columns].T
+                rows = basis[:, columns]
+                for inner in column_blocks(block.shape[1], self.block_size):
+                    Z += (block[:, inner] - mean[columns][inner]) @ rows[:, inner].T
         if not np.isfinite(Z).all():
             require_finite(X, self.block_size)
         return Z
@@ -183,10 +195,11 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             Points, in `lift_dtype`.
         """
         Z = self.coefficients(Z).astype(self._basis_dtype)
+        mean, basis = self._span()
         out = np.empty((len(Z), self.n_features_in_), dtype=self._basis_dtype)
         for columns in self._blocks():
-            np.matmul(Z, self._basis[:, columns], out=out[:, columns])
-            out[:, columns] += self.mean_[columns]
+            np.matmul(Z, basis[:, columns], out=out[:, columns])
+            out[:, columns] += mean[columns]
         return out
 
     def frame(self) -> Frame:
@@ -198,7 +211,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             ``frame().points(coefficients(Z))`` equals ``inverse_transform(Z)``.
         """
         check_is_fitted(self)
-        return Frame(self.mean_, self._basis)
+        return Frame(*self._span())
 
     def coefficients(self, Z: Any) -> Array:
         """Coefficients in the `frame` of the points at coordinates: the coordinates themselves.
@@ -244,10 +257,20 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return coordinates
 
     @property
+    def mean_(self) -> Array:
+        """Mean of the points, shape (P,)."""
+        check_is_fitted(self)
+        return self._span()[0]
+
+    @property
     def components_(self) -> Array:
         """Orthonormal basis of the span, shape (r, P); made anew on each access when it is too large to keep."""
         check_is_fitted(self)
-        return self._read_basis(np.dtype(np.float64))
+        basis = self._span()[1]
+        if isinstance(basis, LazyBasis):
+            basis = read_span(basis, width=self.block_size, keep=True)[1]
+        components: Array = basis.astype(np.float64)
+        return components
 
     @property
     def _n_features_out(self) -> int:
@@ -274,9 +297,9 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def _blocks(self) -> Iterator[slice]:
         return column_blocks(self.n_features_in_, self.block_size)
 
-    def _fit(self, X: Any) -> None:
+    def _fit(self, X: Any, executor: Executor | None) -> None:
         dtype = np.dtype(X.dtype if self.dtype is None else self.dtype)
-        steps, self.mean_ = step_gram(X, width=self.block_size, dtype=dtype, multiply=multiplier(self.device))
+        steps = step_gram(X, width=self.block_size, dtype=dtype, multiply=multiplier(self.device), executor=executor)
         self.distance_error_ = X.distance_error if isinstance(X, Iterates) else 0.0
         found = decompose(steps, increments=self.increments, first=self.n_components)
         keep = found.count(self.n_components, tol=self.tol, size=self.n_features_in_)
@@ -287,14 +310,27 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         self.n_components_ = keep
         self._basis_dtype = np.dtype(np.float64 if self.lift_dtype is None else self.lift_dtype)
         weights = (self._left / self.singular_values_).T
-        self._basis: Any = LazyBasis(X, self.mean_, weights, self._basis_dtype)
-        if self.n_components_ * self.n_features_in_ * self._basis_dtype.itemsize <= _KEEP_BYTES:
-            self._basis = self._read_basis(self._basis_dtype)
+        weights -= weights.mean(axis=1, keepdims=True)  # centring the weights is centring the points
+        # what is to be read, and then the mean and the basis
+        self._unread: LazyBasis | None = LazyBasis(X, weights, self._basis_dtype)
+        self._read: tuple[Array, Any] | None = None
         self._places = {key: i for i, key in enumerate(X.keys)} if isinstance(X, Iterates) else {}
+        if not isinstance(X, Iterates):
+            self._span()
 
-    def _read_basis(self, dtype: Any) -> Array:
-        basis = np.empty((self.n_components_, self.n_features_in_), dtype)
-        wide = max(self.block_size, 2**24 // len(self._left))  # 128 MiB of points: files are opened seldom
-        for columns in column_blocks(self.n_features_in_, wide):
-            basis[:, columns] = self._basis[:, columns]
-        return basis
+    def _span(self) -> tuple[Array, Any]:
+        """Mean and basis, in memory unless the basis is large."""
+        if self._read is None:
+            assert self._unread is not None
+            if isinstance(self._unread.points, Iterates):
+                self._unread.points.require_same()
+            keep = self.n_components_ * self.n_features_in_ * self._basis_dtype.itemsize <= _KEEP_BYTES
+            self._read = read_span(self._unread, width=self.block_size, keep=keep)
+            self._unread = None
+        return self._read
+
+    def __getstate__(self) -> Any:
+        """Read what is kept first: a pickle may go where the run is not."""
+        if getattr(self, "_unread", None) is not None:
+            self._span()
+        return super().__getstate__()
