@@ -17,8 +17,8 @@ from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
-from trajmap.data.fan import Fan
 from trajmap.data import gram
+from trajmap.data.fan import Fan
 from trajmap.data.gram import isometric_coordinates
 from trajmap.data.iterates import Iterates
 from trajmap.data.layout import Layout
@@ -184,11 +184,11 @@ def test_a_basis_is_never_read_from_another_run(dtype, tmp_path):
     kept = spaces[2].inverse_transform(spaces[2].embedding_)
     np.testing.assert_allclose(spaces[2].mean_, exact.mean(axis=0), atol=1e-15)
     (tmp_path / "run").rename(tmp_path / "old")
-    with pytest.raises(RunFormatError, match="expected the iterate that was there"):
+    with pytest.raises(RunFormatError, match="expected the iterate that the run was opened with"):
         spaces[0].inverse_transform(np.zeros((1, 2)))
     (tmp_path / "other").rename(tmp_path / "run")
     for use in (lambda: spaces[0].mean_, lambda: spaces[0].components_, lambda: pickle.dumps(spaces[1])):
-        with pytest.raises(RunFormatError, match="expected the iterate that was there"):
+        with pytest.raises(RunFormatError, match="expected the iterate that the run was opened with"):
             use()
     np.testing.assert_array_equal(spaces[2].inverse_transform(spaces[2].embedding_), kept)
     np.testing.assert_array_equal(spaces[0].embedding_, spaces[2].embedding_)

@@ -85,8 +85,13 @@ def streamed_products(iterates: Any, others: Array) -> tuple[Array, Array]:
 def wide_blocks(X: Any, width: int) -> Iterator[tuple[slice, Array]]:
     """Read blocks of columns of every row, the width of the product or a multiple of it; the next one is read ahead.
 
-    A block is overwritten when the one after the next is asked for: pages that the system has to find anew cost as much
-    as the reading. Blocks of an array are views of it.
+    Yields
+    ------
+    columns : slice
+        The columns.
+    block : numpy.ndarray, shape (n, number of columns)
+        A view of the array; of a run a buffer, overwritten when the next block is asked for, since pages that the
+        system has to find anew cost as much as the reading.
     """
     n, P = X.shape
     many = max(1, _READ_BYTES // (n * width * X.dtype.itemsize))

@@ -197,9 +197,7 @@ class IterateFile:
         except (OSError, ValueError, KeyError, TypeError):
             same = False
         if not same:
-            raise RunFormatError(
-                f"{self.path}: expected the iterate that was there when the run was opened, got another"
-            )
+            raise RunFormatError(f"{self.path}: expected the iterate that the run was opened with, got another")
 
     def verify(self) -> None:
         """Raise RunFormatError if the numbers differ from those that were written."""

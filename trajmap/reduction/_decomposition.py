@@ -1,4 +1,4 @@
-"""Coordinates of points from the inner products of their steps, and the basis that belongs to them."""
+"""Coordinates of points from the inner products of their steps."""
 
 import dataclasses
 import numbers
@@ -8,10 +8,10 @@ import numpy as np
 import scipy.linalg
 
 from trajmap._validation import Array, check_count, worded
-from trajmap.data.gram import centred_gram, column_blocks, point_factors, steps_are_short, wide_blocks
+from trajmap.data.gram import centred_gram, point_factors, steps_are_short
 from trajmap.errors import InputError
 
-__all__ = ["Decomposition", "LazyBasis", "decompose", "read_span"]
+__all__ = ["Decomposition", "decompose"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -117,58 +117,3 @@ def decompose(steps: Array, *, increments: bool | str, first: Any) -> Decomposit
     if not found.singular[0] > 0:
         raise InputError(worded("X", "points that differ", f"n_samples = {n} equal ones"))
     return found
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class LazyBasis:
-    """Basis vectors S⁻¹ Uᵀ X_c, made of the points whenever columns are asked for."""
-
-    points: Any
-    weights: Array  # S⁻¹ Uᵀ, (r, n), each row's sum 0
-    dtype: Any
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(r, P)."""
-        return len(self.weights), int(self.points.shape[1])
-
-    def __getitem__(self, key: tuple[Any, slice]) -> Array:
-        rows, columns = key
-        block = np.asarray(self.points[:, columns], dtype=np.float64)
-        basis: Array = self.weights[rows] @ (block - block[0])
-        return basis.astype(self.dtype, copy=False)
-
-
-def read_span(lazy: LazyBasis, *, width: int, keep: bool) -> tuple[Array, Any]:
-    """Read the points once more, for their mean and the basis.
-
-    Parameters
-    ----------
-    lazy : LazyBasis
-        The basis.
-    width : int
-        Columns a product.
-    keep : bool
-        Whether to make the basis now.
-
-    Returns
-    -------
-    mean : numpy.ndarray, shape (P,)
-        Mean of the points, float64.
-    basis : numpy.ndarray or LazyBasis, shape (r, P)
-        The basis, or what makes it.
-    """
-    n, P = lazy.points.shape
-    r = len(lazy.weights) if keep else 0
-    rows = np.vstack([lazy.weights[:r], np.full((1, n), 1 / n)])
-    mean, basis, buffer = np.empty(P), np.empty((r, P), lazy.dtype), np.empty((n, min(width, P)))
-    for columns, block in wide_blocks(lazy.points, width):
-        for inner in column_blocks(block.shape[1], width):
-            points = buffer[:, : inner.stop - inner.start]
-            points[...] = block[:, inner]
-            first = points[0].copy()
-            points -= first  # far from zero the rounding would be relative to the mean
-            made = rows @ points
-            there = slice(columns.start + inner.start, columns.start + inner.stop)
-            basis[:, there], mean[there] = made[:-1], made[-1] + first
-    return mean, basis if keep else lazy

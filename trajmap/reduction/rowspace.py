@@ -1,6 +1,5 @@
 """The span of the iterates: T points of R^P as T points of R^r, without changing a distance."""
 
-from collections.abc import Iterator
 from concurrent.futures import Executor
 from typing import Any, Self
 
@@ -10,12 +9,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from trajmap._validation import Array, check_choice, check_count, check_positive, worded
 from trajmap.data.frame import Frame
-from trajmap.data.gram import column_blocks, require_finite, step_gram, wide_blocks
+from trajmap.data.gram import require_finite, step_gram
 from trajmap.data.iterates import Iterates
 from trajmap.errors import InputError
 from trajmap.reduction._checks import check_inverse, fix_signs
-from trajmap.reduction._decomposition import LazyBasis, decompose, read_span
+from trajmap.reduction._decomposition import decompose
 from trajmap.reduction._device import multiplier
+from trajmap.reduction._span import Span
 
 __all__ = ["RowSpace"]
 
@@ -121,7 +121,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         y : None
             Ignored.
         executor : concurrent.futures.Executor, optional
-            Where inner products are made: a process pool, ``dask.distributed.Client(...).get_executor()``, or any other;
+            Where inner products are made: a process pool, ``dask.distributed.Client(...).get_executor()``, any other;
             ``pipeline.fit(X, rowspace__executor=pool)`` in a pipeline. A task carries the names of a run's files and a
             range of columns, not the numbers, so workers must see the same file system; of an array it carries these
             columns. The sums are made in one order: the same bits whatever the executor, given as many threads.
@@ -170,13 +170,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         places = self.fitted_places(X)
         if places is not None:
             return self.embedding_[places]
-        mean, basis = self._span()
-        Z = np.zeros((X.shape[0], self.n_components_))
-        with np.errstate(invalid="ignore"):
-            for columns, block in wide_blocks(X, self.block_size):
-                rows = basis[:, columns]
-                for inner in column_blocks(block.shape[1], self.block_size):
-                    Z += (block[:, inner] - mean[columns][inner]) @ rows[:, inner].T
+        Z = self._span.project(X)
         if not np.isfinite(Z).all():
             require_finite(X, self.block_size)
         return Z
@@ -194,13 +188,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         numpy.ndarray, shape (m, P)
             Points, in `lift_dtype`.
         """
-        Z = self.coefficients(Z).astype(self._basis_dtype)
-        mean, basis = self._span()
-        out = np.empty((len(Z), self.n_features_in_), dtype=self._basis_dtype)
-        for columns in self._blocks():
-            np.matmul(Z, basis[:, columns], out=out[:, columns])
-            out[:, columns] += mean[columns]
-        return out
+        return self._span.lift(self.coefficients(Z))
 
     def frame(self) -> Frame:
         """Every lifted point as origin + c·basis: the mean and the basis, which is read lazily when it is not kept.
@@ -211,7 +199,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             ``frame().points(coefficients(Z))`` equals ``inverse_transform(Z)``.
         """
         check_is_fitted(self)
-        return Frame(*self._span())
+        return Frame(*self._span.read())
 
     def coefficients(self, Z: Any) -> Array:
         """Coefficients in the `frame` of the points at coordinates: the coordinates themselves.
@@ -260,17 +248,13 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def mean_(self) -> Array:
         """Mean of the points, shape (P,)."""
         check_is_fitted(self)
-        return self._span()[0]
+        return self._span.read()[0]
 
     @property
     def components_(self) -> Array:
         """Orthonormal basis of the span, shape (r, P); made anew on each access when it is too large to keep."""
         check_is_fitted(self)
-        basis = self._span()[1]
-        if isinstance(basis, LazyBasis):
-            basis = read_span(basis, width=self.block_size, keep=True)[1]
-        components: Array = basis.astype(np.float64)
-        return components
+        return self._span.components()
 
     @property
     def _n_features_out(self) -> int:
@@ -294,9 +278,6 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             raise InputError(worded("X", f"{self.n_features_in_} columns", f"{X.shape[1]}"))
         return X
 
-    def _blocks(self) -> Iterator[slice]:
-        return column_blocks(self.n_features_in_, self.block_size)
-
     def _fit(self, X: Any, executor: Executor | None) -> None:
         dtype = np.dtype(X.dtype if self.dtype is None else self.dtype)
         steps = step_gram(X, width=self.block_size, dtype=dtype, multiply=multiplier(self.device), executor=executor)
@@ -308,29 +289,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         self.explained_variance_ratio_ = found.singular[:keep] ** 2 / found.total
         self.residuals_ = found.residuals(keep)
         self.n_components_ = keep
-        self._basis_dtype = np.dtype(np.float64 if self.lift_dtype is None else self.lift_dtype)
-        weights = (self._left / self.singular_values_).T
-        weights -= weights.mean(axis=1, keepdims=True)  # centring the weights is centring the points
-        # what is to be read, and then the mean and the basis
-        self._unread: LazyBasis | None = LazyBasis(X, weights, self._basis_dtype)
-        self._read: tuple[Array, Any] | None = None
+        lifted = np.dtype(np.float64 if self.lift_dtype is None else self.lift_dtype)
+        small = keep * self.n_features_in_ * lifted.itemsize <= _KEEP_BYTES
+        self._span = Span(X, (self._left / self.singular_values_).T, lifted, width=self.block_size, keep=small)
         self._places = {key: i for i, key in enumerate(X.keys)} if isinstance(X, Iterates) else {}
-        if not isinstance(X, Iterates):
-            self._span()
-
-    def _span(self) -> tuple[Array, Any]:
-        """Mean and basis, in memory unless the basis is large."""
-        if self._read is None:
-            assert self._unread is not None
-            if isinstance(self._unread.points, Iterates):
-                self._unread.points.require_same()
-            keep = self.n_components_ * self.n_features_in_ * self._basis_dtype.itemsize <= _KEEP_BYTES
-            self._read = read_span(self._unread, width=self.block_size, keep=keep)
-            self._unread = None
-        return self._read
-
-    def __getstate__(self) -> Any:
-        """Read what is kept first: a pickle may go where the run is not."""
-        if getattr(self, "_unread", None) is not None:
-            self._span()
-        return super().__getstate__()
