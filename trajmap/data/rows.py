@@ -37,6 +37,10 @@ class Row(Protocol):
         """The file that names the row; its notes are the row's."""
 
     @property
+    def files(self) -> list[IterateFile]:
+        """All files with a checksum that its numbers come from."""
+
+    @property
     def key(self) -> bytes:
         """What tells the row from any other: where its numbers lie, and the checksums they were written with."""
 
@@ -54,6 +58,11 @@ class FullRow:
         for start, stop in ranges:
             read_numbers(self.file.read, self.dtype, start, out[place : place + stop - start])
             place += stop - start
+
+    @property
+    def files(self) -> list[IterateFile]:
+        """The file."""
+        return [self.file]
 
     def verify(self) -> None:
         """Compare the file with its checksum."""
@@ -101,6 +110,14 @@ class DeltaRow:
             decode(out[place : place + stop - start], delta, scales, start)
             place += stop - start
 
+    @property
+    def files(self) -> list[IterateFile]:
+        """The file, and those of all it is a difference to."""
+        chain: list[FullRow | DeltaRow] = [self]
+        while isinstance(link := chain[-1], DeltaRow):
+            chain.append(link.base)
+        return [link.file for link in chain]
+
     def verify(self) -> None:
         """Compare the files of the row and of all it is a difference to with their checksums."""
         self.file.verify()
@@ -109,10 +126,7 @@ class DeltaRow:
     @functools.cached_property
     def key(self) -> bytes:
         """A digest of the file's place and checksum, and of those of all it is a difference to."""
-        chain: list[FullRow | DeltaRow] = [self]
-        while isinstance(link := chain[-1], DeltaRow):
-            chain.append(link.base)
-        return digest("delta16", *(_place(link.file) for link in chain))
+        return digest("delta16", *map(_place, self.files))
 
     def buffers(self, layout: BufferLayout) -> dict[str, Array]:
         """Read the buffers, which lie after the differences."""
@@ -141,6 +155,11 @@ class ShardedRow:
             for (start, stop), target in zip(wanted, targets, strict=True):
                 out[target : target + stop - start] = part[place : place + stop - start]
                 place += stop - start
+
+    @property
+    def files(self) -> list[IterateFile]:
+        """The shards' files."""
+        return [file for row in self.rows for file in row.files]
 
     def verify(self) -> None:
         """Compare every shard's file with its checksum."""
