@@ -8,7 +8,7 @@ import numpy as np
 
 from trajmap._validation import Array, worded
 from trajmap.data.number_format import promoted, wide_dtype
-from trajmap.data.rows import DeltaRow, Known, Ranges, Row
+from trajmap.data.rows import DeltaRow, Known, Ranges, Row, require_same
 from trajmap.errors import InputError
 
 __all__ = ["Iterates"]
@@ -164,7 +164,7 @@ class Iterates:
     def require_same(self) -> None:
         """Look at each file's header; RunFormatError names the first that is not the one that was opened."""
         for file in {file.path: file for row in self._rows for file in row.files}.values():
-            file.require_same()
+            require_same(file)
 
     def verify(self) -> None:
         """Compare every stored number with its checksum; RunFormatError names the first file that differs."""

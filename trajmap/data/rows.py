@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -13,8 +14,9 @@ from trajmap.data.buffers import BufferLayout
 from trajmap.data.delta16 import decode
 from trajmap.data.number_format import read_numbers
 from trajmap.data.store import IterateFile, RunHeader
+from trajmap.errors import RunFormatError
 
-__all__ = ["DeltaRow", "FullRow", "Known", "Ranges", "Row", "ShardedRow", "digest"]
+__all__ = ["DeltaRow", "FullRow", "Known", "Ranges", "Row", "ShardedRow", "digest", "require_same"]
 
 Ranges = Sequence[tuple[int, int]]  # stretches of θ, first and one past the last column
 Known = tuple["Row", Array] | None  # a row that was just read over the same stretches
@@ -174,6 +176,19 @@ class ShardedRow:
     def buffers(self, layout: BufferLayout) -> dict[str, Array]:
         """Read the buffers, which the first shard keeps."""
         return self.rows[0].buffers(layout)
+
+
+def require_same(file: IterateFile) -> None:
+    """Raise RunFormatError if the path now names another file than the one that was opened, by its checksum."""
+    try:
+        with file.path.open("rb") as found:
+            length = int.from_bytes(found.read(8), "little")
+            same = 8 + length == file.offset
+            same = same and json.loads(found.read(length))["__metadata__"]["crc32"] == str(file.crc32)
+    except (OSError, ValueError, KeyError, TypeError):
+        same = False
+    if not same:
+        raise RunFormatError(f"{file.path}: expected the iterate that the run was opened with, got another")
 
 
 def _place(file: IterateFile) -> tuple[object, ...]:

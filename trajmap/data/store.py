@@ -198,18 +198,6 @@ class IterateFile:
         if found != len(data):
             raise RunFormatError(f"{self.path}: expected {len(data)} bytes of numbers, got {found}")
 
-    def require_same(self) -> None:
-        """Raise RunFormatError if the path now names another file than the one that was opened, by its checksum."""
-        try:
-            with self.path.open("rb") as file:
-                length = int.from_bytes(file.read(8), "little")
-                same = 8 + length == self.offset
-                same = same and json.loads(file.read(length))["__metadata__"]["crc32"] == str(self.crc32)
-        except (OSError, ValueError, KeyError, TypeError):
-            same = False
-        if not same:
-            raise RunFormatError(f"{self.path}: expected the iterate that the run was opened with, got another")
-
     def verify(self) -> None:
         """Raise RunFormatError if the numbers differ from those that were written."""
         data = np.empty(self.nbytes, np.uint8)
