@@ -155,6 +155,7 @@ def chosen(objective, thetas, Z=None, frame=None):
 @pytest.mark.parametrize("name", MODELS)
 def test_the_choice_gives_the_same_values_whatever_it_is(name, monkeypatch):
     monkeypatch.setattr(tuning, "_SHARE", 1e6)
+    monkeypatch.setattr(tuning, "_WORTH", 0)
     _, _, objective, frame = problem(name)
     Z = np.random.default_rng(1).normal(size=(3, 2))
     choice = chosen(objective, frame.points(Z), Z, frame)
@@ -181,9 +182,9 @@ def test_a_few_points_are_not_worth_a_trial_and_a_choice_is_remembered(monkeypat
 def eager(monkeypatch, wish):
     """Make one strategy look fast, so that only its values can refuse it."""
     monkeypatch.setattr(tuning, "_SHARE", 1e6)
+    monkeypatch.setattr(tuning, "_WORTH", 0)
     monkeypatch.setattr(tuning, "_wishes", lambda objective, *, flat: iter([wish]))
-    times = iter([1.0, 0.1])
-    monkeypatch.setattr(tuning, "_seconds", lambda *_: next(times))
+    monkeypatch.setattr(tuning, "_GAIN", 1e6)
 
 
 def test_a_strategy_with_other_values_is_refused(monkeypatch):

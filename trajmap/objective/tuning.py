@@ -22,6 +22,7 @@ __all__ = ["choose_strategy", "evaluator", "suits"]
 _SAME = {torch.float64: 1e-12, torch.float32: 1e-6}
 _GAIN = 0.98  # below it a difference of times is noise
 _SHARE = 0.03  # of the work, for the trials
+_WORTH = 200  # points: three evaluations to know the plain way, and three for a first attempt, are 3 % of them
 
 
 def evaluator(objective: Objective, strategy: Strategy = PLAIN, frame: Frame | None = None) -> Evaluator:
@@ -100,13 +101,14 @@ def choose_strategy(
         return known[key]
     if objective.parts.re_estimates:
         return PLAIN  # the statistics of a point need all of its data first
+    if len(points) < _WORTH:
+        return PLAIN
     trial = _Trial(objective, points, coefficients, frame)
-    if trial.can_pay:
-        for wish in _wishes(objective, flat=frame is not None):
-            if not trial.time_left:
-                break
-            trial.attempt(dataclasses.replace(trial.best, **wish))
-        known[key] = trial.best
+    for wish in _wishes(objective, flat=frame is not None):
+        if not trial.time_left:
+            break
+        trial.attempt(dataclasses.replace(trial.best, **wish))
+    known[key] = trial.best
     return trial.best
 
 
@@ -114,50 +116,51 @@ class _Trial:
     """The best strategy so far, and the time that is left to look for a better one."""
 
     def __init__(self, objective: Objective, points: Points, coefficients: Array | None, frame: Frame | None) -> None:
-        self._objective, self._frame = objective, frame
-        self._points = points
-        places = np.linspace(0, len(points) - 1, 5).astype(int)[1:4]
-        self._C = None if coefficients is None else coefficients[places]
-        self._some = _Some(points, places)
         self._begun = time.perf_counter()
+        self._objective, self._frame = objective, frame
+        places = np.linspace(0, len(points) - 1, 5).astype(int)[1:4]
+        self._some = [_Some(points, place) for place in places]
+        self._C = [None if coefficients is None else coefficients[place : place + 1] for place in places]
         self.best = PLAIN
-        plain = evaluator(objective)
-        self._expected = plain.evaluate(self._some)
-        self._least = _seconds(plain, self._some, self._C)
-        # one pass over the three points costs `_least`; an attempt takes about three
-        self._allowed = _SHARE * self._least * len(points) / len(self._some)
-        self.can_pay = self._allowed > 3 * self._least
+        self._expected, self._least = self._measured(evaluator(objective))
+        self._allowed = _SHARE * self._least * len(points)
 
     @property
     def time_left(self) -> bool:
-        return time.perf_counter() - self._begun < self._allowed
+        """Whether an attempt, of three evaluations, fits in what is allowed."""
+        return time.perf_counter() - self._begun + 3 * self._least < self._allowed
 
     def attempt(self, strategy: Strategy) -> None:
         """Take a strategy if it gives the same values in less time."""
         try:
-            trial = evaluator(self._objective, strategy, self._frame)
-            found = trial.evaluate(self._some, self._C)
+            found, seconds = self._measured(evaluator(self._objective, strategy, self._frame))
         except (InputError, RuntimeError, ValueError, TypeError, IndexError):
             return  # a user's loss may refuse what the plain way gives it
-        if not _agree(self._expected, found, self._objective.like.dtype):
-            return
-        seconds = _seconds(trial, self._some, self._C)
-        if seconds < _GAIN * self._least:
+        if seconds < _GAIN * self._least and _agree(self._expected, found, self._objective.like.dtype):
             self.best, self._least = strategy, seconds
+
+    def _measured(self, trial: Evaluator) -> tuple[dict[str, Array], float]:
+        """Values at the points, and the seconds of one; the first warms up."""
+        rows, times = [], []
+        for point, C in zip(self._some, self._C, strict=True):
+            start = time.perf_counter()
+            rows.append(trial.evaluate(point, C))
+            times.append(time.perf_counter() - start)
+        return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}, min(times[1:])
 
 
 class _Some(Points):
-    """A few of many points."""
+    """One of many points."""
 
-    def __init__(self, points: Points, places: Array) -> None:
-        self._points, self._places = points, [int(place) for place in places]
+    def __init__(self, points: Points, place: int) -> None:
+        self._points, self._place = points, int(place)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return 1
 
     def write(self, i: int, out: torch.Tensor) -> None:
-        """Fill a tensor with one of them."""
-        self._points.write(self._places[i], out)
+        """Fill a tensor with it."""
+        self._points.write(self._place, out)
 
 
 def _wishes(objective: Objective, *, flat: bool) -> Iterator[dict[str, Any]]:
@@ -166,14 +169,14 @@ def _wishes(objective: Objective, *, flat: bool) -> Iterator[dict[str, Any]]:
     if objective.like.is_cuda:
         yield from ({"points": points} for points in (4, 16, 64))
         return
+    yield {"cheaper": True}
     if flat:
         yield {"planes": True}
-    yield {"cheaper": True, "samples": 512}
+    yield {"samples": 512}
     yield {"onednn": True}
     if any(isinstance(layer, torch.nn.Conv2d) for layer in parts.twin.module.modules()):
         yield {"channels_last": True}
     yield from ({"samples": samples} for samples in (256, 1024, 0, 128))
-    yield {"cheaper": True}
 
 
 def _agree(expected: dict[str, Array], found: dict[str, Array], dtype: torch.dtype) -> bool:
@@ -181,12 +184,3 @@ def _agree(expected: dict[str, Array], found: dict[str, Array], dtype: torch.dty
     return all(
         np.allclose(found[name], values, rtol=tolerance, atol=0, equal_nan=True) for name, values in expected.items()
     )
-
-
-def _seconds(trial: Evaluator, points: Points, coefficients: Array | None) -> float:
-    times = []
-    for _ in range(2):
-        start = time.perf_counter()
-        trial.evaluate(points, coefficients)
-        times.append(time.perf_counter() - start)
-    return min(times)
