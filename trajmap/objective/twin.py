@@ -17,6 +17,7 @@ from trajmap.objective.copying import copied
 from trajmap.objective.kernels import differentiable_kernels
 from trajmap.objective.layers import with_second_derivatives
 from trajmap.objective.state import State
+from trajmap.objective.travelling import packed, unpacked
 
 __all__ = ["Twin", "private_copy"]
 
@@ -183,10 +184,11 @@ class Twin:
         # views of one tensor would each carry all of it: the copy that travels has parameters of its own
         own = {id(leaf): torch.nn.Parameter(leaf.detach().clone(), requires_grad=False) for leaf in self.leaves}
         kind = None if self.statistics is None else (type(self.statistics), self.statistics.source)
-        return {"module": copy.deepcopy(self.module, {**own}), "names": self.names, "statistics": kind}
+        module = packed(copy.deepcopy(self.module, {**own}))
+        return {"module": module, "names": self.names, "statistics": kind}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["module"], state["names"])  # type: ignore[misc]
+        self.__init__(unpacked(*state["module"]), state["names"])  # type: ignore[misc]
         if state["statistics"] is not None:
             kind, source = state["statistics"]
             self.statistics = kind(self, *source)
