@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from trajmap.objective.losses import supervised
 
-__all__ = ["FUNCTION", "KINDS", "Case", "Kind", "as_double"]
+__all__ = ["KINDS", "Case", "Kind", "as_double", "valley"]
 
 
 @dataclasses.dataclass
@@ -71,7 +71,7 @@ def images(classes: int = 3) -> list[Any]:
     return [(gaussians(n, 2, 8, 8), torch.randint(classes, (n,))) for n in (6, 4)]
 
 
-MSE, CROSS_ENTROPY = supervised(F.mse_loss), supervised(F.cross_entropy)
+MSE, CROSS_ENTROPY = supervised(functional.mse_loss), supervised(functional.cross_entropy)
 
 
 def mlp() -> Case:
@@ -80,7 +80,8 @@ def mlp() -> Case:
 
 def convolutional() -> Case:
     model = nn.Sequential(
-        nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.2), nn.Flatten(), nn.Linear(36, 3)
+        nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.2), nn.Flatten(),
+        nn.Linear(36, 3),
     )  # fmt: skip
     return Case(settled(model, images()), CROSS_ENTROPY, images())
 
@@ -101,7 +102,7 @@ class Block(nn.Module):
         self.skip = nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.relu(self.m(self.b(F.relu(self.n(self.a(x))))) + self.skip(x))
+        return functional.relu(self.m(self.b(functional.relu(self.n(self.a(x))))) + self.skip(x))
 
 
 def residual() -> Case:
@@ -200,7 +201,7 @@ def packed() -> Case:
     batches = [
         {"x": gaussians(n, 4, 3), "lengths": torch.arange(n) % 4 + 1, "y": gaussians(n, 2)} for n in (5, 3)
     ]  # fmt: skip
-    loss = lambda m, b: F.mse_loss(m(b["x"], b["lengths"]), b["y"])  # ruff: ignore[lambda-assignment]
+    loss = lambda m, b: functional.mse_loss(m(b["x"], b["lengths"]), b["y"])  # ruff: ignore[lambda-assignment]
     return Case(Packed(), loss, batches, lambda batch: len(batch["y"]))
 
 
@@ -218,7 +219,7 @@ class Encoder(nn.Module):
 def encoder() -> Case:
     batches = [(b["input_ids"], b["attention_mask"].bool(), gaussians(len(b["labels"]), 2)) for b in sentences()]
     options = {"weights": lambda batch: len(batch[0])}  # samples or unmasked words: only its user knows
-    return Case(Encoder(), lambda m, b: F.mse_loss(m(b[0], b[1]), b[2]), batches, options=options)
+    return Case(Encoder(), lambda m, b: functional.mse_loss(m(b[0], b[1]), b[2]), batches, options=options)
 
 
 class Mixture(nn.Module):
@@ -360,8 +361,8 @@ class UNet(nn.Module):
         self.up, self.out = nn.ConvTranspose2d(6, 4, 2, stride=2), nn.Conv2d(8, 2, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        skip = F.silu(self.down(x))
-        deep = F.silu(self.deep(F.max_pool2d(skip, 2)))
+        skip = functional.silu(self.down(x))
+        deep = functional.silu(self.deep(functional.max_pool2d(skip, 2)))
         return self.out(torch.cat([skip, self.up(deep)], dim=1))
 
 
@@ -399,8 +400,8 @@ def adversaries() -> Case:
 
     def game(m: Any, batch: Any) -> torch.Tensor:
         noise, real = batch
-        fake = m["g"](noise)
-        return F.softplus(-m["d"](fake)).mean() + F.softplus(m["d"](fake)).mean() + F.softplus(-m["d"](real)).mean()
+        fake, softplus = m["g"](noise), functional.softplus
+        return softplus(-m["d"](fake)).mean() + softplus(m["d"](fake)).mean() + softplus(-m["d"](real)).mean()
 
     return Case(model, game, rows(2, 3))
 
@@ -414,7 +415,7 @@ def lightning() -> Case:
             self.net = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
 
         def training_step(self, batch: Any, batch_idx: int) -> Any:
-            loss = F.mse_loss(self.net(batch[0]), batch[1])
+            loss = functional.mse_loss(self.net(batch[0]), batch[1])
             self.log("train_loss", loss)
             return {"loss": loss}
 
@@ -425,8 +426,8 @@ def siamese() -> Case:
     """A contrast of each sample with all others of its batch: batches are of one size."""
 
     def contrast(m: Any, batch: Any) -> torch.Tensor:
-        one, other = (F.normalize(m(x), dim=1) for x in batch)
-        return F.cross_entropy(one @ other.T / 0.5, torch.arange(len(one)))
+        one, other = (functional.normalize(m(x), dim=1) for x in batch)
+        return functional.cross_entropy(one @ other.T / 0.5, torch.arange(len(one)))
 
     return Case(nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)), contrast, rows(4, 4, (6, 6)))
 
@@ -434,7 +435,7 @@ def siamese() -> Case:
 def own_batches() -> Case:
     model = nn.Sequential(nn.Conv1d(2, 3, 3), nn.Softplus(), nn.Flatten(), nn.Linear(18, 2))
     batches = [Signal(gaussians(n, 2, 8), gaussians(n, 2)) for n in (5, 3)]
-    return Case(model, lambda m, b: F.mse_loss(m(b.wave), b.target), batches, lambda batch: len(batch.wave))
+    return Case(model, lambda m, b: functional.mse_loss(m(b.wave), b.target), batches, lambda batch: len(batch.wave))
 
 
 class Causal(nn.Module):
@@ -448,13 +449,15 @@ class Causal(nn.Module):
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         x = self.embed(ids)
         q, k, v = self.heads(self.norm(x)).view(*ids.shape, 3, 2, 4).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         return self.out(x + mixed.transpose(1, 2).flatten(2))
 
 
 def token_mean() -> Case:
     def loss(m: Any, batch: Any) -> torch.Tensor:
-        return F.cross_entropy(m(batch["input_ids"]).flatten(0, 1), batch["labels"].flatten(), ignore_index=-100)
+        return functional.cross_entropy(
+            m(batch["input_ids"]).flatten(0, 1), batch["labels"].flatten(), ignore_index=-100
+        )
 
     batches = [{"input_ids": b["input_ids"], "labels": b["labels"]} for b in sentences()]
     return Case(Causal(), loss, batches, lambda batch: float((batch["labels"] != -100).sum()))
@@ -466,7 +469,7 @@ class Fourier(nn.Module):
         self.first, self.last = nn.Linear(4, 4), nn.Linear(4, 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        mixed = torch.fft.fft2(F.gelu(self.first(x))).real
+        mixed = torch.fft.fft2(functional.gelu(self.first(x))).real
         return self.last(mixed.mean(dim=1))
 
 
@@ -503,13 +506,12 @@ class Graph(nn.Module):
 
 def graph() -> Case:
     batches = [(gaussians(n, 3), torch.randint(n, (2, 3 * n)), gaussians(n, 2)) for n in (6, 9)]
-    return Case(
-        Graph(), lambda m, b: F.mse_loss(m(b[0], b[1]), b[2]), batches, options={"weights": lambda b: len(b[0])}
-    )
+    options = {"weights": lambda batch: len(batch[0])}
+    return Case(Graph(), lambda m, b: functional.mse_loss(m(b[0], b[1]), b[2]), batches, options=options)
 
 
 def summed() -> Case:
-    loss = supervised(lambda found, y: F.mse_loss(found, y, reduction="sum"))
+    loss = supervised(lambda found, y: functional.mse_loss(found, y, reduction="sum"))
     return dataclasses.replace(mlp(), loss=loss, count=lambda batch: 1, options={"reduction": "sum"})
 
 
@@ -557,7 +559,7 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def FUNCTION(theta: np.ndarray) -> float:
+def valley(theta: np.ndarray) -> float:
     """Rosenbrock's valley and a wave, in NumPy."""
     a, b = theta[:-1], theta[1:]
     return float(np.sum(0.5 * (b - a**2) ** 2 + 0.1 * (1 - a) ** 2) + 0.3 * np.sin(theta.sum()))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.contracts.model_kinds import FUNCTION, KINDS, as_double
+from tests.contracts.model_kinds import KINDS, as_double, valley
 from trajmap.curvature.eigenspace import top_eigenspace
 from trajmap.data.landscape import Grid
 from trajmap.data.plane import Plane
@@ -116,10 +116,10 @@ class Function:
 
     @functools.cached_property
     def objective(self):
-        return Objective.from_function(FUNCTION, size=6)
+        return Objective.from_function(valley, size=6)
 
     def value(self, theta, state=None):
-        return FUNCTION(theta)
+        return valley(theta)
 
     def gradient(self, theta, *, double=True):
         a, b = theta[:-1], theta[1:]

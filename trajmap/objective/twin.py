@@ -1,7 +1,6 @@
 """The private copy of a model: its parameters are leaves of autograd and views of one flat tensor."""
 
 import contextlib
-import copy
 import functools
 import itertools
 import threading
@@ -13,7 +12,7 @@ import torch
 from trajmap._models import check_parameter, unwrapped
 from trajmap._validation import Array, check_array, worded
 from trajmap.errors import InputError
-from trajmap.objective.copying import copied
+from trajmap.objective.copying import again, copied
 from trajmap.objective.kernels import differentiable_kernels
 from trajmap.objective.layers import with_second_derivatives
 from trajmap.objective.state import State
@@ -149,7 +148,7 @@ class Twin:
     def shadow(self) -> torch.nn.Module:
         """Copy the module's structure, with the very parameters and buffers of this one: layers can be replaced."""
         tensors = itertools.chain(self.module.parameters(), self.module.buffers())
-        return copy.deepcopy(self.module, {id(tensor): tensor for tensor in tensors})
+        return again(self.module, {id(tensor): tensor for tensor in tensors})
 
     def with_buffers(self, buffers: Mapping[str, Array]) -> "Twin":
         """Share the parameters, with other buffers.
@@ -169,7 +168,7 @@ class Twin:
         InputError
             If a buffer is unknown or of another shape.
         """
-        module = copy.deepcopy(self.module, {id(tensor): tensor for tensor in self.module.parameters()})
+        module = again(self.module, {id(tensor): tensor for tensor in self.module.parameters()})
         own = dict(module.named_buffers())
         for name, values in buffers.items():
             if name not in own:
@@ -184,7 +183,7 @@ class Twin:
         # views of one tensor would each carry all of it: the copy that travels has parameters of its own
         own = {id(leaf): torch.nn.Parameter(leaf.detach().clone(), requires_grad=False) for leaf in self.leaves}
         kind = None if self.statistics is None else (type(self.statistics), self.statistics.source)
-        module = packed(copy.deepcopy(self.module, {**own}))
+        module = packed(again(self.module, own))
         return {"module": module, "names": self.names, "statistics": kind}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
