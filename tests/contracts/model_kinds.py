@@ -257,6 +257,50 @@ def physics() -> Case:
     return Case(model, residual_loss, list(torch.linspace(0, 3, 12)[:, None].split(7)), len)
 
 
+def meta_learner() -> Case:
+    """The loss after a step of descent: it differentiates by the parameters."""
+
+    def after_a_step(m: Any, batch: Any) -> torch.Tensor:
+        weights = dict(m.named_parameters())
+
+        def at(tensors: Any, part: slice) -> torch.Tensor:
+            return functional.mse_loss(torch.func.functional_call(m, tensors, (batch[0][part],)), batch[1][part])
+
+        slopes = torch.autograd.grad(at(weights, slice(0, 3)), list(weights.values()), create_graph=True)
+        moved = {name: w - 0.1 * slope for (name, w), slope in zip(weights.items(), slopes, strict=True)}
+        return at(moved, slice(3, None))
+
+    return Case(nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)), after_a_step, rows(sizes=(6, 6)))
+
+
+def transformer() -> Case:
+    """Two sequences, the second with a causal mask."""
+
+    class Translation(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.body = nn.Embedding(11, 8), nn.Transformer(8, 2, 1, 1, 12, batch_first=True)
+            self.out = nn.Linear(8, 11)
+
+        def forward(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            mask = nn.Transformer.generate_square_subsequent_mask(target.shape[1]).to(self.out.weight.dtype)
+            return self.out(self.body(self.embed(source), self.embed(target), tgt_mask=mask, tgt_is_causal=True))
+
+    def loss(m: Any, batch: Any) -> torch.Tensor:
+        return functional.cross_entropy(m(batch[0], batch[1]).flatten(0, 1), batch[2].flatten())
+
+    batches = [tuple(torch.randint(11, (n, length)) for length in (5, 4, 4)) for n in (3, 2)]
+    return Case(Translation(), loss, batches)
+
+
+def pruned() -> Case:
+    from torch.nn.utils import prune
+
+    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
+    prune.l1_unstructured(model[0], "weight", 0.5)
+    return Case(model, MSE, rows())
+
+
 def weight_norm(*, legacy: bool) -> Case:
     norm: Any = nn.utils.weight_norm if legacy else nn.utils.parametrizations.weight_norm
     return Case(nn.Sequential(norm(nn.Linear(4, 6)), nn.Tanh(), norm(nn.Linear(6, 3))), MSE, rows())
@@ -529,6 +573,9 @@ KINDS: dict[str, Kind] = {
     "encoder with padding": Kind(encoder),
     "mixture of experts": Kind(mixture),
     "physics-informed": Kind(physics),
+    "meta-learner": Kind(meta_learner),
+    "transformer": Kind(transformer),
+    "pruned": Kind(pruned),
     "weight norm, legacy": Kind(lambda: weight_norm(legacy=True)),
     "weight norm": Kind(lambda: weight_norm(legacy=False)),
     "spectral norm, legacy": Kind(lambda: spectral_norm(legacy=True)),

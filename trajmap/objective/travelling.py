@@ -26,8 +26,8 @@ def packed(module: torch.nn.Module) -> tuple[torch.nn.Module, Names]:
     names = {}
     for name, part in module.named_modules():
         if parametrize.is_parametrized(part):
-            names[name] = list(part.parametrizations)  # type: ignore[arg-type]
-            part.__class__ = parametrize.type_before_parametrizations(part)  # type: ignore[assignment]
+            names[name] = list(part.parametrizations)
+            part.__class__ = parametrize.type_before_parametrizations(part)
     return module, names
 
 

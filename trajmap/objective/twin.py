@@ -57,6 +57,7 @@ class Twin:
         self.leaves = [own[name] for name in names]
         self.sizes = [leaf.numel() for leaf in self.leaves]
         self.lock = threading.RLock()
+        self._followed = False  # by autograd in every evaluation
         self.statistics: Gathers | None = None  # what the buffers are at each point, if not always the same
         self._flatten()
         self.state = State(module)
@@ -138,7 +139,13 @@ class Twin:
         finally:
             for leaf in self.leaves:
                 leaf.grad = None
-                leaf.requires_grad = False
+                leaf.requires_grad = self._followed
+
+    def follow(self) -> None:
+        """Let autograd follow the parameters always: a loss that differentiates by them has no value otherwise."""
+        self._followed = True
+        for leaf in self.leaves:
+            leaf.requires_grad_()
 
     def gathered(self) -> torch.Tensor:
         """Join what a backward pass left at the parameters, zero where it left nothing, to a vector of shape (P,)."""
@@ -184,10 +191,12 @@ class Twin:
         own = {id(leaf): torch.nn.Parameter(leaf.detach().clone(), requires_grad=False) for leaf in self.leaves}
         kind = None if self.statistics is None else (type(self.statistics), self.statistics.source)
         module = packed(again(self.module, own))
-        return {"module": module, "names": self.names, "statistics": kind}
+        return {"module": module, "names": self.names, "statistics": kind, "followed": self._followed}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(unpacked(*state["module"]), state["names"])  # type: ignore[misc]
+        if state["followed"]:
+            self.follow()
         if state["statistics"] is not None:
             kind, source = state["statistics"]
             self.statistics = kind(self, *source)
