@@ -81,7 +81,7 @@ def test_names_come_from_the_file_that_defines_them(path):
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_sizes(path):
     text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= 400, f"{path} has {text.count(chr(10))} lines"
+    assert text.count("\n") <= 500, f"{path} has {text.count(chr(10))} lines"
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             body = node.body[1:] if ast.get_docstring(node) else node.body

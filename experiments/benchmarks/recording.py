@@ -15,6 +15,7 @@ import torch
 from trajmap.data.layout import Layout
 from trajmap.data.store import RunHeader
 from trajmap.recording.recorder import Recorder
+from trajmap.recording.snapshot import Slot
 from trajmap.recording.writer import RunWriter
 
 
@@ -41,18 +42,15 @@ def hook_cost(folder: Path, *, size: int, steps: int) -> dict[str, float]:
     for _ in range(5):
         step()
     hook: list[float] = []
-    with Recorder(model, folder / "hook").attach(optimizer) as recorder:
-        inner = recorder._after_step
-
-        def timed(*args: Any) -> None:
-            start = time.perf_counter()
-            inner(*args)
-            hook.append(time.perf_counter() - start)
-
-        recorder._handle.remove()
-        recorder._handle = optimizer.register_step_post_hook(timed)
+    began = [0.0]
+    before = optimizer.register_step_post_hook(lambda *_: began.__setitem__(0, time.perf_counter()))
+    with Recorder(model, folder / "hook").attach(optimizer):
+        # hooks run in the order in which they came: one on each side of the recorder's
+        after = optimizer.register_step_post_hook(lambda *_: hook.append(time.perf_counter() - began[0]))
         for _ in range(steps):
             time.sleep(max(0.0, 0.010 - step()))
+    before.remove()
+    after.remove()
     source, target, copies = np.ones(size, np.float32), np.ones(size, np.float32), []
     for _ in range(steps):
         step()  # the step drives both out of the cache, as it does for the hook
@@ -105,7 +103,7 @@ def writer_speed(folder: Path, *, size: int, n: int) -> dict[str, float]:
             os.fsync(file.fileno())
 
     writer = RunWriter(folder / "run")
-    writer.begin(RunHeader(Layout(("w",), ((size,),)), "float32", {}))
+    writer.begin(RunHeader(Layout(("w",), ((size,),)), "float32", {}), lambda: Slot(np.empty(size, np.float32)))
 
     def by_writer(i: int) -> None:
         slot = writer.acquire(wait=True)

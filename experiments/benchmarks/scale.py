@@ -144,7 +144,7 @@ class ByHand:
     def split(self, theta: Any) -> list[torch.Tensor]:
         """Cut a vector into the parameters' shapes, on their device."""
         like, sizes = self.parameters[0], [p.numel() for p in self.parameters]
-        pieces = torch.as_tensor(np.asarray(theta, dtype=np.float32)).to(like.device).split(sizes)
+        pieces = torch.tensor(np.asarray(theta, dtype=np.float32)).to(like.device).split(sizes)
         return [piece.view(p.shape) for piece, p in zip(pieces, self.parameters, strict=True)]
 
     @torch.no_grad()

@@ -20,6 +20,7 @@ from trajmap.data.store import RunHeader
 from trajmap.data.trajectory import Trajectory
 from trajmap.recording.encoding import DeltaRows
 from trajmap.recording.sketch import CountSketch, Sketcher
+from trajmap.recording.snapshot import Slot
 from trajmap.recording.writer import RunWriter
 
 Rows = Any
@@ -48,7 +49,8 @@ def sync(path: Path) -> None:
 def write_trajmap(folder: Path, rows: Rows, done: Callable[[int], None], encoding: Any = None) -> None:
     """Write through trajmap's background writer; an iterate is done when the writer says so."""
     writer = RunWriter(folder, encoding=encoding)
-    writer.begin(RunHeader(Layout(("w",), ((len(rows[0]),),)), "float32", {}))
+    size = len(rows[0])
+    writer.begin(RunHeader(Layout(("w",), ((size,),)), "float32", {}), lambda: Slot(np.empty(size, np.float32)))
     told = 0
     for i, row in enumerate(rows):
         slot = writer.acquire(wait=True)

@@ -24,11 +24,12 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.pipeline import make_pipeline
 
-from trajmap.data.landscape import Grid
+from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.plane import Plane
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
-from trajmap.objective.strategy import IN_PLACE, PLAIN
+from trajmap.objective.points import ArrayPoints
+from trajmap.objective.strategy import PLAIN
 from trajmap.objective.tuning import choose_strategy, evaluator
 from trajmap.projection.surface import surface
 from trajmap.reduction.diffusion_map import DiffusionMap
@@ -128,28 +129,30 @@ def compare(name: str, n: int, repeats: int) -> dict[str, float]:
     model, x, y = problem(name)
     objective = Objective(model, supervised(cross_entropy), [(x, y)])
     plane = Plane(objective.theta, 0.05 * np.random.default_rng(0).standard_normal((2, objective.size)))
-    Z = Grid((np.linspace(-1, 1, n),) * 2).points
-    thetas = plane.inverse_transform(Z)
-    strategy = choose_strategy(objective, thetas[[0, n, -1]], Z[[0, n, -1]], plane)
-    curved = choose_strategy(objective, thetas[[0, n, -1]])
+    grid = Grid((np.linspace(-1, 1, n),) * 2)
+    thetas = plane.inverse_transform(grid.points)
+
+    def anew(**options: Any) -> Landscape:  # what an objective remembers of an earlier surface is not counted
+        return surface(Objective(model, supervised(cross_entropy), [(x, y)]), plane, grid, **options)
+
     ways = {
         "plain loop": plain_loop(model, x, y, thetas),
-        "trajmap": lambda: evaluator(objective, strategy, plane)(thetas, Z),
-        "trajmap, curved charts": lambda: evaluator(objective, curved)(thetas, None),
-        "trajmap, in place": lambda: evaluator(objective, IN_PLACE)(thetas, None),
-        "trajmap, plain": lambda: evaluator(objective, PLAIN)(thetas, None),
+        "trajmap": anew,
+        "trajmap, plain": lambda: anew(strategy=PLAIN),
+        "trajmap, bfloat16": lambda: anew(precision="bfloat16"),
         **peer_loops(model, x, y, n),
     }
-    off = float(np.max(np.abs(evaluator(objective, strategy, plane)(thetas, Z)["loss"] / ways["plain loop"]() - 1)))
-    half = Objective(model, supervised(cross_entropy), [(x, y)], dtype=torch.bfloat16, check=False)
-    ways["trajmap, bfloat16"] = lambda: evaluator(half, IN_PLACE)(thetas, None)
-    error = float(np.max(np.abs(half.values(thetas[:: n + 1]) / objective.values(thetas[:: n + 1]) - 1)))
+    land, half = anew(), anew(precision="bfloat16")
+    off = float(np.max(np.abs(land.values.ravel() / ways["plain loop"]() - 1)))
+    error = float(np.max(np.abs(half.values / land.values - 1)))
     seconds = medians(ways, repeats)
     base = seconds["plain loop"]
     ratios = {way: seconds[way] / base for way in ways}
     multiply_adds = {"mlp": 25_728, "cnn": 64 * 144 + 16 * 16 * 32 * 9 + 1280}[name]
     floor = 2.0 * multiply_adds * len(x) * len(thetas) / sgemm_peak() / base
-    print(f"\n{name}: {strategy}; largest difference {off:.1e}; plain loop {1e3 * base / len(thetas):.2f} ms a point")
+    print(
+        f"\n{name}: {land.strategy}; largest difference {off:.1e}; plain loop {1e3 * base / len(thetas):.2f} ms a point"
+    )
     for way, ratio in sorted({**ratios, "operations at the product's peak": floor}.items(), key=lambda item: item[1]):
         note = f"   (error {error:.1e})" if "bfloat" in way else ""
         print(f"  {way:<34} {ratio:.2f}{note}")
@@ -165,12 +168,12 @@ def lifting(*, quick: bool) -> float:
     run = run.astype(np.float32)
     chart = make_pipeline(RowSpace(lift_dtype=np.float32), DiffusionMap(n_components=2)).fit(run)
     Z = Grid.around(chart.transform(run), n=9 if quick else 21).points
-    strategy = choose_strategy(objective, run[:3])
-    evaluate = evaluator(objective, strategy)
+    strategy = choose_strategy(objective, ArrayPoints(chart.inverse_transform(Z)))
+    evaluate = evaluator(objective, strategy).evaluate
     thetas = chart.inverse_transform(Z[:64])
     ways = {
         "lift": lambda: [chart.inverse_transform(Z[i : i + 64]) for i in range(0, len(Z), 64)],
-        "evaluate": lambda: [evaluate(thetas[: len(Z) - i], None) for i in range(0, len(Z), 64)],
+        "evaluate": lambda: [evaluate(ArrayPoints(thetas[: len(Z) - i])) for i in range(0, len(Z), 64)],
         "plain loop": lambda: [plain_loop(model, x, y, thetas[: len(Z) - i])() for i in range(0, len(Z), 64)],
     }
     seconds = medians(ways, 1 if quick else 5)
@@ -195,8 +198,8 @@ def efficiency(n: int) -> float:
         list(pool.map(_warm, [2.0, 2.0]))  # both processes start, and import torch, before the clock does
         points = [len(grid.points) // 2] * 2
         ways = {
-            "serial": lambda: surface(objective, plane, grid, strategy=IN_PLACE, block=16),
-            "pool": lambda: surface(objective, plane, grid, strategy=IN_PLACE, executor=pool, block=16),
+            "serial": lambda: surface(objective, plane, grid, strategy=PLAIN, block=16),
+            "pool": lambda: surface(objective, plane, grid, strategy=PLAIN, executor=pool, block=16),
             "bare serial": lambda: [_bare(n) for n in points],
             "bare pool": lambda: list(pool.map(_bare, points)),
         }

@@ -200,11 +200,11 @@ def test_info_tells_seams_gaps_and_losses(tmp_path, capsys):
     model = torch.nn.BatchNorm1d(3)
     for step in (0, 1, 2, 3, 2, 3, 7):
         with Recorder(model, tmp_path / "run", resume=True, dtype="delta16") as recorder:
-            recorder.record(step, loss=1.0)
+            recorder.record(step=step, loss=1.0)
     with torch.no_grad():
         model.weight[0] = float("nan")
     with Recorder(model, tmp_path / "run", resume=True, dtype="delta16") as recorder:
-        recorder.record(8)
+        recorder.record(step=8)
     iterate_path(tmp_path / "run", 1).unlink()
     with pytest.warns(RuntimeWarning, match="dropped 1 damaged"):
         assert main(["info", str(tmp_path / "run")]) == 0

@@ -63,7 +63,10 @@ def test_a_model_prepared_for_mixed_precision():
     torch.manual_seed(0)
     plain = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
     expected = copy.deepcopy(plain)
+    # another test of this process may have chosen another precision, which Accelerate keeps for all of a process
+    accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
     model = accelerate.Accelerator(cpu=True, mixed_precision="bf16").prepare(plain)
+    accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
     x, y = torch.randn(64, 3), torch.randint(0, 2, (64,))
     objective = Objective(model, lambda m, b: F.cross_entropy(m(b[0]), b[1]), [(x, y)])
     theta = objective.theta + np.float32(1.0)

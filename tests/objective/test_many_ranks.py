@@ -17,6 +17,11 @@ from trajmap.objective.distributed import RankMean, sharded_hessian
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
 
+
+def tell(*words):  # in one write: two processes share the stream
+    sys.stdout.write(" ".join(map(str, words)) + "\\n")
+    sys.stdout.flush()
+
 dist.init_process_group("gloo")
 rank = dist.get_rank()
 torch.manual_seed(0)
@@ -31,7 +36,7 @@ expected = objective.hessian(theta).multiply(v)
 
 own = Objective(net, loss, [(x[mine], y[mine])])
 spread = RankMean(own.hessian(theta), samples=len(x[mine])).multiply(v)
-print("spread", float((spread - expected).norm() / expected.norm()), flush=True)
+tell("spread", float((spread - expected).norm() / expected.norm()))
 
 before = {name: p.detach().clone() for name, p in net.named_parameters()}
 net.train()
@@ -42,9 +47,9 @@ fully_shard(net, mesh=mesh)
 half = slice(0, 6) if rank == 0 else slice(6, 12)
 sharded = sharded_hessian(net, loss, [(x[half], y[half])])
 found = sharded.multiply(v)
-print("sharded", float((found - expected).norm() / expected.norm()), sharded.error, flush=True)
+tell("sharded", float((found - expected).norm() / expected.norm()), sharded.error)
 same = all(torch.equal(p.full_tensor(), before[name]) for name, p in net.named_parameters())
-print("untouched", same and net.training and all(p.grad is None for p in net.parameters()), flush=True)
+tell("untouched", same and net.training and all(p.grad is None for p in net.parameters()))
 dist.barrier()
 sys.stdout.flush()
 import os

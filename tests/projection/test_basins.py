@@ -160,7 +160,7 @@ def test_no_permutation_connects_the_counter_example():
     def error(m, batch):
         return ((m(batch[0]).squeeze() >= 0) != batch[1]).double().mean()
 
-    objective = Objective(model, error, [(x, y)])
+    objective = Objective(model, error, [(x, y)], check=False)  # a share of errors moves in steps
     assert objective.value(A) == objective.value(B) == 0
     groups = unit_groups(model)
     found = barrier(objective, A, B, groups=groups, n=101, n_steps=0)

@@ -164,6 +164,29 @@ def test_where_lanczos_does_not_converge():
     assert np.isnan(fitted.dimension_)
 
 
+@pytest.mark.parametrize("n", [90, 91])
+def test_the_rule_of_berry_giannakis_and_harlim_by_its_definition(n):
+    """All n² pairs, each point with itself included, at powers of two times the variance."""
+    rng = np.random.default_rng(0)
+    for X in (rng.normal(size=(n, 3)), np.cumsum(rng.normal(size=(n, 20)), axis=0)):
+        squares, variance = cdist(X, X, "sqeuclidean"), X.var(axis=0).sum()
+        logs = [np.log(np.exp(-squares / (4 * variance * 2.0**p)).sum()) for p in range(-24, 7)]
+        chosen = variance * 2.0 ** (np.diff(logs).argmax() - 24)
+        longest = minimum_spanning_tree(np.sqrt(squares)).data.max()
+        near = np.sort(squares, axis=1)[:, 1].mean()
+        assert berry_giannakis_harlim(X) == pytest.approx(max(chosen, longest**2 / 4, near / 4), rel=1e-9)
+        far = np.vstack([X, X + 40 * np.sqrt(variance)])
+        assert berry_giannakis_harlim(far) >= minimum_spanning_tree(cdist(far, far)).data.max() ** 2 / 4 * (1 - 1e-9)
+
+
+def test_the_dimension_is_that_of_the_last_fit():
+    rng = np.random.default_rng(0)
+    curve, sheet = rng.uniform(size=(400, 1)), rng.uniform(size=(400, 2))
+    fitted = DiffusionMap().fit(curve)
+    assert fitted.dimension_ == kernel_slope(curve)[0]
+    assert fitted.fit(sheet).dimension_ == kernel_slope(sheet)[0] > 1.5
+
+
 def test_rules_scale_with_the_points():
     X = np.cumsum(np.random.default_rng(0).normal(size=(100, 4)), axis=0)
     for rule in (berry_giannakis_harlim, median_distance(0.2), neighbour_distance(5)):

@@ -1,7 +1,14 @@
 """Row space is exact: whatever is computed on it equals what is computed in parameter space."""
 
+import concurrent.futures
+import multiprocessing
+import os
 import pickle
 import shutil
+import signal
+import subprocess
+import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -10,11 +17,14 @@ from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
+from trajmap.data import gram
 from trajmap.data.fan import Fan
 from trajmap.data.gram import isometric_coordinates
 from trajmap.data.iterates import Iterates
+from trajmap.data.layout import Layout
+from trajmap.data.store import Notes, RunHeader, iterate_path, write_iterate
 from trajmap.data.trajectory import Trajectory
-from trajmap.errors import InputError
+from trajmap.errors import InputError, RunFormatError
 from trajmap.recording.recorder import Recorder
 from trajmap.recording.sketch import CountSketch
 from trajmap.reduction import rowspace
@@ -131,6 +141,7 @@ def test_iterates_that_were_fitted_are_recognised(lazy, tmp_path):
 
 def test_what_is_not_certainly_a_fitted_iterate_is_read(lazy, thetas, tmp_path):
     space = RowSpace(n_components=3).fit(lazy)
+    space.frame()  # read while the run is there
     assert space.fitted_places(lazy[:]) is None, "an array may have been written to"
     assert space.fitted_places(lazy.narrow([slice(0, 4999)])) is None
     assert space.fitted_places(lazy.narrow([slice(0, 9), slice(9, 5000)])) is not None
@@ -155,6 +166,165 @@ def test_a_pickle_of_a_large_space_holds_no_iterates(lazy, monkeypatch):
     space = RowSpace().fit(lazy)
     # the mean, twice, and numbers for each pair of iterates, but not the 1.6 MB of these
     assert len(pickle.dumps(space)) < 8 * (lazy.shape[1] + 4 * 80**2) + 80 * 1000
+
+
+@pytest.mark.parametrize("dtype", ["native", "delta16"])
+def test_a_basis_is_never_read_from_another_run(dtype, tmp_path):
+    """The basis is read when it is asked for; by then the run may be gone, or another may lie in its place."""
+    model = torch.nn.Linear(20, 10)
+    for name in ("run", "other"):
+        with Recorder(model, tmp_path / name, dtype=dtype) as recorder:
+            for _ in range(5):
+                with torch.no_grad():
+                    model.weight += 0.01 * torch.randn(20, 10).T
+                recorder.record()
+    points = Trajectory.open(tmp_path / "run").iterates
+    spaces = [RowSpace(n_components=2).fit(points) for _ in range(3)]
+    exact = points[:].astype(np.float64)
+    kept = spaces[2].inverse_transform(spaces[2].embedding_)
+    np.testing.assert_allclose(spaces[2].mean_, exact.mean(axis=0), atol=1e-15)
+    (tmp_path / "run").rename(tmp_path / "old")
+    with pytest.raises(RunFormatError, match="expected the iterate that the run was opened with"):
+        spaces[0].inverse_transform(np.zeros((1, 2)))
+    (tmp_path / "other").rename(tmp_path / "run")
+    for use in (lambda: spaces[0].mean_, lambda: spaces[0].components_, lambda: pickle.dumps(spaces[1])):
+        with pytest.raises(RunFormatError, match="expected the iterate that the run was opened with"):
+            use()
+    np.testing.assert_array_equal(spaces[2].inverse_transform(spaces[2].embedding_), kept)
+    np.testing.assert_array_equal(spaces[0].embedding_, spaces[2].embedding_)
+
+
+def test_an_array_may_be_written_to_after_the_fit(thetas):
+    X = thetas.copy()
+    space = RowSpace(n_components=5).fit(X)
+    expected = RowSpace(n_components=5).fit(thetas).components_
+    X[:] = 0
+    np.testing.assert_array_equal(space.components_, expected)
+
+
+@pytest.fixture
+def cut(monkeypatch):
+    """Small blocks and tasks, so that a small run has many."""
+    monkeypatch.setattr(gram, "_READ_BYTES", 80 * 300 * 4)
+    monkeypatch.setattr(gram, "_TASK_BYTES", 80 * 700 * 4)
+
+
+def states_agree(one, other):
+    np.testing.assert_array_equal(one.singular_values_, other.singular_values_)
+    np.testing.assert_array_equal(one.embedding_, other.embedding_)
+    np.testing.assert_array_equal(one.residuals_, other.residuals_)
+
+
+def test_executors_give_the_same_bits(lazy, thetas, cut):
+    here = RowSpace(n_components=4, block_size=100).fit(lazy)
+    context = multiprocessing.get_context("spawn")
+    with (
+        concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as processes,
+        concurrent.futures.ThreadPoolExecutor(3) as threads,
+    ):
+        for pool in (processes, threads):
+            states_agree(RowSpace(n_components=4, block_size=100).fit(lazy, executor=pool), here)
+        chart = make_pipeline(RowSpace(n_components=4, block_size=100), PCA(2)).fit(lazy, rowspace__executor=processes)
+        states_agree(chart[0], here)
+        array = RowSpace(n_components=4).fit(thetas, executor=processes)
+        states_agree(array, RowSpace(n_components=4).fit(thetas))
+        on_device = RowSpace(n_components=4, device="cpu").fit(thetas, executor=processes)
+        np.testing.assert_allclose(on_device.singular_values_, array.singular_values_, rtol=1e-10)
+        broken = thetas.copy()
+        broken[[3, 11], 4999] = np.nan
+        with pytest.raises(InputError, match=r"NaN or inf in 2 of n_samples = 80 rows \(3, 11\)"):
+            RowSpace().fit(broken, executor=processes)
+
+
+def test_a_task_carries_names_and_columns(lazy, cut):
+    """Not numbers: of the 1.6 MB of the run no more than some hundred bytes a row."""
+    sent = []
+
+    class Recording(concurrent.futures.ThreadPoolExecutor):
+        def submit(self, work, *args):
+            sent.append(len(pickle.dumps((work, args))))
+            return super().submit(work, *args)
+
+    with Recording(1) as pool:
+        RowSpace(block_size=100).fit(lazy, executor=pool)
+    assert len(sent) == 8
+    assert max(sent) < 600 * 80
+
+
+class Countdown:
+    """An executor that does something once a number of tasks is handed out."""
+
+    def __init__(self, executor, after, action):
+        self._executor, self._left, self._action = executor, after, action
+
+    def submit(self, work, *args):
+        future = self._executor.submit(work, *args)
+        self._left -= 1
+        if self._left == 0:
+            self._action()
+        return future
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_cluster_that_loses_a_worker_loses_nothing(lazy, cut):
+    """Two real Dask workers, one of which is killed in mid-pass."""
+    distributed = pytest.importorskip("distributed")
+    here = RowSpace(n_components=4, block_size=10).fit(lazy)
+    with (
+        warnings.catch_warnings(action="ignore"),
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        victim = next(iter(client.run(os.getpid).values()))
+        killed = []
+
+        def kill():
+            os.kill(victim, signal.SIGKILL)
+            killed.append(victim)
+
+        pool = Countdown(client.get_executor(retries=3), 5, kill)
+        states_agree(RowSpace(n_components=4, block_size=10).fit(lazy, executor=pool), here)
+        assert killed
+
+
+MEMORY = """
+import resource, sys
+import numpy as np
+from trajmap.data import gram
+from trajmap.data.trajectory import Trajectory
+from trajmap.reduction.rowspace import RowSpace
+
+def peak():
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+warm = RowSpace(n_components=2).fit(np.random.default_rng(0).normal(size=(30, 20_000)).astype(np.float32))
+warm.components_
+points = Trajectory.open(sys.argv[1]).iterates
+before = peak()
+space = RowSpace(n_components=2).fit(points)
+fitted = peak() - before
+space.frame()
+n, P = points.shape
+print((fitted - 3 * 8 * n**2) / gram._READ_BYTES, (peak() - before - 3 * 8 * P) / gram._READ_BYTES)
+"""
+
+
+def test_memory_is_two_blocks(tmp_path):
+    """Of a run of 250 MB, in a process of its own: two blocks of 32 MiB, however long it is."""
+    P = 2_000_000
+    header = RunHeader(Layout(("w",), ((P,),)), "float32", {})
+    header.write(tmp_path)
+    rng, theta = np.random.default_rng(0), np.zeros(P, np.float32)
+    for i in range(32):
+        theta += rng.standard_normal(P, dtype=np.float32)
+        write_iterate(iterate_path(tmp_path, i), header, theta, Notes(i, {}))
+    out = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(tmp_path)], capture_output=True, text=True, check=True, timeout=300
+    )
+    fitted, with_basis = map(float, out.stdout.split())
+    # beside the blocks, products of 4096 columns
+    assert fitted < 2.15
+    assert with_basis < 2.3
 
 
 def late_small_steps(T=300, P=40_000, mean=30.0):

@@ -9,7 +9,7 @@ import torch
 from trajmap._validation import Array
 from trajmap.curvature.krylov import Krylov
 from trajmap.curvature.operators import Product, as_operator
-from trajmap.objective.points import frame_budget
+from trajmap.objective.memory import frame_budget
 
 __all__ = ["Order", "Ritz", "by_magnitude", "lanczos", "largest", "smallest"]
 

@@ -5,14 +5,16 @@ Inner products of iterates lose small steps: rounding is relative to the iterate
 one, summed twice and centred, in float64.
 """
 
+import collections
 import concurrent.futures
-import itertools
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from trajmap._validation import Array, worded
+from trajmap.data.iterates import Iterates
 from trajmap.errors import InputError
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "isometric_coordinates",
     "point_factors",
     "require_finite",
+    "self_product",
     "step_gram",
     "steps_are_short",
     "streamed_products",
@@ -30,11 +33,15 @@ __all__ = [
 Multiply = Callable[[Array], Array]
 
 # rows are read this many bytes at a time: opening files costs more than the blocks of the product would bear
-_READ_BYTES = 2**27
+_READ_BYTES = 2**25
+# an executor's task reads this many bytes
+_TASK_BYTES = 2**27
 
 
-def _self_product(steps: Array) -> Array:
-    return steps @ steps.T
+def self_product(steps: Array) -> Array:
+    """Multiply steps by their transpose."""
+    product: Array = steps @ steps.T
+    return product
 
 
 def column_blocks(size: int, width: int = 8192) -> Iterator[slice]:
@@ -76,22 +83,46 @@ def streamed_products(iterates: Any, others: Array) -> tuple[Array, Array]:
 
 
 def wide_blocks(X: Any, width: int) -> Iterator[tuple[slice, Array]]:
-    """Read blocks of columns of every row, the width of the product or a multiple of it; the next one is read ahead."""
+    """Read blocks of columns of every row, the width of the product or a multiple of it; the next one is read ahead.
+
+    Yields
+    ------
+    columns : slice
+        The columns.
+    block : numpy.ndarray, shape (n, number of columns)
+        A view of the array; of a run a buffer, overwritten when the next block is asked for, since pages that the
+        system has to find anew cost as much as the reading.
+    """
     n, P = X.shape
     many = max(1, _READ_BYTES // (n * width * X.dtype.itemsize))
     blocks = list(column_blocks(P, width * many))
+    if not isinstance(X, Iterates):
+        yield from ((columns, X[:, columns]) for columns in blocks)
+        return
+    buffers = [np.empty((n, blocks[0].stop), X.dtype) for _ in blocks[:2]]
+
+    def read(place: int) -> Array:
+        columns = blocks[place]
+        return X.read(columns, buffers[place % 2][:, : columns.stop - columns.start])
+
     with concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="trajmap-read") as reader:
-        coming = reader.submit(lambda columns: np.asarray(X[:, columns]), blocks[0])
-        for columns, after in itertools.zip_longest(blocks, blocks[1:]):
+        coming = reader.submit(read, 0)
+        for place, columns in enumerate(blocks):
             block = coming.result()
-            if after is not None:
-                coming = reader.submit(lambda wanted: np.asarray(X[:, wanted]), after)
+            if place + 1 < len(blocks):
+                coming = reader.submit(read, place + 1)
             yield columns, block
-            del block
 
 
-def step_gram(X: Any, *, width: int, dtype: Any, multiply: Multiply = _self_product) -> tuple[Array, Array]:
-    """Inner products of the steps between successive rows, and the mean of the rows.
+def step_gram(
+    X: Any,
+    *,
+    width: int,
+    dtype: Any,
+    multiply: Multiply = self_product,
+    executor: concurrent.futures.Executor | None = None,
+) -> Array:
+    """Inner products of the steps between successive rows.
 
     Parameters
     ----------
@@ -102,14 +133,15 @@ def step_gram(X: Any, *, width: int, dtype: Any, multiply: Multiply = _self_prod
     dtype : numpy.dtype
         float32 or float64.
     multiply : callable
-        ``steps -> steps @ steps.T``, perhaps on another device.
+        ``steps -> steps @ steps.T``, perhaps on another device; an executor's other processes must be able to import
+        it.
+    executor : concurrent.futures.Executor, optional
+        Where the products are made; here by default.
 
     Returns
     -------
-    gram : numpy.ndarray, shape (n, n), float64
+    numpy.ndarray, shape (n, n), float64
         In the last n − 1 rows and columns the products of the steps; zeros in the first.
-    mean : numpy.ndarray, shape (P,), float64
-        Mean of the rows.
 
     Raises
     ------
@@ -117,19 +149,47 @@ def step_gram(X: Any, *, width: int, dtype: Any, multiply: Multiply = _self_prod
         If a row holds NaN or inf; the message names the rows.
     """
     n, P = X.shape
-    gram, mean = np.zeros((n, n)), np.empty(P)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for columns, block in wide_blocks(X, width):
-            mean[columns] = block.mean(axis=0, dtype=np.float64)
-            for inner in column_blocks(block.shape[1], width):
-                steps = np.diff(block[:, inner].astype(dtype, copy=False), axis=0)
-                gram[1:, 1:] += multiply(steps)
-    if not np.isfinite(gram).all() or not np.isfinite(mean).all():
+    gram = np.zeros((n, n))
+    # a whole number of products, enough of them that the partial sums are few beside the points
+    wide = max(_TASK_BYTES // (n * X.dtype.itemsize), 8 * n) // width * width or width
+    parts = (X.narrow([c]) if isinstance(X, Iterates) else X[:, c] for c in column_blocks(P, wide))
+    # the order of the sums is that of the columns, wherever they are made
+    for part in _done(executor, functools.partial(_partial_gram, width=width, dtype=dtype, multiply=multiply), parts):
+        gram[1:, 1:] += part
+    if not np.isfinite(gram).all():
         require_finite(X, width)
         if dtype == np.float32:  # finite, but their squares are not
-            return step_gram(X, width=width, dtype=np.dtype(np.float64), multiply=multiply)
+            return step_gram(X, width=width, dtype=np.dtype(np.float64), multiply=multiply, executor=executor)
         raise InputError(worded("X", "numbers whose squares are finite", "larger ones", "divide by a common factor"))
-    return gram, mean
+    return gram
+
+
+def _partial_gram(X: Any, *, width: int, dtype: Any, multiply: Multiply) -> Array:
+    """Inner products of the steps over some columns."""
+    gram, steps = np.zeros((len(X) - 1, len(X) - 1)), np.empty((len(X) - 1, min(width, X.shape[1])), dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _, block in wide_blocks(X, width):
+            for inner in column_blocks(block.shape[1], width):
+                found = steps[:, : inner.stop - inner.start]
+                np.subtract(block[1:, inner], block[:-1, inner], out=found, dtype=dtype, casting="same_kind")
+                gram += multiply(found)
+    return gram
+
+
+def _done(
+    executor: concurrent.futures.Executor | None, work: Callable[[Any], Array], parts: Iterator[Any]
+) -> Iterator[Array]:
+    """Do the work on each part, here or elsewhere, and yield what comes of it in order."""
+    if executor is None:
+        yield from map(work, parts)
+        return
+    waiting = collections.deque(executor.submit(work, part) for part in parts)
+    try:
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:  # none, unless one has failed
+            future.cancel()
 
 
 def centred_gram(steps: Array) -> Array:
@@ -209,7 +269,7 @@ def isometric_coordinates(iterates: Any, *, width: int = 4096) -> Array:
     >>> isometric_coordinates(np.array([[0.0, 0, 0], [3, 0, 4]])).tolist()
     [[-2.5], [2.5]]
     """
-    steps, _ = step_gram(iterates, width=width, dtype=np.dtype(iterates.dtype))
+    steps = step_gram(iterates, width=width, dtype=np.dtype(iterates.dtype))
     if steps_are_short(steps):
         left, singular, _ = np.linalg.svd(point_factors(steps), full_matrices=False)
         keep = singular > len(steps) * np.finfo(float).eps * singular[0]

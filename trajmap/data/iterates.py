@@ -8,7 +8,7 @@ import numpy as np
 
 from trajmap._validation import Array, worded
 from trajmap.data.number_format import promoted, wide_dtype
-from trajmap.data.rows import DeltaRow, Known, Ranges, Row
+from trajmap.data.rows import DeltaRow, Known, Ranges, Row, require_same
 from trajmap.errors import InputError
 
 __all__ = ["Iterates"]
@@ -73,13 +73,33 @@ class Iterates:
         chosen = np.arange(len(self))[rows]
         ranges = self._ranges(*columns.indices(self.shape[1]))
         width = sum(stop - start for start, stop in ranges)
-        out = np.empty((chosen.size, width), self.dtype)
+        out = self._read(chosen.ravel(), ranges, np.empty((chosen.size, width), self.dtype))
+        return out.reshape(*chosen.shape, width)
+
+    def read(self, columns: slice, out: Array) -> Array:
+        """Fill an array with some columns of every row, and return it: ``iterates[:, columns]`` without new memory.
+
+        Parameters
+        ----------
+        columns : slice
+            The columns.
+        out : numpy.ndarray, shape (T, number of columns)
+            Each row contiguous, of the iterates' number format.
+
+        Returns
+        -------
+        numpy.ndarray
+            `out`.
+        """
+        return self._read(np.arange(len(self)), self._ranges(*columns.indices(self.shape[1])), out)
+
+    def _read(self, places: Array, ranges: Ranges, out: Array) -> Array:
         known: Known = None
-        for target, i in zip(out, chosen.ravel(), strict=True):
+        for target, i in zip(out, places, strict=True):
             row = self._rows[int(i)]
             row.read(ranges, target, known)
             known = (row, target)
-        return out.reshape(*chosen.shape, width)
+        return out
 
     def _ranges(self, start: int, stop: int, step: int) -> Ranges:
         """Translate a range of this matrix's columns to stretches of a stored iterate."""
@@ -140,6 +160,11 @@ class Iterates:
         rows = [row for part in parts for row in part._rows]
         stored = promoted(part.stored for part in parts)
         return Iterates(rows, stored, first._columns, distance_error=first.distance_error)
+
+    def require_same(self) -> None:
+        """Look at each file's header; RunFormatError names the first that is not the one that was opened."""
+        for file in {file.path: file for row in self._rows for file in row.files}.values():
+            require_same(file)
 
     def verify(self) -> None:
         """Compare every stored number with its checksum; RunFormatError names the first file that differs."""

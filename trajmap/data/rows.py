@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -13,8 +14,9 @@ from trajmap.data.buffers import BufferLayout
 from trajmap.data.delta16 import decode
 from trajmap.data.number_format import read_numbers
 from trajmap.data.store import IterateFile, RunHeader
+from trajmap.errors import RunFormatError
 
-__all__ = ["DeltaRow", "FullRow", "Known", "Ranges", "Row", "ShardedRow", "digest"]
+__all__ = ["DeltaRow", "FullRow", "Known", "Ranges", "Row", "ShardedRow", "digest", "require_same"]
 
 Ranges = Sequence[tuple[int, int]]  # stretches of θ, first and one past the last column
 Known = tuple["Row", Array] | None  # a row that was just read over the same stretches
@@ -37,6 +39,10 @@ class Row(Protocol):
         """The file that names the row; its notes are the row's."""
 
     @property
+    def files(self) -> list[IterateFile]:
+        """All files with a checksum that its numbers come from."""
+
+    @property
     def key(self) -> bytes:
         """What tells the row from any other: where its numbers lie, and the checksums they were written with."""
 
@@ -54,6 +60,11 @@ class FullRow:
         for start, stop in ranges:
             read_numbers(self.file.read, self.dtype, start, out[place : place + stop - start])
             place += stop - start
+
+    @property
+    def files(self) -> list[IterateFile]:
+        """The file."""
+        return [self.file]
 
     def verify(self) -> None:
         """Compare the file with its checksum."""
@@ -101,6 +112,14 @@ class DeltaRow:
             decode(out[place : place + stop - start], delta, scales, start)
             place += stop - start
 
+    @property
+    def files(self) -> list[IterateFile]:
+        """The file, and those of all it is a difference to."""
+        chain: list[FullRow | DeltaRow] = [self]
+        while isinstance(link := chain[-1], DeltaRow):
+            chain.append(link.base)
+        return [link.file for link in chain]
+
     def verify(self) -> None:
         """Compare the files of the row and of all it is a difference to with their checksums."""
         self.file.verify()
@@ -109,10 +128,7 @@ class DeltaRow:
     @functools.cached_property
     def key(self) -> bytes:
         """A digest of the file's place and checksum, and of those of all it is a difference to."""
-        chain: list[FullRow | DeltaRow] = [self]
-        while isinstance(link := chain[-1], DeltaRow):
-            chain.append(link.base)
-        return digest("delta16", *(_place(link.file) for link in chain))
+        return digest("delta16", *map(_place, self.files))
 
     def buffers(self, layout: BufferLayout) -> dict[str, Array]:
         """Read the buffers, which lie after the differences."""
@@ -142,6 +158,11 @@ class ShardedRow:
                 out[target : target + stop - start] = part[place : place + stop - start]
                 place += stop - start
 
+    @property
+    def files(self) -> list[IterateFile]:
+        """The shards' files."""
+        return [file for row in self.rows for file in row.files]
+
     def verify(self) -> None:
         """Compare every shard's file with its checksum."""
         for row in self.rows:
@@ -155,6 +176,19 @@ class ShardedRow:
     def buffers(self, layout: BufferLayout) -> dict[str, Array]:
         """Read the buffers, which the first shard keeps."""
         return self.rows[0].buffers(layout)
+
+
+def require_same(file: IterateFile) -> None:
+    """Raise RunFormatError if the path now names another file than the one that was opened, by its checksum."""
+    try:
+        with file.path.open("rb") as found:
+            length = int.from_bytes(found.read(8), "little")
+            same = 8 + length == file.offset
+            same = same and json.loads(found.read(length))["__metadata__"]["crc32"] == str(file.crc32)
+    except (OSError, ValueError, KeyError, TypeError):
+        same = False
+    if not same:
+        raise RunFormatError(f"{file.path}: expected the iterate that the run was opened with, got another")
 
 
 def _place(file: IterateFile) -> tuple[object, ...]:

@@ -11,7 +11,7 @@ from trajmap._validation import worded
 from trajmap.errors import InputError, NondeterministicError
 from trajmap.objective.twin import Twin
 
-__all__ = ["probe", "probe_derivative", "scalar"]
+__all__ = ["moving_gradients", "probe", "probe_derivative", "scalar"]
 
 
 def probe(twin: Twin, first_batch: Callable[[bool], float], eps: float, *, check: bool) -> bool:
@@ -220,3 +220,44 @@ class _Derivative:
     def _warn(self, expected: str, got: str) -> None:
         cause = "a stop-gradient, a weight cached or merged in eval(), a copy of the model that the loss closes over"
         warnings.warn(worded("loss", expected, got, f"look for {cause}, or pass check=False"), stacklevel=6)
+
+
+def moving_gradients(
+    gradient: Callable[[torch.Tensor], torch.Tensor], point: torch.Tensor, constant: list[int], sizes: list[int]
+) -> list[int]:
+    """Find gradients that move smoothly with θ though autograd sees no θ in them.
+
+    Functions whose backward pass is written by hand may hide it, and their second derivatives would be zero without a
+    word. A step and half a step along one random direction tell such a gradient from one that jumps at a kink.
+
+    Parameters
+    ----------
+    gradient : callable
+        ``gradient(point) -> gradient``, tensors of shape (P,).
+    point : torch.Tensor, shape (P,)
+        θ.
+    constant : list of int
+        The parameters in question; nothing is computed if there are none.
+    sizes : list of int
+        Of all parameters.
+
+    Returns
+    -------
+    list of int
+        Those that move.
+    """
+    if not constant:
+        return []
+    generator = torch.Generator().manual_seed(0)
+    direction = torch.randn(point.shape, generator=generator).to(point)
+    eps = torch.finfo(point.dtype).eps
+    step = eps ** (1 / 3) * max(float(point.norm()), 1.0) / float(direction.norm())
+    here = gradient(point)
+    whole, half = (gradient(point + h * direction) - here for h in (step, step / 2))
+    found = []
+    for i in constant:
+        g, a, b = (torch.split(vector, sizes)[i].double() for vector in (here, whole, half))
+        smooth = float((a - 2 * b).norm()) < 0.2 * float(a.norm())
+        if smooth and float(a.norm()) > 1e3 * eps * float(g.norm()):
+            found.append(i)
+    return found

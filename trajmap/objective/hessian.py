@@ -1,18 +1,17 @@
 """Hessian products at one point, from kept graphs where memory allows."""
 
 import contextlib
-import os
 from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
 
 import torch
 
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.kernels import twice_differentiable
+from trajmap.objective.memory import used_memory
 from trajmap.objective.operator import Operator
 from trajmap.objective.twin import Twin
 
-__all__ = ["HessianOperator", "free_memory", "used_memory"]
+__all__ = ["HessianOperator"]
 
 Terms = Callable[[], Iterator[torch.Tensor]]
 
@@ -54,6 +53,13 @@ class HessianOperator(Operator):
         self._kept = kept
 
     @property
+    def constant(self) -> list[int]:
+        """Parameters in whose gradients θ does not appear, as far as autograd can tell; none where no graph is kept."""
+        kept = self._kept or []
+        leaves = range(len(self._twin.leaves)) if kept else ()
+        return [i for i in leaves if not any(gradient[i].requires_grad for gradient in kept)]
+
+    @property
     def keeps_graphs(self) -> bool:
         """Whether the graphs are kept."""
         return self._kept is not None
@@ -91,18 +97,3 @@ class HessianOperator(Operator):
             retain_graph=keep, allow_unused=True, materialize_grads=True,
         )  # fmt: skip
         return self._twin.join(found)
-
-
-def free_memory(device: torch.device) -> float:
-    """Bytes that are free on a device; half of it is what kept graphs may take."""
-    if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
-    return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-
-
-def used_memory(device: torch.device) -> float:
-    """Bytes that this process holds on a device; 0 where the system does not say."""
-    if device.type == "cuda":
-        return float(torch.cuda.memory_allocated(device))
-    statm = Path("/proc/self/statm")
-    return float(statm.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0.0

@@ -16,15 +16,16 @@ from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.batch_copies import fixed_batches
 from trajmap.objective.batches import Batch, Batches
-from trajmap.objective.checks import probe, probe_derivative
+from trajmap.objective.checks import moving_gradients, probe, probe_derivative
 from trajmap.objective.differences import DifferenceHessian
 from trajmap.objective.evaluator import Evaluator
 from trajmap.objective.function import call, function_model
-from trajmap.objective.hessian import HessianOperator, free_memory
+from trajmap.objective.hessian import HessianOperator
 from trajmap.objective.hooks import settle_hooks
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.kernels import value_kernels
 from trajmap.objective.losses import Loss
+from trajmap.objective.memory import free_memory
 from trajmap.objective.operator import Operator, as_array
 from trajmap.objective.points import ArrayPoints, Points
 from trajmap.objective.run_statistics import RunStatistics
@@ -426,7 +427,13 @@ class Objective:
         if check_choice("method", method, ("exact", "differences")) == "differences":
             return DifferenceHessian(self._slope, self.tensor(theta))
         limit = 0.5 * free_memory(self.like.device) if memory is None else memory
-        return HessianOperator(self._twin, self._terms, self.tensor(theta), len(self._batches), limit=limit)
+        point = self.tensor(theta)
+        found = HessianOperator(self._twin, self._terms, point, len(self._batches), limit=limit)
+        hidden = [self.layout.names[i] for i in moving_gradients(self._slope, point, found.constant, self._twin.sizes)]
+        if hidden:
+            expected, got = "a loss that says its second derivatives", f"none of {', '.join(hidden)}"
+            raise InputError(worded("loss", expected, got, 'hessian(theta, method="differences")'))
+        return found
 
     def tensor(self, theta: Array | torch.Tensor) -> torch.Tensor:
         """Bring a point or a direction of shape (P,) to the model's number format and device."""

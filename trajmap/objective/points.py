@@ -1,6 +1,5 @@
 """Points of parameter space for an evaluator, written one at a time into the model's own buffer."""
 
-import os
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -9,8 +8,9 @@ import torch
 
 from trajmap._validation import Array, check_array
 from trajmap.data.frame import Frame
+from trajmap.objective.memory import frame_budget
 
-__all__ = ["ArrayPoints", "FramePoints", "Points", "frame_budget"]
+__all__ = ["ArrayPoints", "FramePoints", "Points"]
 
 
 class Points(ABC):
@@ -26,11 +26,11 @@ class Points(ABC):
 
 
 class ArrayPoints(Points):
-    """Rows of an array, or of a run's lazy iterates, of which one is read at a time.
+    """Rows of an array, of a run's lazy iterates, of which one is read at a time, or tensors.
 
     Parameters
     ----------
-    thetas : Iterates or array-like, shape (n, P)
+    thetas : Iterates, array-like of shape (n, P), or sequence of tensors of shape (P,)
         The points.
     """
 
@@ -42,7 +42,8 @@ class ArrayPoints(Points):
 
     def write(self, i: int, out: torch.Tensor) -> None:
         """Copy a row."""
-        out.copy_(_shared(np.asarray(self._thetas[i])))
+        row = self._thetas[i]
+        out.copy_(row if isinstance(row, torch.Tensor) else _shared(np.asarray(row)))
 
 
 class FramePoints(Points):
@@ -118,13 +119,6 @@ class FramePoints(Points):
             rows = _shared(basis).to(self._like.device, torch.float64)
             found[:, columns] = (_shared(origin).to(rows) + weights @ rows).to(found.dtype)
         return found
-
-
-def frame_budget(device: torch.device) -> float:
-    """Bytes that frames or blocks of points may take on a device: a quarter of what is free."""
-    if device.type == "cuda":
-        return 0.25 * float(torch.cuda.mem_get_info(device)[0])
-    return 0.25 * float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
 def _shared(array: Array) -> torch.Tensor:

@@ -2,11 +2,8 @@
 
 import contextlib
 import copy
-import os
 import random
-import sys
 from collections.abc import Callable, Generator, Iterable, Sized
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +11,7 @@ import torch
 
 from trajmap._validation import check_count, worded
 from trajmap.errors import InputError
+from trajmap.objective.memory import free_memory
 
 __all__ = ["read_all", "untouched_generators"]
 
@@ -77,7 +75,7 @@ class _Bound:
 
     def __init__(self) -> None:
         self._bytes, self._again = 0, 0
-        self._most_bytes = min(_MOST_BYTES, _available() // 2)
+        self._most_bytes = min(_MOST_BYTES, free_memory() // 2)
 
     def count(self, n: int, size: int, *, again: bool) -> None:
         self._bytes += size
@@ -109,23 +107,6 @@ def _iterator(batches: Iterable[Any]) -> Generator[Any, None, None]:
         batches = copy.copy(batches)
         vars(batches)["_iterator"] = None
     yield from batches
-
-
-def _available() -> int:
-    """Bytes that this process may still take, as far as the system says."""
-    meminfo, statm = Path("/proc/meminfo"), Path("/proc/self/statm")
-    found = [2 * _MOST_BYTES]
-    if meminfo.exists():
-        lines = meminfo.read_text(encoding="ascii").splitlines()
-        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
-    if sys.platform != "win32" and statm.exists():
-        import resource
-
-        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-        if limit != resource.RLIM_INFINITY:
-            pages = int(statm.read_text(encoding="ascii").split()[0])
-            found.append(limit - pages * os.sysconf("SC_PAGE_SIZE"))
-    return max(min(found), 0)
 
 
 @contextlib.contextmanager

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from trajmap._validation import Array
+from trajmap.objective.memory import frame_budget
 from trajmap.objective.objective import Objective
-from trajmap.objective.points import ArrayPoints, FramePoints, Points, frame_budget
+from trajmap.objective.points import ArrayPoints, FramePoints, Points
 from trajmap.projection.chart import Chart, lift
 from trajmap.projection.frames import frame_coefficients, framed, reduced, require_size
 

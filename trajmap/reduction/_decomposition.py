@@ -1,4 +1,4 @@
-"""Coordinates of points from the inner products of their steps, and the basis that belongs to them."""
+"""Coordinates of points from the inner products of their steps."""
 
 import dataclasses
 import numbers
@@ -11,7 +11,7 @@ from trajmap._validation import Array, check_count, worded
 from trajmap.data.gram import centred_gram, point_factors, steps_are_short
 from trajmap.errors import InputError
 
-__all__ = ["Decomposition", "LazyBasis", "decompose"]
+__all__ = ["Decomposition", "decompose"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -117,24 +117,3 @@ def decompose(steps: Array, *, increments: bool | str, first: Any) -> Decomposit
     if not found.singular[0] > 0:
         raise InputError(worded("X", "points that differ", f"n_samples = {n} equal ones"))
     return found
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class LazyBasis:
-    """Basis vectors S⁻¹ Uᵀ X_c, made of the points whenever columns are asked for."""
-
-    points: Any
-    mean: Array
-    weights: Array  # S⁻¹ Uᵀ, (r, n)
-    dtype: Any
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(r, P)."""
-        return len(self.weights), len(self.mean)
-
-    def __getitem__(self, key: tuple[Any, slice]) -> Array:
-        rows, columns = key
-        block = np.asarray(self.points[:, columns], dtype=np.float64) - self.mean[columns]
-        basis: Array = self.weights[rows] @ block
-        return basis.astype(self.dtype, copy=False)

@@ -94,11 +94,16 @@ def berry_giannakis_harlim(X: Array) -> float:
     >>> round(berry_giannakis_harlim(10 * line) / berry_giannakis_harlim(line), 6)
     100.0
     """
+    from pydiffmap.kernel import choose_optimal_epsilon_BGH
+
     unit = float(np.sum((X - X.mean(axis=0)) ** 2) / len(X))
-    powers = np.arange(-24.0, 7.0)  # in units of the variance the rule's own 81 powers of two need not all be tried
-    sums = len(X) + 2 * _kernel_sums(pdist(X, "sqeuclidean"), unit, powers)
-    chosen = 2.0 ** powers[np.diff(np.log(sums)).argmax()] * unit
-    return max(float(chosen), connecting_distance(X, n_neighbors=1))
+    # the rule knows sums up to a factor, so each pair need be there once for each half of a point with itself
+    repeats = 1 + len(X) % 2
+    squares = np.tile(pdist(X, "sqeuclidean") / unit, repeats)
+    squares = np.concatenate([squares, np.zeros(repeats * len(X) // 2)])
+    # in units of the variance the rule's own 81 powers of two need not all be tried
+    chosen, _ = choose_optimal_epsilon_BGH(squares, 2.0 ** np.arange(-24, 7))
+    return max(float(chosen) * unit, connecting_distance(X, n_neighbors=1))
 
 
 def median_distance(multiple: float = 0.1) -> Rule:
@@ -184,15 +189,13 @@ def local_scales(X: Array, n_neighbors: int) -> Array:
     return scales
 
 
-def kernel_slope(X: Array, *, pairs: Array | None = None) -> tuple[float, float]:
+def kernel_slope(X: Array) -> tuple[float, float]:
     """Dimension and bandwidth from the sum of the kernel: d = 2 max d log S/d log ε.
 
     Parameters
     ----------
     X : array-like, shape (n, r)
         The points.
-    pairs : numpy.ndarray, shape (n (n − 1)/2,), optional
-        Squared distances of the pairs, if they are known.
 
     Returns
     -------
@@ -211,7 +214,7 @@ def kernel_slope(X: Array, *, pairs: Array | None = None) -> tuple[float, float]
     >>> round(kernel_slope(np.linspace(0, 1, 400)[:, None])[0], 1)
     1.0
     """
-    squares = pdist(X, "sqeuclidean") if pairs is None else pairs
+    squares = pdist(X, "sqeuclidean")
     unit, powers = float(squares.mean()), np.arange(-24, 6, 0.5)
     epsilons = unit * 2.0**powers
     sums = len(X) + 2 * _kernel_sums(squares, unit, powers)

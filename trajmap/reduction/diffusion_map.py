@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from scipy.spatial.distance import cdist, pdist, squareform
+from sklearn.utils.validation import check_is_fitted
 
 from trajmap._validation import Array, check_count, check_fraction, check_positive, worded
 from trajmap.errors import InputError
@@ -67,7 +68,7 @@ class DiffusionMap(Embedding):
     spectral_gap_ : float
         λ_d − λ_{d+1}: how clearly d coordinates are enough; NaN where there is no further eigenvalue.
     dimension_ : float
-        Intrinsic dimension that the kernel sees, by `kernel_slope`; NaN for a sparse kernel.
+        Intrinsic dimension that the kernel sees, by `kernel_slope`, when it is asked for; NaN for a sparse kernel.
 
     Raises
     ------
@@ -88,6 +89,8 @@ class DiffusionMap(Embedding):
     array([-1., -1.])
     """
 
+    _dimension: float | None
+
     def __init__(
         self,
         n_components: int = 2,
@@ -106,6 +109,14 @@ class DiffusionMap(Embedding):
         self.variable = variable
         self.kernel_neighbors = kernel_neighbors
         self.n_neighbors = n_neighbors
+
+    @property
+    def dimension_(self) -> float:
+        """Intrinsic dimension that the kernel sees; it takes as long as all else, so it is found when asked for."""
+        check_is_fitted(self)
+        if self._dimension is None:
+            self._dimension = kernel_slope(self._X)[0]
+        return self._dimension
 
     def diffusion_distance(self) -> Array:
         """Distances √(Σ_k λ_k^{2t} (ψ_k(i) − ψ_k(j))²) of the fitted points, over the coordinates that were kept.
@@ -129,6 +140,7 @@ class DiffusionMap(Embedding):
         if not np.any(X[0] != X):
             raise InputError(worded("X", "points that differ", f"n_samples = {len(X)} equal ones"))
         self._X = X
+        self._dimension = None if self.kernel_neighbors is None else float("nan")
         self._scales = np.ones(len(X)) if self.variable is None else local_scales(X, self.variable)
         kernel = self._kernel(X)
         self._log_weight = -self.alpha * np.log(np.asarray(kernel.sum(axis=1)).ravel())
@@ -145,12 +157,9 @@ class DiffusionMap(Embedding):
     def _kernel(self, X: Array) -> Any:
         """Choose the bandwidth and make the kernel; distances of all pairs are taken once."""
         if self.kernel_neighbors is not None:
-            self.epsilon_, self.dimension_ = self._bandwidth(X, None), float("nan")
+            self.epsilon_ = self._bandwidth(X, None)
             return sparse_kernel(X, self.epsilon_, self._scales, self.kernel_neighbors)
-        pairs = pdist(X, "sqeuclidean")
-        self.dimension_ = kernel_slope(X, pairs=pairs)[0]
-        squares = squareform(pairs, checks=False)
-        del pairs
+        squares = squareform(pdist(X, "sqeuclidean"), checks=False)
         self.epsilon_ = self._bandwidth(X, squares)
         return dense_kernel(squares, self.epsilon_, self._scales)
 

@@ -1,6 +1,6 @@
 """The span of the iterates: T points of R^P as T points of R^r, without changing a distance."""
 
-from collections.abc import Iterator
+from concurrent.futures import Executor
 from typing import Any, Self
 
 import numpy as np
@@ -9,12 +9,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from trajmap._validation import Array, check_choice, check_count, check_positive, worded
 from trajmap.data.frame import Frame
-from trajmap.data.gram import column_blocks, require_finite, step_gram, wide_blocks
+from trajmap.data.gram import require_finite, step_gram
 from trajmap.data.iterates import Iterates
 from trajmap.errors import InputError
 from trajmap.reduction._checks import check_inverse, fix_signs
-from trajmap.reduction._decomposition import LazyBasis, decompose
+from trajmap.reduction._decomposition import decompose
 from trajmap.reduction._device import multiplier
+from trajmap.reduction._span import Span
 
 __all__ = ["RowSpace"]
 
@@ -32,7 +33,10 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     errors computed on them equal those in R^P. Lifted points are mean + Z·components, affine combinations of the
     stored iterates. The points should be in order of time: steps are small then, and rounding is relative to them.
 
-    Memory: 3 n² numbers in float64 and two blocks of 128 MiB, beside the basis where that is kept.
+    A fit of a run reads it once. Mean and basis take a second pass, made when they are first asked for or the space is
+    pickled: coordinates alone need neither. An array is read twice at once, since it may be written to later.
+
+    Memory: 3 n² numbers in float64 and two blocks of 32 MiB, beside the basis where that is kept.
 
     Parameters
     ----------
@@ -58,7 +62,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     Attributes
     ----------
     mean_ : numpy.ndarray, shape (P,)
-        Mean of the points.
+        Mean of the points, float64.
     singular_values_ : numpy.ndarray, shape (r,)
         Singular values of the centred points, descending.
     explained_variance_ratio_ : numpy.ndarray, shape (r,)
@@ -107,7 +111,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         self.device = device
         self.lift_dtype = lift_dtype
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, executor: Executor | None = None) -> Self:
         """Find the span of the points.
 
         Parameters
@@ -116,6 +120,11 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             The points, one a row; a run's lazy iterates are streamed.
         y : None
             Ignored.
+        executor : concurrent.futures.Executor, optional
+            Where inner products are made: a process pool, ``dask.distributed.Client(...).get_executor()``, any other;
+            ``pipeline.fit(X, rowspace__executor=pool)`` in a pipeline. A task carries the names of a run's files and a
+            range of columns, not the numbers, so workers must see the same file system; of an array it carries these
+            columns. The sums are made in one order: the same bits whatever the executor, given as many threads.
 
         Returns
         -------
@@ -134,12 +143,12 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             check_choice("increments", self.increments, ("auto",))
         if self.dtype is not None and np.dtype(self.dtype) not in {np.dtype(np.float32), np.dtype(np.float64)}:
             raise InputError(worded("dtype", "float32 or float64", self.dtype))
-        self._fit(self._check(X, reset=True))
+        self._fit(self._check(X, reset=True), executor)
         return self
 
-    def fit_transform(self, X: Any, y: Any = None) -> Array:
+    def fit_transform(self, X: Any, y: Any = None, *, executor: Executor | None = None) -> Array:
         """Fit and return the coordinates of the points, shape (n, r), without a second pass."""
-        return self.fit(X).embedding_
+        return self.fit(X, executor=executor).embedding_
 
     def transform(self, X: Any) -> Array:
         """Coordinates of points of R^P: their projection on the span.
@@ -161,10 +170,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         places = self.fitted_places(X)
         if places is not None:
             return self.embedding_[places]
-        Z = np.zeros((X.shape[0], self.n_components_))
-        with np.errstate(invalid="ignore"):
-            for columns, block in wide_blocks(X, self.block_size):
-                Z += (block - self.mean_[columns]) @ self._basis[:, columns].T
+        Z = self._span.project(X)
         if not np.isfinite(Z).all():
             require_finite(X, self.block_size)
         return Z
@@ -182,12 +188,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         numpy.ndarray, shape (m, P)
             Points, in `lift_dtype`.
         """
-        Z = self.coefficients(Z).astype(self._basis_dtype)
-        out = np.empty((len(Z), self.n_features_in_), dtype=self._basis_dtype)
-        for columns in self._blocks():
-            np.matmul(Z, self._basis[:, columns], out=out[:, columns])
-            out[:, columns] += self.mean_[columns]
-        return out
+        return self._span.lift(self.coefficients(Z))
 
     def frame(self) -> Frame:
         """Every lifted point as origin + c·basis: the mean and the basis, which is read lazily when it is not kept.
@@ -198,7 +199,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             ``frame().points(coefficients(Z))`` equals ``inverse_transform(Z)``.
         """
         check_is_fitted(self)
-        return Frame(self.mean_, self._basis)
+        return Frame(*self._span.read())
 
     def coefficients(self, Z: Any) -> Array:
         """Coefficients in the `frame` of the points at coordinates: the coordinates themselves.
@@ -244,10 +245,16 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return coordinates
 
     @property
+    def mean_(self) -> Array:
+        """Mean of the points, shape (P,)."""
+        check_is_fitted(self)
+        return self._span.read()[0]
+
+    @property
     def components_(self) -> Array:
         """Orthonormal basis of the span, shape (r, P); made anew on each access when it is too large to keep."""
         check_is_fitted(self)
-        return self._read_basis(np.dtype(np.float64))
+        return self._span.components()
 
     @property
     def _n_features_out(self) -> int:
@@ -271,12 +278,9 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             raise InputError(worded("X", f"{self.n_features_in_} columns", f"{X.shape[1]}"))
         return X
 
-    def _blocks(self) -> Iterator[slice]:
-        return column_blocks(self.n_features_in_, self.block_size)
-
-    def _fit(self, X: Any) -> None:
+    def _fit(self, X: Any, executor: Executor | None) -> None:
         dtype = np.dtype(X.dtype if self.dtype is None else self.dtype)
-        steps, self.mean_ = step_gram(X, width=self.block_size, dtype=dtype, multiply=multiplier(self.device))
+        steps = step_gram(X, width=self.block_size, dtype=dtype, multiply=multiplier(self.device), executor=executor)
         self.distance_error_ = X.distance_error if isinstance(X, Iterates) else 0.0
         found = decompose(steps, increments=self.increments, first=self.n_components)
         keep = found.count(self.n_components, tol=self.tol, size=self.n_features_in_)
@@ -285,16 +289,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         self.explained_variance_ratio_ = found.singular[:keep] ** 2 / found.total
         self.residuals_ = found.residuals(keep)
         self.n_components_ = keep
-        self._basis_dtype = np.dtype(np.float64 if self.lift_dtype is None else self.lift_dtype)
-        weights = (self._left / self.singular_values_).T
-        self._basis: Any = LazyBasis(X, self.mean_, weights, self._basis_dtype)
-        if self.n_components_ * self.n_features_in_ * self._basis_dtype.itemsize <= _KEEP_BYTES:
-            self._basis = self._read_basis(self._basis_dtype)
+        lifted = np.dtype(np.float64 if self.lift_dtype is None else self.lift_dtype)
+        small = keep * self.n_features_in_ * lifted.itemsize <= _KEEP_BYTES
+        self._span = Span(X, (self._left / self.singular_values_).T, lifted, width=self.block_size, keep=small)
         self._places = {key: i for i, key in enumerate(X.keys)} if isinstance(X, Iterates) else {}
-
-    def _read_basis(self, dtype: Any) -> Array:
-        basis = np.empty((self.n_components_, self.n_features_in_), dtype)
-        wide = max(self.block_size, 2**24 // len(self._left))  # 128 MiB of points: files are opened seldom
-        for columns in column_blocks(self.n_features_in_, wide):
-            basis[:, columns] = self._basis[:, columns]
-        return basis

@@ -1,0 +1,53 @@
+"""How much memory there is, which bounds what is kept: graphs, frames, Krylov bases, batches."""
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+__all__ = ["frame_budget", "free_memory", "used_memory"]
+
+_CPU = torch.device("cpu")
+_UNKNOWN = 4 * 2**30  # where the system does not say
+
+
+def free_memory(device: torch.device = _CPU) -> float:
+    """Bytes that this process may still take on a device; what the system only caches counts as free."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    return max(min(_available(), _within_limit()), 0.0)
+
+
+def frame_budget(device: torch.device = _CPU) -> float:
+    """Bytes that frames, Krylov bases or blocks of points may take on a device: a quarter of what is free."""
+    return 0.25 * free_memory(device)
+
+
+def used_memory(device: torch.device = _CPU) -> float:
+    """Bytes that this process holds on a device; 0 where the system does not say."""
+    if device.type == "cuda":
+        return float(torch.cuda.memory_allocated(device))
+    statm = Path("/proc/self/statm")
+    return float(statm.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0.0
+
+
+def _available() -> float:
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.exists():
+        return float(_UNKNOWN)
+    lines = meminfo.read_text(encoding="ascii").splitlines()
+    return next((float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), float(_UNKNOWN))
+
+
+def _within_limit() -> float:
+    """Bytes left of a limit on the process's address space."""
+    statm = Path("/proc/self/statm")
+    if sys.platform == "win32" or not statm.exists():
+        return float("inf")
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return float("inf")
+    return limit - float(statm.read_text(encoding="ascii").split()[0]) * os.sysconf("SC_PAGE_SIZE")

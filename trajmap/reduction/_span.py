@@ -1,0 +1,120 @@
+"""Mean and basis of the span of some points, read from them when they are asked for."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from trajmap._validation import Array
+from trajmap.data.gram import column_blocks, wide_blocks
+from trajmap.data.iterates import Iterates
+
+__all__ = ["LazyBasis", "Span"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LazyBasis:
+    """Basis vectors S⁻¹ Uᵀ X_c, made of the points whenever columns are asked for."""
+
+    points: Any
+    weights: Array  # S⁻¹ Uᵀ, (r, n), each row's sum 0
+    dtype: Any
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(r, P)."""
+        return len(self.weights), int(self.points.shape[1])
+
+    def __getitem__(self, key: tuple[Any, slice]) -> Array:
+        rows, columns = key
+        block = np.asarray(self.points[:, columns], dtype=np.float64)
+        basis: Array = self.weights[rows] @ (block - block[0])
+        return basis.astype(self.dtype, copy=False)
+
+
+class Span:
+    """Mean and basis of points, of which an array is read at once: it may be written to later.
+
+    Parameters
+    ----------
+    points : Iterates or numpy.ndarray, shape (n, P)
+        The points.
+    weights : numpy.ndarray, shape (r, n)
+        Weights of the points in each basis vector, S⁻¹ Uᵀ.
+    dtype : numpy.dtype
+        Number format of the basis.
+    width : int
+        Columns a product.
+    keep : bool
+        Whether to keep the basis in memory, rather than to make it of the points each time.
+    """
+
+    def __init__(self, points: Any, weights: Array, dtype: Any, *, width: int, keep: bool) -> None:
+        # centring the weights is centring the points
+        self._unread: LazyBasis | None = LazyBasis(points, weights - weights.mean(axis=1, keepdims=True), dtype)
+        self._width, self._keep = width, keep
+        self._found: tuple[Array, Any] = np.empty(0), None
+        if not isinstance(points, Iterates):
+            self.read()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Read first: a pickle may go where the run is not."""
+        self.read()
+        return vars(self)
+
+    def read(self) -> tuple[Array, Any]:
+        """Mean and basis; RunFormatError if the files of a run have been replaced since it was opened."""
+        lazy = self._unread
+        if lazy is not None:
+            if isinstance(lazy.points, Iterates):
+                lazy.points.require_same()
+            self._found = _read(lazy, width=self._width, keep=self._keep)
+            self._unread = None
+        return self._found
+
+    def components(self) -> Array:
+        """Return the basis as an array of its own, float64."""
+        basis = self.read()[1]
+        if isinstance(basis, LazyBasis):
+            basis = _read(basis, width=self._width, keep=True)[1]
+        components: Array = basis.astype(np.float64)
+        return components
+
+    def project(self, X: Any) -> Array:
+        """Coordinates of points, (m, r); NaN where they hold NaN or inf."""
+        mean, basis = self.read()
+        Z = np.zeros((len(X), basis.shape[0]))
+        with np.errstate(invalid="ignore"):
+            for columns, block in wide_blocks(X, self._width):
+                rows, middle = basis[:, columns], mean[columns]
+                for inner in column_blocks(block.shape[1], self._width):
+                    Z += (block[:, inner] - middle[inner]) @ rows[:, inner].T
+        return Z
+
+    def lift(self, Z: Array) -> Array:
+        """Points at coordinates, (m, P), in the basis's number format."""
+        mean, basis = self.read()
+        Z = Z.astype(basis.dtype)
+        out = np.empty((len(Z), len(mean)), dtype=basis.dtype)
+        for columns in column_blocks(len(mean), self._width):
+            np.matmul(Z, basis[:, columns], out=out[:, columns])
+            out[:, columns] += mean[columns]
+        return out
+
+
+def _read(lazy: LazyBasis, *, width: int, keep: bool) -> tuple[Array, Any]:
+    """Read the points once for their mean in float64, and the basis, or what makes it where that is not to be kept."""
+    n, P = lazy.points.shape
+    r = len(lazy.weights) if keep else 0
+    rows = np.vstack([lazy.weights[:r], np.full((1, n), 1 / n)])
+    mean, basis, buffer = np.empty(P), np.empty((r, P), lazy.dtype), np.empty((n, min(width, P)))
+    for columns, block in wide_blocks(lazy.points, width):
+        for inner in column_blocks(block.shape[1], width):
+            points = buffer[:, : inner.stop - inner.start]
+            points[...] = block[:, inner]
+            first = points[0].copy()
+            points -= first  # far from zero the rounding would be relative to the mean
+            made = rows @ points
+            there = slice(columns.start + inner.start, columns.start + inner.stop)
+            basis[:, there], mean[there] = made[:-1], made[-1] + first
+    return mean, basis if keep else lazy
