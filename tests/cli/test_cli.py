@@ -328,3 +328,22 @@ def test_rings_are_kept_while_they_are_there(study, tmp_path, capsys):
         assert main(["topology", str(folder), "--rings"]) == 0
         assert [len(found.pairs) for found in artefacts.rings().values()] == [count] * count
         assert f"    {count} rings" in capsys.readouterr().out
+
+
+def test_a_run_that_knows_no_learning_rate_and_stands_still_once(study, tmp_path, capsys):
+    """As a folder of checkpoints, one of which was saved twice."""
+    base = Trajectory.open(study / "base")
+    run = str(tmp_path / "run")
+    Trajectory.of(np.asarray(base.iterates[:])[[0, 20, 40, 40, 70]], layout=base.layout).save(run)
+    objective = ["--objective", f"{study / 'my.py'}:make_objective"]
+    order = ["hessian", run, *objective, "--k", "2", "--at", "4", "--edge"]
+    assert main(order) == 1
+    assert "repair: say lr=… (--lr on the command line)" in capsys.readouterr().err
+    assert main([*order, "--lr", "0.1"]) == 0
+    assert Artefacts.of(tmp_path / "run").one("edge", EdgeGauge).threshold == pytest.approx(20)
+    assert main(["embed", run, "--charts", "pca"]) == 0
+    assert "5 iterates of 41 parameters span 3 dimensions" in capsys.readouterr().out
+    assert main(["compare", run, *objective, "--charts", "pca"]) == 0
+    told = capsys.readouterr().out
+    assert "(1 of 4 are zero), a random direction" in told
+    assert "nan" not in told

@@ -163,3 +163,13 @@ def test_global_random_state_is_left_alone(name, X):
     clone(EMBEDDINGS[name]).fit_transform(X)
     np.testing.assert_array_equal(np.random.get_state()[1], before)
     assert torch.equal(torch.get_rng_state(), before_torch)
+
+
+@pytest.mark.xdist_group("umap")
+@pytest.mark.parametrize("n", [3, 8])
+def test_a_run_that_stands_still_is_embedded_the_same_way_twice(n):
+    """The graph of repeated points has few eigenvalues, of which SciPy finds vectors with noise of its own."""
+    X = np.repeat(np.cumsum(np.random.default_rng(0).normal(size=(n, 30)), axis=0), 9, axis=0)
+    first, second = (UMAP(random_state=1).fit(X).embedding_ for _ in range(2))
+    assert np.isfinite(first).all()
+    np.testing.assert_array_equal(first, second)

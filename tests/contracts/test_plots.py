@@ -211,3 +211,42 @@ def test_what_is_not_finite_is_drawn_as_nothing_and_breaks_nothing(nouns, name, 
         ax = draw(name, dataclasses.replace(noun, **broken), figure.add_subplot())
         figure.savefig(io.BytesIO(), format="png")
     assert ax.get_title()
+
+
+ODD = {
+    "one number apart": np.where(np.eye(5) > 0, np.nextafter(1, 2), 1.0),
+    "rounding apart": 1 + 1e-15 * np.arange(25.0).reshape(5, 5),
+    "the smallest number": 5e-324 * np.eye(5),
+    "large and one number apart": 1e16 + 2 * np.eye(5),
+    "from the least to the greatest": 1.7e308 * np.linspace(-1, 1, 25).reshape(5, 5),
+    "all sizes": np.geomspace(1e-300, 1e300, 25).reshape(5, 5),
+    "one finite": np.where(np.arange(25).reshape(5, 5) == 7, 1.0, np.nan),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_levels_increase_whatever_the_losses_are(name):
+    land = Landscape(Grid((np.linspace(-1, 1, 5),) * 2), ODD[name])
+    ax = plot_landscape(land, ax=Figure().add_subplot())
+    levels = ax.collections[0].levels
+    assert (np.diff(levels) > 0).all()
+    assert np.isfinite(np.ptp(levels))
+    ax.figure.savefig(io.BytesIO(), format="png")
+
+
+def test_several_runs_are_several_paths(tmp_path):
+    path = np.concatenate([np.linspace([-1, -1], [-0.5, -1], 4), np.linspace([1, 1], [0.5, 1], 3)])
+    values, grid = np.arange(25.0).reshape(5, 5), Grid((np.linspace(-1, 1, 5),) * 2)
+    land = Landscape(grid, values, path=path, path_values=np.ones(7), lifted_values=np.ones(7), runs={"a": 4, "b": 3})
+    assert land.paths == {"a": slice(0, 4), "b": slice(4, 7)}
+    land.save(tmp_path / "land.npz")
+    assert Landscape.open(tmp_path / "land.npz").paths == land.paths
+    ax = plot_landscape(land, ax=Figure().add_subplot())
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), path[:4])
+    np.testing.assert_array_equal(ax.lines[1].get_xydata(), path[4:])
+    assert {text.get_text() for text in ax.texts} == {"start", "end of a", "end of b"}
+    assert [len(line.get_data_3d()[0]) for line in plots.plot_relief(land).lines] == [4, 3]
+    assert [trace.name for trace in plots.interactive_relief(land).data][1:] == ["a", "b"]
+    plots.save_animation(land, tmp_path / "film.gif", frames=3)
+    with pytest.raises(InputError, match="runs: expected 7 iterates"):
+        dataclasses.replace(land, runs={"a": 4})

@@ -374,6 +374,9 @@ def test_edge_gauge_reads_the_optimizer():
     assert adam.sharpness[0] == pytest.approx(np.linalg.eigvalsh(scale[:, None] * H * scale).max(), rel=1e-4)
     with pytest.raises(InputError, match="with a learning rate"):
         edge_gauge(objective, run)
+    assert edge_gauge(objective, run, lr=0.5, n_at=2).threshold == 4.0
+    said = edge_gauge(objective, settings(run, optimizer={"class": "SGD", "lr": 9, "momentum": 0.9}), lr=0.5, n_at=2)
+    assert said.threshold == pytest.approx(7.6), "what the run says of the rest is kept"
 
 
 def test_batch_sharpness_against_dense_hessians():

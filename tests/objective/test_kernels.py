@@ -2,6 +2,7 @@
 
 import copy
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -208,3 +209,28 @@ def test_an_error_of_the_loss_itself_stays_as_it_is():
     calls += [1] * 20
     with pytest.raises(RuntimeError, match="the disk is full"):
         objective.hvp(objective.theta, objective.theta)
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_second_derivatives_of_a_weight_norm_are_those_of_its_formula(legacy):
+    """The library's own operation holds the norm for a constant when it is differentiated again."""
+    torch.manual_seed(0)
+    norm = torch.nn.utils.weight_norm if legacy else torch.nn.utils.parametrizations.weight_norm
+    with warnings.catch_warnings(action="ignore"):
+        model = norm(torch.nn.Linear(4, 3, bias=False)).double()
+    x = torch.randn(7, 4, dtype=torch.float64)
+    objective = Objective(model, lambda m, b: torch.tanh(m(b)).square().mean(), [x])
+    theta = objective.theta + 0.3
+
+    def formula(flat):
+        g, v = flat[:3, None], flat[3:].view(3, 4)
+        return torch.tanh(x @ (g * v / v.norm(dim=1, keepdim=True)).T).square().mean()
+
+    H = torch.autograd.functional.hessian(formula, torch.tensor(theta)).numpy()
+    v = np.random.default_rng(0).normal(size=objective.size)
+    np.testing.assert_allclose(objective.hvp(theta, v), H @ v, rtol=1e-10, atol=1e-13)
+    point = torch.tensor(theta, requires_grad=True)
+    (slope,) = torch.autograd.grad(loss_at(objective, point), point, create_graph=True)
+    (product,) = torch.autograd.grad(slope, point, torch.tensor(v))
+    np.testing.assert_allclose(product, H @ v, rtol=1e-10, atol=1e-13)
+    assert torch._weight_norm.__module__ != "trajmap.objective.kernels", "it is put back"

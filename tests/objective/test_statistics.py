@@ -180,3 +180,22 @@ def test_a_run_without_statistics_has_them_estimated(batches):
     assert "estimated" in plain.for_run(run).statistics
     linear = Objective(torch.nn.Linear(4, 3), cross_entropy, batches)
     assert linear.for_run(Trajectory.of(np.zeros((2, 15)), layout=linear.layout)) is linear
+
+
+def test_a_batch_of_one_sample_has_no_part_in_the_statistics(batches):
+    """Its variance is not there: the others' are taken, and the loss is still the mean over all samples."""
+    cross_entropy = supervised(torch.nn.functional.cross_entropy)
+    x, y = batches[0]
+    short = [*batches[1:], (x[:1], y[:1])]
+    found = Objective(network(), cross_entropy, short, re_estimate=True)
+    theta = found.theta + 0.1
+    model = network()
+    torch.nn.utils.vector_to_parameters(torch.tensor(theta), model.parameters())
+    torch.optim.swa_utils.update_bn(batches[1:], model)
+    model.eval()
+    expected = sum(len(y) * torch.nn.functional.cross_entropy(model(x), y).item() for x, y in short) / 33
+    assert found.value(theta) == pytest.approx(expected, rel=1e-6)
+    assert found.value(theta + 1) == found.value(theta + 1)
+    single = Objective(network(), cross_entropy, [(x[:1], y[:1]), (x[1:2], y[1:2])], re_estimate=True)
+    with pytest.raises(InputError, match="batches of two or more samples"):
+        single.value(theta)

@@ -258,3 +258,20 @@ def test_batches_are_split():
     assert len(split_batches(mixed, weighing, 4, strict=False)[0]) == 1
     with pytest.raises(InputError, match=r"samples along their first axis, got \(10, 1\), \(2, 7\)"):
         split_batches(mixed, weighing, 4)
+
+
+def test_layers_that_more_acts_on_stay_as_they_are():
+    """A hook and a forward of a layer's own are part of the model: no layer of ours takes its place."""
+    model, batches, _, _ = problem("mlp")
+    model[0].register_forward_hook(lambda layer, inputs, out: torch.sin(out))
+    model[2].forward = lambda x, layer=model[2]: 2 * F.linear(x, layer.weight)
+    objective = Objective(model, CE, batches, check=False)
+    directions = 0.1 * np.random.default_rng(0).normal(size=(2, objective.size))
+    frame, Z = Frame(objective.theta, directions), np.random.default_rng(1).normal(size=(5, 2))
+    expected = objective.values(frame.points(Z))
+    for name, strategy in STRATEGIES.items():
+        try:
+            found = evaluated(objective, strategy, frame.points(Z), frame, Z)["loss"]
+        except InputError:
+            continue
+        np.testing.assert_allclose(found, expected, rtol=1e-6, err_msg=name)

@@ -6,6 +6,7 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
+from trajmap.data.fan import Fan
 from trajmap.data.landscape import Grid
 from trajmap.data.plane import Plane
 from trajmap.data.trajectory import Trajectory
@@ -186,3 +187,19 @@ def test_three_axes():
     grid = Grid((np.array([0.0, 1]), np.array([0.0, 2]), np.array([0.0, 3, 4])))
     found = surface(BOWL, plane, grid).values
     np.testing.assert_allclose(found.ravel(), np.sum(grid.points**2, axis=1))
+
+
+def test_a_surface_of_several_runs_knows_where_each_begins():
+    """Path values are those of the runs one after the other, against a loop over the iterates."""
+    rng = np.random.default_rng(0)
+    weights = np.diag([3.0, 1.0, 0.5])
+    bowl = Objective.from_function(lambda x: float(x @ weights @ x), size=3, gradient=lambda x: 2 * weights @ x)
+    runs = {name: np.cumsum(rng.normal(size=(n, 3)), axis=0) for name, n in (("sgd", 5), ("adam", 3))}
+    layout = bowl.layout
+    fan = Fan(tuple(runs), tuple(Trajectory.of(run, layout=layout) for run in runs.values()))
+    plane = Plane(np.zeros(3), np.eye(2, 3))
+    land = surface(bowl, plane, Grid((np.linspace(-1, 1, 3),) * 2), trajectory=fan)
+    assert land.paths == {"sgd": slice(0, 5), "adam": slice(5, 8)}
+    every = np.concatenate(list(runs.values()))
+    np.testing.assert_allclose(land.path, every[:, :2], atol=1e-12)
+    np.testing.assert_allclose(land.path_values, [x @ weights @ x for x in every])

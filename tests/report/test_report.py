@@ -86,6 +86,8 @@ def test_missing_artefacts_name_their_command(run_folder):
     for verb in ("score", "surface", "hessian", "compare", "curves", "walks", "samples", "sensitivity"):
         assert f"trajmap {verb} " in text
     assert "<h1>T</h1>" in text
+    assert str(run_folder.parent) not in text, "where the run lay on its author's disk is not told"
+    assert "trajmap score &#x27;run &amp; more&#x27;" in text
 
 
 def test_damaged_artefacts_are_worded(run_folder):

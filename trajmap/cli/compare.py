@@ -4,7 +4,7 @@ import argparse
 
 import numpy as np
 
-from trajmap._validation import worded
+from trajmap._validation import Array, worded
 from trajmap.cli._charts import DEFAULTS, EMBEDDINGS, fit_chart, open_run
 from trajmap.cli._objective import load_objective
 from trajmap.cli._options import add_charts, add_objective, add_run, add_seed
@@ -49,6 +49,15 @@ def run(args: argparse.Namespace) -> None:
         found.save(artefacts.path("comparisons", name))
         say(
             f"  {name:<12} tangent {np.median(found.tangent):.3f} (random in the row space "
-            f"{found.baselines['row_space'][1]:.3f}), gradient {np.median(found.gradient):.3f}, "
-            f"step {np.median(found.step):.3f}, a random direction {found.expected:.2g}"
+            f"{found.baselines['row_space'][1]:.3f}), gradient {_median(found.gradient)}, "
+            f"step {_median(found.step)}, a random direction {found.expected:.2g}"
         )
+
+
+def _median(shares: Array) -> str:
+    """Say the median share of the directions that there are: a step that did not move has none."""
+    known = shares[np.isfinite(shares)]
+    if not len(known):
+        return "zero everywhere"
+    zero = len(shares) - len(known)
+    return f"{np.median(known):.3f}" + (f" ({zero} of {len(shares)} are zero)" if zero else "")

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> None:
     artefacts = Artefacts.of(args.run_folder)
     T, P = open_run(args.run_folder).iterates.shape
     _, X = fit_row_space(args.run_folder)
-    say(f"row space: {T} iterates of {P} parameters lie in {X.shape[1]} coordinates, exactly")
+    say(f"row space: {T} iterates of {P} parameters span {X.shape[1]} dimensions; coordinates there keep all distances")
     with bar("embeddings", "chart") as progress:
         for i, name in enumerate(args.charts):
             artefacts.path("embeddings", name).unlink(missing_ok=True)

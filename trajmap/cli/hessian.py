@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--causal", action="store_true", help="train on and off the top eigenspace from the middle of the run"
     )
     parser.add_argument("--batch", type=int, metavar="N", help="the optimizer's batch size (default: as the run says)")
+    parser.add_argument("--lr", type=float, help="learning rate for --edge and --causal (default: as the run says)")
     add_seed(parser)
 
 
@@ -75,8 +76,8 @@ def _batch(args: argparse.Namespace, trajectory: Trajectory) -> int | None:
 def _edge(args: argparse.Namespace, objective: Objective, trajectory: Trajectory, artefacts: Artefacts) -> None:
     with bar("edge of stability", "iterate") as progress:
         gauge = edge_gauge(
-            objective, trajectory, samples=_batch(args, trajectory), n_at=args.at, random_state=args.seed,
-            progress=progress,
+            objective, trajectory, samples=_batch(args, trajectory), lr=args.lr, n_at=args.at,
+            random_state=args.seed, progress=progress,
         )  # fmt: skip
     gauge.save(artefacts.path("edge"))
     say(f"  {gauge.verdict}")
@@ -101,9 +102,9 @@ def _density(
 
 
 def _causal(args: argparse.Namespace, objective: Objective, trajectory: Trajectory, artefacts: Artefacts) -> None:
-    rate = (trajectory.settings.get("optimizer") or {}).get("lr")
+    rate = (trajectory.settings.get("optimizer") or {}).get("lr") if args.lr is None else args.lr
     if rate is None:
-        raise InputError(worded("--causal", "a run that says its learning rate", "none"))
+        raise InputError(worded("--causal", "a run that says its learning rate", "none", "say --lr"))
     plan = SgdPlan(lr=float(rate), samples=_batch(args, trajectory) or 32, random_state=args.seed)
     start = trajectory.theta(trajectory.n_iterates // 2)
     with bar("trainings", "run") as progress:

@@ -23,6 +23,7 @@ def edge_gauge(
     trajectory: Trajectory,
     *,
     samples: int | None = None,
+    lr: float | None = None,
     at: Sequence[int] | Array | None = None,
     n_at: int = 8,
     tol: float = 1e-2,
@@ -44,6 +45,9 @@ def edge_gauge(
         The run; ``settings["optimizer"]`` as the recorder writes it.
     samples : int, optional
         The optimizer's batch size; by default ``settings["batch_size"]``, and full-batch descent where there is none.
+    lr : float, optional
+        The learning rate, for a run that does not say it, as one collected from checkpoints; plain descent is meant
+        where the run does not say its optimizer either.
     at : sequence of int, optional
         Places of the iterates; `n_at` even ones by default.
     n_at : int
@@ -63,16 +67,20 @@ def edge_gauge(
     Raises
     ------
     InputError
-        If the run does not say its optimizer and learning rate.
+        If neither the run nor `lr` says a learning rate.
 
     References
     ----------
     J. Cohen et al., Gradient descent on neural networks typically occurs at the edge of stability, 2021; Adaptive
     gradient methods at the edge of stability, 2022; A. Andreyev, P. Beneventano, Edge of stochastic stability, 2024.
     """
-    optimizer = trajectory.settings.get("optimizer") or {}
-    if not isinstance(optimizer, dict) or "lr" not in optimizer:
-        raise InputError(worded("trajectory", "settings['optimizer'] with a learning rate", optimizer or "none"))
+    noted = trajectory.settings.get("optimizer")
+    optimizer = dict(noted) if isinstance(noted, dict) else {}
+    if lr is not None:
+        optimizer["lr"] = check_positive("lr", lr)
+    if "lr" not in optimizer:
+        got, repair = noted or "none", "say lr=… (--lr on the command line)"
+        raise InputError(worded("trajectory", "settings['optimizer'] with a learning rate", got, repair))
     samples = trajectory.settings.get("batch_size") if samples is None else samples
     adaptive = "adam" in str(optimizer.get("class", "")).lower()
     threshold = _threshold(optimizer, adaptive=adaptive)

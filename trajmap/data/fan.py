@@ -98,6 +98,11 @@ class Fan:
         return np.concatenate([np.asarray(run.iterates) for run in self.runs])
 
     @property
+    def lengths(self) -> dict[str, int]:
+        """Number of iterates of each run, by name."""
+        return {name: run.n_iterates for name, run in zip(self.names, self.runs, strict=True)}
+
+    @property
     def labels(self) -> Array:
         """Place in `names` of the run of each iterate, shape (ΣT,)."""
         return np.repeat(np.arange(len(self.runs)), [run.n_iterates for run in self.runs])

@@ -134,6 +134,8 @@ class Landscape(Saved):
         a surface is filled already.
     strategy : str
         How the loss was evaluated.
+    runs : dict of str to int
+        Where the path is of several runs, one after the other: their names, and how many iterates each has.
     """
 
     grid: Grid
@@ -152,10 +154,13 @@ class Landscape(Saved):
     area: float = float("nan")
     spread: float = float("nan")
     strategy: str = ""
+    runs: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._freeze("values", self.values, self.grid.shape)
         length = None if self.path is None else len(self.path)
+        if self.runs and sum(self.runs.values()) != length:
+            raise InputError(worded("runs", f"{length} iterates, as the path has", f"{sum(self.runs.values())}"))
         self._freeze("path", self.path, (length, self.grid.ndim))
         self._freeze("path_values", self.path_values, (length,))
         self._freeze("lifted_values", self.lifted_values, (length,))
@@ -168,6 +173,16 @@ class Landscape(Saved):
         """One label an axis, plain ones where none were given."""
         plain = [f"coordinate {i + 1}" for i in range(self.grid.ndim)]
         return self.labels if len(self.labels) == self.grid.ndim else plain
+
+    @property
+    def paths(self) -> dict[str, slice]:
+        """Where in `path` each run is, by name: one without a name where there is one run, none without a path."""
+        if self.path is None:
+            return {}
+        if not self.runs:
+            return {"": slice(0, len(self.path))}
+        ends = np.cumsum(list(self.runs.values()))
+        return {name: slice(int(end) - n, int(end)) for (name, n), end in zip(self.runs.items(), ends, strict=True)}
 
     @property
     def is_a_curve(self) -> bool:

@@ -14,11 +14,13 @@ from trajmap.objective.twin import Twin
 __all__ = ["moving_gradients", "probe", "probe_derivative", "scalar"]
 
 
-def probe(first_batch: Callable[[bool], float], eps: float, *, check: bool) -> bool:
+def probe(twin: Twin, first_batch: Callable[[bool], float], eps: float, *, check: bool) -> bool:
     """Evaluate a loss once or twice.
 
     Parameters
     ----------
+    twin : Twin
+        The private copy; its parameters follow every evaluation if the loss differentiates by them.
     first_batch : callable
         ``first_batch(with_graph) -> float``: the loss on the first batch.
     eps : float
@@ -38,14 +40,7 @@ def probe(first_batch: Callable[[bool], float], eps: float, *, check: bool) -> b
     RuntimeError
         What the loss itself raises.
     """
-    graph = False
-    try:
-        first = first_batch(graph)
-    except RuntimeError as error:
-        if "grad" not in str(error):
-            raise
-        graph = True
-        first = first_batch(graph)
+    graph, first = _first(twin, first_batch)
     if not check:
         return graph
     second = first_batch(graph)
@@ -56,6 +51,19 @@ def probe(first_batch: Callable[[bool], float], eps: float, *, check: bool) -> b
             "repair: switch dropout, sampling and augmentation off inside the loss"
         )
     return graph
+
+
+def _first(twin: Twin, first_batch: Callable[[bool], float]) -> tuple[bool, float]:
+    """Find whether the loss needs a graph, and one that begins at the parameters, and its value."""
+    graph = False
+    for graph in (False, True):
+        try:
+            return graph, first_batch(graph)
+        except RuntimeError as error:
+            if ("require grad" if graph else "grad") not in str(error):
+                raise
+    twin.follow()
+    return graph, first_batch(graph)
 
 
 def scalar(result: object) -> float:

@@ -4,7 +4,7 @@ import copy
 import functools
 import types
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ import torch
 from trajmap._models import is_compiled, is_parallel
 from trajmap.objective.hooks import TABLES, copy_hooks
 
-__all__ = ["copied"]
+__all__ = ["again", "copied"]
 
 Memo = dict[int, Any]
 
@@ -83,6 +83,34 @@ def copied(model: torch.nn.Module) -> torch.nn.Module:
         if _is_lightning(part):
             vars(part).update(dict.fromkeys(_TIES), log=silent, log_dict=silent)
     return twin
+
+
+def again(twin: torch.nn.Module, memo: Mapping[int, torch.Tensor]) -> torch.nn.Module:
+    """Copy a private copy once more, with some tensors as they are or replaced.
+
+    Parameters
+    ----------
+    twin : torch.nn.Module
+        What `copied` gave.
+    memo : mapping of int to torch.Tensor
+        What takes the place of a tensor, by its identity.
+
+    Returns
+    -------
+    torch.nn.Module
+        The copy; functions and hooks that close over the one close over the other.
+    """
+    known_to_copy: Memo = dict(memo)
+    found = copy.deepcopy(twin, known_to_copy)
+    parts = list(twin.modules())
+    known = {id(part) for part in parts} | {id(p) for p in twin.parameters()}
+    for part in parts:
+        other = known_to_copy[id(part)]
+        _bind(part, other, known_to_copy, known)
+        for table in TABLES:
+            hooks = vars(other).get(table, {})
+            hooks.update({key: _bound(hook, known_to_copy, known) for key, hook in hooks.items()})
+    return found
 
 
 _TIES = ("_trainer", "_fabric")  # a Lightning module's own names for what runs it

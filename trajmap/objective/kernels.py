@@ -1,6 +1,7 @@
 """Which of torch's kernels run: value, gradient and second derivative are of one function, and each exists."""
 
 import contextlib
+import importlib
 import threading
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
@@ -20,6 +21,10 @@ __all__ = [
     "value_kernels",
     "worded_derivatives",
 ]
+
+
+# the package has a function of the file's own name
+_LEGACY_NORM = importlib.import_module("torch.nn.utils.weight_norm")
 
 
 class _Held:
@@ -99,9 +104,28 @@ def _other_checkpoints() -> Generator[None, None, None]:
         checkpoint._checkpoint_without_reentrant_generator = other
 
 
+def _weight_norm(v: torch.Tensor, g: torch.Tensor, dim: int = 0) -> torch.Tensor:
+    return v * (g / torch.norm_except_dim(v, 2, dim))
+
+
+@contextlib.contextmanager
+def _composed_norms() -> Generator[None, None, None]:
+    places: list[Any] = [torch, _LEGACY_NORM]
+    before = [place._weight_norm for place in places]
+    for place in places:
+        place._weight_norm = _weight_norm
+    try:
+        yield
+    finally:
+        for place, own in zip(places, before, strict=True):
+            place._weight_norm = own
+
+
 # the encoder's fast path for evaluation gives other values at padded places, and has no gradient
 _one_function = _Held(_slow_path)
 _math = _Held(lambda: sdpa_kernel(SDPBackend.MATH))
+# the second derivative of torch's own weight norm holds the norm for a constant, and is wrong
+_norms = _Held(_composed_norms)
 _without_cudnn = _Held(lambda: torch.backends.cudnn.flags(enabled=False))
 _checkpoints = _Held(_other_checkpoints)
 
@@ -159,19 +183,19 @@ def functional_kernels(module: torch.nn.Module) -> Generator[None, None, None]:
     ------
     None
     """
-    with differentiable_kernels(module), _checkpoints_run("none"), _math():
+    with differentiable_kernels(module), _checkpoints_run("none"), _math(), _norms():
         yield
 
 
 @contextlib.contextmanager
 def twice_differentiable() -> Generator[None, None, None]:
-    """Keep to attention kernels that have second derivatives, and say in words where there is none.
+    """Keep to attention and weight norms that have right second derivatives, and say in words where there is none.
 
     Yields
     ------
     None
     """
-    with _math(), worded_derivatives():
+    with _math(), _norms(), worded_derivatives():
         yield
 
 

@@ -5,7 +5,12 @@ import torch
 from trajmap._validation import worded
 from trajmap.errors import InputError
 
-__all__ = ["OneDnnLinear", "with_onednn", "with_pairwise_pooling", "with_second_derivatives"]
+__all__ = ["OneDnnLinear", "is_bare", "with_onednn", "with_pairwise_pooling", "with_second_derivatives"]
+
+
+def is_bare(layer: torch.nn.Module) -> bool:
+    """Tell whether a layer is its class's forward alone: no hook acts on it, and it has no forward of its own."""
+    return not (layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer))
 
 
 class _PairwiseMaxPool(torch.nn.Module):
@@ -73,7 +78,7 @@ def with_pairwise_pooling(module: torch.nn.Module) -> None:
     """Replace plain 2 × 2 max-pooling, in place."""
     for parent in list(module.modules()):
         for name, child in list(parent.named_children()):
-            if type(child) is torch.nn.MaxPool2d and _plain(child):
+            if type(child) is torch.nn.MaxPool2d and _plain(child) and is_bare(child):
                 setattr(parent, name, _PairwiseMaxPool())
 
 
@@ -92,7 +97,9 @@ def with_onednn(module: torch.nn.Module) -> None:
     replaced = 0
     for parent in list(module.modules()):
         for name, child in list(parent.named_children()):
-            if type(child) is torch.nn.Linear and child.weight.dtype == torch.float32 and not child.weight.is_cuda:
+            if type(child) is not torch.nn.Linear or not is_bare(child):
+                continue
+            if child.weight.dtype == torch.float32 and not child.weight.is_cuda:
                 setattr(parent, name, OneDnnLinear(child))
                 replaced += 1
     if not replaced:

@@ -144,7 +144,7 @@ class Objective:
         self._needs_graph = False
         with isolated_rng():
             first = functools.partial(self._loss_of, read.kept[0])
-            self._needs_graph = probe(functools.partial(self._here, read.kept[0]), self._eps, check=check)
+            self._needs_graph = probe(self._twin, functools.partial(self._here, read.kept[0]), self._eps, check=check)
             settle_hooks(module)
             run = functools.partial(self._here, with_graph=self._needs_graph) if check else None
             self._twin.visit(nearby)  # at a last layer of zeros the losses of all batches are equal, and tell nothing
@@ -206,7 +206,7 @@ class Objective:
         model = function_model(f, size, gradient, hessian_product, theta)
         found = cls(model, call, [()], check=check and gradient is not None)
         if check and gradient is None:  # a gradient by differences agrees with differences, at a high price
-            probe(functools.partial(found._here, found._batches.kept[0]), found._eps, check=True)
+            probe(found._twin, functools.partial(found._here, found._batches.kept[0]), found._eps, check=True)
         return found
 
     @property

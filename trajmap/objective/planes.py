@@ -11,7 +11,7 @@ import torch
 from trajmap._validation import Array, worded
 from trajmap.data.frame import Frame
 from trajmap.errors import InputError
-from trajmap.objective.layers import OneDnnLinear
+from trajmap.objective.layers import OneDnnLinear, is_bare
 from trajmap.objective.points import ArrayPoints
 from trajmap.objective.strategy import Parts
 
@@ -132,10 +132,11 @@ def _first_layers(
     seen: dict[str, bool] = {}
     hooks = []
     for name, layer in module.named_modules():
-        if type(layer) in _LINEAR and name:
+        if type(layer) in _LINEAR and name and is_bare(layer):
 
             def note(_: Any, inputs: tuple[Any, ...], name: str = name) -> None:
-                seen[name] = seen.get(name, False) or bool(inputs[0].requires_grad)
+                # an input given by name is not seen
+                seen[name] = seen.get(name, False) or not inputs or bool(inputs[0].requires_grad)
 
             hooks.append(layer.register_forward_pre_hook(note))
     marked = [p for p in module.parameters() if not p.requires_grad and p.is_floating_point()]

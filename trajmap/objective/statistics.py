@@ -1,6 +1,5 @@
 """BatchNorm's running statistics at a point: the mean over the data, as the point itself would have gathered them."""
 
-import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +7,7 @@ import torch
 
 from trajmap._validation import worded
 from trajmap.errors import InputError
+from trajmap.objective.copying import again
 from trajmap.objective.losses import Loss
 
 if TYPE_CHECKING:
@@ -48,12 +48,13 @@ class Statistics:
     def __init__(self, twin: "Twin", batches: Sequence[Any], loss: Loss) -> None:
         self._batches, self._loss = batches, loss
         # the very parameters of the twin, and buffers of its own
-        self._module = copy.deepcopy(twin.module, {id(parameter): parameter for parameter in twin.module.parameters()})
+        self._module = again(twin.module, {id(parameter): parameter for parameter in twin.module.parameters()})
         if not keeps_statistics(self._module):
             raise InputError(worded("re_estimate", "a model with BatchNorm statistics", "one without", "leave it out"))
         for layer in _norms(self._module):
             layer.train()
             vars(layer)["momentum"] = None  # a plain mean over the batches
+        self._left_out: set[int] = set()  # batches of one sample, which have no variance
 
     @property
     def source(self) -> tuple[Sequence[Any], Loss]:
@@ -67,13 +68,40 @@ class Statistics:
 
     @torch.no_grad()
     def gather(self) -> dict[str, torch.Tensor]:
-        """Run the data through the model where the twin is, and give the buffers that it leaves."""
+        """Run the data through the model where the twin is, and give the buffers that it leaves.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            By name; they are overwritten by the next call.
+
+        Raises
+        ------
+        InputError
+            If no batch has a variance.
+        """
         buffers = dict(self._module.named_buffers())
+        while not self._passed(buffers):
+            if len(self._left_out) == len(self._batches):
+                got = "one value a channel in each"
+                raise InputError(worded("batches", "batches of two or more samples, which have a variance", got))
+        return buffers
+
+    def _passed(self, buffers: dict[str, torch.Tensor]) -> bool:
+        """Gather over all batches but those left out; False if one more has to be."""
         for name, buffer in buffers.items():
             if name.rpartition(".")[2] in {"running_mean", "num_batches_tracked"}:
                 buffer.zero_()
             elif name.rpartition(".")[2] == "running_var":
                 buffer.fill_(1.0)
-        for batch in self._batches:
-            self._loss(self._module, batch)
-        return buffers
+        for j in range(len(self._batches)):
+            if j in self._left_out:
+                continue
+            try:
+                self._loss(self._module, self._batches[j])
+            except ValueError as error:
+                if "more than 1 value per channel" not in str(error):
+                    raise
+                self._left_out.add(j)
+                return False
+        return True

@@ -1,7 +1,6 @@
 """The private copy of a model: its parameters are leaves of autograd and views of one flat tensor."""
 
 import contextlib
-import copy
 import functools
 import itertools
 import threading
@@ -13,10 +12,11 @@ import torch
 from trajmap._models import check_parameter, unwrapped
 from trajmap._validation import Array, check_array, worded
 from trajmap.errors import InputError
-from trajmap.objective.copying import copied
+from trajmap.objective.copying import again, copied
 from trajmap.objective.kernels import differentiable_kernels
 from trajmap.objective.layers import with_second_derivatives
 from trajmap.objective.state import State
+from trajmap.objective.travelling import packed, unpacked
 
 __all__ = ["Twin", "private_copy"]
 
@@ -57,6 +57,7 @@ class Twin:
         self.leaves = [own[name] for name in names]
         self.sizes = [leaf.numel() for leaf in self.leaves]
         self.lock = threading.RLock()
+        self._followed = False  # by autograd in every evaluation
         self.statistics: Gathers | None = None  # what the buffers are at each point, if not always the same
         self._flatten()
         self.state = State(module)
@@ -138,7 +139,13 @@ class Twin:
         finally:
             for leaf in self.leaves:
                 leaf.grad = None
-                leaf.requires_grad = False
+                leaf.requires_grad = self._followed
+
+    def follow(self) -> None:
+        """Let autograd follow the parameters always: a loss that differentiates by them has no value otherwise."""
+        self._followed = True
+        for leaf in self.leaves:
+            leaf.requires_grad_()
 
     def gathered(self) -> torch.Tensor:
         """Join what a backward pass left at the parameters, zero where it left nothing, to a vector of shape (P,)."""
@@ -148,7 +155,7 @@ class Twin:
     def shadow(self) -> torch.nn.Module:
         """Copy the module's structure, with the very parameters and buffers of this one: layers can be replaced."""
         tensors = itertools.chain(self.module.parameters(), self.module.buffers())
-        return copy.deepcopy(self.module, {id(tensor): tensor for tensor in tensors})
+        return again(self.module, {id(tensor): tensor for tensor in tensors})
 
     def with_buffers(self, buffers: Mapping[str, Array]) -> "Twin":
         """Share the parameters, with other buffers.
@@ -168,7 +175,7 @@ class Twin:
         InputError
             If a buffer is unknown or of another shape.
         """
-        module = copy.deepcopy(self.module, {id(tensor): tensor for tensor in self.module.parameters()})
+        module = again(self.module, {id(tensor): tensor for tensor in self.module.parameters()})
         own = dict(module.named_buffers())
         for name, values in buffers.items():
             if name not in own:
@@ -183,10 +190,13 @@ class Twin:
         # views of one tensor would each carry all of it: the copy that travels has parameters of its own
         own = {id(leaf): torch.nn.Parameter(leaf.detach().clone(), requires_grad=False) for leaf in self.leaves}
         kind = None if self.statistics is None else (type(self.statistics), self.statistics.source)
-        return {"module": copy.deepcopy(self.module, {**own}), "names": self.names, "statistics": kind}
+        module = packed(again(self.module, own))
+        return {"module": module, "names": self.names, "statistics": kind, "followed": self._followed}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["module"], state["names"])  # type: ignore[misc]
+        self.__init__(unpacked(*state["module"]), state["names"])  # type: ignore[misc]
+        if state["followed"]:
+            self.follow()
         if state["statistics"] is not None:
             kind, source = state["statistics"]
             self.statistics = kind(self, *source)

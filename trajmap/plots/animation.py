@@ -61,10 +61,11 @@ def save_animation(
     run = landscape.path
     (line,) = ax.plot([], [], color="white", lw=2.2, zorder=7)
     (dot,) = ax.plot([], [], "o", color="#D55E00", markeredgecolor="white", ms=9, zorder=8)
+    starts = np.concatenate([np.full(rows.stop - rows.start, rows.start) for rows in landscape.paths.values()])
     moments = np.linspace(0, len(run) - 1, min(check_count("frames", frames, low=2), len(run))).astype(int)
 
     def draw(t: int) -> tuple[Any, Any]:
-        behind = run[max(0, t - trail) : t + 1]
+        behind = run[max(starts[t], t - trail) : t + 1]
         line.set_data(behind[:, 0], behind[:, 1])
         dot.set_data(run[t : t + 1, 0], run[t : t + 1, 1])
         return line, dot

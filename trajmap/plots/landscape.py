@@ -75,13 +75,8 @@ def _draw_plane(landscape: Landscape, finite: Array, ax: Any) -> None:
     from matplotlib.colors import LogNorm, Normalize
 
     x, y = landscape.grid.axes
-    low, high = float(finite.min()), float(finite.max())
-    logarithmic = low > 0 and high > 10 * low
-    if high <= low:
-        low, high = low - 0.5, high + 0.5
-    levels = np.geomspace(low, high, 25) if logarithmic else np.linspace(low, high, 25)
-    norm = LogNorm(low, high) if logarithmic else Normalize(low, high)
-    values = np.ma.masked_invalid(landscape.values).T
+    levels, values, logarithmic = _levels(finite, np.ma.masked_invalid(landscape.values).T)
+    norm = LogNorm(levels[0], levels[-1]) if logarithmic else Normalize(levels[0], levels[-1])
     ax.set_facecolor("#9a9a9a")
     filled = ax.contourf(x, y, values, levels=levels, norm=norm, cmap="viridis")
     ax.contour(x, y, values, levels=levels[::3], norm=norm, colors="white", linewidths=0.4, alpha=0.5)
@@ -92,13 +87,31 @@ def _draw_plane(landscape: Landscape, finite: Array, ax: Any) -> None:
     bar.minorticks_off()
     bar.set_label("loss" + (" (log scale)" if logarithmic else ""))
     _hatch(landscape, ax)
-    if landscape.path is not None:
-        _draw_path(landscape.path, ax)
+    for name, rows in landscape.paths.items():
+        assert landscape.path is not None
+        _draw_path(landscape.path[rows], name, ax)
     # the axis is shorter upwards than a variance beside its null is long
     upwards = landscape.axis_labels[1].replace(" (", "\n(", 1)
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), xlabel=landscape.axis_labels[0], ylabel=upwards)
     for axis in (ax.xaxis, ax.yaxis):  # they say a variance and its null, which takes room
         axis.label.set_size(8)
+
+
+def _levels(finite: Array, values: Any) -> tuple[Array, Any, bool]:
+    """Give 25 levels that increase, also where all values are equal but for rounding, and values within their range."""
+    low, high = float(finite.min()), float(finite.max())
+    if low > 0 and high > 10 * low:
+        levels = np.geomspace(low, high, 25)
+        if (np.diff(levels) > 0).all():
+            return levels, values, True
+    # the library takes differences of levels and colours: half of the largest number is the largest range
+    most = np.finfo(float).max / 8
+    low, high = max(low, -most), min(high, most)
+    # fewer than a thousand numbers between the ends make no 25 levels
+    if high - low <= 1e3 * max(np.spacing(max(abs(low), abs(high))), np.finfo(float).tiny):
+        around = 0.5 * max(1.0, abs(low), abs(high))
+        low, high = low - around, high + around
+    return np.linspace(low, high, 25), values.clip(low, high), False
 
 
 def _hatch(landscape: Landscape, ax: Any) -> None:
@@ -131,10 +144,10 @@ def _mark(points: CriticalPoints, ax: Any) -> None:
         ax.scatter(*z, marker=shapes[kind], s=90, facecolors=face, edgecolors="#D55E00", linewidths=1.6, zorder=6)
 
 
-def _draw_path(path: Array, ax: Any) -> None:
+def _draw_path(path: Array, name: str, ax: Any) -> None:
     ax.plot(path[:, 0], path[:, 1], color="#111111", linewidth=2.6, alpha=0.55, zorder=3)
     ax.scatter(path[:, 0], path[:, 1], c=np.arange(len(path)), cmap="autumn", s=7, zorder=4, linewidths=0)
-    for place, marker, text in ((0, "o", "start"), (-1, "*", "end")):
+    for place, marker, text in ((0, "o", "start"), (-1, "*", f"end of {name}" if name else "end")):
         x, y = path[place]
         ax.scatter([x], [y], marker=marker, s=110, color="white", edgecolors="#111111", zorder=5)
         ax.annotate(

@@ -54,7 +54,8 @@ def plot_relief(landscape: Landscape, *, ax: "Axes3D | None" = None) -> "Axes3D"
     )
     if landscape.path is not None and landscape.lifted_values is not None:
         z = np.log10(landscape.lifted_values) if label.startswith("log") else landscape.lifted_values
-        ax.plot(landscape.path[:, 0], landscape.path[:, 1], z, color="#D55E00", lw=2, zorder=10)
+        for rows in landscape.paths.values():
+            ax.plot(*landscape.path[rows].T, z[rows], color="#D55E00", lw=2, zorder=10)
     first, second = landscape.axis_labels
     ax.set(xlabel=first, ylabel=second, zlabel=label)
     ax.set_title(f"Loss over {landscape.name or 'the chart'}")
@@ -94,9 +95,9 @@ def interactive_relief(landscape: Landscape) -> Any:
     if landscape.path is not None and landscape.lifted_values is not None:
         z = np.log10(landscape.lifted_values) if label.startswith("log") else landscape.lifted_values
         line = {"color": "#D55E00", "width": 6}
-        figure.add_trace(
-            go.Scatter3d(x=landscape.path[:, 0], y=landscape.path[:, 1], z=z, mode="lines", line=line, name="path")
-        )
+        for name, rows in landscape.paths.items():
+            x, y = landscape.path[rows].T
+            figure.add_trace(go.Scatter3d(x=x, y=y, z=z[rows], mode="lines", line=line, name=name or "path"))
     first, second = (label.split(" (")[0] for label in landscape.axis_labels)  # a turning axis has little room
     axes = {"xaxis_title": first, "yaxis_title": second, "zaxis_title": label}
     figure.update_layout(scene=axes, title=f"Loss over {landscape.name or 'the chart'}", height=620)

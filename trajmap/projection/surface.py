@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 import numpy as np
 
 from trajmap._validation import Array, check_choice, check_count, worded
+from trajmap.data.fan import Fan
 from trajmap.data.frame import Frame
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.plane import Plane
@@ -39,7 +40,7 @@ def surface(  # ruff: ignore[too-many-arguments] - each option is an independent
     chart: Chart,
     grid: Grid,
     *,
-    trajectory: Trajectory | None = None,
+    trajectory: Trajectory | Fan | None = None,
     name: str = "",
     block: int = 64,
     strategy: Strategy | None = None,
@@ -60,8 +61,8 @@ def surface(  # ruff: ignore[too-many-arguments] - each option is an independent
         ``coefficients``) a lifted point is a few numbers; else whole points are lifted in blocks.
     grid : Grid
         Coordinates.
-    trajectory : Trajectory, optional
-        The run: its path, the loss of its iterates and of their lifts, and the support mask are added.
+    trajectory : Trajectory or Fan, optional
+        The run, or several: the path, the loss of its iterates and of their lifts, and the support mask are added.
     name : str
         Name of the chart, for titles; the chart's own by default.
     block : int
@@ -139,6 +140,7 @@ def surface(  # ruff: ignore[too-many-arguments] - each option is an independent
         path_values=own,
         lifted_values=lifted,
         residuals=seen.residuals(trajectory),
+        runs=trajectory.lengths if isinstance(trajectory, Fan) else {},
     )
     lift_map, gram = seen.map()
     labels = axis_labels(lift_map, gram, objective.size, land, seen.geometry.variance)
@@ -179,7 +181,7 @@ class _Seen:
             return ChartPoints(self.chart, self.path, self.objective.size, self.block)
         return PointsSlice(self.points, len(self.rows), len(self.points))
 
-    def residuals(self, trajectory: Trajectory) -> Array:
+    def residuals(self, trajectory: Trajectory | Fan) -> Array:
         """Distances of the iterates from their lifts."""
         assert self.path is not None
         assert self.geometry is not None
@@ -217,7 +219,7 @@ class _Seen:
         return found, gram if flat else None
 
 
-def _see(objective: Objective, chart: Chart, grid: Grid, trajectory: Trajectory | None, block: int) -> _Seen:
+def _see(objective: Objective, chart: Chart, grid: Grid, trajectory: Trajectory | Fan | None, block: int) -> _Seen:
     """Check chart, grid and run against each other and the objective, and find frame, path and distances."""
     require_chart(chart)
     known = framed(chart)
@@ -252,7 +254,7 @@ def _see(objective: Objective, chart: Chart, grid: Grid, trajectory: Trajectory 
 
 
 def _along(
-    objective: Objective, seen: _Seen, trajectory: Trajectory, strategy: Strategy, count: "_Counting"
+    objective: Objective, seen: _Seen, trajectory: Trajectory | Fan, strategy: Strategy, count: "_Counting"
 ) -> tuple[Array, Array]:
     """Losses of the iterates and of their lifts."""
     # the iterates lie on no plane, and their lifts are too few to combine layers for
@@ -294,7 +296,7 @@ def _chosen(objective: Objective, seen: _Seen, store: BlockStore | None) -> Stra
     return strategy
 
 
-def _path(chart: Chart, grid: Grid, trajectory: Trajectory) -> Array:
+def _path(chart: Chart, grid: Grid, trajectory: Trajectory | Fan) -> Array:
     """Coordinates of the iterates, checked against the grid."""
     path = encode(chart, trajectory.iterates)
     if path.shape[1] != grid.ndim:

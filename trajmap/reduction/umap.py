@@ -70,8 +70,7 @@ class UMAP(Embedding):
                 n_neighbors=min(self.n_neighbors, len(X) - 1),
                 min_dist=self.min_dist,
                 random_state=self.random_state,
-                # the spectral start fails on a handful of points
-                init="spectral" if len(X) > 10 * d else "random",
+                init=_start(X, d),
             ).fit(X)
         self._X = X
         self.embedding_ = np.asarray(self._umap.embedding_, dtype=np.float64)
@@ -88,6 +87,14 @@ class UMAP(Embedding):
     def _lift(self, Z: Array) -> Array:
         lifted: Array = self._neighbours.predict(Z)
         return lifted
+
+
+def _start(X: Array, d: int) -> str:
+    """Choose where the optimisation starts."""
+    if len(X) <= 10 * d:  # the spectral start fails on a handful of points
+        return "random"
+    # a graph of repeated points has few distinct eigenvalues: its eigenvectors are drawn by SciPy, without a seed
+    return "spectral" if len(np.unique(X, axis=0)) == len(X) else "pca"
 
 
 def _quiet() -> warnings.catch_warnings:

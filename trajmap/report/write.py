@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -91,9 +92,10 @@ def write_report(
         If `interactive` is asked for without Plotly.
     """
     trajectory, artefacts = Trajectory.open(run), Artefacts.of(run)
-    sections = _sections(trajectory, artefacts, os.fspath(run))
+    name = Path(run).resolve().name  # where it lay when the page was written is nobody's concern
+    sections = _sections(trajectory, artefacts, shlex.quote(name))
     target = Path(run) / "report.html" if path is None else Path(path)
-    heading = title or f"Where the optimizer went: {Path(run).resolve().name}"
+    heading = title or f"Where the optimizer went: {name}"
     embedded = reliefs(artefacts.landscapes()) if interactive else ""
     page = render(heading, _subtitle(trajectory), sections, embedded=embedded)
     target.parent.mkdir(parents=True, exist_ok=True)
