@@ -7,9 +7,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from trajmap._validation import worded
+from trajmap.data.number_format import stored_dtype
 from trajmap.data.store import RunHeader
 from trajmap.data.thinning import Thinning
 from trajmap.errors import DiskWarning, InputError
@@ -83,7 +82,7 @@ def in_words(nbytes: float) -> str:
 def bytes_of(header: RunHeader, scalars: dict[str, float]) -> int:
     """Bytes that a whole iterate takes on the disk with its scalars, or a few more."""
     words = len(json.dumps(json.dumps(scalars)))
-    values = header.layout.size * np.dtype(header.dtype).itemsize + header.buffers.nbytes
+    values = header.layout.size * stored_dtype(header.dtype).itemsize + header.buffers.nbytes
     return values + len(header.listings["full"]) + words + 384
 
 
