@@ -54,14 +54,17 @@ def read_arrays(path: Path) -> dict[str, Array]:
         length = path.stat().st_size
         with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
             members = archive.infolist()
-            if (
-                any(m.compress_type != zipfile.ZIP_STORED for m in members)
-                or sum(m.file_size for m in members) > length
-            ):
-                raise ValueError("arrays that are packed")
+            _require_unpacked(members, length)
             return {m.filename.removesuffix(".npy"): _array(archive.read(m)) for m in members}
     except Exception as error:  # a damaged archive can fail in any layer: zip, array header, numbers
         raise RunFormatError(f"{path}: expected an archive of arrays, got a damaged file ({error})") from error
+
+
+def _require_unpacked(members: list[zipfile.ZipInfo], length: int) -> None:
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise ValueError("arrays that are packed")
+    if sum(member.file_size for member in members) > length:
+        raise ValueError("arrays that are larger than the file")
 
 
 def _array(content: bytes) -> Array:

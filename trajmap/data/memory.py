@@ -1,14 +1,13 @@
 """Which files of a run have been compared with their checksums, so that this is done once."""
 
 import contextlib
-import os
 import time
 from pathlib import Path
 
 import numpy as np
 
 from trajmap.data.array_file import read_arrays, write_arrays
-from trajmap.data.store import IterateFile, iterate_place
+from trajmap.data.store import IterateFile
 from trajmap.errors import RunFormatError
 
 __all__ = ["MEMORY", "Memory"]
@@ -38,15 +37,15 @@ class Memory:
         self._trust = trust
         self._known = _remembered(self._path)
         self._seen: dict[int, Key] = {}
+        self._settled = (time.time() - _SETTLED) * 1e9
 
     def verify(self, file: IterateFile) -> None:
         """Raise RunFormatError if the numbers differ from those that were written."""
-        place = iterate_place(file.path)
-        key = _key(file.path)
-        if place is None or not (self._trust and self._known.get(place) == key):
+        place = file.place
+        if place is None or not (self._trust and self._known.get(place) == file.seen):
             file.verify()
-        if place is not None and max(key[1:]) < (time.time() - _SETTLED) * 1e9:
-            self._seen[place] = key
+        if place is not None and file.seen[1] < self._settled and file.seen[2] < self._settled:
+            self._seen[place] = file.seen
 
     def keep(self) -> None:
         """Write down what agreed."""
@@ -54,14 +53,6 @@ class Memory:
             array = np.array([(place, *key) for place, key in self._seen.items()], np.int64).reshape(-1, 4)
             with contextlib.suppress(OSError):
                 write_arrays(self._path, {"files": array})
-
-
-def _key(path: Path) -> Key:
-    try:
-        found = os.stat(path)
-    except OSError as error:
-        raise RunFormatError(f"{path}: expected an iterate, got none since the run was opened") from error
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _remembered(path: Path) -> dict[int, Key]:

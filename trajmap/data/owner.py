@@ -207,7 +207,7 @@ def _remove(path: Path, stale: Owner | None) -> None:
 
 
 def _clock(folder: Path) -> float:
-    """The time by the clock of a file system."""
+    """Read the clock of a file system."""
     probe = folder / f"{OWNER}.{secrets.token_hex(4)}.part"
     try:
         probe.touch(exist_ok=False)
@@ -222,7 +222,7 @@ def _clock(folder: Path) -> float:
 def _space() -> str:
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return ""
 

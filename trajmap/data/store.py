@@ -67,8 +67,11 @@ _CODES = {
     "int32": "I32", "int64": "I64", "uint8": "U8", "uint16": "U16", "uint32": "U32", "uint64": "U64", "bool": "BOOL",
 }  # fmt: skip
 _ALIGN = 64
+_NOT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _PIECE = 2**24  # bytes that are compared with a checksum in one go
 _LARGEST_NOTES = 16_000_000  # bytes: a hundred thousand scalars beside an iterate
+_decode = json.JSONDecoder().decode
+_quoted = json.encoder.encode_basestring_ascii
 _METADATA = b'{"__metadata__": '
 _NUMBERED = re.compile(r"[0-9]{12}")
 # name, dtype, shape of each tensor of a file, in the order of their bytes
@@ -195,7 +198,7 @@ class Notes:
     @classmethod
     def parse(cls, words: dict[str, str]) -> "Notes":
         """Read them back; what cannot be read raises ValueError, KeyError or TypeError."""
-        scalars = {str(name): float(value) for name, value in json.loads(words["scalars"]).items()}
+        scalars = {str(name): float(value) for name, value in _decode(words["scalars"]).items()}
         seam, kind = None, words.get("kind", "full")
         if "seam" in words:
             went_on_from, first = json.loads(words["seam"])
@@ -214,6 +217,8 @@ class IterateFile:
     offset: int
     nbytes: int
     crc32: int
+    place: int | None = None  # that its name tells
+    seen: tuple[int, int, int] = (0, 0, 0)  # size and times when the header was read
 
     def read(self, start: int, out: Array) -> None:
         """Fill a contiguous array with the file's bytes from a place after the header on."""
@@ -246,7 +251,8 @@ def iterate_path(folder: Path, index: int) -> Path:
 
 def iterate_place(path: Path) -> int | None:
     """Place in the run that an iterate's file is named by; None for a file that is not named so."""
-    return int(path.stem) if _NUMBERED.fullmatch(path.stem) else None
+    name = path.name
+    return int(name[:12]) if name[12:] == ".safetensors" and _NUMBERED.fullmatch(name, 0, 12) else None
 
 
 def new_identity() -> str:
@@ -269,44 +275,47 @@ def write_delta(
 def read_iterate_file(path: Path, header: RunHeader) -> IterateFile:
     """Read an iterate's header and check that the file is whole, and of this run and place."""
     try:
-        text, size = _header_of(path, header)
+        text, found = _header_of(path, header)
         words, kind = _words_of(text, header)
         notes = Notes.parse(words)
-        crc32, run, place = int(words["crc32"]), words.get("run", ""), words.get("place")
+        crc32, run, told = int(words["crc32"]), words.get("run", ""), words.get("place")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise RunFormatError(f"{path}: expected an iterate, got a damaged header") from error
     if kind != notes.kind:
         raise RunFormatError(f"{path}: expected the tensors that run.json lists, got others")
     nbytes = header.expected[kind][1]
     offset = 8 + len(text)
-    if size != offset + nbytes:
-        raise RunFormatError(f"{path}: expected {offset + nbytes} bytes, got {size}")
+    if found.st_size != offset + nbytes:
+        raise RunFormatError(f"{path}: expected {offset + nbytes} bytes, got {found.st_size}")
     if run != header.identity:
         raise RunFormatError(f"{path}: expected an iterate of this run, got one of another")
-    if place is not None and place != str(iterate_place(path)):
-        raise RunFormatError(f"{path}: expected the iterate of this place, got that of place {place}")
-    return IterateFile(path, notes, offset, nbytes, crc32)
+    place = iterate_place(path)
+    if told is not None and told != str(place):
+        raise RunFormatError(f"{path}: expected the iterate of this place, got that of place {told}")
+    return IterateFile(path, notes, offset, nbytes, crc32, place, (found.st_size, found.st_mtime_ns, found.st_ctime_ns))
 
 
 def _opened(path: str, flags: int) -> int:
     """Open what is an ordinary file; a pipe would wait for ever."""
-    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    handle = os.open(path, flags | _NOT_WAITING)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise OSError("not an ordinary file")
     return handle
 
 
-def _header_of(path: Path, header: RunHeader) -> tuple[bytes, int]:
-    """Read a file's header, if it is no longer than an honest one, and the file's size."""
+def _header_of(path: Path, header: RunHeader) -> tuple[bytes, os.stat_result]:
+    """Read a file's header, if it is no longer than an honest one, and what the system says of the file."""
     likely = len(header.expected["full"][0]) + 1024
-    handle = _opened(os.fspath(path), os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    handle = os.open(path, os.O_RDONLY | _NOT_WAITING)
     try:
-        size = os.fstat(handle).st_size
-        found = os.read(handle, min(likely, size))
+        told = os.fstat(handle)
+        if not stat.S_ISREG(told.st_mode):
+            raise ValueError("not an ordinary file")
+        found = os.read(handle, likely)
         length = int.from_bytes(found[:8], "little")
-        longest = max(len(end) for end, _ in header.expected.values()) + _LARGEST_NOTES
-        if len(found) < 8 or not 0 < length <= min(longest, size - 8):
+        longest = likely + _LARGEST_NOTES
+        if len(found) < 8 or not 0 < length <= min(longest, told.st_size - 8):
             raise ValueError("a header of an unlikely length")
         while len(found) < 8 + length:
             more = os.read(handle, 8 + length - len(found))
@@ -315,7 +324,7 @@ def _header_of(path: Path, header: RunHeader) -> tuple[bytes, int]:
             found += more
     finally:
         os.close(handle)
-    return found[8 : 8 + length], size
+    return found[8 : 8 + length], told
 
 
 def _words_of(text: bytes, header: RunHeader) -> tuple[dict[str, str], str]:
@@ -324,7 +333,7 @@ def _words_of(text: bytes, header: RunHeader) -> tuple[dict[str, str], str]:
     for kind, (end, _) in header.expected.items():
         if body.endswith(end) and body.startswith(_METADATA):  # so it was written here: no tensor is parsed
             try:
-                words = json.loads(body[len(_METADATA) : -len(end)])
+                words = _decode(str(body[len(_METADATA) : -len(end)], "utf-8"))
             except ValueError:  # another listing with the same end
                 continue
             _require_signed(words)
@@ -355,7 +364,11 @@ def _write_tensors(path: Path, header: RunHeader, arrays: Sequence[Array], notes
 
 def _checksum(words: Any) -> str:
     """CRC-32 of plain JSON values, whatever their order."""
-    return str(zlib.crc32(json.dumps(words, sort_keys=True).encode()))
+    try:  # words by name, spelled as json.dumps does, four times as fast
+        text = "{" + ", ".join([f"{_quoted(name)}: {_quoted(words[name])}" for name in sorted(words)]) + "}"
+    except TypeError:
+        text = json.dumps(words, sort_keys=True)
+    return str(zlib.crc32(text.encode()))
 
 
 def _listed(tensors: Tensors) -> dict[str, Any]:
