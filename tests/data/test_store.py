@@ -1,6 +1,8 @@
 """The files of a run: readable by others, whole or refused, and never taken for another run's."""
 
+import errno
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -44,14 +46,19 @@ def test_the_safetensors_library_reads_it(tmp_path, dtype):
     assert [p.name for p in tmp_path.iterdir()] == ["x.safetensors"], "nothing is left beside it"
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path):
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "x.safetensors"
     write_iterate(path, HEADER, THETA, Notes(0, {}))
     before = path.read_bytes()
-    (tmp_path / "x.safetensors.part").mkdir()  # the place aside is taken, so the write fails
-    with pytest.raises(OSError, match="part"):
+
+    def refuse(handle):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="Input/output"):
         write_iterate(path, HEADER, THETA, Notes(1, {}))
     assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path], "and nothing beside it"
 
 
 def test_tensors_of_another_run_are_refused(tmp_path):

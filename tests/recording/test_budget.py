@@ -269,7 +269,7 @@ class TestPace:
         ) as seen:
             train(small_disk / "run", 60, every=1)
         assert len(seen) == 1, "once"
-        assert "repair: every=4, or budget='1.05 MB'" in str(seen[0].message), "1000 · 3.7 kB / 1.05 MB is 3.5"
+        assert "repair: every=4, or budget='1.04 MB'" in str(seen[0].message), "1000 · 3.7 kB / 1.05 MB is 3.5"
         train(small_disk / "run", 60, every=4, overwrite=True)
 
     def test_twice_as_far_as_it_has_come(self, small_disk):

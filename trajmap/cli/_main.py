@@ -24,6 +24,7 @@ from trajmap.cli import (
     topology,
     walks,
 )
+from trajmap.cli._progress import printable
 from trajmap.errors import TrajmapError
 
 __all__ = ["main"]
@@ -101,13 +102,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
     plain = warnings.formatwarning
     # a warning is a remark on the user's run here, not on a line of our code
-    warnings.formatwarning = lambda message, *_, **__: f"trajmap {args.verb}: {message}\n"
+    warnings.formatwarning = lambda message, *_, **__: f"trajmap {args.verb}: {printable(str(message))}\n"
     try:
         args.run(args)
     except (TrajmapError, OSError) as error:
         if args.debug:
             raise
-        print(f"trajmap {args.verb}: {error}", file=sys.stderr)
+        print(f"trajmap {args.verb}: {printable(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"trajmap {args.verb}: interrupted", file=sys.stderr)

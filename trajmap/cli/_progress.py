@@ -6,12 +6,35 @@ from collections.abc import Callable, Generator
 
 from tqdm import tqdm
 
-__all__ = ["bar", "say"]
+__all__ = ["bar", "printable", "say"]
+
+
+def printable(text: str) -> str:
+    r"""Spell out what a terminal would obey instead of show: a run's names may be somebody else's.
+
+    Parameters
+    ----------
+    text : str
+        The text, of one line.
+
+    Returns
+    -------
+    str
+        The same with control characters, and those that turn the direction of writing, as Python spells them.
+
+    Examples
+    --------
+    >>> print(printable("loss\x1b[31m λ"))
+    loss\x1b[31m λ
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def say(text: str = "") -> None:
     """Print a result line on stdout, above any bar that is running."""
-    tqdm.write(text, file=sys.stdout)
+    tqdm.write("\n".join(map(printable, text.split("\n"))), file=sys.stdout)
     sys.stdout.flush()
 
 

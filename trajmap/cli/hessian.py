@@ -4,7 +4,7 @@ import argparse
 
 import numpy as np
 
-from trajmap._validation import worded
+from trajmap._validation import check_count, worded
 from trajmap.cli._charts import open_run
 from trajmap.cli._objective import load_objective
 from trajmap.cli._options import add_objective, add_run, add_seed
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     objective = load_objective(args.objective, trajectory, args.run_folder)
     artefacts = Artefacts.of(args.run_folder)
     # the last iterate has no next step to compare with
-    places = np.unique(np.linspace(0, trajectory.n_iterates - 2, args.at).round().astype(int))
+    places = np.unique(np.linspace(0, trajectory.n_iterates - 2, check_count("--at", args.at)).round().astype(int))
     space: Eigenspace | None = None
     with bar("eigenspaces", "iterate") as progress:
         for i, place in enumerate(places):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from trajmap.cli._options import add_run
-from trajmap.cli._progress import say
+from trajmap.cli._progress import printable, say
 from trajmap.data.buffers import BufferLayout
 from trajmap.data.checkpoint_files import bytes_of
 from trajmap.data.iterates import Iterates
@@ -24,15 +24,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the run's size, seams, gaps, layers, scalars and settings."""
-    trajectory = Trajectory.open(args.run_folder, verify=args.verify)
+    trajectory = Trajectory.open(args.run_folder, verify=True if args.verify else None)
     T, P = trajectory.iterates.shape
     header = trajectory.header
     assert header is not None
     say(f"{args.run_folder}: T = {T} iterates of P = {P} parameters, {header.dtype}, {_kept(trajectory) / 1e6:.1f} MB")
     for line in (*_steps(trajectory), *_storage(trajectory), *_layers(trajectory), *_scalars(trajectory)):
-        say(line)
+        say(printable(line))  # a name with a line's end in it is one line
     for name, value in trajectory.settings.items():
-        say(f"  {name:<32} {value}")
+        say(printable(f"  {name:<32} {value}"))
     if args.verify and not trajectory.history.dropped:
         say("every file is there; checkpoints have no checksums" if header.checkpoints else "every checksum agrees")
 
@@ -59,6 +59,8 @@ def _steps(trajectory: Trajectory) -> Iterator[str]:
         yield f"{history.superseded} iterates on disk are superseded by a resumed run"
     if history.interval > 1:
         yield f"thinned to its budget: one of {history.interval} due iterates is kept"
+    if history.unclosed:
+        yield history.unclosed
     for entry in history.dropped:
         yield f"dropped {entry}"
     broken = steps[~trajectory.is_finite]

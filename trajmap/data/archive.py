@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from trajmap._validation import Array, check_array, frozen_array, worded
+from trajmap.data.array_file import read_arrays, write_arrays
 from trajmap.errors import InputError, RunFormatError
 
 __all__ = ["Saved"]
@@ -59,10 +60,7 @@ class Saved:
         arrays[_MANIFEST] = np.frombuffer(json.dumps(manifest).encode(), dtype=np.uint8)
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        aside = target.with_name(target.name + ".part")
-        with aside.open("wb") as file:
-            np.savez(file, **arrays)  # objects were refused above, so nothing is pickled
-        aside.replace(target)
+        write_arrays(target, arrays)  # objects were refused above, so nothing is pickled
         return target
 
     @classmethod
@@ -149,14 +147,7 @@ def _unpack(name: str, entry: dict[str, Any], arrays: dict[str, Array]) -> Any:
 
 
 def _read(path: Path) -> dict[str, Array]:
-    try:
-        # the stream is ours to close: NumPy leaves it open when the archive is damaged
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError as error:
-        raise RunFormatError(f"{path}: expected a file, got none") from error
-    except Exception as error:  # a damaged archive can fail in any layer: zip, decompression, array header
-        raise RunFormatError(f"{path}: expected an archive of arrays, got a damaged file ({error})") from error
+    arrays = read_arrays(path)
     if _MANIFEST not in arrays:
         raise RunFormatError(f"{path}: expected an archive with a manifest, got none")
     return arrays

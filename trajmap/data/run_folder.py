@@ -1,6 +1,7 @@
 """Open a run folder: every iterate that is whole, and one line about what is not."""
 
 import dataclasses
+import os
 import warnings
 from pathlib import Path
 
@@ -8,22 +9,26 @@ import numpy as np
 
 from trajmap.data.checkpoint_rows import open_linked
 from trajmap.data.history import History
+from trajmap.data.memory import Memory
+from trajmap.data.owner import owner_of
 from trajmap.data.rows import DeltaRow, FullRow, Row, ShardedRow
-from trajmap.data.store import IterateFile, RunHeader, read_iterate_file
+from trajmap.data.store import IterateFile, RunHeader, iterate_place, read_iterate_file
+from trajmap.data.thinning import Thinning
 from trajmap.errors import RunFormatError
 
 __all__ = ["read_run", "shard_folder"]
 
 
-def read_run(folder: Path, *, verify: bool = False) -> tuple[RunHeader, list[Row], History]:
+def read_run(folder: Path, *, verify: bool | None = False) -> tuple[RunHeader, list[Row], History]:
     """Read the headers of a run's files, drop what is damaged, and say so in one warning.
 
     Parameters
     ----------
     folder : pathlib.Path
         The run folder.
-    verify : bool
-        Read the numbers too, and drop iterates that differ from their checksums.
+    verify : bool or None
+        Read the numbers too, and drop iterates that differ from their checksums; None for those files only that are
+        not remembered from an earlier time.
 
     Returns
     -------
@@ -47,11 +52,12 @@ def read_run(folder: Path, *, verify: bool = False) -> tuple[RunHeader, list[Row
     header = RunHeader.read(folder)
     rows: list[Row]
     if header.checkpoints:
-        rows, history = open_linked(folder, header, verify=verify)
+        rows, history = open_linked(folder, header, verify=bool(verify))
     elif header.shards:
         rows, history = _read_shards(folder, header, verify=verify)
     else:
         rows, history = _read_rows(folder, header, verify=verify)
+    history = dataclasses.replace(history, unclosed=_unclosed(folder))
     if history.dropped:
         listed = "; ".join(history.dropped[:3]) + ("; …" if len(history.dropped) > 3 else "")
         message = f"{folder}: dropped {len(history.dropped)} damaged of {len(rows) + len(history.dropped)} iterates: "
@@ -67,29 +73,60 @@ def shard_folder(folder: Path, rank: int) -> Path:
     return folder / f"shard-{rank:05d}"
 
 
-def _read_rows(folder: Path, header: RunHeader, *, verify: bool) -> tuple[list[Row], History]:
+def _read_rows(folder: Path, header: RunHeader, *, verify: bool | None) -> tuple[list[Row], History]:
     dropped: list[str] = []
     rows: list[Row] = []
     before: FullRow | DeltaRow | None = None
     expected, thinning = 0, header.thinning
-    for path in sorted((folder / "iterates").glob("*.safetensors")):
-        place = int(path.stem) if path.stem.isdigit() else expected
+    memory = None if verify is False else Memory(folder, trust=verify is None)
+    for path in _files(folder):
+        place = iterate_place(path)
+        if place is None:
+            dropped.append(f"{path.stem}: expected a name of twelve digits, got another")
+            continue
         if thinning is not None and thinning.drops(place):
             continue  # a removal that was cut short
-        gone = (p for p in range(expected, place) if thinning is None or not thinning.drops(p))
-        dropped += [f"{missing:012d}: missing" for missing in gone]
-        before = None if place > expected else before
+        if place > expected:
+            dropped += _missing(expected, place - 1, thinning)
+            before = None
         expected = place + 1
         try:
             before = _row(read_iterate_file(path, header), before, header)
-            if verify:
-                before.file.verify()
+            if memory is not None:
+                memory.verify(before.file)
             rows.append(before)
         except RunFormatError as error:
             dropped.append(f"{path.stem}: {str(error).split(': ', 1)[1]}")
             before = None
+    if memory is not None:
+        memory.keep()
     kept, history = _without_superseded(rows, dropped)
     return kept, dataclasses.replace(history, interval=1 if thinning is None else thinning.interval)
+
+
+def _files(folder: Path) -> list[Path]:
+    inner = folder / "iterates"
+    try:
+        with os.scandir(inner) as found:  # a Path for each is made once they are in order
+            names = sorted(entry.name for entry in found if entry.name.endswith(".safetensors"))
+        return [inner / name for name in names]
+    except OSError:
+        return []
+
+
+def _missing(first: int, last: int, thinning: Thinning | None) -> list[str]:
+    """Name the places of a range where an iterate should be: one line a stretch, however long."""
+    stretches = [(first, last)] if thinning is None else thinning.stretches(first, last)
+    return [f"{low:012d}" + (f" to {high:012d}" if high > low else "") + ": missing" for low, high in stretches]
+
+
+def _unclosed(folder: Path) -> str:
+    """Say who writes a run, or has left it without a word."""
+    found = owner_of(folder)
+    if found is None:
+        return ""
+    owner, lives = found
+    return f"being written by {owner}" if lives else f"not closed by {owner}: the last iterates may be missing"
 
 
 def _row(file: IterateFile, before: FullRow | DeltaRow | None, header: RunHeader) -> FullRow | DeltaRow:
@@ -116,7 +153,7 @@ def _without_superseded(rows: list[Row], dropped: list[str]) -> tuple[list[Row],
     return kept, History(tuple(seams), len(rows) - len(kept), tuple(dropped))
 
 
-def _read_shards(folder: Path, header: RunHeader, *, verify: bool) -> tuple[list[Row], History]:
+def _read_shards(folder: Path, header: RunHeader, *, verify: bool | None) -> tuple[list[Row], History]:
     """Join the shards' rows by step; a step that a shard lacks was never whole."""
     assert header.shards is not None
     parts: list[dict[int, Row]] = []

@@ -1,5 +1,6 @@
 """Which places of a run are still there after it was thinned to keep within its bytes."""
 
+import bisect
 import dataclasses
 import functools
 from collections.abc import Sequence
@@ -36,11 +37,6 @@ class Thinning:
     interval: int
     kept: Sequence[tuple[int, int, int]]
 
-    @functools.cached_property
-    def places(self) -> frozenset[int]:
-        """The places that are left, below the bound."""
-        return frozenset(p for first, last, stride in self.kept for p in range(first, last + 1, stride))
-
     @classmethod
     def of(cls, places: Sequence[int], *, below: int, interval: int) -> "Thinning":
         """Say it of a rising list of places."""
@@ -57,8 +53,44 @@ class Thinning:
     def parse(cls, words: dict[str, Any]) -> "Thinning":
         """Read it back from JSON."""
         kept = tuple((int(first), int(last), int(stride)) for first, last, stride in words["kept"])
+        if any(stride < 1 for _, _, stride in kept) or sorted(kept) != list(kept):
+            raise ValueError("stretches of kept places that do not rise")
         return cls(int(words["below"]), int(words["interval"]), kept)
 
     def drops(self, place: int) -> bool:
         """Whether the iterate at a place is gone, or about to be."""
-        return place < self.below and place not in self.places
+        return place < self.below and not self._keeps(place)
+
+    def stretches(self, first: int, last: int) -> list[tuple[int, int]]:
+        """List what should be there of a range of places: the first and the last of each stretch.
+
+        Parameters
+        ----------
+        first, last : int
+            The range, both ends included.
+
+        Returns
+        -------
+        list of (int, int)
+            As many as there are kept stretches, however long the range is.
+        """
+        found = []
+        for begin, end, stride in self.kept:
+            low = begin + max(0, -(-(first - begin) // stride)) * stride
+            high = begin + (min(end, last, self.below - 1) - begin) // stride * stride
+            if low <= high:
+                found.append((low, high))
+        if last >= self.below:
+            found.append((max(first, self.below), last))
+        return found
+
+    def _keeps(self, place: int) -> bool:
+        after = bisect.bisect_right(self._begins, place)
+        if not after:
+            return False
+        begin, end, stride = self.kept[after - 1]
+        return place <= end and (place - begin) % stride == 0
+
+    @functools.cached_property
+    def _begins(self) -> list[int]:
+        return [begin for begin, _, _ in self.kept]

@@ -18,7 +18,7 @@ from trajmap.data.layout import Layout
 from trajmap.data.number_format import narrowed, promoted
 from trajmap.data.rows import Row
 from trajmap.data.run_folder import read_run
-from trajmap.data.store import Notes, RunHeader, iterate_path, write_iterate
+from trajmap.data.store import Notes, RunHeader, iterate_path, new_identity, write_iterate
 from trajmap.errors import InputError
 
 __all__ = ["Trajectory"]
@@ -112,8 +112,8 @@ class Trajectory:
         return cls(frozen_array(array), steps, dict(scalars or {}), layout)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, verify: bool = False) -> "Trajectory":
-        """Open a run folder, or a folder of checkpoints; only headers are read, and nothing in it is executed.
+    def open(cls, path: str | os.PathLike[str], *, verify: bool | None = None) -> "Trajectory":
+        """Open a run folder, or a folder of checkpoints; nothing in it is executed.
 
         A run that is still being written opens as far as it is. Damaged iterates are left out and listed in
         ``history.dropped``; what a resumed run went back behind is left out too.
@@ -126,8 +126,10 @@ class Trajectory:
         ----------
         path : path-like
             A folder written by a Recorder, or one that holds checkpoints.
-        verify : bool
-            Read every number and leave out the iterates that differ from their checksums.
+        verify : bool, optional
+            Read every number and leave out the iterates that differ from their checksums. By default this is done once
+            for each file: what agreed is remembered in the run's ``verified.npz`` by the file's size and times. False
+            reads headers only, True all numbers again. Checkpoints have no checksums; True sees whether they are whole.
 
         Returns
         -------
@@ -192,7 +194,7 @@ class Trajectory:
         source = self.iterates
         dtype = source.stored if isinstance(source, Iterates) else promoted([source.dtype.name, "float32"])
         kept = self.header.buffers if self.header is not None else BufferLayout()
-        header = RunHeader(self.layout, dtype, self.settings, kept)
+        header = RunHeader(self.layout, dtype, self.settings, kept, identity=new_identity())
         header.write(folder)
         for i, theta in enumerate(self.iterates):
             scalars = {name: float(values[i]) for name, values in self.scalars.items() if not np.isnan(values[i])}

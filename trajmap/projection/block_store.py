@@ -5,21 +5,22 @@ import json
 import os
 import re
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from trajmap._validation import Array, worded
-from trajmap.errors import InputError
+from trajmap.data.array_file import read_arrays, write_arrays
+from trajmap.data.atomic import write_parts
+from trajmap.errors import InputError, RunFormatError
 
 __all__ = ["BlockStore", "Mark", "Outputs"]
 
 Outputs = dict[str, Array]
 
 _LABEL = "work.json"
-_OURS = re.compile(r"\d{9}\.(npz|part)|(work|strategy)\.(json|part)|work\.txt")
+_OURS = re.compile(r"(\d{9}\.npz|(work|strategy)\.json)(\.[0-9a-f]{8}\.part)?|\d{9}\.part|work\.txt")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,17 +96,13 @@ class BlockStore:
     def load(self, start: int) -> Outputs | None:
         """Read a finished block; None for one that is not there, or not whole."""
         try:
-            with np.load(self._path(start)) as file:
-                return {name: file[name] for name in file.files}
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+            return read_arrays(self._path(start))
+        except (OSError, RunFormatError):
             return None
 
     def save(self, start: int, outputs: Outputs) -> None:
         """Keep a finished block: it is there whole or not at all."""
-        aside = self._path(start).with_suffix(".part")
-        with aside.open("wb") as file:
-            np.savez(file, **outputs)  # type: ignore[arg-type]
-        aside.replace(self._path(start))
+        write_arrays(self._path(start), outputs)
 
     def clear(self) -> None:
         """Remove the blocks, and the folder if nothing else is in it."""
@@ -128,6 +125,4 @@ class BlockStore:
             return None
 
     def _write(self, name: str, value: Any) -> None:
-        aside = (self._out / name).with_suffix(".part")
-        aside.write_text(json.dumps(value), encoding="ascii")
-        aside.replace(self._out / name)
+        write_parts(self._out / name, [json.dumps(value).encode("ascii")])

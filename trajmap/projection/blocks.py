@@ -13,7 +13,8 @@ import cloudpickle
 import numpy as np
 import torch
 
-from trajmap._validation import Array
+from trajmap._validation import Array, worded
+from trajmap.errors import InputError
 from trajmap.projection.block_store import BlockStore, Outputs
 
 __all__ = ["Work", "run_blocks"]
@@ -99,6 +100,9 @@ def _submitted(
             for future in ready:
                 yield futures[future], future.result()
             waiting -= ready
+    except concurrent.futures.BrokenExecutor as error:
+        repair = "give each more memory, or take fewer; with out= the finished blocks are kept"
+        raise InputError(worded("executor", "processes that live", "a pool that lost one", repair)) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

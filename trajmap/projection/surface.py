@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor
+from typing import Any
 
 import numpy as np
 
@@ -289,11 +290,20 @@ def _chosen(objective: Objective, seen: _Seen, store: BlockStore | None) -> Stra
     """Choose a strategy, or take the one that an unfinished surface was begun with."""
     known = None if store is None else store.choice("strategy")
     if known is not None:
-        return Strategy(**known)
+        return _as_strategy(known)
     strategy = choose_strategy(objective, seen.grid, None if seen.points is None else seen.rows, seen.flat)
     if store is not None:
         store.keep("strategy", dataclasses.asdict(strategy))
     return strategy
+
+
+def _as_strategy(known: Any) -> Strategy:
+    """Take a strategy from its file; a damaged one would change the values of the blocks that are to come."""
+    names = {field.name: type(field.default) for field in dataclasses.fields(Strategy)}
+    if not isinstance(known, dict) or any(type(value) is not names.get(name) for name, value in known.items()):
+        repair = "remove the folder, and the surface starts anew"
+        raise InputError(worded("out", "the strategy of an unfinished surface", "a damaged strategy.json", repair))
+    return Strategy(**known)
 
 
 def _path(chart: Chart, grid: Grid, trajectory: Trajectory | Fan) -> Array:

@@ -1,6 +1,5 @@
 """Checks and conversions of what a recorder is given."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,8 @@ from trajmap._validation import describe, worded
 from trajmap.data.buffers import BufferLayout
 from trajmap.data.layout import Layout
 from trajmap.data.number_format import FLOATS, promoted
-from trajmap.data.store import RunHeader
+from trajmap.data.plain import plain_json
+from trajmap.data.store import RunHeader, new_identity
 from trajmap.errors import InputError
 from trajmap.recording.selections import Select
 from trajmap.recording.sketch import CountSketch
@@ -37,6 +37,7 @@ def chosen_parameters(model: torch.nn.Module, select: Select) -> dict[str, torch
     chosen = {name: p for name, p in model.named_parameters() if select(name, p)}
     for name, parameter in chosen.items():
         check_parameter(name, parameter)
+        _require_storable(name, parameter)
     if not sum(parameter.numel() for parameter in chosen.values()):
         raise InputError(worded("select", "at least one parameter", "none selected"))
     return chosen
@@ -45,7 +46,20 @@ def chosen_parameters(model: torch.nn.Module, select: Select) -> dict[str, torch
 def kept_buffers(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Buffers that a state dict would hold and NumPy can: running statistics and their like."""
     saved = model.state_dict(keep_vars=True)
-    return {n: b for n, b in model.named_buffers() if n in saved and not b.is_complex() and b.numel()}
+    kept = {n: b for n, b in model.named_buffers() if n in saved and not b.is_complex() and b.numel()}
+    for name, buffer in kept.items():
+        _require_storable(name, buffer)
+    return kept
+
+
+def _require_storable(name: str, tensor: torch.Tensor) -> None:
+    """Refuse what a file of an iterate cannot hold under its name."""
+    if tensor.is_meta:
+        raise InputError(worded(name, "a tensor with values", "one on the meta device", "load the weights first"))
+    if tensor.layout != torch.strided:
+        raise InputError(worded(name, "a dense tensor", f"one of layout {tensor.layout}", "leave it out by select"))
+    if name == "__metadata__":
+        raise InputError(worded(name, "another name, since files keep their notes under it", "a tensor", "rename it"))
 
 
 @torch.no_grad()
@@ -67,7 +81,8 @@ def make_header(
     pieces = {name: local_tensor(p) for name, p in chosen.items()}
     layout = Layout(tuple(pieces), tuple(tuple(p.shape) for p in pieces.values()))
     if sketch is not None:
-        return RunHeader(sketch.layout, "float64", settings, sketch=sketch.describe(layout))
+        described = sketch.describe(layout)
+        return RunHeader(sketch.layout, "float64", settings, sketch=described, identity=new_identity())
     kept = BufferLayout(
         tuple(buffers),
         tuple(tuple(b.shape) for b in buffers.values()),
@@ -76,7 +91,7 @@ def make_header(
     # one format for all, in which each parameter is exact: 16 bits only where all have the same 16
     known = (str(p.dtype).removeprefix("torch.") for p in pieces.values())
     dtype = promoted(name if name in FLOATS else "float32" for name in known)
-    return RunHeader(layout, dtype, settings, kept)
+    return RunHeader(layout, dtype, settings, kept, identity=new_identity())
 
 
 def as_number(name: str, value: object) -> float:
@@ -102,16 +117,14 @@ def checked_numbers(scalars: object, named: Mapping[str, Any]) -> dict[str, floa
 
 def checked_settings(settings: Mapping[str, Any] | None, model: torch.nn.Module, every: object) -> dict[str, Any]:
     """Join the recorder's own settings with the user's: plain JSON, under names of their own."""
-    try:
-        found = dict(settings or {})
-        json.dumps(found)
-    except (TypeError, ValueError) as error:
-        raise InputError(worded("settings", "plain JSON values", str(error))) from error
+    if settings is not None and not isinstance(settings, Mapping):
+        raise InputError(worded("settings", "plain JSON values by name", settings))
+    found: dict[str, Any] = plain_json("settings", settings or {})
     taken = [name for name in _RESERVED if name in found]
     if taken:
         raise InputError(worded("settings", f"names other than {', '.join(_RESERVED)}", ", ".join(taken)))
     versions = {"trajmap": __version__, "torch": str(torch.__version__)}
-    return {"model": type(model).__name__, "every": every, "versions": versions, **found}
+    return {"model": type(model).__name__, "every": plain_json("every", every), "versions": versions, **found}
 
 
 def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from trajmap.data.checkpoint_files import Paths, find_checkpoints, steps_of
 from trajmap.data.checkpoint_names import Wanted
 from trajmap.data.checkpoint_rows import CheckpointRow, open_checkpoints
 from trajmap.data.number_format import FLOATS, promoted, stored_dtype, wide_dtype
-from trajmap.data.store import RunHeader
+from trajmap.data.store import RunHeader, new_identity
 from trajmap.data.stored_tensor import StoredTensor
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
@@ -209,7 +209,8 @@ def _copy(
     try:
         for done, row in enumerate(rows):
             slot = writer.acquire(wait=True)
-            assert slot is not None
+            if slot is None:
+                break
             fill(row, slot.theta)
             slot.buffers = tuple(row.buffers(header.buffers).values()) if rest else ()
             writer.write(slot, step=row.file.notes.step, scalars={})
@@ -217,8 +218,10 @@ def _copy(
                 progress(done + 1, len(rows))
     finally:
         writer.close()
-    if writer.error is not None:
-        raise writer.error
+    if writer.error is not None or writer.trouble is not None:
+        raise writer.error or writer.trouble  # type: ignore[misc]
+    if writer.n_written < len(rows):
+        raise TimeoutError(f"{path}: the disk does not answer")
 
 
 def _target(
@@ -231,7 +234,7 @@ def _target(
             got = f"dtype {dtype!r}" if dtype != "native" else "full_every"
             raise InputError(worded("sketch", "a sketch alone", got, "leave it out"))
         sketcher = Sketcher(sketch, layout.size, torch.device("cpu"))
-        header = RunHeader(sketch.layout, "float64", settings, sketch=sketch.describe(layout))
+        header = RunHeader(sketch.layout, "float64", settings, sketch=sketch.describe(layout), identity=new_identity())
 
         def project(row: CheckpointRow, out: np.ndarray) -> None:
             out[:] = sketcher(_pieces(row, layout.size, wide_dtype(source.dtype))).numpy()
@@ -241,7 +244,7 @@ def _target(
         got = f"{source.dtype} ones"
         raise InputError(worded("dtype", "float32 parameters for delta16", got, "leave dtype out"))
     stored = {"native": source.dtype, "delta16": "float32"}.get(dtype, dtype)
-    header = RunHeader(layout, stored, settings, source.buffers)
+    header = RunHeader(layout, stored, settings, source.buffers, identity=new_identity())
 
     def convert(row: CheckpointRow, out: np.ndarray) -> None:
         for where, tensor in zip(layout.slices.values(), row.tensors, strict=True):

@@ -45,7 +45,9 @@ class Role:
     def write_common(self, path: Path, own: RunHeader) -> None:
         """Write the header that joins the shards, in the process that does so."""
         if self.shards is not None and self.is_first:
-            RunHeader(self.layout, own.dtype, own.settings, own.buffers, shards=self.shards).write(path)
+            RunHeader(
+                self.layout, own.dtype, own.settings, own.buffers, shards=self.shards, identity=own.identity
+            ).write(path)
 
 
 def role_of(path: Path, chosen: Mapping[str, torch.Tensor]) -> Role:

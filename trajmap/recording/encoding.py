@@ -38,8 +38,8 @@ class DeltaRows:
     """Every sixteenth iterate as it is, and differences to what is stored in between.
 
     What the rounding costs is noted beside each iterate as the scalar ``delta16_error``: the distance between
-    the iterate and what is stored, over the distance to the iterate before. An iterate that holds NaN or inf is
-    stored whole.
+    the iterate and what is stored, over the distance to the iterate before. An iterate that holds NaN or inf, or is
+    so far from the one before that float32 cannot hold the difference, is stored whole.
     """
 
     def __init__(self) -> None:
@@ -48,12 +48,26 @@ class DeltaRows:
 
     def write(self, path: Path, header: RunHeader, slot: Slot, notes: Notes) -> None:
         """Write one iterate, durably."""
-        if self._stored is None or notes.broken or self._since + 1 >= _WHOLE_EVERY:
-            self._stored = None  # not to be built on if the disk fails now
-            whole = Notes(notes.step, {**notes.scalars, "delta16_error": 0.0}, "full", notes.seam, notes.broken)
-            write_iterate(path, header, slot.theta, whole, buffers=slot.buffers)
-            self._stored, self._since = (None if notes.broken else slot.theta.copy()), 0
-            return
+        try:
+            if (
+                self._stored is None
+                or notes.broken
+                or self._since + 1 >= _WHOLE_EVERY
+                or not self._write_delta(path, header, slot, notes)
+            ):
+                self._write_whole(path, header, slot, notes)
+        except BaseException:
+            self._stored = None  # the next is not to be built on what the disk does not have
+            raise
+
+    def _write_whole(self, path: Path, header: RunHeader, slot: Slot, notes: Notes) -> None:
+        whole = Notes(notes.step, {**notes.scalars, "delta16_error": 0.0}, "full", notes.seam, notes.broken)
+        write_iterate(path, header, slot.theta, whole, buffers=slot.buffers)
+        self._stored, self._since = (None if notes.broken else slot.theta.copy()), 0
+
+    def _write_delta(self, path: Path, header: RunHeader, slot: Slot, notes: Notes) -> bool:
+        """Write the differences; False where numbers are so large that a difference is none."""
+        assert self._stored is not None
         size = len(slot.theta)
         delta, scales = np.empty(size, np.int16), np.empty(-(-size // BLOCK), np.float32)
         moved = error = 0.0
@@ -61,14 +75,21 @@ class DeltaRows:
             part = slice(start, min(start + _CHUNK, size))
             blocks = slice(start // BLOCK, -(-part.stop // BLOCK))
             theta, stored = slot.theta[part], self._stored[part]
-            moved += _squared(theta - stored)
-            delta[part], scales[blocks] = encode(theta, stored)
-            decode(stored, delta[part], scales[blocks])
-            error += _squared(theta - stored)
+            with np.errstate(over="ignore", invalid="ignore"):
+                moved += _squared(theta - stored)
+                if not np.isfinite(moved):
+                    return False
+                delta[part], scales[blocks] = encode(theta, stored)
+                decode(stored, delta[part], scales[blocks])
+                error += _squared(theta - stored)
+            if not np.isfinite(error):
+                return False
         scalars = {**notes.scalars, "delta16_error": (error / moved) ** 0.5 if moved else 0.0}
-        coded = Notes(notes.step, scalars, "delta16", notes.seam)
+        write_delta(
+            path, header, (delta, scales), Notes(notes.step, scalars, "delta16", notes.seam), buffers=slot.buffers
+        )
         self._since += 1
-        write_delta(path, header, (delta, scales), coded, buffers=slot.buffers)
+        return True
 
 
 def count_broken(theta: Array, dtype: str) -> int:

@@ -38,6 +38,11 @@ class Recorder:
     every `every`-th step, and on closing the last one. The newest iterate is held in memory until the next one
     comes, so that scalars can still be added to it; use the recorder as a context manager, or close it.
 
+    Nothing here stops a training: an iterate that the disk refuses is tried again, then left out and counted; a full
+    disk, or an error while copying, ends the recording with one warning. One process at a time writes a run. At the end
+    of the interpreter what is held is written; SIGTERM and SIGKILL lose the newest iterates unless `flush` was called,
+    and the run then says that it was not closed. In a forked copy of the process nothing is recorded.
+
     Model, optimizer, gradients and random states are left as they are. Numbers are stored as they are, NaN
     included, in the parameters' own format; where they differ, in float64 if one is float64, else in float32, to which
     narrower ones widen exactly.
@@ -82,18 +87,20 @@ class Recorder:
         the run would fill half of the disk that was free at its beginning. The end of a training not being known, it
         is taken to be twice as far as the training has come, and at least 1000 steps away where `every` is fixed.
     overwrite : bool
-        Replace an existing run folder, at the first iterate and not before; nothing else is ever removed.
+        Replace an existing run folder, at the first iterate and not before; only what trajmap wrote is removed.
     resume : bool
         Go on with the run if there is one: restore the model, then attach. The step is that of `load_state_dict`
         or ``attach(step=…)``, or of the recorded iterate that the model equals. What the run has beyond it is
         superseded, and the seam is kept in ``trajectory.history``.
     settings : dict, optional
-        What else to note in ``run.json``; plain JSON, not under the names of the recorder's own settings.
+        What else to note in ``run.json``: numbers, words, lists and mappings, as JSON gives them back; not under the
+        names of the recorder's own settings.
 
     Raises
     ------
     InputError
-        If the path is taken, nothing real is selected, or options contradict each other; before anything is written.
+        If the path is taken or another process writes it, nothing real is selected, or options contradict each other;
+        before anything is written.
     LayoutError
         If the run to go on with is of another layout, number format or sketch.
 
@@ -266,6 +273,31 @@ class Recorder:
         if self._attached:
             raise InputError(worded("state", "to be loaded before attach", "an attached recorder"))
         self._sitting.restored = check_count("step", state.get("step"), low=0)
+
+    def flush(self) -> int:
+        """Wait until everything recorded so far is on the disk, the newest iterate too: a kill then loses nothing.
+
+        Scalars of the newest iterate are recorded before this; later ones are left out, with a warning. A disk on which
+        nothing moves for two minutes is not waited for.
+
+        Returns
+        -------
+        int
+            `n_durable`.
+
+        Raises
+        ------
+        InputError
+            If the recorder is closed.
+        """
+        self._require_open()
+        self._sitting.flush()
+        return self.n_durable
+
+    @property
+    def n_durable(self) -> int:
+        """Iterates of this session that are on the disk, flushed: each is read back, whatever happens next."""
+        return self._sitting.n_durable
 
     def close(self) -> None:
         """Record the last iterate if it is not yet, write what is held, and let the optimizer go."""

@@ -1,7 +1,9 @@
 """The steps of one recording: which of them become iterates, with which scalars, and how it ends."""
 
 import dataclasses
+import os
 import warnings
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,11 @@ class Sitting:
         self.step = self._n_due = 0
         self._loose: Numbers = {}  # scalars of a step that `every` leaves out, should it turn out to be the last
         self._pool = Pool()
+        self._pid = os.getpid()
+        self._told_fork = self._told_sealed = False
+        if tape is not None:
+            # at the end of the interpreter, or of everything that knows us, what is held is written
+            self._finish = weakref.finalize(self, _finish, tape, self._pid)
 
     def attach(self, optimizer: Any, step: int | None) -> None:
         """Listen to an optimizer from now on."""
@@ -81,7 +88,7 @@ class Sitting:
 
     def record(self, step: int | None, numbers: Numbers) -> None:
         """Add scalars to the present iterate, or take one by hand."""
-        if self.tape is None:
+        if self.tape is None or self._is_forked():
             return
         if self.attached:
             self._record_attached(self.tape, step, numbers)
@@ -90,6 +97,8 @@ class Sitting:
         step = self.tape.next_step() if step is None else step
         check_count("step", step, low=max(self.tape.last, 0))
         self.tape.splice(step)
+        if self._is_sealed(self.tape, step, numbers):
+            return
         if step != self.tape.last or not self.tape.amend(numbers):
             self._n_due += step != self.tape.last and not first
             self.tape.take(step, numbers, due=self._n_due)
@@ -101,7 +110,13 @@ class Sitting:
     def hold(self) -> None:
         """Keep a copy of the present iterate, should it be the last."""
         tape = self.tape
-        if tape is None or not self.attached or tape.last == self.step or tape.has_aside(self.step):
+        if (
+            tape is None
+            or self._is_forked()
+            or not self.attached
+            or tape.last == self.step
+            or tape.has_aside(self.step)
+        ):
             return
         if not self.attached.changed():
             tape.keep_aside(self.step)
@@ -109,8 +124,9 @@ class Sitting:
     def close(self, *, complete: bool) -> None:
         """Finish; after an error the present parameters may be half a step, so only what is held is written."""
         self.attached.release()
-        if self.tape is None:
+        if self.tape is None or self._is_forked():
             return
+        self._finish.detach()
         self._note(self.attached.last_words())
         if complete and self.attached:
             self._take_last(self.tape)
@@ -159,19 +175,70 @@ class Sitting:
         if step is None and self.step != tape.last:
             self._loose.update(numbers)
             return
+        if self._is_sealed(tape, self.step, numbers):
+            return
         numbers = {**self._loose, **numbers}
         if self.step != tape.last or not tape.amend(numbers):
             tape.take(self.step, {**self.attached.scalars(), **numbers})
 
+    def flush(self) -> None:
+        """Wait until everything that was taken is on the disk."""
+        if self.tape is not None and not self._is_forked():
+            self.tape.flush()
+
+    @property
+    def n_durable(self) -> int:
+        """Iterates of this session that are on the disk."""
+        return 0 if self.tape is None else self.tape.n_durable
+
+    def _is_forked(self) -> bool:
+        """Whether this is a copy of the process that records: it has no thread that writes, and the run is not its."""
+        if os.getpid() == self._pid:
+            return False
+        if not self._told_fork:
+            self._told_fork = True
+            message = f"{self.path}: process {self._pid} records this run, so the steps of its copy {os.getpid()} are "
+            warnings.warn(message + "not recorded; repair: make a Recorder there", RecordingWarning, stacklevel=4)
+        return True
+
+    def _is_sealed(self, tape: Tape, step: int, numbers: Numbers) -> bool:
+        """Whether the iterate of a step is on the disk by a flush, so that scalars come too late for it."""
+        if step != tape.last or not tape.sealed:
+            return False
+        if numbers and not self._told_sealed:
+            self._told_sealed = True
+            message = f"{self.path}: step {step} was flushed before its scalars {', '.join(numbers)} came, which are "
+            warnings.warn(message + "left out; repair: record, then flush", RecordingWarning, stacklevel=4)
+        return True
+
     def _before_step(self) -> None:
-        if self.tape is not None:
+        if self.tape is None or self.tape.stopped or self._is_forked():
+            return
+        try:
             self.attached.warn_of_moves(self.step, self.tape)
+        except Warning:  # the user has asked for warnings as errors
+            raise
+        except Exception as error:  # nothing of ours stops a training
+            self.tape.stop(error)
 
     def _after_step(self, stepper: Stepper) -> None:
+        if self.tape is None:
+            self._count(stepper)
+        elif not self._is_forked():
+            try:
+                self._count(stepper)
+            except Warning:
+                raise
+            except Exception as error:  # as above
+                self.tape.stop(error)
+
+    def _count(self, stepper: Stepper) -> None:
         if self.attached.was_skipped(stepper):
             return
         self.step += 1
         self._loose = {}
+        if self.tape is not None and self.tape.stopped:
+            return
         self._note(self.attached.stepped(stepper, self.step))
         if self.tape is not None and self._plan.schedule(self.step, self.tape.relative_change):
             self._n_due = self._n_due + 1 if self._plan.every is None else self.step // self._plan.every
@@ -189,3 +256,9 @@ class Sitting:
         if not self._plan.measured:
             return {}
         return {"grad_norm": gradient_norm(self._plan.measured), "update_norm": tape.moved()[0]}
+
+
+def _finish(tape: Tape, pid: int) -> None:
+    """Write what is held of a recording that nobody closed, in the process that recorded it."""
+    if os.getpid() == pid:
+        tape.close()

@@ -40,6 +40,12 @@ def make_tape(role: Role, buffers: Mapping[str, torch.Tensor], settings: dict[st
     if storage.deltas and header.dtype != "float32":
         got = "a sketch" if storage.sketch else f"{header.dtype} parameters"
         raise InputError(worded("dtype", "float32 parameters for delta16", got, "leave dtype out"))
+    clash = [name for name in ("delta", "scales") if storage.deltas and name in buffers]
+    if clash:
+        repair = "rename it, or leave dtype out"
+        raise InputError(
+            worded("dtype", "buffers with names of their own for delta16", f"one called {clash[0]}", repair)
+        )
     if storage.budget is not None:
         _require_thinnable(storage, role)
     snapshot: Snapshot

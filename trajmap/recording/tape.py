@@ -78,7 +78,9 @@ class Tape:
         self._n_written = 0  # iterates handed over
         self._skipped: list[int] = []  # steps that found no free slot since the newest iterate
         self._seam: tuple[int, int] | None = None
-        self._begun = self._failed = False
+        self._begun = self._sealed = False
+        self._error: Exception | None = None  # what ended the recording on the loop's side
+        self._told_error = self._told_lost = False
         if writer.resumed:
             writer.require(header)
 
@@ -135,36 +137,60 @@ class Tape:
         if self._beside is not None and self._taken % self._beside[1] == 0:
             self._beside[0].take(step, scalars, wait=wait)
         self._taken += 1
-        slot = self._writer.acquire(wait=wait or self._wait)
+        slot = None if self._error else self._filled(wait=wait or self._wait)
         if slot is None:
-            self._skipped.append(step)
-            self.flush()
+            self._skipped += [] if self._error else [step]
+            self._hand_over()
             return
         left_out = [skipped for skipped in self._skipped if skipped < step]
         if left_out:
             scalars = {**scalars, "skipped": float(len(left_out))}
         self._skipped = []
-        self._snapshot.fill(slot)
-        self.flush()  # only now, since the writer's thread would run against the copy
-        self._slot, self.last, self._held, self._due = slot, step, dict(scalars), due
+        self._hand_over()  # only now, since the writer's thread would run against the copy
+        self._slot, self.last, self._held, self._due, self._sealed = slot, step, dict(scalars), due, False
         if self._pace is not None:
             self._pace.see(step, self._taken)
+
+    def _filled(self, *, wait: bool) -> Slot | None:
+        """Copy the present state into a free slot; None if there is none, or if the copy fails, which ends it all."""
+        slot = self._writer.acquire(wait=wait)
+        if slot is None:
+            return None
+        try:
+            self._snapshot.fill(slot)
+        except Exception as error:
+            self._writer.release(slot)
+            self.stop(error)
+            return None
+        except BaseException:
+            self._writer.release(slot)
+            raise
+        return slot
+
+    def stop(self, error: Exception) -> None:
+        """End the recording after an error of ours, with one warning; what was taken before is written."""
+        if self._error is None:
+            self._error = error
+            self._report_failure()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether an error has ended the recording."""
+        return self._error is not None
 
     def keep_aside(self, step: int) -> None:
         """Copy the present parameters, in case no step follows and something else is put into the model."""
         self.begin()
         self._put_back()
-        slot = self._writer.acquire(wait=True)
-        assert slot is not None
-        self._snapshot.fill(slot)
-        self._aside = slot, step
+        slot = None if self._error else self._filled(wait=True)
+        self._aside = None if slot is None else (slot, step)
 
     def take_aside(self, step: int, scalars: Numbers) -> bool:
         """Make the copy of a step that was kept aside the newest iterate; False if there is none."""
         if self._aside is None or self._aside[1] != step:
             return False
-        self.flush()
-        self._slot, self.last, self._held, self._due = self._aside[0], step, dict(scalars), None
+        self._hand_over()
+        self._slot, self.last, self._held, self._due, self._sealed = self._aside[0], step, dict(scalars), None, False
         self._aside = None
         return True
 
@@ -196,7 +222,28 @@ class Tape:
         moved, norm = self.moved()
         return moved / norm if norm else float(moved > 0)
 
+    @property
+    def sealed(self) -> bool:
+        """Whether the newest iterate was handed over before its time, so that nothing can be added to it."""
+        return self._sealed
+
+    @property
+    def n_durable(self) -> int:
+        """Iterates of this session that are on the disk."""
+        return self._writer.n_written
+
     def flush(self) -> None:
+        """Hand everything to the disk and wait until it is there, the newest iterate too."""
+        self._sealed = self._held is not None or self._sealed
+        self._due = None
+        self._hand_over()
+        if self._begun:
+            self._writer.flush()
+        if self._beside is not None:
+            self._beside[0].flush()
+        self._report_failure()
+
+    def _hand_over(self) -> None:
         """Hand the iterate that is held to the writer."""
         if self._held is not None and self._slot is not None:
             if self._has_room(self._held):
@@ -224,7 +271,7 @@ class Tape:
     def close(self) -> None:
         """Write what is left, the newest iterate whatever its number, and warn if the disk failed."""
         self._due = None
-        self.flush()
+        self._hand_over()
         self._writer.close()
         self._report_failure()
         if self._beside is not None:
@@ -247,18 +294,24 @@ class Tape:
             If no step is known.
         """
         self.begin()
-        slot = self._writer.acquire(wait=True)
-        assert slot is not None
-        self._snapshot.fill(slot)
+        if not read_run(self._path)[1]:  # killed before the first iterate was there
+            self.take(step or 0, {}, due=0)
+            return self.last
+        slot = self._filled(wait=True)
+        if slot is None:
+            return step or 0
         slot.wait()
         found = self._find(slot)
         same = found if step is None else step
         if same is None:
+            self._writer.release(slot)
             repair = "pass attach(optimizer, step=…), the optimizer's steps so far, or restore by load_state_dict"
             raise InputError(worded("step", "that of the restored model", "none, and no iterate equals it", repair))
         self._seam = (same, self._writer.first_place)
         self._slot, self.last, self._due = slot, same, None
         self._held = None if same == found else {}
+        if same == found:  # it is on the disk; the slot stays what we compare with until it is filled again
+            self._writer.release(slot)
         if self._beside is not None and self._beside[0].resumed:
             self._beside[0].go_on(same)
         return same
@@ -288,9 +341,20 @@ class Tape:
         return notes[-1].step if notes else None
 
     def _report_failure(self) -> None:
-        """Warn once that the disk failed: training goes on, recording does not."""
-        if self._writer.error is not None and not self._failed:
-            self._failed = True
+        """Warn once that the disk failed, or we did: training goes on, recording does not."""
+        error = self._error or self._writer.error
+        if error is not None and not self._told_error:
+            self._told_error = True
             n = self._writer.n_written
-            message = f"{self._path}: recording stopped after {n} iterates ({self._writer.error}); "
+            message = f"{self._path}: recording stopped after {n} iterates ({_in_words(error)}); "
             warnings.warn(message + "they are kept, and training goes on", RuntimeWarning, stacklevel=5)
+        if self._writer.n_lost and not self._told_lost:
+            self._told_lost = True
+            message = f"{self._path}: an iterate could not be written ({self._writer.trouble}) and is left out; "
+            warnings.warn(
+                message + "recording goes on, and the scalar skipped counts such", RuntimeWarning, stacklevel=5
+            )
+
+
+def _in_words(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,22 +1,39 @@
 """Where a recorder's iterates go: a run folder, written behind the training loop's back."""
 
+import contextlib
 import dataclasses
+import errno
+import os
 import queue
-import shutil
 import threading
+import time
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from trajmap._validation import worded
-from trajmap.data.store import Notes, RunHeader, iterate_path
-from trajmap.errors import FolderTakenError, InputError, LayoutError, RunFormatError
+from trajmap.data.owner import BEAT, Ownership
+from trajmap.data.store import Notes, RunHeader, iterate_path, iterate_place
+from trajmap.errors import InputError, LayoutError
 from trajmap.recording.encoding import Encoding, FullRows, count_broken
+from trajmap.recording.folder import clear_parts, empty, require_free
 from trajmap.recording.snapshot import Slot
 
 __all__ = ["RunWriter"]
 
 # the iterate that is held, and two on their way to the disk
 _SLOTS = 3
+# seconds between the tries to write one iterate
+_BACK_OFF = (0.05, 0.2, 0.5)
+# so many iterates in a row that cannot be written end the recording
+_HOPELESS = 4
+# seconds that the loop waits for a disk on which nothing moves at all
+_PATIENCE = 120.0
+# what no second try mends: no room, no folder, no right to write
+_FINAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EFBIG}
+
+# the writers of this process that have begun and not ended, by folder
+_OPEN: "weakref.WeakValueDictionary[str, RunWriter]" = weakref.WeakValueDictionary()
 
 Revision = Callable[[RunHeader], RunHeader]
 
@@ -25,8 +42,12 @@ class RunWriter:
     """Write a run in the order it comes, from a bounded number of slots, on a thread of its own.
 
     The recorder fills a slot it has got from `acquire` and gives it to `write`, which returns at once. When
-    the disk is slower than the loop no slot is free, and the recorder waits or skips. The first error of the
-    disk ends the writing and is kept in `error`; every iterate before it is on the disk.
+    the disk is slower than the loop no slot is free, and the recorder waits or skips.
+
+    An iterate that the disk refuses is tried four times within a second; then it is left out, its place stays empty,
+    and the scalar ``skipped`` of the next one counts it. A full disk, a folder that is gone, another writer, or four
+    iterates in a row that cannot be written end the writing, and the error is kept in `error`; every iterate before it
+    is on the disk. Nobody waits longer than two minutes for a disk on which nothing moves.
 
     Parameters
     ----------
@@ -47,6 +68,10 @@ class RunWriter:
         Iterates that are on the disk, flushed: each of them will be read back, whatever happens next.
     error : Exception or None
         What ended the writing.
+    n_lost : int
+        Iterates that were left out because the disk refused them.
+    trouble : Exception or None
+        Why the last of them was.
     resumed : bool
         Whether the folder holds a run to go on with.
 
@@ -67,15 +92,22 @@ class RunWriter:
     ) -> None:
         if overwrite and resume:
             raise InputError(worded("resume", "either overwrite or resume", "both"))
-        self.n_written, self._slots = 0, slots
+        self.n_written = self.n_lost = 0
+        self._slots = slots
         self.error: Exception | None = None
+        self.trouble: Exception | None = None
         self._path, self._overwrite, self._resume = path, overwrite, resume
         self._encoding = FullRows() if encoding is None else encoding
         self._free: queue.Queue[Slot] = queue.Queue()
-        self._jobs: queue.Queue[tuple[Slot, Notes] | Revision | None] = queue.Queue()
+        self._jobs: queue.Queue[tuple[Slot, Notes] | Revision | threading.Event | None] = queue.Queue()
         self._thread: threading.Thread | None = None
         self._header: RunHeader | None = None
-        self.resumed = _require_free(path, overwrite=overwrite, resume=resume)
+        self._owner: Ownership | None = None
+        self._pid = os.getpid()
+        self._n_handled = self._n_moves = self._in_a_row = 0
+        self._told_lost = 0  # of the lost ones, how many an iterate on the disk has told
+        self._moves_waited_for, self._waited_since = -1, 0.0
+        self.resumed = require_free(path, overwrite=overwrite, resume=resume)
         self._first = self._next_place() if self.resumed else 0
 
     def require(self, header: RunHeader) -> None:
@@ -89,25 +121,64 @@ class RunWriter:
                 raise LayoutError(worded(str(self._path), f"{name} {mine}", f"{theirs}", repair))
 
     def begin(self, header: RunHeader, new_slot: Callable[[], Slot]) -> None:
-        """Remove the run that is replaced, if any, write the header of a new one, and start the thread."""
-        self.resumed = _require_free(self._path, overwrite=self._overwrite, resume=self._resume)
-        if self.resumed:
-            self.require(header)
-            for part in self._path.glob("iterates/*.part"):
-                part.unlink(missing_ok=True)
-            found = RunHeader.read(self._path)
-            header = dataclasses.replace(header, settings=found.settings, thinning=found.thinning)
-            _remove_dropped(self._path, header)
-        else:
-            if self._path.is_dir():
-                _empty(self._path)
-            self._first = 0
-            header.write(self._path)
-        self._header = header
+        """Remove the run that is replaced, if any, write the header of a new one, and start the thread.
+
+        Raises
+        ------
+        InputError
+            If the folder cannot be written, or another process writes it.
+        """
+        require_free(self._path, overwrite=self._overwrite, resume=self._resume)
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+            self._relieve()
+            self._owner = Ownership(self._path)
+            self._prepare(header)
+        except OSError as error:
+            self._release()
+            repair = "name another folder, or make room in this one"
+            raise InputError(worded(str(self._path), "a folder that can be written", str(error), repair)) from error
+        except BaseException:
+            self._release()
+            raise
         for _ in range(self._slots):
             self._free.put(new_slot())
         self._thread = threading.Thread(target=self._work, name="trajmap-writer", daemon=True)
         self._thread.start()
+
+    def _relieve(self) -> None:
+        """End an earlier writer of this process on the same folder, as a notebook leaves one behind."""
+        name = str(self._path.resolve())
+        earlier = _OPEN.get(name)
+        if earlier is not None and earlier._pid == os.getpid():
+            earlier.close()
+            earlier.error = InputError(worded(name, "one recorder", "another that goes on with the run"))
+        _OPEN[name] = self
+
+    def _prepare(self, header: RunHeader) -> None:
+        # looked at again, since nobody else can begin from here on
+        self.resumed = require_free(self._path, overwrite=self._overwrite, resume=self._resume)
+        clear_parts(self._path)
+        if self.resumed:
+            self.require(header)
+            found = RunHeader.read(self._path)
+            header = dataclasses.replace(
+                header, settings=found.settings, thinning=found.thinning, identity=found.identity
+            )
+            _remove_dropped(self._path, header)
+            self._first = self._next_place()
+        else:
+            empty(self._path)
+            self._first = 0
+            header.write(self._path)
+        self._header = header
+
+    def _release(self) -> None:
+        if self._owner is not None:
+            self._owner.release()
+            self._owner = None
+        with contextlib.suppress(OSError):
+            self._path.rmdir()  # which is empty if it was made in vain
 
     @property
     def first_place(self) -> int:
@@ -115,9 +186,10 @@ class RunWriter:
         return self._first
 
     def _next_place(self) -> int:
-        taken = [int(p.stem) for p in self._path.glob("iterates/*.safetensors") if p.stem.isdigit()]
+        taken = [iterate_place(path) for path in self._path.glob("iterates/*.safetensors")]
         thinning = RunHeader.read(self._path).thinning
-        return max(max(taken, default=-1) + 1, thinning.below if thinning else 0)
+        last = max((place for place in taken if place is not None), default=-1)
+        return max(last + 1, thinning.below if thinning else 0)
 
     @property
     def header(self) -> RunHeader:
@@ -126,11 +198,22 @@ class RunWriter:
         return self._header
 
     def acquire(self, *, wait: bool) -> Slot | None:
-        """Take a free slot; None when there is none and waiting is not asked for."""
-        try:
-            return self._free.get(block=wait)
-        except queue.Empty:
-            return None
+        """Take a free slot; None when there is none and waiting is not asked for, or of no use."""
+        with contextlib.suppress(queue.Empty):
+            return self._free.get(block=False)
+        while wait and self._may_wait():
+            with contextlib.suppress(queue.Empty):
+                return self._free.get(timeout=0.2)
+        return None
+
+    def _may_wait(self, patience: float = _PATIENCE) -> bool:
+        """Whether the thread lives and the disk has moved of late; where it has not, nobody waits a second time."""
+        if self._thread is None or not self._thread.is_alive():
+            return False
+        now = time.monotonic()
+        if self._moves_waited_for != self._n_moves:
+            self._moves_waited_for, self._waited_since = self._n_moves, now
+        return now - self._waited_since < patience
 
     def write(
         self, slot: Slot, *, step: int, scalars: Mapping[str, float], seam: tuple[int, int] | None = None
@@ -146,82 +229,111 @@ class RunWriter:
         """Replace the header after what was handed over so far, then remove what it drops."""
         self._jobs.put(revision)
 
-    def flush(self) -> None:
-        """Wait until everything handed over is on the disk, or the writing has failed."""
-        self._jobs.join()
+    def flush(self) -> bool:
+        """Wait until everything handed over is on the disk, or the writing has failed; whether it is there."""
+        done = threading.Event()
+        self._jobs.put(done)
+        while not done.is_set() and self._may_wait():
+            done.wait(0.2)
+        return done.is_set() and self.error is None
 
     def close(self) -> None:
-        """Write what is left and end the thread."""
-        if self._thread is not None:
-            self._jobs.put(None)
-            self._thread.join()
-            self._thread = None
+        """Write what is left and end the thread; a disk on which nothing moves is left alone."""
+        if self._thread is None:
+            return
+        self._jobs.put(None)
+        while self._may_wait():
+            self._thread.join(0.2)
+        if self._thread.is_alive() and self.error is None:
+            self.error = TimeoutError(f"the disk has not answered for {_PATIENCE:.0f} s")
+        elif self._owner is not None:
+            self._owner.release()
+        self._thread = None
 
     def _work(self) -> None:
         while True:
-            job = self._jobs.get()
+            try:
+                job = self._jobs.get(timeout=BEAT)
+            except queue.Empty:
+                self._beat()
+                continue
             try:
                 if job is None:
                     return
-                if self.error is None:
+                if isinstance(job, threading.Event):
+                    job.set()
+                elif self.error is None:
+                    self._beat()
                     self._write(*job) if isinstance(job, tuple) else self._revise(job)
             except Exception as error:
                 self.error = error
             finally:
+                self._n_moves += 1
                 # slots come back even after an error, so that the loop never waits for a dead disk
                 if isinstance(job, tuple):
                     self._free.put(job[0])
-                self._jobs.task_done()
+
+    def _beat(self) -> None:
+        if self._owner is not None:
+            self._owner.beat()
 
     def _revise(self, revision: Revision) -> None:
         assert self._header is not None
-        self._header = revision(self._header)
-        self._header.write(self._path)
-        _remove_dropped(self._path, self._header)
+        header = revision(self._header)
+        self._require_own()
+        self._persist(lambda: header.write(self._path))
+        self._header = header
+        _remove_dropped(self._path, header)
 
     def _write(self, slot: Slot, notes: Notes) -> None:
         assert self._header is not None
+        header = self._header
         slot.wait()
-        noted = Notes(notes.step, notes.scalars, seam=notes.seam, broken=count_broken(slot.theta, self._header.dtype))
-        path = iterate_path(self._path, self._first + self.n_written)
-        self._encoding.write(path, self._header, slot, noted)
+        self._require_own()
+        place = self._first + self._n_handled
+        self._n_handled += 1
+        untold = self.n_lost - self._told_lost
+        scalars = {**notes.scalars, "skipped": notes.scalars.get("skipped", 0.0) + untold} if untold else notes.scalars
+        noted = Notes(notes.step, scalars, seam=notes.seam, broken=count_broken(slot.theta, header.dtype))
+        path = iterate_path(self._path, place)
+        try:
+            self._persist(lambda: self._encoding.write(path, header, slot, noted))
+        except OSError as error:
+            self._lose(error)
+            return
         self.n_written += 1
+        self._in_a_row, self._told_lost = 0, self.n_lost
 
+    def _lose(self, error: OSError) -> None:
+        """Leave an iterate out, unless there is no hope for the next."""
+        self._in_a_row += 1
+        if error.errno in _FINAL or self._in_a_row >= _HOPELESS:
+            raise error
+        self.n_lost += 1
+        self.trouble = error
 
-def _require_free(path: Path, *, overwrite: bool, resume: bool) -> bool:
-    """Raise unless a run can be made at a path; say whether there is one to go on with."""
-    if not path.exists() or (path.is_dir() and _is_blank(path)):
-        return False
-    try:
-        RunHeader.read(path)
-    except RunFormatError as error:
-        raise InputError(
-            worded("path", "a new folder, an empty one or a run", f"{path}, which is none", "name another folder")
-        ) from error
-    if not overwrite and not resume:
-        repair = "pass overwrite=True to replace it, or resume=True to go on with it"
-        raise FolderTakenError(worded("path", "a new or empty folder", f"{path}, which holds a run", repair))
-    return resume
+    def _persist(self, write: Callable[[], None]) -> None:
+        """Write, and again after a while where that may help."""
+        for pause in (*_BACK_OFF, None):
+            try:
+                write()
+                return
+            except OSError as error:
+                # where the iterate before could not be written either, one try tells enough
+                if pause is None or error.errno in _FINAL or self._in_a_row:
+                    raise
+                time.sleep(pause)
+                self._n_moves += 1
+
+    def _require_own(self) -> None:
+        if self._owner is not None and not self._owner.holds():
+            raise InputError(worded(str(self._path), "a run of this process", "one that another has taken over"))
 
 
 def _remove_dropped(path: Path, header: RunHeader) -> None:
     """Remove the iterates that the header on the disk no longer counts; a removal cut short is no harm."""
     if header.thinning is not None:
         for file in path.glob("iterates/*.safetensors"):
-            if file.stem.isdigit() and header.thinning.drops(int(file.stem)):
+            place = iterate_place(file)
+            if place is not None and header.thinning.drops(place):
                 file.unlink(missing_ok=True)
-
-
-def _is_blank(folder: Path) -> bool:
-    """Whether a folder is empty, or holds no more than a run that was killed before its header was written."""
-    names = {child.name for child in folder.iterdir()}
-    return names <= {"run.json.part", "iterates"} and not any(folder.glob("iterates/*"))
-
-
-def _empty(folder: Path) -> None:
-    # the header goes last: a removal that is interrupted leaves a folder that can still be overwritten
-    for child in sorted(folder.iterdir(), key=lambda p: p.name == "run.json"):
-        if child.is_dir() and not child.is_symlink():
-            shutil.rmtree(child)
-        else:
-            child.unlink()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from trajmap.data.artefacts import Artefacts
+from trajmap.data.atomic import write_parts
 from trajmap.data.trajectory import Trajectory
 from trajmap.report.cautions import cautions
 from trajmap.report.figures import draw_figures
@@ -99,7 +100,7 @@ def write_report(
     embedded = reliefs(artefacts.landscapes()) if interactive else ""
     page = render(heading, _subtitle(trajectory), sections, embedded=embedded)
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(page, encoding="utf-8")
+    write_parts(target, [page.encode("utf-8")])
     return target
 
 

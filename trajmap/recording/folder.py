@@ -1,0 +1,76 @@
+"""The folder of a run before it begins: free, taken, or to be emptied of what is ours."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from trajmap._validation import worded
+from trajmap.data.atomic import is_part
+from trajmap.data.memory import MEMORY
+from trajmap.data.owner import OWNER
+from trajmap.data.store import RunHeader
+from trajmap.errors import FolderTakenError, InputError, RunFormatError
+
+__all__ = ["clear_parts", "empty", "require_free"]
+
+# what the recorder and the verbs write, as patterns below the run folder; the header goes last, so that a removal that
+# is interrupted leaves a folder that can still be overwritten
+_OURS = (
+    "iterates/*.safetensors", "shard-*/iterates/*.safetensors", "full/iterates/*.safetensors",
+    "artefacts/**/*.npz", "artefacts/figures/*.png", "artefacts/figures/*.svg", "artefacts/figures/*.pdf",
+    "report.html", MEMORY, f"shard-*/{MEMORY}", f"full/{MEMORY}", "shard-*/run.json", "full/run.json", "run.json",
+)  # fmt: skip
+_PARTS = ("*.part", "iterates/*.part", "artefacts/**/*.part")
+_FOLDERS = ("iterates", "shard-*/iterates", "shard-*", "full/iterates", "full", "artefacts/*", "artefacts")
+
+
+def require_free(path: Path, *, overwrite: bool, resume: bool) -> bool:
+    """Raise unless a run can be made at a path; say whether there is one to go on with."""
+    if not path.exists() or (path.is_dir() and _is_blank(path)):
+        return False
+    try:
+        RunHeader.read(path)
+    except RunFormatError as error:
+        raise InputError(
+            worded("path", "a new folder, an empty one or a run", f"{path}, which is none", "name another folder")
+        ) from error
+    if not overwrite and not resume:
+        repair = "pass overwrite=True to replace it, or resume=True to go on with it"
+        raise FolderTakenError(worded("path", "a new or empty folder", f"{path}, which holds a run", repair))
+    return resume
+
+
+def clear_parts(folder: Path) -> None:
+    """Remove what writes that were cut short have left."""
+    for pattern in _PARTS:
+        for path in folder.glob(pattern):
+            if is_part(path.name):
+                _remove(path)
+
+
+def empty(folder: Path) -> None:
+    """Remove what trajmap wrote of an earlier run; a user's own files stay."""
+    for path in _ours(folder):
+        _remove(path)
+    for pattern in _FOLDERS:
+        for path in folder.glob(pattern):
+            if path.is_dir() and not path.is_symlink():
+                with contextlib.suppress(OSError):
+                    path.rmdir()  # only if nothing is left in it
+
+
+def _ours(folder: Path) -> Iterator[Path]:
+    for pattern in _OURS:
+        yield from sorted(folder.glob(pattern))
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
+
+
+def _is_blank(folder: Path) -> bool:
+    """Whether a folder is empty, or holds no more than a run that was killed before its header was written."""
+    names = {child.name for child in folder.iterdir()}
+    ours = {name for name in names if is_part(name)} | {"iterates", OWNER}
+    return names <= ours and not any(folder.glob("iterates/*"))
