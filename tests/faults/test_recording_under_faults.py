@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import traceback
 import warnings
@@ -23,6 +24,7 @@ from trajmap.data.atomic import sync_folder
 from trajmap.data.store import Notes, RunHeader, iterate_path, write_iterate
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import FolderTakenError, InputError, RecordingWarning
+from trajmap.recording import writer as writing
 from trajmap.recording.recorder import Recorder
 
 
@@ -515,3 +517,26 @@ def test_a_run_of_an_earlier_release_goes_on_as_it_was(tmp_path):
     by_hand(tmp_path / "run", 2, resume=True)
     run = Trajectory.open(tmp_path / "run")
     assert (run.n_iterates, run.history.dropped) == (5, ())
+
+
+def test_a_disk_on_which_nothing_moves_is_not_waited_for_twice(tmp_path, monkeypatch):
+    """The two minutes are shortened here; the disk answers after the training is over."""
+    monkeypatch.setattr(writing, "_PATIENCE", 0.5)
+    answers, real = threading.Event(), os.fsync
+    model, optimizer = make()
+    recorder = Recorder(model, tmp_path / "run").attach(optimizer)
+    step(model, optimizer)
+    recorder.flush()
+
+    def blocked(handle):
+        answers.wait(20)
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", blocked)
+    with told("recording stopped after 2 iterates (the disk has not answered for"):
+        for _ in range(50):
+            step(model, optimizer)
+        assert recorder.flush() == 2
+        recorder.close()
+    answers.set()
+    assert Trajectory.open(tmp_path / "run").steps.tolist()[:2] == [0, 1]
