@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 WORKERS ?= 2
 
-.PHONY: help install demo test lint types check browser format clean
+.PHONY: help install demo test faults lint types check browser format clean
 
 help:
 	@echo "make demo     train on real data, map the run, write report.html"
 	@echo "make test     lint, types, tests"
+	@echo "make faults   thousands of kills, full disks, flipped bits and damaged headers (five minutes)"
 	@echo "make install  the environment in $(VENV), done by the other two when needed"
 
 install: $(VENV)/.installed
@@ -36,6 +37,10 @@ types: install
 
 check: install
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+# every attack of the fault suite in full numbers; `make test` makes a few of each
+faults: install
+	TRAJMAP_FAULTS=long $(ONE_THREAD) $(BIN)/python -m pytest tests/faults
 
 # the report is tested in a real browser; without one, and without the right to install one, those tests say so
 browser:

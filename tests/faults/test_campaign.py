@@ -198,7 +198,10 @@ def test_flips_in_the_run_header_and_in_artefacts(tmp_path, tally, tries):
     path, header = tmp_path / "run" / "run.json", RunHeader.read(tmp_path / "run")
     grid = Grid((np.arange(5.0), np.arange(7.0)))
     artefact = grid.save(tmp_path / "grid.npz")
-    same = lambda noun: all(map(np.array_equal, noun.axes, grid.axes))
+
+    def same(noun):
+        return all(map(np.array_equal, noun.axes, grid.axes))
+
     attacks = [
         (path, lambda: RunHeader.read(path.parent) == header),
         (artefact, lambda: same(Grid.open(artefact))),

@@ -7,6 +7,8 @@
                                        "names": [...], "shapes": [[...], ...], "settings": {...}, …}
       iterates/000000000000.safetensors   one file an iterate, named by its place in the run
       artefacts/                      what the command line makes of the run: embeddings, landscapes, …
+      verified.npz                    which files have been compared with their checksums; made by readers
+      writer.json                     who writes the run; gone when it is closed
 
 An iterate's file is an ordinary safetensors file: 8 bytes with the header's length, the JSON header, then the
 parameters in layout order, end to end, so that θ is one contiguous stretch, then the buffers. Any safetensors

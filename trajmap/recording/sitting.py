@@ -128,7 +128,7 @@ class Sitting:
             return
         self._finish.detach()
         self._note(self.attached.last_words())
-        if complete and self.attached:
+        if complete and self.attached and not self.tape.stopped:
             self._take_last(self.tape)
         self.tape.close()
 

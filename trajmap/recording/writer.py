@@ -206,14 +206,14 @@ class RunWriter:
                 return self._free.get(timeout=0.2)
         return None
 
-    def _may_wait(self, patience: float = _PATIENCE) -> bool:
+    def _may_wait(self) -> bool:
         """Whether the thread lives and the disk has moved of late; where it has not, nobody waits a second time."""
         if self._thread is None or not self._thread.is_alive():
             return False
         now = time.monotonic()
         if self._moves_waited_for != self._n_moves:
             self._moves_waited_for, self._waited_since = self._n_moves, now
-        return now - self._waited_since < patience
+        return now - self._waited_since < _PATIENCE
 
     def write(
         self, slot: Slot, *, step: int, scalars: Mapping[str, float], seam: tuple[int, int] | None = None

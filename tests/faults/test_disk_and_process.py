@@ -3,10 +3,7 @@
 import os
 import random
 import shutil
-import signal
 import stat
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,66 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from trajmap.data.layout import Layout
-from trajmap.data.store import RunHeader
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import DiskWarning
 from trajmap.recording import encoding as writing
 from trajmap.recording.recorder import Recorder
-from trajmap.recording.writer import RunWriter
-
-LAYOUT = Layout(("w",), ((5000,),))
-
-
-def theta(i):
-    return np.random.default_rng(i).standard_normal(LAYOUT.size).astype(np.float32)
-
-
-def write_until_killed(folder, acknowledgements):
-    """Child: write iterates and acknowledge each through a pipe once the writer says that it is on the disk."""
-    writer = RunWriter(folder)
-    writer.begin(RunHeader(LAYOUT, "float32", {}))
-    told = 0
-    for i in range(10_000):
-        slot = writer.acquire(wait=True)
-        slot.theta[:] = theta(i)
-        writer.write(slot, step=i, scalars={"i": i})
-        while told < writer.n_written:
-            told += 1
-            os.write(acknowledgements, b".")
-
-
-@pytest.mark.parametrize("batch", range(4))
-def test_killed_at_random_moments(tmp_path, batch):
-    """Fifty kills a batch: every acknowledged iterate is there, bit-exact, and nothing else is wrong."""
-    dice = random.Random(batch)
-    for trial in range(50):
-        folder = tmp_path / str(trial)
-        read, write = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(read)
-            try:
-                write_until_killed(folder, write)
-            finally:
-                os._exit(1)
-        os.close(write)
-        os.read(read, 2)
-        time.sleep(dice.uniform(0, 0.03))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        acknowledged = 2
-        while chunk := os.read(read, 4096):
-            acknowledged += len(chunk)
-        os.close(read)
-        if acknowledged < 3:
-            continue
-        run = Trajectory.open(folder)
-        assert run.n_iterates >= acknowledged - 1
-        run.iterates.verify()
-        for i in (0, run.n_iterates // 2, run.n_iterates - 1):
-            np.testing.assert_array_equal(run.theta(i), theta(i))
-        np.testing.assert_array_equal(run.scalars["i"], np.arange(run.n_iterates))
 
 
 class FullAfter:
@@ -113,25 +54,6 @@ def test_a_full_disk_ends_the_recording_and_not_the_training(tmp_path, monkeypat
     run = Trajectory.open(tmp_path / "full")
     assert run.n_iterates == n
     np.testing.assert_array_equal(run.iterates[:], Trajectory.open(tmp_path / "plain").iterates[:n])
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """Make file systems of a few kilobytes."""
-    mounted = []
-
-    def mount(kilobytes):
-        disk = tmp_path / f"disk-{kilobytes}"
-        disk.mkdir()
-        order = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(disk)]
-        if os.geteuid() != 0 or subprocess.run(order, check=False, capture_output=True).returncode:
-            pytest.skip("no file system can be mounted here")
-        mounted.append(disk)
-        return disk
-
-    yield mount
-    for disk in mounted:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 @pytest.mark.parametrize("dtype", ["native", "delta16"])
@@ -225,19 +147,3 @@ def test_a_slow_disk_makes_the_loop_wait_or_skip(tmp_path, monkeypatch):
     assert run.steps[-1] == 60, "the last iterate is always there"
     left_out = np.diff(run.steps) - 1
     np.testing.assert_array_equal(np.nan_to_num(run.scalars["skipped"][1:]), left_out)
-
-
-def test_a_loop_that_never_closes_still_ends(tmp_path):
-    """The writer's thread does not keep the process alive; all but the newest iterates are on the disk."""
-    code = f"""
-import torch, trajmap, time
-model = torch.nn.Linear(3, 1)
-optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-recorder = trajmap.Recorder(model, {str(tmp_path / "run")!r}).attach(optimizer)
-for _ in range(20):
-    model(torch.ones(1, 3)).sum().backward()
-    optimizer.step()
-time.sleep(0.5)
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-    assert Trajectory.open(tmp_path / "run").n_iterates >= 18
