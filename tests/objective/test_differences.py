@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from trajmap.curvature.eigenspace import top_eigenspace
 from trajmap.errors import InputError
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
@@ -64,6 +65,29 @@ def test_a_gradient_that_is_constant_is_not_suspected():
         objective = Objective(model, loss, [x])
         product = objective.hvp(objective.theta, np.ones(objective.size))
         assert np.isfinite(product).all()
+
+
+def test_eigenpairs_by_differences():
+    objective = problem(torch.float64)
+    exact = top_eigenspace(objective, objective.theta, 3, tol=1e-6)
+    found = top_eigenspace(objective, objective.theta, 3, tol=1e-6, method="differences")
+    np.testing.assert_allclose(found.eigenvalues, exact.eigenvalues, rtol=1e-6)
+
+
+def test_inputs_that_a_loss_differentiates_by_stay_as_they_were():
+    """A physics-informed loss that marks its batch itself, in place."""
+    model = torch.nn.Sequential(torch.nn.Linear(1, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1)).double()
+
+    def residual(m, x):
+        x = x.requires_grad_()
+        (slope,) = torch.autograd.grad(m(x).sum(), x, create_graph=True)
+        return (slope - 1).square().mean()
+
+    objective = Objective(model, residual, [torch.linspace(0, 1, 20, dtype=torch.float64)[:, None]])
+    theta = objective.theta
+    objective.gradient(theta)
+    assert objective.value(theta) == objective.value(theta)
+    assert all(leaf.grad is None for batch in objective.parts.batches.kept for leaf in batch.leaves)
 
 
 def test_other_words_are_refused():

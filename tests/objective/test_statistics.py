@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from trajmap.data.landscape import Grid
+from trajmap.data.plane import Plane
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.losses import accuracy, supervised
 from trajmap.objective.objective import Objective
 from trajmap.objective.sampling import standard_error
+from trajmap.projection.surface import surface
 from trajmap.recording.recorder import Recorder
 
 
@@ -199,3 +202,26 @@ def test_a_batch_of_one_sample_has_no_part_in_the_statistics(batches):
     single = Objective(network(), cross_entropy, [(x[:1], y[:1]), (x[1:2], y[1:2])], re_estimate=True)
     with pytest.raises(InputError, match="batches of two or more samples"):
         single.value(theta)
+
+
+def test_verbs_take_the_statistics_of_the_run_they_are_given(tmp_path, batches):
+    """From Python too: a fresh model's own statistics would be used without a word."""
+    _, run = trained(tmp_path, batches)
+    fresh = Objective(network(), supervised(torch.nn.functional.cross_entropy), batches)
+    expected = [fresh.with_buffers(run.buffers(i)).value(run.theta(i)) for i in range(run.n_iterates)]
+    plane = Plane(run.theta(-1), np.random.default_rng(0).normal(size=(2, run.size)))
+    land = surface(fresh, plane, Grid((np.linspace(-1, 1, 3),) * 2), trajectory=run)
+    np.testing.assert_allclose(land.path_values, expected, rtol=1e-6)
+    chosen = fresh.with_buffers(run.buffers(0))
+    assert chosen.along(run) is chosen, "what was chosen stays"
+    bound = fresh.for_run(run)
+    assert bound.along(run) is bound
+
+
+def test_a_loss_that_trains_the_model_is_refused(batches):
+    def loss(model, batch):
+        model.train()
+        return torch.nn.functional.cross_entropy(model(batch[0]), batch[1])
+
+    with pytest.raises(InputError, match="evaluation mode, got one that calls model.train"):
+        Objective(network(), loss, batches)

@@ -39,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batch", type=int, metavar="N", help="the optimizer's batch size (default: as the run says)")
     parser.add_argument("--lr", type=float, help="learning rate for --edge and --causal (default: as the run says)")
+    parser.add_argument(
+        "--differences", action="store_true", help="products by differences of gradients, for what has no exact ones"
+    )
     add_seed(parser)
 
 
@@ -53,10 +56,13 @@ def run(args: argparse.Namespace) -> None:
     with bar("eigenspaces", "iterate") as progress:
         for i, place in enumerate(places):
             theta, step = trajectory.theta(int(place)), int(trajectory.steps[place])
-            space = top_eigenspace(objective, theta, args.k, tol=args.tol, start=space, random_state=args.seed)
+            space = top_eigenspace(
+                objective, theta, args.k, tol=args.tol, start=space, method=_method(args), random_state=args.seed
+            )
             space.save(artefacts.path("hessian", str(step)))
+            last = f"λ_{space.k} = {space.eigenvalues[-1]:.4g}, " if space.k > 1 else ""
             say(
-                f"  step {step:>7}  λ₁ = {space.eigenvalues[0]:.4g}, λ_{space.k} = {space.eigenvalues[-1]:.4g}, "
+                f"  step {step:>7}  λ₁ = {space.eigenvalues[0]:.4g}, {last}"
                 f"{int(space.converged.sum())}/{space.k} converged in {space.n_products} products"
             )
             progress(i + 1, len(places))
@@ -66,6 +72,10 @@ def run(args: argparse.Namespace) -> None:
         _density(args, objective, trajectory, artefacts, space)
     if args.causal:
         _causal(args, objective, trajectory, artefacts)
+
+
+def _method(args: argparse.Namespace) -> str:
+    return "differences" if args.differences else "exact"
 
 
 def _batch(args: argparse.Namespace, trajectory: Trajectory) -> int | None:

@@ -76,7 +76,7 @@ def alignment(
     ----------
     G. Gur-Ari, D. Roberts, E. Dyer, Gradient descent happens in a tiny subspace, 2018.
     """
-    objective.layout.require(trajectory.layout, "trajectory")
+    objective = objective.along(trajectory)
     places = _places(at, n_at, trajectory.n_iterates)
     spaces = _eigenspaces(objective, trajectory, places, k, dict(eigenspaces or {}), random_state)
     Z = encode(chart, trajectory.iterates)

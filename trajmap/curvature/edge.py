@@ -81,6 +81,7 @@ def edge_gauge(
     if "lr" not in optimizer:
         got, repair = noted or "none", "say lr=… (--lr on the command line)"
         raise InputError(worded("trajectory", "settings['optimizer'] with a learning rate", got, repair))
+    objective = objective.along(trajectory)
     samples = trajectory.settings.get("batch_size") if samples is None else samples
     adaptive = "adam" in str(optimizer.get("class", "")).lower()
     threshold = _threshold(optimizer, adaptive=adaptive)

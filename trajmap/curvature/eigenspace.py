@@ -19,6 +19,7 @@ def top_eigenspace(
     tol: float = 1e-2,
     start: Eigenspace | Array | None = None,
     order: Order = by_magnitude,
+    method: str = "exact",
     max_products: int | None = None,
     memory: float | None = None,
     random_state: int = 0,
@@ -43,6 +44,9 @@ def top_eigenspace(
         Where to start: the sum of the eigenvectors of an eigenspace (of the iterate before), or a vector.
     order : callable
         Which end: `by_magnitude`, `largest` (algebraic) or `smallest` (most negative).
+    method : str
+        ``"exact"`` products, or ``"differences"`` of gradients for what has no second derivative: their error bounds
+        the residual that can be reached.
     max_products : int, optional
         Hessian products at most; 20·k + 40 by default. Pairs that have not converged by then are flagged.
     memory : float, optional
@@ -83,7 +87,14 @@ def top_eigenspace(
     rng = np.random.default_rng(random_state)
     first = _start(start, objective.size, rng)
     found = lanczos(
-        objective.hessian(theta), first, k, tol=tol, max_products=limit, order=order, rng=rng, memory=memory
+        objective.hessian(theta, method=method),
+        first,
+        k,
+        tol=tol,
+        max_products=limit,
+        order=order,
+        rng=rng,
+        memory=memory,
     )
     for vector in found.vectors:
         if vector[np.abs(vector).argmax()] < 0:

@@ -70,7 +70,7 @@ def eigenspace_path(
     LayoutError
         If the trajectory's parameters are not the objective's.
     """
-    objective.layout.require(trajectory.layout, "trajectory")
+    objective = objective.along(trajectory)
     T = trajectory.n_iterates
     if at is None:
         at = np.unique(np.linspace(0, T - 1, check_count("n_at", n_at)).round().astype(int))

@@ -64,6 +64,9 @@ class Batch:
         """Give the batch to a function, which may do with it as it likes; `who` tells functions apart."""
         if self._trial is not None and (who in self._known or differ(self._trial, self.leaves)):
             self.settle()
+        for leaf in self.leaves:
+            if isinstance(leaf, torch.Tensor) and leaf.requires_grad:  # a call asked for its derivatives
+                leaf.requires_grad, leaf.grad = False, None
         if self._written:
             return self._build(_clones(self.leaves))
         if [_version(leaf) for leaf in self.leaves] != self._versions:

@@ -141,7 +141,7 @@ class Objective:
         self._functions = {"loss": loss, **(metrics or {})}
         with isolated_rng():
             read = fixed_batches(batches, place, dtype, max_batches=max_batches)
-        self._needs_graph = False
+        self._needs_graph, self._chosen_buffers = False, False
         with isolated_rng():
             first = functools.partial(self._loss_of, read.kept[0])
             self._needs_graph = probe(self._twin, functools.partial(self._here, read.kept[0]), self._eps, check=check)
@@ -317,7 +317,7 @@ class Objective:
             If a buffer is unknown or of another shape.
         """
         other = copy.copy(self)
-        other._twin = self._twin.with_buffers(buffers)
+        other._twin, other._chosen_buffers = self._twin.with_buffers(buffers), True
         other._plain = Evaluator(other.parts, PLAIN)
         return other
 
@@ -360,6 +360,29 @@ class Objective:
             other._twin.statistics = Statistics(other._twin, self._batches, self._functions["loss"])
         other._plain = Evaluator(other.parts, PLAIN)
         return other
+
+    def along(self, trajectory: Trajectory) -> "Objective":
+        """Check that a run is this objective's, and give the objective that is evaluated along it.
+
+        Parameters
+        ----------
+        trajectory : Trajectory
+            The run.
+
+        Returns
+        -------
+        Objective
+            As `for_run` makes it where the buffers are frozen as they were in the model; buffers that were chosen by
+            `with_buffers`, `for_run` or ``re_estimate=True`` stay.
+
+        Raises
+        ------
+        LayoutError
+            If the run's parameters are not the objective's.
+        """
+        self.layout.require(trajectory.layout, "trajectory")
+        chosen = self._chosen_buffers or self._twin.statistics is not None
+        return self if chosen or not trajectory.buffers(-1) else self.for_run(trajectory)
 
     @property
     def statistics(self) -> str:
@@ -479,5 +502,9 @@ class Objective:
     def _loss_of(self, batch: Batch, with_graph: bool) -> torch.Tensor:  # ruff: ignore[boolean-type-hint-positional-argument]
         with value_kernels(with_graph=with_graph), torch.set_grad_enabled(with_graph):
             found = loss_value(self._functions["loss"](self._twin.module, batch.fresh("probe")))
+        if any(part.training for part in self._twin.module.modules()):
+            self._twin.state.restore()
+            expected, got = "a function of a model in evaluation mode", "one that calls model.train()"
+            raise InputError(worded("loss", expected, got, "leave the mode alone: BatchNorm and dropout follow it"))
         self._twin.state.restore()
         return found

@@ -163,7 +163,7 @@ def _of_leaf(k: int, leaves: list[Any]) -> list[Rule]:
 
 
 def _sum(k: int, batch: Batch) -> float:
-    return float(batch.leaves[k].double().sum())
+    return float(batch.leaves[k].detach().double().sum())
 
 
 def _counted(k: int, skip: int, batch: Batch) -> float:

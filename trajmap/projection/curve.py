@@ -74,7 +74,7 @@ def curve(
     >>> curve(bowl, Plane(np.zeros(2), np.array([[1.0, 0]])), run).gap.tolist()
     [-2.0, -0.5]
     """
-    objective.layout.require(trajectory.layout, "trajectory")
+    objective = objective.along(trajectory)
     thin = trajectory.thin(check_count("every", every))
     Z = encode(chart, thin.iterates)
     residuals = _residuals(objective, chart, Z, thin.iterates)

@@ -74,7 +74,7 @@ def surface(  # ruff: ignore[too-many-arguments] - each option is an independent
         points where that can pay; it differs between machines, and with it the values' last digits.
     precision : str, optional
         ``"bfloat16"``: run the model under torch's autocast, with images channels-last on an accelerator. The largest
-        relative difference at three grid points is measured and said in ``land.strategy``.
+        relative difference at nine grid points is measured and said in ``land.strategy``.
     executor : concurrent.futures.Executor, optional
         Where blocks are evaluated: a process pool, ``dask.distributed.Client(...).get_executor()``, or any other
         whose workers see the same file system. The values do not depend on it.
@@ -108,6 +108,8 @@ def surface(  # ruff: ignore[too-many-arguments] - each option is an independent
     >>> surface(bowl, Plane(np.zeros(2), np.eye(2)), grid).values.tolist()
     [[0.5, 2.5], [0.0, 2.0], [0.5, 2.5]]
     """
+    if isinstance(trajectory, Trajectory):
+        objective = objective.along(trajectory)
     seen = _see(objective, chart, grid, trajectory, check_count("block", block))
     count = _Counting(progress, len(grid.points) + (0 if seen.path is None else 2 * len(seen.path)))
     store = None
@@ -200,10 +202,10 @@ class _Seen:
         """Say how the losses were evaluated, and what a shorter number format costs."""
         if not strategy.bfloat16:
             return str(strategy)
-        n = min(len(self.rows), 3)
-        some = PointsSlice(self.grid, len(self.rows) // 2 - n // 2, len(self.rows) // 2 - n // 2 + n)
-        error = strategy_error(self.objective, dataclasses.replace(strategy, planes=False), some)
-        return f"{strategy} (relative error {error:.1e} at {n} grid points)"
+        places = np.unique(np.linspace(0, len(self.rows) - 1, 9).astype(int))  # from corner to corner
+        way, whole = dataclasses.replace(strategy, planes=False), self.grid
+        error = max(strategy_error(self.objective, way, PointsSlice(whole, int(i), int(i) + 1)) for i in places)
+        return f"{strategy} (relative error {error:.1e} at {len(places)} grid points)"
 
     def map(self) -> tuple[LiftMap, Array | None]:
         """Give the lift up to an isometry, and inner products of the directions of a flat chart."""

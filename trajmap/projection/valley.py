@@ -88,7 +88,7 @@ def valley_height(
     >>> height.gain, round(height.forecast, 9)
     (0.5, 0.5)
     """
-    objective.layout.require(trajectory.layout, "trajectory")
+    objective = objective.along(trajectory)
     T = trajectory.n_iterates
     window = max(4, T // 5) if window is None else window
     if not 4 <= window <= T:

@@ -73,7 +73,7 @@ def valley_profile(
     >>> valley_profile(kinked, run, window=3, n_random=1).asymmetries[:2].round(2).tolist()
     [0.5, 0.5]
     """
-    objective.layout.require(trajectory.layout, "trajectory")
+    objective = objective.along(trajectory)
     T = trajectory.n_iterates
     window = max(3, T // 5) if window is None else window
     if not 3 <= window <= T:

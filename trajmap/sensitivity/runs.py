@@ -49,7 +49,7 @@ def path_sensitivity(
     LayoutError
         If the trajectory's parameters are not the objective's.
     """
-    objective.layout.require(trajectory.layout, "trajectory")
+    objective = objective.along(trajectory)
     places = range(0, trajectory.n_iterates, check_count("every", every))
     found = []
     for done, i in enumerate(places):
