@@ -248,6 +248,7 @@ def test_basin_tells_sisters_from_strangers(study, tmp_path, capsys):
     order = ["basin", base, sister, str(tmp_path / "stranger"), "--sister", sister, "--curve", "0"]
     assert main([*order, "--objective", f"{study / 'my.py'}:make_objective"]) == 0
     told = capsys.readouterr().out.splitlines()
+    assert "the objective at the end of the run is" in told.pop(0)
     assert told[0].startswith("averaging the last 14 iterates gains")
     assert "one basin: the segment climbs" in told[1]
     assert "stranger: " in told[2]

@@ -99,7 +99,9 @@ def test_the_frame_lifts_as_the_space_does(lazy, keep, options, monkeypatch):
     space = RowSpace(block_size=700, **options).fit(lazy)
     Z = np.random.default_rng(0).normal(size=(3, space.n_components_))
     frame = space.frame()
-    assert isinstance(frame.basis, np.ndarray) == bool(keep)
+    assert not isinstance(frame.basis, np.ndarray), "nothing is read before it is asked for"
+    space.inverse_transform(Z)
+    assert isinstance(space.frame().basis, np.ndarray) == bool(keep)
     assert frame.basis.shape == space.components_.shape
     assert frame.basis.dtype == options.get("lift_dtype", np.float64)
     points = space.inverse_transform(Z)
@@ -141,7 +143,7 @@ def test_iterates_that_were_fitted_are_recognised(lazy, tmp_path):
 
 def test_what_is_not_certainly_a_fitted_iterate_is_read(lazy, thetas, tmp_path):
     space = RowSpace(n_components=3).fit(lazy)
-    space.frame()  # read while the run is there
+    assert space.components_.size, "read while the run is there"
     assert space.fitted_places(lazy[:]) is None, "an array may have been written to"
     assert space.fitted_places(lazy.narrow([slice(0, 4999)])) is None
     assert space.fitted_places(lazy.narrow([slice(0, 9), slice(9, 5000)])) is not None

@@ -21,10 +21,10 @@ from trajmap.errors import InputError, TrajmapError
 from trajmap.examples import digits
 from trajmap.objective.objective import Objective
 
-__all__ = ["load_objective"]
+__all__ = ["load_objective", "objective_of"]
 
 
-def load_objective(spec: str | None, trajectory: Trajectory, folder: Path) -> Objective:
+def load_objective(spec: str | None, trajectory: Trajectory) -> Objective:
     """Make the objective of a run.
 
     Only ``--objective`` runs code of the user's choosing: a run folder can name a shipped example by its
@@ -36,13 +36,11 @@ def load_objective(spec: str | None, trajectory: Trajectory, folder: Path) -> Ob
         ``FILE.py:FUNCTION``, or None for a run of a shipped example.
     trajectory : Trajectory
         The run; the objective must have its layout.
-    folder : pathlib.Path
-        Where the run lies.
 
     Returns
     -------
     Objective
-        The loss of the run, with the BatchNorm statistics that it recorded.
+        The loss of the run.
 
     Raises
     ------
@@ -58,7 +56,25 @@ def load_objective(spec: str | None, trajectory: Trajectory, folder: Path) -> Ob
     if not isinstance(objective, Objective):
         raise InputError(worded("--objective", "a function that returns a trajmap.Objective", objective))
     trajectory.layout.require(objective.layout, "objective")
-    objective = objective.for_run(trajectory)
+    return objective
+
+
+def objective_of(spec: str | None, trajectory: Trajectory, folder: Path) -> Objective:
+    """Load the objective of a run with the BatchNorm statistics that the run recorded, and say how it compares.
+
+    Parameters
+    ----------
+    spec, trajectory : str or None, Trajectory
+        As for `load_objective`.
+    folder : pathlib.Path
+        Where the run lies.
+
+    Returns
+    -------
+    Objective
+        The loss of the run.
+    """
+    objective = load_objective(spec, trajectory).for_run(trajectory)
     _compare(objective, trajectory, folder)
     return objective
 

@@ -8,7 +8,7 @@ import numpy as np
 from trajmap._validation import Array
 from trajmap.cli._charts import open_run
 from trajmap.cli._network import hidden_units, probes_of
-from trajmap.cli._objective import load_objective
+from trajmap.cli._objective import objective_of
 from trajmap.cli._options import add_objective, add_run
 from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the valley height and one verdict an other run; keep the losses along the ways and the tree of ends."""
     trajectory = open_run(args.run_folder)
-    objective = load_objective(args.objective, trajectory, args.run_folder)
+    objective = objective_of(args.objective, trajectory, args.run_folder)
     artefacts = Artefacts.of(args.run_folder)
     say(str(valley_height(objective, trajectory)))
     here = trajectory.theta(-1)

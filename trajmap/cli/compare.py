@@ -6,7 +6,7 @@ import numpy as np
 
 from trajmap._validation import Array, worded
 from trajmap.cli._charts import DEFAULTS, EMBEDDINGS, fit_chart, open_run
-from trajmap.cli._objective import load_objective
+from trajmap.cli._objective import objective_of
 from trajmap.cli._options import add_charts, add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.curvature.alignment import alignment
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Keep one alignment a chart, from the eigenspaces that ``trajmap hessian`` left."""
     trajectory = open_run(args.run_folder)
-    objective = load_objective(args.objective, trajectory, args.run_folder)
+    objective = objective_of(args.objective, trajectory, args.run_folder)
     artefacts = Artefacts.of(args.run_folder)
     spaces = artefacts.eigenspaces()
     if not spaces:

@@ -6,7 +6,7 @@ import numpy as np
 
 from trajmap._validation import Array, check_count
 from trajmap.cli._charts import open_run
-from trajmap.cli._objective import load_objective
+from trajmap.cli._objective import objective_of
 from trajmap.cli._options import add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.curvature.direction_curvatures import direction_curvatures
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Keep the curves and print their classes."""
     trajectory = open_run(args.run_folder)
-    objective = load_objective(args.objective, trajectory, args.run_folder)
+    objective = objective_of(args.objective, trajectory, args.run_folder)
     artefacts, theta = Artefacts.of(args.run_folder), trajectory.theta(-1)
     lines = _directions(args, objective, trajectory)
     curves = line_profiles(objective, theta, lines, np.linspace(-1.5, 1.5, 61), through="the end of the run")

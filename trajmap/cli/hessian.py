@@ -6,7 +6,7 @@ import numpy as np
 
 from trajmap._validation import check_count, worded
 from trajmap.cli._charts import open_run
-from trajmap.cli._objective import load_objective
+from trajmap.cli._objective import objective_of
 from trajmap.cli._options import add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.curvature.causal import SgdPlan, causal_test
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Keep one eigenspace a compared iterate, each started from the one before."""
     trajectory = open_run(args.run_folder)
-    objective = load_objective(args.objective, trajectory, args.run_folder)
+    objective = objective_of(args.objective, trajectory, args.run_folder)
     artefacts = Artefacts.of(args.run_folder)
     # the last iterate has no next step to compare with
     places = np.unique(np.linspace(0, trajectory.n_iterates - 2, check_count("--at", args.at)).round().astype(int))

@@ -3,7 +3,7 @@
 import argparse
 
 from trajmap.cli._charts import open_run
-from trajmap.cli._objective import load_objective
+from trajmap.cli._objective import objective_of
 from trajmap.cli._options import add_objective, add_run, add_seed
 from trajmap.cli._progress import say
 from trajmap.curvature.eigenspace import top_eigenspace
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Keep both curves, and print their slopes and how many samples are enough."""
     trajectory = open_run(args.run_folder)
-    objective = load_objective(args.objective, trajectory, args.run_folder)
+    objective = objective_of(args.objective, trajectory, args.run_folder)
     artefacts, theta = Artefacts.of(args.run_folder), trajectory.theta(-1)
     losses = sample_losses(objective, theta[None])[0]
     found = sample_convergence(losses, n_perm=args.orders, random_state=args.seed)

@@ -8,7 +8,7 @@ import numpy as np
 
 from trajmap._validation import Array, check_count
 from trajmap.cli._charts import EMBEDDINGS, fit_chart, open_run
-from trajmap.cli._objective import load_objective
+from trajmap.cli._objective import objective_of
 from trajmap.cli._options import add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Keep the derivatives at some iterates, and print the variables that matter most."""
     trajectory = open_run(args.run_folder)
-    objective = load_objective(args.objective, trajectory, args.run_folder)
+    objective = objective_of(args.objective, trajectory, args.run_folder)
     measure = _measure(args, check_count("--orders", args.orders))
     every = max(1, -(-trajectory.n_iterates // check_count("--at", args.at)))
     with bar("sensitivity", "iterate") as progress:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from trajmap.cli._charts import CHARTS, DEFAULTS, EMBEDDINGS, fit_chart, fit_on, open_run
-from trajmap.cli._objective import load_objective
+from trajmap.cli._objective import objective_of
 from trajmap.cli._options import add_charts, add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Keep one landscape a chart, and the lift gaps of those that were fitted to the run."""
     trajectory = open_run(args.run_folder)
-    objective = load_objective(args.objective, trajectory, args.run_folder)
+    objective = objective_of(args.objective, trajectory, args.run_folder)
     artefacts = Artefacts.of(args.run_folder)
     with _executor(args.workers) as executor:
         for i, name in enumerate(args.charts):

@@ -7,7 +7,7 @@ import numpy as np
 from trajmap._validation import Array
 from trajmap.cli._charts import open_run
 from trajmap.cli._network import hidden_units, inputs_of
-from trajmap.cli._objective import load_objective
+from trajmap.cli._objective import objective_of
 from trajmap.cli._options import add_objective, add_run, add_seed
 from trajmap.cli._progress import say
 from trajmap.curvature.scalar import curvature_class
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Keep one artefact a kind of walk, and print what each met."""
     trajectory = open_run(args.run_folder)
-    objective = load_objective(args.objective, trajectory, args.run_folder)
+    objective = objective_of(args.objective, trajectory, args.run_folder)
     artefacts, theta, seed = Artefacts.of(args.run_folder), trajectory.theta(-1), args.seed
     trace = hutchinson(objective.hessian(theta), objective.size, n_products=60, random_state=seed).value
     walk = random_walk_rise(

@@ -90,7 +90,7 @@ class Frame:
         return total
 
 
-def stretches(n_rows: int, size: int) -> Iterator[slice]:
+def stretches(n_rows: int, size: int, stop: int | None = None) -> Iterator[slice]:
     """Cut the columns of a matrix of n rows of P numbers into stretches of a quarter of a row's numbers in all.
 
     A pass over a run then holds half a copy of a point in float64, and opens each file seldom: a stretch holds 2¹⁸
@@ -100,10 +100,13 @@ def stretches(n_rows: int, size: int) -> Iterator[slice]:
     ----------
     n_rows, size : int
         Shape of the matrix.
+    stop : int, optional
+        The columns end there instead of at `size`.
 
     Returns
     -------
     iterator of slice
         The stretches, in order.
     """
-    return column_blocks(size, max(1, min(max(size // 4, 2**18), 2**22) // max(n_rows, 1)))
+    width = max(1, min(max(size // 4, 2**18), 2**22) // max(n_rows, 1))
+    return column_blocks(size if stop is None else stop, width)

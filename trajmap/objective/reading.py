@@ -42,7 +42,7 @@ def read_all(batches: Iterable[Any], take: Callable[[Any], tuple[Any, bool, int]
     ------
     InputError
         If there is no batch, or what says no length gives the same batches again a hundred times, more than 16384 of
-        them, or more than 2 GiB or half of the free memory.
+        them, or more than 2 GiB or a third of the free memory.
     """
     if isinstance(batches, (torch.Tensor, np.ndarray, str)):
         got = "one tensor" if isinstance(batches, torch.Tensor) else type(batches).__name__
@@ -75,7 +75,8 @@ class _Bound:
 
     def __init__(self) -> None:
         self._bytes, self._again = 0, 0
-        self._most_bytes = min(_MOST_BYTES, free_memory() // 2)
+        # a copy can take twice its bytes where memory is in pieces
+        self._most_bytes = min(_MOST_BYTES, free_memory() // 3)
 
     def count(self, n: int, size: int, *, again: bool) -> None:
         self._bytes += size

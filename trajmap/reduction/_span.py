@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from trajmap._validation import Array
+from trajmap.data.frame import stretches
 from trajmap.data.gram import column_blocks, wide_blocks
 from trajmap.data.iterates import Iterates
 
@@ -27,9 +28,16 @@ class LazyBasis:
 
     def __getitem__(self, key: tuple[Any, slice]) -> Array:
         rows, columns = key
-        block = np.asarray(self.points[:, columns], dtype=np.float64)
-        basis: Array = self.weights[rows] @ (block - block[0])
-        return basis.astype(self.dtype, copy=False)
+        weights, (start, stop, _) = self.weights[rows], columns.indices(self.shape[1])
+        basis = np.empty((*weights.shape[:-1], stop - start), self.dtype)
+        for inner in stretches(len(self.points), self.shape[1], stop - start):
+            block = np.asarray(self.points[:, start + inner.start : start + inner.stop], dtype=np.float64)
+            basis[..., inner] = weights @ (block - block[0])  # not in place: it may be the user's own array
+        return basis
+
+    def combined(self, weights: Array, dtype: Any) -> "LazyBasis":
+        """Combine the rows, (k, r) → k rows, by combining what makes them: the points are read, not r rows of R^P."""
+        return LazyBasis(self.points, weights @ self.weights, dtype)
 
 
 class Span:
@@ -54,6 +62,7 @@ class Span:
         self._unread: LazyBasis | None = LazyBasis(points, weights - weights.mean(axis=1, keepdims=True), dtype)
         self._width, self._keep = width, keep
         self._found: tuple[Array, Any] = np.empty(0), None
+        self._mean = np.empty(0)
         if not isinstance(points, Iterates):
             self.read()
 
@@ -69,8 +78,20 @@ class Span:
             if isinstance(lazy.points, Iterates):
                 lazy.points.require_same()
             self._found = _read(lazy, width=self._width, keep=self._keep)
-            self._unread = None
+            self._unread, self._mean = None, np.empty(0)
         return self._found
+
+    def lazily(self) -> tuple[Array, Any]:
+        """Mean and basis, which is left in the files where it was not read yet: a few combinations of it may do."""
+        lazy = self._unread
+        if lazy is None:
+            return self._found
+        lazy.points.require_same()
+        if not len(self._mean):
+            n, P = lazy.points.shape
+            blocks = (np.asarray(lazy.points[:, columns]) for columns in stretches(n, P, P))
+            self._mean = np.concatenate([block.mean(axis=0, dtype=np.float64) for block in blocks])
+        return self._mean, lazy
 
     def components(self) -> Array:
         """Return the basis as an array of its own, float64."""

@@ -199,7 +199,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             ``frame().points(coefficients(Z))`` equals ``inverse_transform(Z)``.
         """
         check_is_fitted(self)
-        return Frame(*self._span.read())
+        return Frame(*self._span.lazily())
 
     def coefficients(self, Z: Any) -> Array:
         """Coefficients in the `frame` of the points at coordinates: the coordinates themselves.
