@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from trajmap._models import check_parameter, unwrapped
-from trajmap._validation import Array, check_array, check_choice, worded
+from trajmap._validation import Array, check_choice, worded
 from trajmap.data.layout import Layout
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
@@ -27,7 +27,7 @@ from trajmap.objective.kernels import value_kernels
 from trajmap.objective.losses import Loss
 from trajmap.objective.memory import free_memory
 from trajmap.objective.operator import Operator, as_array
-from trajmap.objective.points import ArrayPoints, Points
+from trajmap.objective.points import ArrayPoints, Points, as_points
 from trajmap.objective.run_statistics import RunStatistics
 from trajmap.objective.statistics import Statistics, keeps_statistics
 from trajmap.objective.strategy import PLAIN, Parts, Strategy, loss_value
@@ -374,11 +374,6 @@ class Objective:
         Objective
             As `for_run` makes it where the buffers are frozen as they were in the model; buffers that were chosen by
             `with_buffers`, `for_run` or ``re_estimate=True`` stay.
-
-        Raises
-        ------
-        LayoutError
-            If the run's parameters are not the objective's.
         """
         self.layout.require(trajectory.layout, "trajectory")
         chosen = self._chosen_buffers or self._twin.statistics is not None
@@ -471,15 +466,9 @@ class Objective:
         self._plain = Evaluator(self.parts, PLAIN)
 
     def _points(self, thetas: Any) -> Points:
-        if isinstance(thetas, Points):
-            return thetas
         if isinstance(thetas, (list, tuple)) and thetas and isinstance(thetas[0], torch.Tensor):
-            return ArrayPoints([self.tensor(theta) for theta in thetas])
-        if not hasattr(thetas, "narrow"):
-            thetas = check_array("thetas", thetas, (None, self.size))
-        if thetas.shape[1] != self.size:
-            raise InputError(worded("thetas", f"shape (any, {self.size})", f"shape {tuple(thetas.shape)}"))
-        return ArrayPoints(thetas)
+            thetas = [self.tensor(theta) for theta in thetas]
+        return as_points(thetas, self.size)
 
     def _go(self, point: torch.Tensor) -> None:
         self._twin.visit(lambda flat: flat.copy_(point))

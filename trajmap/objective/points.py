@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from trajmap._validation import Array, check_array
+from trajmap._validation import Array, check_array, worded
 from trajmap.data.frame import Frame
+from trajmap.data.iterates import Iterates
+from trajmap.errors import InputError
 from trajmap.objective.memory import frame_budget
 
-__all__ = ["ArrayPoints", "FramePoints", "Points"]
+__all__ = ["ArrayPoints", "FramePoints", "Points", "as_points"]
 
 
 class Points(ABC):
@@ -125,3 +127,16 @@ def _shared(array: Array) -> torch.Tensor:
     """Look at the memory of an array as a tensor, which is only ever read."""
     array = np.ascontiguousarray(array)
     return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+def as_points(thetas: Any, size: int) -> Points:
+    """Take points as they are, and an array, lazy iterates or tensors of `size` entries each as points."""
+    if isinstance(thetas, Points):
+        return thetas
+    if isinstance(thetas, list) and thetas and isinstance(thetas[0], torch.Tensor):
+        return ArrayPoints(thetas)
+    if not isinstance(thetas, Iterates):
+        thetas = check_array("thetas", thetas, (None, size))
+    if thetas.shape[1] != size:
+        raise InputError(worded("thetas", f"shape (any, {size})", f"shape {tuple(thetas.shape)}"))
+    return ArrayPoints(thetas)

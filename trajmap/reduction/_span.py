@@ -89,8 +89,9 @@ class Span:
         lazy.points.require_same()
         if not len(self._mean):
             n, P = lazy.points.shape
-            blocks = (np.asarray(lazy.points[:, columns]) for columns in stretches(n, P, P))
-            self._mean = np.concatenate([block.mean(axis=0, dtype=np.float64) for block in blocks])
+            self._mean = np.empty(P)
+            for columns in stretches(n, P):
+                np.mean(lazy.points[:, columns], axis=0, dtype=np.float64, out=self._mean[columns])
         return self._mean, lazy
 
     def components(self) -> Array:
