@@ -91,9 +91,9 @@ class Frame:
 
 
 def stretches(n_rows: int, size: int, stop: int | None = None) -> Iterator[slice]:
-    """Cut the columns of a matrix of n rows of P numbers into stretches of a quarter of a row's numbers in all.
+    """Cut the columns of a matrix of n rows of P numbers into stretches of an eighth of a row's numbers in all.
 
-    A pass over a run then holds half a copy of a point in float64, and opens each file seldom: a stretch holds 2¹⁸
+    A pass over a run then holds a quarter of a copy of a point in float64, and opens each file seldom: a stretch holds 2¹⁸
     numbers at least and 2²² at most.
 
     Parameters
@@ -108,5 +108,5 @@ def stretches(n_rows: int, size: int, stop: int | None = None) -> Iterator[slice
     iterator of slice
         The stretches, in order.
     """
-    width = max(1, min(max(size // 4, 2**18), 2**22) // max(n_rows, 1))
+    width = max(1, min(max(size // 8, 2**18), 2**22) // max(n_rows, 1))
     return column_blocks(size if stop is None else stop, width)

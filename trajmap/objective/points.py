@@ -90,7 +90,7 @@ class FramePoints(Points):
         if self.fits and self._basis is None:
             shape = (self._frame.n_vectors, self._frame.size)
             self._basis, self._origin = self._like.new_empty(shape), self._like.new_empty(shape[1])
-            for columns, origin, basis in self._frame.blocks(2**20):
+            for columns, origin, basis in self._frame.blocks(2**18):
                 self._origin[columns].copy_(_shared(origin))
                 self._basis[:, columns].copy_(_shared(basis))
         return self
