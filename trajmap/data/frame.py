@@ -93,8 +93,8 @@ class Frame:
 def stretches(n_rows: int, size: int, stop: int | None = None) -> Iterator[slice]:
     """Cut the columns of a matrix of n rows of P numbers into stretches of an eighth of a row's numbers in all.
 
-    A pass over a run then holds a quarter of a copy of a point in float64, and opens each file seldom: a stretch holds 2¹⁸
-    numbers at least and 2²² at most.
+    A pass over a run then holds a quarter of a copy of a point in float64, and opens each file seldom: a stretch holds
+    2¹⁸ numbers at least and 2²² at most.
 
     Parameters
     ----------
