@@ -93,6 +93,24 @@ class Iterates:
         """
         return self._read(np.arange(len(self)), self._ranges(*columns.indices(self.shape[1])), out)
 
+    def read_row(self, i: int, out: Array) -> Array:
+        """Fill an array with one row, and return it: ``iterates[i]`` without new memory.
+
+        Parameters
+        ----------
+        i : int
+            The row.
+        out : numpy.ndarray, shape (P,)
+            Contiguous, of the iterates' number format.
+
+        Returns
+        -------
+        numpy.ndarray
+            `out`.
+        """
+        self._rows[i].read(self._ranges(0, self.shape[1], 1), out, None)
+        return out
+
     def _read(self, places: Array, ranges: Ranges, out: Array) -> Array:
         known: Known = None
         for target, i in zip(out, places, strict=True):

@@ -43,7 +43,15 @@ class ArrayPoints(Points):
         return len(self._thetas)
 
     def write(self, i: int, out: torch.Tensor) -> None:
-        """Copy a row."""
+        """Copy a row; a stored one is read straight into a buffer of its own number format in host memory."""
+        straight = out.device.type == "cpu" and out.is_contiguous() and out.dtype in {torch.float32, torch.float64}
+        if (
+            straight
+            and isinstance(self._thetas, Iterates)
+            and self._thetas.dtype == (target := out.detach().numpy()).dtype
+        ):
+            self._thetas.read_row(i, target)
+            return
         row = self._thetas[i]
         out.copy_(row if isinstance(row, torch.Tensor) else _shared(np.asarray(row)))
 
@@ -90,7 +98,7 @@ class FramePoints(Points):
         if self.fits and self._basis is None:
             shape = (self._frame.n_vectors, self._frame.size)
             self._basis, self._origin = self._like.new_empty(shape), self._like.new_empty(shape[1])
-            for columns, origin, basis in self._frame.blocks(2**18):
+            for columns, origin, basis in self._frame.blocks(2**17):
                 self._origin[columns].copy_(_shared(origin))
                 self._basis[:, columns].copy_(_shared(basis))
         return self

@@ -31,8 +31,10 @@ class LazyBasis:
         weights, (start, stop, _) = self.weights[rows], columns.indices(self.shape[1])
         basis = np.empty((*weights.shape[:-1], stop - start), self.dtype)
         for inner in stretches(len(self.points), self.shape[1], stop - start):
-            block = np.asarray(self.points[:, start + inner.start : start + inner.stop], dtype=np.float64)
-            basis[..., inner] = weights @ (block - block[0])  # not in place: it may be the user's own array
+            # a copy always, so that the subtraction may be done in place: it may be the user's own array
+            block = np.array(self.points[:, start + inner.start : start + inner.stop], dtype=np.float64)
+            block -= block[0].copy()
+            basis[..., inner] = weights @ block
         return basis
 
     def combined(self, weights: Array, dtype: Any) -> "LazyBasis":

@@ -1,0 +1,97 @@
+"""What is known about a run: an effect, its nulls, and whether the effect is beyond them. No sentence here."""
+
+import dataclasses
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, frozen_array, worded
+from trajmap.data.archive import Saved
+from trajmap.errors import InputError
+
+__all__ = ["ALPHA", "Claim"]
+
+ALPHA = 0.05
+"""A claim holds where the corrected p-value is at most this."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Claim(Saved):
+    """One claim: the size of an effect, the same number of surrogates, and what follows.
+
+    A claim holds only where the effect is beyond every null, after a correction for the number of things tried. It is
+    unknown where a null has too few draws for p ≤ .05, where the value is not finite, or where a reason says so; a
+    claim that does not hold is not the claim's opposite.
+
+    Parameters
+    ----------
+    name : str
+        The claim in few words, such as ``"order matters"``.
+    value : float
+        Size of the effect; the larger, the stronger.
+    draws : numpy.ndarray, shape (n_nulls, n_draws)
+        The same number of the surrogates of each null; NaN where there was none.
+    nulls : tuple of str
+        A name for each null.
+    low, high : float
+        Interval of the value, 90 %; NaN where none is known.
+    tried : int
+        Things of which the best was chosen: p-values are multiplied by it (Bonferroni).
+    parts : dict of float
+        Other numbers that belong to the claim.
+    reason : str
+        Why nothing is known, for a claim that could not be tested; empty otherwise.
+
+    Examples
+    --------
+    >>> claim = Claim("order matters", 2.0, np.arange(19.0)[None] / 19, ("shuffled steps",))
+    >>> claim.holds, claim.p.round(3).tolist()
+    ('yes', [0.05])
+    >>> Claim("order matters", 2.0, np.zeros((1, 2)), ("shuffled steps",)).holds
+    'unknown'
+    """
+
+    name: str
+    value: float
+    draws: Array
+    nulls: tuple[str, ...]
+    low: float = np.nan
+    high: float = np.nan
+    tried: int = 1
+    parts: dict[str, float] = dataclasses.field(default_factory=dict)
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        draws = check_array("draws", self.draws, (len(self.nulls), None), dtype=np.float64)
+        object.__setattr__(self, "draws", frozen_array(draws))
+        if self.tried < 1:
+            raise InputError(worded("tried", "an integer ≥ 1", self.tried))
+
+    @property
+    def p(self) -> Array:
+        """One-sided p-value of each null, (n_nulls,), corrected; NaN where there were too few draws or no value.
+
+        The share of draws at or beyond the value, itself counted, times `tried`.
+        """
+        found = np.full(len(self.nulls), np.nan)
+        for i, row in enumerate(self.draws):
+            known = row[np.isfinite(row)]
+            if np.isfinite(self.value) and self.tried / (len(known) + 1) <= ALPHA:
+                found[i] = min(1.0, self.tried * (1 + np.sum(known >= self.value)) / (len(known) + 1))
+        return found
+
+    @property
+    def hardest(self) -> int:
+        """Which null is beaten least: the one with the largest p, of equal ones that with the largest draws."""
+        middle = [np.nanmedian(row) if np.isfinite(row).any() else np.nan for row in self.draws]
+        order = np.lexsort((np.nan_to_num(middle, nan=-np.inf), np.nan_to_num(self.p, nan=2.0)))
+        return int(order[-1])
+
+    @property
+    def holds(self) -> str:
+        """``"yes"``, ``"no"`` or ``"unknown"``."""
+        p = self.p
+        if self.reason or not len(p) or not np.isfinite(self.value):
+            return "unknown"
+        if (p > ALPHA).any():
+            return "no"
+        return "yes" if np.isfinite(p).all() else "unknown"
