@@ -176,7 +176,9 @@ def test_verbs_compose(road):
     assert artefacts.one("subspace", SubspaceConvergence).sizes[-1] == 95
     assert artefacts.one("solutions", SolutionTree).names == ["base", "sister", "third"]
     assert set(artefacts.rings()) <= {"pca", "diffusion", "hessian"}
-    assert set(artefacts.trees()) == {"pca", "diffusion", "hessian"}
+    supported = {name for name, land in artefacts.landscapes().items() if land.support.any()}
+    assert set(artefacts.trees()) == supported
+    assert all(tree.supported for tree in artefacts.trees().values())
     assert artefacts.one("trainings", TrainingCurves).names == ["SGD", "dominant", "bulk"]
     assert list(artefacts.connections()) == ["sister", "third"]
     assert artefacts.landscapes()["pca"].values.shape == (7, 7)

@@ -1,12 +1,17 @@
 """Sentences follow the numbers, both ways."""
 
 import dataclasses
+import itertools
+import warnings
 
 import numpy as np
 import pytest
 
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.asymmetry import Asymmetry
+from trajmap.data.claim import Claim
+from trajmap.data.eigenspace import Eigenspace
+from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.lift_gap import LiftGap
 from trajmap.data.reduction import Reduction
 from trajmap.data.trajectory import Trajectory
@@ -15,6 +20,7 @@ from trajmap.report.cautions import cautions
 from trajmap.report.findings import (
     find_alignment,
     find_charts,
+    find_claims,
     find_curvature,
     find_gaps,
     find_run,
@@ -23,22 +29,31 @@ from trajmap.report.findings import (
 )
 from trajmap.report.surroundings import find_asymmetry, find_samples, find_walks
 
+WALKS = np.stack([np.linspace(0.58, 0.62, 39), np.full(39, 0.15)], axis=1)
+
 
 @pytest.mark.parametrize(
-    ("ratios", "words", "beyond"),
+    ("ratios", "words", "holds"),
     [
-        ([0.9, 0.08], "straighter or flatter than a walk", True),
-        ([0.6, 0.15], "no evidence of a low-dimensional run", False),
-        ([0.3, 0.2], "spread over more directions", False),
+        ([0.9, 0.08], "straighter or flatter than a walk", "yes"),
+        ([0.6, 0.15], "no evidence of a low-dimensional run", "no"),
+        ([0.3, 0.2], "spread over more directions", "no"),
+        ([np.nan, 0.2], "too few to tell", "unknown"),
     ],
 )
-def test_variance(ratios, words, beyond):
-    null = np.array([[0.60, 0.14], [0.61, 0.15], [0.62, 0.16]])
-    found = find_variance(VarianceSpectrum(np.array(ratios), np.array([0.61, 0.15]), null))
+def test_variance(ratios, words, holds):
+    found = find_variance(VarianceSpectrum(np.array(ratios), np.array([0.61, 0.15]), WALKS))
     assert words in found.sentence
-    assert found.beyond is beyond
-    assert found.number == pytest.approx(sum(ratios))
-    assert found.baseline == pytest.approx(0.76)
+    assert found.holds == holds
+    assert found.value == pytest.approx(sum(ratios), nan_ok=True)
+    assert found.facts["middle"] == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(("n", "holds"), [(2, "unknown"), (38, "unknown"), (39, "yes")])
+def test_a_two_sided_test_needs_39_draws(n, holds):
+    found = find_variance(VarianceSpectrum(np.array([0.9, 0.08]), np.array([0.61, 0.15]), WALKS[:n]))
+    assert found.holds == holds
+    assert ("too few" in found.sentence) is (holds == "unknown")
 
 
 def test_run():
@@ -50,13 +65,40 @@ def test_run():
     assert "never finite" in find_run(Trajectory.of(np.eye(3), scalars={"loss": np.full(3, np.nan)})).sentence
 
 
-def test_charts_and_curvature(nouns):
-    found = find_charts({"pca": nouns["landscape"]})
-    assert "lowest loss on a grid is 0.1, on pca" in found.sentence
-    assert f"{nouns['landscape'].support.mean():.0%}" in found.sentence
+def test_curvature(nouns):
     found = find_curvature(nouns["alignment"])
     assert "from 3 to 5" in found.sentence
     assert "at most 1 were negative" in found.sentence
+
+
+def test_a_negative_eigenvalue_within_its_residual_is_none(nouns):
+    values = np.array([[3.0, 2, -0.005], [4, 2, 1], [5, 2, 0.5]])
+    found = find_curvature(dataclasses.replace(nouns["alignment"], eigenvalues=values))
+    assert "none of the 3 largest in magnitude was negative beyond its residual" in found.sentence
+
+
+def pictured(values, support):
+    grid = Grid((np.arange(float(len(values))), np.arange(2.0)))
+    both = [np.repeat(np.array(rows)[:, None], 2, axis=1) for rows in (values, support)]
+    return Landscape(
+        grid, both[0], support=both[1], path=np.zeros((2, 2)), path_values=np.array([2.0, 1.5]), name="pca"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "support", "value", "words"),
+    [
+        ([0.1, 1.0, 3.0], [False, True, True], 1.0, "an unsupported cell of pca shows 0.1"),
+        ([0.1, 1.0, 3.0], [True, True, False], 0.1, "of the cells that the run supports is 0.1, on pca"),
+        ([0.1, 1.0, 3.0], [False] * 3, np.nan, "no supported cell has a finite loss"),
+        ([np.nan, 1.0, np.inf], [True] * 3, 1.0, "supports is 1, on pca"),
+    ],
+)
+def test_the_lowest_loss_is_of_supported_cells(values, support, value, words):
+    found = find_charts({"pca": pictured(values, support)})
+    assert found.value == pytest.approx(value, nan_ok=True)
+    assert words in found.sentence
+    assert ("unsupported" in found.sentence) == (found.facts["outside"].get("pca", 9.0) < np.nan_to_num(value, nan=9))
 
 
 def gap_of(excess, control, name="pca"):
@@ -65,43 +107,67 @@ def gap_of(excess, control, name="pca"):
 
 
 @pytest.mark.parametrize(
-    ("excess", "control", "words", "beyond"),
+    ("excess", "control", "words", "holds"),
     [
-        (0.5, 0.1, "leaves the valley", False),
-        (0.05, 0.1, "no more than chance", True),
-        (-0.2, 0.1, "as averages of iterates do", True),
+        (0.5, 0.1, "Every lift leaves the valley", "no"),
+        (0.05, 0.1, "No lift costs more than a random step", "yes"),
+        (-0.2, 0.1, "as averages of iterates are", "yes"),
     ],
 )
-def test_lift_gap(excess, control, words, beyond):
-    found = find_gaps({"pca": gap_of(excess, control)})
-    assert words in found.sentence
-    assert found.beyond is beyond
-    assert "the gap flatters" in found.sentence
+def test_lift_gap(excess, control, words, holds):
+    fitted = find_gaps({"pca": gap_of(excess, control)})
+    assert words in fitted.sentence
+    assert fitted.holds == ("no" if holds == "no" else "unknown")
+    assert "the numbers flatter" in fitted.sentence
     on_sister = find_gaps({"pca": gap_of(9, 0), "pca on sister": gap_of(excess, control)})
-    assert on_sister.number == pytest.approx(excess)
-    assert "flatters" not in on_sister.sentence
+    assert on_sister.value == pytest.approx(excess)
+    assert on_sister.holds == holds
+    assert "flatter" not in on_sister.sentence
 
 
-def test_scores_inside_and_beyond_the_null(nouns):
-    table = nouns["scores"]
-    found = find_scores(table)
-    assert found.beyond is True
-    assert "about training" in found.sentence
-    assert "walks reach 0.990" in found.sentence
-    inside = dataclasses.replace(table, null=np.where(table.null > 0.5, 0.1, 0.1))
-    found = find_scores(inside)
-    assert found.beyond is False
-    assert "no more than it would of a walk" in found.sentence
-    far = table.values.copy()
-    far[:, 4] = 2.0
-    found = find_scores(dataclasses.replace(table, values=far, null=np.full(table.null.shape, 7.0)))
-    assert found.beyond is False
-    assert "does not carry over" in found.sentence
-    unknown = find_scores(dataclasses.replace(table, null=np.full(table.null.shape, np.nan)))
-    assert unknown.beyond is None
-    alone = table.values.copy()
-    alone[:, 4] = np.nan
-    assert "held-out stretches" in find_scores(dataclasses.replace(table, values=alone)).sentence
+def test_one_bad_chart_of_two_is_not_the_gap():
+    found = find_gaps({"a on blocks": gap_of(0.5, 0.1), "b on blocks": gap_of(0.0, 0.1)})
+    assert "Lifts of a on blocks leave the valley" in found.sentence
+    assert "b on blocks +0 (+0.1)" in found.sentence
+    assert (found.low, found.high, found.holds) == (0.0, 0.5, "unknown")
+
+
+def scored(table, error, walks, n=39, column=4):
+    values = np.full(table.values.shape, np.nan)
+    values[:, :2], values[0, column] = table.values[:, :2], error
+    return dataclasses.replace(table, values=values, null=np.tile(np.linspace(*walks, n), (2, 5, 1)))
+
+
+@pytest.mark.parametrize(
+    ("error", "walks", "n", "words", "holds"),
+    [
+        (0.2, (0.4, 0.9), 39, "nearer than a walk (p = 0.025", "yes"),
+        (0.2, (0.1, 0.9), 39, "walks reach it", "no"),
+        (0.95, (0.1, 0.9), 39, "worse than every walk", "no"),
+        (2.0, (7.0, 9.0), 39, "does not carry over", "no"),
+        (0.2, (0.4, 0.9), 2, "too few walks", "unknown"),
+    ],
+)
+def test_scores(error, walks, n, words, holds, nouns):
+    found = find_scores(scored(nouns["scores"], error, walks, n))
+    assert words in found.sentence
+    assert found.holds == holds
+    assert "sister" in found.sentence
+
+
+def test_the_best_of_several_charts_is_paid_for(nouns):
+    one = scored(nouns["scores"], 0.2, (0.4, 0.9), 19)
+    assert find_scores(one).holds == "yes"
+    values = one.values.copy()
+    values[1, 4] = 0.6
+    assert find_scores(dataclasses.replace(one, values=values)).holds == "unknown"
+
+
+def test_scores_without_walks_or_a_sister(nouns):
+    none = dataclasses.replace(nouns["scores"], null=np.full(nouns["scores"].null.shape, np.nan))
+    assert find_scores(none).holds == "unknown"
+    assert "no random walk was scored" in find_scores(none).sentence
+    assert "held-out stretches" in find_scores(scored(nouns["scores"], 0.2, (0.4, 0.9), column=3)).sentence
 
 
 def test_verdicts(nouns):
@@ -109,23 +175,30 @@ def test_verdicts(nouns):
 
 
 @pytest.mark.parametrize(
-    ("tangent", "words", "beyond"),
+    ("tangent", "words", "holds"),
     [
-        (0.95, "follows the curved directions", True),
-        (0.3, "more than chance, but less", False),
-        (0.05, "no closer", False),
+        (0.95, "follows the curved directions", "yes"),
+        (0.3, "below the single steps", "no"),
+        (0.05, "no closer", "no"),
+        (np.nan, "nothing is said", "unknown"),
     ],
 )
-def test_alignment(tangent, words, beyond, nouns):
-    found = find_alignment({"pca": dataclasses.replace(nouns["alignment"], tangent=np.full(3, tangent))})
+def test_alignment(tangent, words, holds, nouns):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a median of nothing
+        found = find_alignment({"pca": dataclasses.replace(nouns["alignment"], tangent=np.full(3, tangent))})
     assert words in found.sentence
-    assert found.beyond is beyond
+    assert found.holds == holds
     assert "random direction 2.50%" in found.sentence
+
+
+def told(found):
+    return " ".join(one.sentence for one in found)
 
 
 def test_cautions_fire_and_stay_silent(run_folder, tmp_path):
     artefacts = Artefacts.of(run_folder)
-    text = " ".join(cautions(Trajectory.open(run_folder), artefacts))
+    text = told(cautions(Trajectory.open(run_folder), artefacts))
     assert "One run is a curve" in text
     assert "negative eigenvalues down to -1" in text
     assert "did not reach the asked residual" in text
@@ -133,11 +206,11 @@ def test_cautions_fire_and_stay_silent(run_folder, tmp_path):
     assert "Adam" not in text
     wave = np.cos(np.pi * np.arange(40) / 39)[:, None]
     Reduction(wave, wave, wave, "pca").save(artefacts.path("embeddings", "pca"))
-    assert "half cosine of time" in " ".join(cautions(Trajectory.open(run_folder), artefacts))
+    assert "half cosine of time" in told(cautions(Trajectory.open(run_folder), artefacts))
     calm = Trajectory.of(np.eye(4))
     assert cautions(calm, Artefacts.of(tmp_path / "nothing")) == []
     broken = Trajectory.of(np.array([[1.0], [np.nan], [3]]))
-    assert "1 iterates hold NaN" in cautions(broken, Artefacts.of(tmp_path / "nothing"))[0]
+    assert "1 iterates hold NaN" in told(cautions(broken, Artefacts.of(tmp_path / "nothing")))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +230,8 @@ def test_asymmetry(minus, words):
 def test_asymmetry_without_its_control():
     found = find_asymmetry(Asymmetry(np.array([1.0]), np.ones((1, 2)), np.full((1, 2), 3.0)))
     assert "no Gaussian noise was measured" in found.sentence
-    assert found.number == 3
+    assert found.value == 3
+    assert found.holds == "unknown"
 
 
 def test_walks_and_samples(run_folder, nouns):
@@ -166,3 +240,65 @@ def test_walks_and_samples(run_folder, nouns):
         assert words in sentence
     assert find_walks(Artefacts.of(run_folder / "none")) is None
     assert "slope -1.000" in find_samples(nouns["sample_convergence"]).sentence
+
+
+# what cannot stand on one page: the first of the pair denies the second
+DENIALS = (
+    ("no evidence of a low-dimensional run", "straighter or flatter than a walk"),
+    ("draws the same smooth arc", "straighter or flatter than a walk"),
+    ("no better than", "more than chance"),
+    ("about training", ""),
+    ("passes saddles", ""),
+    ("none of the 3 largest in magnitude was negative", "negative eigenvalues down to"),
+    ("No lift costs more", "leaves the valley"),
+    ("Every lift leaves the valley", "others do not"),
+)
+
+
+def claimed(holds, name="order matters"):
+    value, n = {"yes": (2.0, 39), "no": (0.5, 39), "unknown": (2.0, 2)}[holds]
+    return Claim(name, value, np.linspace(0, 1, n)[None], ("shuffled steps",))
+
+
+@pytest.mark.parametrize("ratios", [[0.9, 0.08], [0.6, 0.15], [0.3, 0.2]])
+@pytest.mark.parametrize("lowest", [-1.0, -0.005, 0.5])
+@pytest.mark.parametrize("wavy", [True, False])
+def test_no_two_findings_of_a_run_deny_each_other(ratios, lowest, wavy, nouns, tmp_path):
+    artefacts = Artefacts.of(tmp_path)
+    spectrum = VarianceSpectrum(np.array(ratios), np.array([0.61, 0.15]), WALKS)
+    spectrum.save(artefacts.path("variance"))
+    t = np.arange(40) / 39
+    Z = np.stack([np.cos(np.pi * t) if wavy else np.sin(9 * t), t], axis=1)
+    Reduction(Z, Z, Z, "pca").save(artefacts.path("embeddings", "pca"))
+    values = np.array([3.0, 2, lowest])
+    Eigenspace(values, np.eye(3, 9), np.full(3, 0.01), np.ones(3, bool), 9).save(artefacts.path("hessian", "4"))
+    space = dataclasses.replace(nouns["alignment"], eigenvalues=np.tile(values, (3, 1)))
+    standing = cautions(Trajectory.of(np.eye(4)), artefacts)
+    cases = itertools.product(
+        (gap_of(0.5, 0.1), gap_of(0.0, 0.1)), (0.95, 0.3, 0.05), ((0.2, (0.4, 0.9)), (0.95, (0.1, 0.9))),
+        ("yes", "no", "unknown"),
+    )  # fmt: skip
+    for gap, tangent, (error, walks), holds in cases:
+        page = [
+            *standing,
+            find_variance(spectrum),
+            find_gaps({"pca on blocks": gap, "umap on blocks": gap_of(0.0, 0.1)}),
+            find_alignment({"pca": dataclasses.replace(space, tangent=np.full(3, tangent))}),
+            find_curvature(space),
+            find_scores(scored(nouns["scores"], error, walks)),
+            find_claims({"order": claimed(holds)}),
+        ]
+        text = told(page)
+        assert not [pair for pair in DENIALS if all(words in text for words in pair)]
+        answers = {}
+        for found in page:
+            assert found.holds in {"", "yes", "no", "unknown"}
+            if found.claim:
+                assert answers.setdefault(found.claim, found.holds) == found.holds
+
+
+@pytest.mark.parametrize(
+    ("holds", "words"), [("yes", "beyond every null"), ("no", "shuffled steps"), ("unknown", "too few draws")]
+)
+def test_claims(holds, words):
+    assert words in find_claims({"order": claimed(holds)}).sentence

@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.01,
         help="leave out basins less deep than this part of the range (default: %(default)s)",
     )
+    parser.add_argument("--all", action="store_true", help="count the cells that the run does not support as well")
     parser.add_argument(
         "--rings", action="store_true", help="find rings of low loss around a hill as well (needs GUDHI)"
     )
@@ -38,22 +39,28 @@ def run(args: argparse.Namespace) -> None:
     if not landscapes:
         raise InputError(worded("run", "landscapes in its artefacts", "none", f"trajmap surface {args.run_folder}"))
     for name, land in landscapes.items():
-        finite = land.values[np.isfinite(land.values)]
-        tree = merge_tree(land, masked=True).simplify(args.threshold * float(np.ptp(finite)))
+        counted = np.isfinite(land.values) & (True if land.support is None or args.all else land.support)
+        if not counted.any():
+            artefacts.path("topology", name).unlink(missing_ok=True)
+            artefacts.path("profiles", name).unlink(missing_ok=True)
+            say(f"  {name:<12} no supported cell has a finite loss, so nothing is counted (--all counts every cell)")
+            continue
+        finite = land.values[counted]
+        tree = merge_tree(land, masked=True, supported=not args.all).simplify(args.threshold * float(np.ptp(finite)))
         tree.save(artefacts.path("topology", name))
         basin_profile(land, tree).save(artefacts.path("profiles", name))
         inner = int((~tree.boundary).sum())
         say(
-            f"  {name:<12} {tree.n_minima} minima ({inner} inside), {tree.n_saddles} saddles, average persistence "
-            f"{tree.average_persistence():.3g}, SMAD {tree.smad():.3g}"
+            f"  {name:<12} {tree.n_minima} minima{' on supported cells' if tree.supported else ''} ({inner} inside), "
+            f"{tree.n_saddles} saddles, average persistence {tree.average_persistence():.3g}, SMAD {tree.smad():.3g}"
         )
         if args.rings:
-            _rings(artefacts, name, land, args.threshold * float(np.ptp(finite)))
+            _rings(artefacts, name, land, args.threshold * float(np.ptp(finite)), supported=not args.all)
 
 
-def _rings(artefacts: Artefacts, name: str, land: Landscape, threshold: float) -> None:
+def _rings(artefacts: Artefacts, name: str, land: Landscape, threshold: float, *, supported: bool) -> None:
     """Keep the rings that are tall enough; what an earlier look has left goes."""
-    pairs = persistence(land, degree=1).pairs
+    pairs = persistence(land, degree=1, supported=supported).pairs
     tall = pairs[pairs[:, 1] - pairs[:, 0] > threshold]
     path = artefacts.path("rings", name)
     path.unlink(missing_ok=True)

@@ -33,6 +33,9 @@ class MergeTree(Saved):
         Whether the minimum lies on the grid's boundary, where a slope looks like one.
     top : float
         Highest finite value.
+    supported : bool
+        Whether only cells that a run supports were counted. Parts joined through other cells alone are then told as
+        several essential minima: whether they are one basin is not known.
     """
 
     minima: Array
@@ -43,6 +46,7 @@ class MergeTree(Saved):
     basins: Array
     boundary: Array
     top: float
+    supported: bool = False
 
     def __post_init__(self) -> None:
         m = len(self.minima)
@@ -134,5 +138,5 @@ class MergeTree(Saved):
         move = np.append(place[target], -1)  # −1 stays −1
         return MergeTree(
             self.minima[keep], self.saddles[keep], self.births[keep], self.deaths[keep], move[self.parents[keep]],
-            move[self.basins], self.boundary[keep], self.top,
+            move[self.basins], self.boundary[keep], self.top, self.supported,
         )  # fmt: skip

@@ -1,17 +1,22 @@
-"""Standing warnings: each is printed when its rule fires."""
+"""Standing warnings: each is a finding that is printed when its rule fires."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.loss_check import LossCheck
 from trajmap.data.trajectory import Trajectory
+from trajmap.data.variance_spectrum import VarianceSpectrum
+from trajmap.report import warnings as warn
+from trajmap.report.finding import Finding
+from trajmap.report.findings import below_zero, find_variance
 
 __all__ = ["cautions"]
 
 
-def cautions(trajectory: Trajectory, artefacts: Artefacts) -> list[str]:
+def cautions(trajectory: Trajectory, artefacts: Artefacts) -> list[Finding]:
     """Collect the warnings that apply to a run and its artefacts.
 
     Parameters
@@ -23,82 +28,76 @@ def cautions(trajectory: Trajectory, artefacts: Artefacts) -> list[str]:
 
     Returns
     -------
-    list of str
-        One sentence each.
+    list of Finding
+        One a warning; a claim among its fields agrees with what the sections say.
     """
-    found = [*_of_embeddings(artefacts), *_of_landscapes(artefacts), *_of_curvature(artefacts)]
+    of_artefacts = [*_of_embeddings(artefacts), *_of_landscapes(artefacts), *_of_curvature(artefacts)]
+    return [*_of_the_objective(artefacts), *of_artefacts, *_of_the_run(trajectory)]
+
+
+def _of_the_objective(artefacts: Artefacts) -> Iterator[Finding]:
     check = artefacts.one("loss_check", LossCheck)
     if check is not None and check.agrees is False:
-        found.insert(0, f"The objective is not the loss that was recorded: {check.text}.")
-    history = trajectory.history
-    broken = int((~trajectory.is_finite).sum())
+        recorded = (float(check.recorded.min()), float(check.recorded.max()))
+        claim = "the objective is the recorded loss"
+        yield Finding(warn.objective, check.value, claim, "no", null=recorded, facts={"text": check.text})
+
+
+def _of_the_run(trajectory: Trajectory) -> Iterator[Finding]:
+    history, broken = trajectory.history, int((~trajectory.is_finite).sum())
     if broken:
-        found.append(f"{broken} iterates hold NaN or inf; every analysis leaves them out.")
+        yield Finding(warn.broken, broken)
     if history.dropped:
-        found.append(f"{len(history.dropped)} iterates are damaged or missing and are left out: {history.dropped[0]}.")
+        yield Finding(warn.dropped, len(history.dropped), facts={"first": history.dropped[0]})
     if history.seams:
-        listed = ", ".join(str(step) for step in history.seams)
-        found.append(f"The run was resumed from step {listed}: data order and random states may differ from there on.")
+        yield Finding(warn.seams, len(history.seams), facts={"steps": list(history.seams)})
     if trajectory.header is not None and trajectory.header.sketch:
-        size = trajectory.header.sketch["size"]
-        found.append(
-            f"The iterates are sketches of {size} numbers: distances are right to {50 * (2 / size) ** 0.5:.1f} %."
-        )
-    optimizer = str(trajectory.settings.get("optimizer", {}).get("class", ""))
-    if "adam" in optimizer.lower():
-        found.append(
-            "Adam moves in a metric of its own: distances and eigenvalues without it describe the run only in part."
-        )
-    return found
+        yield Finding(warn.sketch, float(trajectory.header.sketch["size"]))
+    if "adam" in str(trajectory.settings.get("optimizer", {}).get("class", "")).lower():
+        yield Finding(warn.adam)
 
 
-def _of_embeddings(artefacts: Artefacts) -> Iterator[str]:
+def _of_embeddings(artefacts: Artefacts) -> Iterator[Finding]:
     reduction = artefacts.embeddings().get("pca")
     if reduction is None:
         return
     Z = reduction.Z
     wave = np.cos(np.pi * (np.arange(len(Z)) + 0.5) / len(Z))
     index = abs(float(np.corrcoef(Z[:, 0], wave)[0, 1]))
-    if index > 0.9:
-        yield (
-            f"The first principal component follows a half cosine of time (correlation {index:.3f}): "
-            "smooth arcs like this are what a random walk draws."
-        )
+    spectrum = artefacts.one("variance", VarianceSpectrum)
+    # a run that was shown to be straighter than a walk is not told to look like one
+    straighter = spectrum is not None and find_variance(spectrum).holds == "yes"
+    if index > 0.9 and not straighter:
+        yield Finding(warn.wave, index)
 
 
-def _of_landscapes(artefacts: Artefacts) -> Iterator[str]:
+def _of_landscapes(artefacts: Artefacts) -> Iterator[Finding]:
     landscapes = artefacts.landscapes()
-    thin = [name for name, land in landscapes.items() if land.support is not None and land.support.mean() < 0.5]
-    if thin:
-        yield (
-            f"One run is a curve: most cells over {', '.join(thin)} lie farther from it than its held-out stretches "
-            "do, and the surface there is the chart's invention."
-        )
-    smeared = [name for name, land in landscapes.items() if land.support is not None and land.support.mean() > 0.95]
-    if smeared:
-        yield (
-            f"Over {', '.join(smeared)} nearly every cell lifts to a mixture of neighbouring iterates: the surface "
-            "repeats the run's own losses and shows nothing beside it."
-        )
-    curves = [name for name, land in landscapes.items() if land.is_a_curve]
-    if curves:
-        yield (
-            f"Over {', '.join(curves)} the supported area grows with the reach as a band around the path does: the run "
-            "identifies a curve there, not a surface. Sister runs or branches widen it."
-        )
-    broken = {name: int((~np.isfinite(land.values)).sum()) for name, land in landscapes.items()}
-    for name, count in broken.items():
+    shares = {name: float(land.support.mean()) for name, land in landscapes.items() if land.support is not None}
+    rules: tuple[tuple[Any, list[str]], ...] = (
+        (warn.thin, [name for name, share in shares.items() if share < 0.5]),
+        (warn.smeared, [name for name, share in shares.items() if share > 0.95]),
+        (warn.curve, [name for name, land in landscapes.items() if land.is_a_curve]),
+    )
+    for words, names in rules:
+        if names:
+            yield Finding(words, len(names), facts={"names": names})
+    for name, land in landscapes.items():
+        count = int((~np.isfinite(land.values)).sum())
         if count:
-            yield f"{count} cells over {name} are NaN or inf and are drawn grey."
+            yield Finding(warn.not_finite, count, facts={"name": name})
     if landscapes:
-        yield "A two-dimensional slice hides saddles: a minimum on a chart need not be one in parameter space."
+        yield Finding(warn.slice_hides)
 
 
-def _of_curvature(artefacts: Artefacts) -> Iterator[str]:
+def _of_curvature(artefacts: Artefacts) -> Iterator[Finding]:
     spaces = artefacts.eigenspaces()
     failed = [step for step, space in spaces.items() if not space.converged.all()]
     if failed:
-        yield f"At {len(failed)} of {len(spaces)} iterates some eigenpairs did not reach the asked residual."
-    lowest = min((float(space.eigenvalues.min()) for space in spaces.values()), default=0.0)
+        yield Finding(warn.residuals, len(failed), facts={"n": len(spaces)})
+    lowest = 0.0
+    for space in spaces.values():
+        negative = below_zero(space.eigenvalues, space.residuals)
+        lowest = min(lowest, float(space.eigenvalues[negative].min(initial=0.0)))
     if lowest < 0:
-        yield f"The Hessian has negative eigenvalues down to {lowest:.3g} along the run: it passes saddles."
+        yield Finding(warn.negative, lowest)

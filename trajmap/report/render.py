@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 from importlib.resources import files
 
-from trajmap.report.findings import Finding
+from trajmap.report.finding import Finding
 
 __all__ = ["Figure", "Section", "render"]
 
@@ -92,10 +92,10 @@ def _section(section: Section) -> str:
 
 
 def _finding(finding: Finding) -> str:
-    kind = {True: " beyond", False: " within", None: ""}[finding.beyond]
-    words = {True: " Better than its baseline.", False: " No better than its baseline.", None: ""}[finding.beyond]
-    verdict = f'<span class="verdict">{words}</span>' if words else ""
-    return f'<p class="finding{kind}">{_text(finding.sentence)}{verdict}</p>\n'
+    answer = {"yes": " holds", "no": " fails", "unknown": " unknown"}.get(finding.holds, "")
+    words = {"yes": "holds", "no": "not shown", "unknown": "not known"}.get(finding.holds, "")
+    verdict = f' <span class="verdict">Claim: {_text(finding.claim)} – {words}.</span>' if words else ""
+    return f'<p class="finding{answer}">{_text(finding.sentence)}{verdict}</p>\n'
 
 
 def _figure(figure: Figure) -> str:

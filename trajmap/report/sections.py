@@ -14,8 +14,8 @@ from trajmap.data.score_table import ScoreTable
 from trajmap.data.sensitivity import Sensitivity
 from trajmap.data.training_curves import TrainingCurves
 from trajmap.data.variance_spectrum import VarianceSpectrum
+from trajmap.report.finding import Finding
 from trajmap.report.findings import (
-    Finding,
     find_alignment,
     find_basins,
     find_charts,

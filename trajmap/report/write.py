@@ -5,14 +5,14 @@ import os
 import shlex
 from pathlib import Path
 
-import numpy as np
-
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.atomic import write_parts
 from trajmap.data.trajectory import Trajectory
+from trajmap.report import warnings as warn
 from trajmap.report.cautions import cautions
 from trajmap.report.figures import draw_figures
-from trajmap.report.findings import Finding, find_run
+from trajmap.report.finding import Finding
+from trajmap.report.findings import find_run
 from trajmap.report.reliefs import reliefs
 from trajmap.report.render import Figure, Section, render
 from trajmap.report.sections import KINDS, Kind, alternative
@@ -141,7 +141,11 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
     return [
         Section("The run", find_run(trajectory), figures=figures("scalars", "Losses that were recorded.")),
         *map(section, KINDS),
-        Section("Cautions", _cautioned(warnings), rows=[(f"{i}.", words) for i, words in enumerate(warnings, 1)]),
+        Section(
+            "Cautions",
+            Finding(warn.count, len(warnings)),
+            rows=[(f"{i}.", found.sentence) for i, found in enumerate(warnings, 1)],
+        ),
         Section("Definitions", missing="What each number is: its range, its good end, its source.", rows=_DEFINITIONS),
         Section("Settings", missing="What the recorder noted in run.json.", rows=_settings(trajectory)),
     ]
@@ -149,9 +153,3 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
 
 def _settings(trajectory: Trajectory) -> list[tuple[str, str]]:
     return [(name, json.dumps(value)) for name, value in trajectory.settings.items()]
-
-
-def _cautioned(warnings: list[str]) -> Finding:
-    count = len(warnings)
-    text = f"{count} standing warning{'' if count == 1 else 's'} appl{'ies' if count == 1 else 'y'} to this run."
-    return Finding(text if count else "No standing warning applies to this run.", count, np.nan, None)

@@ -1,6 +1,7 @@
 """Merge trees by union and find."""
 
 import numpy as np
+from scipy import ndimage
 
 from trajmap._validation import Array, check_array, check_count, worded
 from trajmap.data.basin_profile import BasinProfile
@@ -13,13 +14,18 @@ __all__ = ["basin_profile", "merge_tree"]
 
 
 def merge_tree(
-    landscape: Landscape | Array, *, graph: Array | None = None, superlevel: bool = False, masked: bool = False
+    landscape: Landscape | Array,
+    *,
+    graph: Array | None = None,
+    superlevel: bool = False,
+    masked: bool = False,
+    supported: bool = True,
 ) -> MergeTree:
     """Find the minima of a landscape, and the saddles where their basins merge as the level rises.
 
     Values are visited from low to high, equal ones in the order of their places; where two basins meet, the one with
     the higher minimum ends (the elder rule). A vertex where several meet is one saddle. Minima on the grid's boundary
-    count and are flagged: what lies outside is not known.
+    count and are flagged, as are those beside unsupported cells: what lies outside is not known.
 
     Parameters
     ----------
@@ -31,6 +37,9 @@ def merge_tree(
         Peaks instead of basins: the tree of the negated values.
     masked : bool
         Leave cells of NaN or inf out, as holes; else they are refused.
+    supported : bool
+        Leave out the cells that a landscape's run does not support: what lies there is the chart's invention. Where a
+        landscape has no support, all cells count.
 
     Returns
     -------
@@ -56,12 +65,15 @@ def merge_tree(
     """
     array = np.asarray(landscape.values if isinstance(landscape, Landscape) else landscape, dtype=np.float64)
     values = -array.ravel() if superlevel else array.ravel()
-    inside = np.isfinite(values)
-    if not inside.all() and not masked:
-        got = f"{int((~inside).sum())} cells of NaN or inf"
+    support = landscape.support if supported and isinstance(landscape, Landscape) else None
+    counted = np.ones(len(values), dtype=bool) if support is None else support.ravel()
+    inside = counted & np.isfinite(values)
+    if not masked and (inside != counted).any():
+        got = f"{int((inside != counted).sum())} cells of NaN or inf"
         raise InputError(worded("landscape", "finite values", got, "pass masked=True to leave them out"))
     if not inside.any():
-        raise InputError(worded("landscape", "at least one finite value", "none"))
+        got, repair = ("none", "") if support is None else ("none on supported cells", "pass supported=False")
+        raise InputError(worded("landscape", "at least one finite value", got, repair))
     edges = grid_graph(array.shape) if graph is None else check_array("graph", graph, (None, 2), dtype=np.int64)
     if len(edges) and (edges.min() < 0 or edges.max() >= len(values)):
         raise InputError(worded("graph", f"vertices in [0, {len(values) - 1}]", f"{edges.min()} to {edges.max()}"))
@@ -70,7 +82,9 @@ def merge_tree(
     edge_places = np.zeros(len(values), dtype=bool)
     if graph is None:
         edge_places = _boundary(array.shape)
-    return found.tree(edge_places)
+        if support is not None:  # beyond an unsupported neighbour the loss may go on falling
+            edge_places |= ndimage.binary_dilation(~support, np.ones((3,) * array.ndim)).ravel()
+    return found.tree(edge_places, supported=support is not None)
 
 
 class _Union:
@@ -118,7 +132,7 @@ class _Union:
                     root[r] = elder
                     self._deaths[r] = (v, elder)
 
-    def tree(self, boundary: Array) -> MergeTree:
+    def tree(self, boundary: Array, *, supported: bool) -> MergeTree:
         minima = np.array(self._minima)
         saddles = np.array([self._deaths.get(m, (-1, -1))[0] for m in self._minima])
         births = self._values[minima]
@@ -130,7 +144,7 @@ class _Union:
         basins = np.array([row[int(b)] for b in self._basin])
         return MergeTree(
             minima[order], saddles[order], births[order], deaths[order], parents, basins, boundary[minima[order]],
-            self._top,
+            self._top, supported,
         )  # fmt: skip
 
 

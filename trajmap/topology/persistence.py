@@ -13,7 +13,12 @@ __all__ = ["persistence"]
 
 
 def persistence(
-    landscape: Landscape | Array, *, degree: int = 0, superlevel: bool = False, masked: bool = False
+    landscape: Landscape | Array,
+    *,
+    degree: int = 0,
+    superlevel: bool = False,
+    masked: bool = False,
+    supported: bool = True,
 ) -> PersistenceDiagram:
     """Find the pairs of births and deaths of basins, or of rings.
 
@@ -30,6 +35,9 @@ def persistence(
         Of the negated values.
     masked : bool
         Leave cells of NaN or inf out (degree 0 only).
+    supported : bool
+        Leave out the cells that a landscape's run does not support. A ring around such cells is not known to close
+        around a hill, so it is not counted. Where a landscape has no support, all cells count.
 
     Returns
     -------
@@ -52,15 +60,18 @@ def persistence(
     [0.3, 1.0]
     """
     if degree == 0:
-        tree = merge_tree(landscape, superlevel=superlevel, masked=masked)
+        tree = merge_tree(landscape, superlevel=superlevel, masked=masked, supported=supported)
         return PersistenceDiagram(np.stack([tree.births, tree.deaths], axis=1), 0)
     values = np.asarray(landscape.values if isinstance(landscape, Landscape) else landscape, dtype=np.float64)
     if degree != 1 or values.ndim != 2:
         raise InputError(worded("degree", "0, or 1 on a grid of two axes", f"{degree} on {values.ndim} axes"))
-    if not np.isfinite(values).all():
+    support = landscape.support if supported and isinstance(landscape, Landscape) else None
+    counted = np.ones(values.shape, dtype=bool) if support is None else support
+    if not np.isfinite(values[counted]).all():
         raise InputError(worded("landscape", "finite values for degree 1", "NaN or inf"))
     gudhi = optional_import("gudhi", "topology")
-    complex_ = gudhi.CubicalComplex(top_dimensional_cells=-values if superlevel else values)
+    cells = np.where(counted, -values if superlevel else values, np.inf)
+    complex_ = gudhi.CubicalComplex(top_dimensional_cells=cells)
     complex_.compute_persistence()
     pairs = np.asarray(complex_.persistence_intervals_in_dimension(1), dtype=np.float64).reshape(-1, 2)
-    return PersistenceDiagram(pairs, 1)
+    return PersistenceDiagram(pairs[np.isfinite(pairs).all(axis=1)], 1)
