@@ -240,7 +240,7 @@ def _like(tensor: StoredTensor, other: StoredTensor) -> bool:
 
 def _row(path: Path, step: int, state: State, header: RunHeader) -> CheckpointRow:
     # nobody has looked for NaN and inf in it
-    file = IterateFile(path, Notes(step, {}, broken=-1), 0, 0, 0)
+    file = IterateFile(str(path), Notes(step, {}, broken=-1), 0, 0, 0)
     kept = {name: state.tensors[name] for name in header.buffers.names if name in state.tensors}
     if len(kept) < len(header.buffers.names):
         raise LayoutError(worded(str(path), "the buffers of the run", f"{len(kept)} of {len(header.buffers.names)}"))

@@ -82,7 +82,7 @@ def _read_rows(folder: Path, header: RunHeader, *, verify: bool | None) -> tuple
     for path in _files(folder):
         place = iterate_place(path)
         if place is None:
-            dropped.append(f"{path.stem}: expected a name of twelve digits, got another")
+            dropped.append(f"{Path(path).stem}: expected a name of twelve digits, got another")
             continue
         if thinning is not None and thinning.drops(place):
             continue  # a removal that was cut short
@@ -96,7 +96,7 @@ def _read_rows(folder: Path, header: RunHeader, *, verify: bool | None) -> tuple
                 memory.verify(before.file)
             rows.append(before)
         except RunFormatError as error:
-            dropped.append(f"{path.stem}: {str(error).split(': ', 1)[1]}")
+            dropped.append(f"{Path(path).stem}: {str(error).split(': ', 1)[1]}")
             before = None
     if memory is not None:
         memory.keep()
@@ -104,12 +104,10 @@ def _read_rows(folder: Path, header: RunHeader, *, verify: bool | None) -> tuple
     return kept, dataclasses.replace(history, interval=1 if thinning is None else thinning.interval)
 
 
-def _files(folder: Path) -> list[Path]:
-    inner = folder / "iterates"
+def _files(folder: Path) -> list[str]:
     try:
-        with os.scandir(inner) as found:  # a Path for each is made once they are in order
-            names = sorted(entry.name for entry in found if entry.name.endswith(".safetensors"))
-        return [inner / name for name in names]
+        with os.scandir(folder / "iterates") as found:
+            return sorted(entry.path for entry in found if entry.name.endswith(".safetensors"))
     except OSError:
         return []
 

@@ -212,9 +212,12 @@ class Notes:
 
 @dataclasses.dataclass(frozen=True)
 class IterateFile:
-    """One iterate on disk: its notes, and where its numbers begin."""
+    """One iterate on disk: its notes, and where its numbers begin.
 
-    path: Path
+    The place is kept as the system spells it: a run of fifty thousand iterates has no time for as many `Path`s.
+    """
+
+    where: str
     notes: Notes
     offset: int
     nbytes: int
@@ -222,11 +225,16 @@ class IterateFile:
     place: int | None = None  # that its name tells
     seen: tuple[int, int, int] = (0, 0, 0)  # size and times when the header was read
 
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(self.where)
+
     def read(self, start: int, out: Array) -> None:
         """Fill a contiguous array with the file's bytes from a place after the header on."""
         data = out.reshape(-1).view(np.uint8).data
         try:
-            with open(self.path, "rb", opener=_opened) as file:
+            with open(self.where, "rb", opener=_opened) as file:
                 file.seek(self.offset + start)
                 found = file.readinto(data)
         except OSError as error:
@@ -251,9 +259,10 @@ def iterate_path(folder: Path, index: int) -> Path:
     return folder / "iterates" / f"{index:012d}.safetensors"
 
 
-def iterate_place(path: Path) -> int | None:
+def iterate_place(path: str | os.PathLike[str]) -> int | None:
     """Place in the run that an iterate's file is named by; None for a file that is not named so."""
-    name = path.name
+    where = os.fspath(path)
+    name = where[where.rfind(os.sep) + 1 :]
     return int(name[:12]) if name[12:] == ".safetensors" and _NUMBERED.fullmatch(name, 0, 12) else None
 
 
@@ -274,7 +283,7 @@ def write_delta(
     _write_tensors(path, header, [*delta, *buffers], dataclasses.replace(notes, kind="delta16"))
 
 
-def read_iterate_file(path: Path, header: RunHeader) -> IterateFile:
+def read_iterate_file(path: str | os.PathLike[str], header: RunHeader) -> IterateFile:
     """Read an iterate's header and check that the file is whole, and of this run and place."""
     try:
         text, found = _header_of(path, header)
@@ -294,7 +303,8 @@ def read_iterate_file(path: Path, header: RunHeader) -> IterateFile:
     place = iterate_place(path)
     if told is not None and told != str(place):
         raise RunFormatError(f"{path}: expected the iterate of this place, got that of place {told}")
-    return IterateFile(path, notes, offset, nbytes, crc32, place, (found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+    seen = (found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return IterateFile(os.fspath(path), notes, offset, nbytes, crc32, place, seen)
 
 
 def _opened(path: str, flags: int) -> int:
@@ -306,7 +316,7 @@ def _opened(path: str, flags: int) -> int:
     return handle
 
 
-def _header_of(path: Path, header: RunHeader) -> tuple[bytes, os.stat_result]:
+def _header_of(path: str | os.PathLike[str], header: RunHeader) -> tuple[bytes, os.stat_result]:
     """Read a file's header, if it is no longer than an honest one, and what the system says of the file."""
     likely = len(header.expected["full"][0]) + 1024
     handle = os.open(path, os.O_RDONLY | _NOT_WAITING)
