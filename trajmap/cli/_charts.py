@@ -99,7 +99,7 @@ def fit_chart(folder: Path, name: str, seed: int) -> Any:
     return Pipeline([("rowspace", space), (name, embedding)])
 
 
-def fit_on(folder: Path, name: str, seed: int, rows: Array) -> Any:
+def fit_on(folder: Path, name: str, seed: int, rows: Array | slice) -> Any:
     """Fit a chart to some iterates of a run: the row space only turns axes, so the others stay unseen."""
     space, X = fit_row_space(folder)
     return Pipeline([("rowspace", space), (name, EMBEDDINGS[name](seed).fit(X[rows]))])

@@ -2,7 +2,7 @@
 
 import argparse
 
-from trajmap.cli._charts import DEFAULTS, EMBEDDINGS, fit_chart, fit_row_space, open_run
+from trajmap.cli._charts import DEFAULTS, EMBEDDINGS, fit_on, fit_row_space, open_run
 from trajmap.cli._options import add_all, add_charts, add_run, add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
@@ -29,9 +29,8 @@ def run(args: argparse.Namespace) -> None:
     say(f"row space: {T} iterates of {P} parameters span {X.shape[1]} dimensions; coordinates there keep all distances")
     with bar("embeddings", "chart") as progress:
         for i, name in enumerate(args.charts):
-            artefacts.path("embeddings", name).unlink(missing_ok=True)
-            chart = fit_chart(args.run_folder, name, args.seed)
-            found = Reduction.of(chart[-1], X)
+            # the old one stays until the new one is whole; it is not compared with, as other verbs do
+            found = Reduction.of(fit_on(args.run_folder, name, args.seed, slice(None))[-1], X)
             reduction = Reduction(found.X, found.Z, found.X_hat, name)
             reduction.save(artefacts.path("embeddings", name))
             error = reconstruction_error(reduction)

@@ -63,7 +63,8 @@ def _rings(artefacts: Artefacts, name: str, land: Landscape, threshold: float, *
     pairs = persistence(land, degree=1, supported=supported).pairs
     tall = pairs[pairs[:, 1] - pairs[:, 0] > threshold]
     path = artefacts.path("rings", name)
-    path.unlink(missing_ok=True)
     if len(tall):
         PersistenceDiagram(tall, 1).save(path)
+    else:
+        path.unlink(missing_ok=True)
     say(f"    {len(tall)} rings" + (f", the tallest hill {np.ptp(tall[0]):.3g} above its ring" if len(tall) else ""))
