@@ -298,7 +298,19 @@ def test_no_two_findings_of_a_run_deny_each_other(ratios, lowest, wavy, nouns, t
 
 
 @pytest.mark.parametrize(
-    ("holds", "words"), [("yes", "beyond every null"), ("no", "shuffled steps"), ("unknown", "too few draws")]
+    ("answers", "words"),
+    [
+        (("yes", "yes"), "The order of its steps matters, and the path is reproducible."),
+        (
+            ("yes", "no"),
+            "The order of its steps matters; but a sister shares no more of the path than shuffled",
+        ),
+        (("no", "no"), "Nothing beyond the nulls was shown: shuffled steps would make such a path as well; a sister"),
+        (("yes", "unknown"), "The order of its steps matters. Not known: reproducible (too few draws)."),
+    ],
 )
-def test_claims(holds, words):
-    assert words in find_claims({"order": claimed(holds)}).sentence
+def test_claims_in_one_sentence(answers, words):
+    names = ("order matters", "reproducible")
+    found = find_claims({name: claimed(holds, name) for name, holds in zip(names, answers, strict=True)})
+    assert words in found.sentence
+    assert found.value == answers.count("yes")

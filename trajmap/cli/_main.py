@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from trajmap import __version__
 from trajmap.cli import (
     basin,
+    claims,
     collect,
     compare,
     curves,
@@ -35,6 +36,7 @@ VERBS = (
     info,
     embed,
     score,
+    claims,
     surface,
     hessian,
     compare,

@@ -8,6 +8,7 @@ from typing import TypeVar
 from trajmap.data.alignment import Alignment
 from trajmap.data.archive import Saved
 from trajmap.data.basin_profile import BasinProfile
+from trajmap.data.claim import Claim
 from trajmap.data.connection import Connection
 from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.landscape import Landscape
@@ -30,6 +31,7 @@ class Artefacts:
         artefacts/embeddings/<chart>.npz      Reduction of the run's row space
         artefacts/variance.npz                VarianceSpectrum
         artefacts/scores.npz                  ScoreTable
+        artefacts/claims/<claim>.npz          Claim
         artefacts/landscapes/<chart>.npz      Landscape
         artefacts/lift_gaps/<chart>.npz       LiftGap
         artefacts/hessian/<step>.npz          Eigenspace at the iterate of that step
@@ -81,6 +83,13 @@ class Artefacts:
     def embeddings(self) -> dict[str, Reduction]:
         """Reductions by chart name."""
         return self._all("embeddings", Reduction)
+
+    def claims(self) -> dict[str, Claim]:
+        """Claims about the run, those that need least first."""
+        order = ("moved", "order", "reproducible", "reproducible-beyond", "loss")
+        found = self._all("claims", Claim)
+        places = [*(place for place in order if place in found), *(place for place in found if place not in order)]
+        return {place: found[place] for place in places}
 
     def landscapes(self) -> dict[str, Landscape]:
         """Landscapes by chart name."""

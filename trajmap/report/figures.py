@@ -27,6 +27,7 @@ from trajmap.data.variance_spectrum import VarianceSpectrum
 from trajmap.data.walk_rise import WalkRise
 from trajmap.plots.alignment import plot_alignment
 from trajmap.plots.asymmetry import plot_asymmetry
+from trajmap.plots.claims import plot_claims
 from trajmap.plots.connection import plot_connection
 from trajmap.plots.curvature import plot_density, plot_edge, plot_trainings
 from trajmap.plots.curves import plot_curves
@@ -102,19 +103,21 @@ def draw_figures(
     drawings = _drawings(trajectory, artefacts)
     pictures = {}
     for done, (name, draw) in enumerate(drawings.items()):
-        pictures[name] = _render(draw, wide=name == "scores", dark=dark)
+        pictures[name] = _render(draw, wide=name in {"scores", "claims"}, dark=dark)
         if progress is not None:
             progress(done + 1, len(drawings))
     return pictures
 
 
 def _drawings(trajectory: Trajectory, artefacts: Artefacts) -> dict[str, Drawing]:
-    comparisons = artefacts.comparisons()
+    comparisons, claims = artefacts.comparisons(), artefacts.claims()
     found: dict[str, tuple[Callable[..., Any], Any]] = {"scalars": (plot_scalars, trajectory)}
     for name, (noun, plot) in SINGLE.items():
         known = artefacts.one(name, noun)
         if known is not None:
             found[name] = (plot, known)
+    if claims:
+        found["claims"] = (plot_claims, claims)
     if comparisons:
         found["eigenvalues"] = (plot_eigenvalues, next(iter(comparisons.values())))
     several: dict[str, tuple[Callable[..., Any], Mapping[str, Any]]] = {

@@ -19,6 +19,7 @@ from trajmap.report.findings import (
     find_alignment,
     find_basins,
     find_charts,
+    find_claims,
     find_curvature,
     find_curves,
     find_edge,
@@ -78,6 +79,8 @@ def _sensitivity(artefacts: Artefacts) -> Finding | None:
 
 
 KINDS = (
+    Kind("What is known", _all(Artefacts.claims, find_claims), "trajmap claims {run} --sister OTHER {objective}",
+         (("claims", "A claim holds where its value is beyond every null; the hardest is drawn."),), wide=True),
     Kind("Explained variance", _one("variance", VarianceSpectrum, find_variance), "trajmap score {run}",
          (("variance", "Bars: this run; grey: random walks with its step norms."),)),
     Kind("Charts", _all(Artefacts.landscapes, find_charts), "trajmap surface {run} {objective}",
@@ -123,6 +126,7 @@ KINDS = (
 )  # fmt: skip
 
 _ALTERNATIVES = {
+    "claims": "Values of the claims beside the draws of their hardest nulls",
     "scalars": "Recorded losses by optimizer step",
     "variance": "Explained variance of the principal components beside random walks",
     "landscape": "Loss over the chart with the path and the unsupported region",

@@ -39,21 +39,30 @@ def run(found: Finding) -> str:
     return text + ("." if f["held_out"] is None else f", the validation loss to {f['held_out'][-1]:.3g}.")
 
 
+# of each claim: what is said where it holds, and where it was not shown, with the null that explains it
+_CLAIMS = {
+    "moved with direction": ("the run moved with direction", "it moved no farther than {null}"),
+    "order matters": ("the order of its steps matters", "{null} would make such a path as well"),
+    "reproducible": ("the path is reproducible", "a sister shares no more of the path than {null} would"),
+    "reproducible beyond a straight line": (
+        "it is reproducible beyond a straight line",
+        "what a sister shares beyond a straight line, {null} explains",
+    ),
+    "the loss knows it": ("the loss falls along it as along no surrogate path", "the loss falls as far along {null}"),
+    "the chart carries the loss": ("the chart carries the loss", "the chart says no more of the loss than {null}"),
+}
+
+
 def claims(found: Finding) -> str:
-    """Say which claims hold, which do not, and which are not known."""
-    known = found.facts["claims"].values()
-    groups = {answer: [claim for claim in known if claim.holds == answer] for answer in ("yes", "no", "unknown")}
-    told = []
-    if groups["yes"]:
-        told.append("What holds, beyond every null: " + ", ".join(claim.name for claim in groups["yes"]))
-    if groups["no"]:
-        against = (f"{claim.name} ({claim.nulls[claim.hardest]} explains it)" for claim in groups["no"])
-        told.append("what was not shown: " + ", ".join(against))
-    if groups["unknown"]:
-        why = (f"{claim.name} ({claim.reason or 'too few draws'})" for claim in groups["unknown"])
-        told.append("not known: " + ", ".join(why))
-    text = "; ".join(told)
-    return text[0].upper() + text[1:] + "." if text else "No claim was tested."
+    """Say which claims hold, which were not shown and what explains it, and which are not known."""
+    known = list(found.facts["claims"].values())
+    yes = [_CLAIMS[claim.name][0] for claim in known if claim.holds == "yes"]
+    no = [_CLAIMS[claim.name][1].format(null=claim.nulls[claim.hardest]) for claim in known if claim.holds == "no"]
+    unknown = [f"{claim.name} ({claim.reason or 'too few draws'})" for claim in known if claim.holds == "unknown"]
+    text = ", and ".join(yes) if yes else "nothing beyond the nulls was shown"
+    text = text[0].upper() + text[1:]
+    text += f"; but {'; '.join(no)}." if yes and no else f": {'; '.join(no)}." if no else "."
+    return text + (f" Not known: {', '.join(unknown)}." if unknown else "")
 
 
 def variance(found: Finding) -> str:

@@ -1,0 +1,127 @@
+"""Say what is known of a run: claims, each beside nulls that know nothing of a training."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from trajmap.cli._charts import EMBEDDINGS, fit_on, open_run
+from trajmap.cli._objective import objective_of
+from trajmap.cli._options import add_objective, add_run, add_seed
+from trajmap.cli._progress import bar, say
+from trajmap.data.artefacts import Artefacts
+from trajmap.data.claim import Claim
+from trajmap.data.trajectory import Trajectory
+from trajmap.errors import InputError
+from trajmap.objective.objective import Objective
+from trajmap.projection.chart_claim import chart_carries_loss
+from trajmap.projection.loss_claim import loss_knows_it
+from trajmap.report.findings import find_claims
+from trajmap.scores.claim_direction import moved_with_direction
+from trajmap.scores.claim_order import order_matters
+from trajmap.scores.claim_reproducible import reproducible, reproducible_beyond_line
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_run(parser)
+    add_objective(parser)
+    parser.add_argument(
+        "--sister",
+        type=Path,
+        metavar="RUN",
+        help="a run of the same start, other batch order",
+    )
+    parser.add_argument(
+        "--charts", nargs="*", choices=tuple(EMBEDDINGS), default=["pca"], metavar="CHART",
+        help="charts that are asked whether they carry the loss (default: pca; each more makes p-values larger)",
+    )  # fmt: skip
+    parser.add_argument("--draws", type=int, default=99, help="surrogates of each null (default: %(default)s)")
+    parser.add_argument(
+        "--loss-draws", type=int, default=39, help="the same where each costs evaluations (default: %(default)s)"
+    )
+    add_seed(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Test the claims that can be tested with what is given, and keep them all."""
+    trajectory = open_run(args.run_folder)
+    sister = None if args.sister is None else open_run(args.sister)
+    claims = _of_the_path(trajectory, sister, args.draws, args.seed)
+    claims |= _of_the_loss(args, trajectory, sister)
+    artefacts = Artefacts.of(args.run_folder)
+    for place, claim in claims.items():
+        claim.save(artefacts.path("claims", place))
+        say(f"  {claim.name:<34} {_line(claim)}")
+    say(find_claims(claims).sentence)
+
+
+def _of_the_path(trajectory: Trajectory, sister: Trajectory | None, draws: int, seed: int) -> dict[str, Claim]:
+    claims = {
+        "moved": moved_with_direction(trajectory, n_draws=draws, random_state=seed),
+        "order": order_matters(trajectory, n_draws=draws, random_state=seed),
+    }
+    if sister is None:
+        why = "no sister run was given"
+        return claims | {
+            "reproducible": _untested("reproducible", why),
+            "reproducible-beyond": _untested("reproducible beyond a straight line", why),
+        }
+    return claims | {
+        "reproducible": reproducible(trajectory, sister, n_draws=draws, random_state=seed),
+        "reproducible-beyond": reproducible_beyond_line(trajectory, sister, n_draws=draws, random_state=seed),
+    }
+
+
+def _of_the_loss(args: argparse.Namespace, trajectory: Trajectory, sister: Trajectory | None) -> dict[str, Claim]:
+    try:
+        objective = objective_of(args.objective, trajectory, args.run_folder)
+    except InputError:
+        if args.objective is not None:
+            raise
+        why = "no objective was given"
+        return {
+            "loss": _untested("the loss knows it", why),
+            "chart": _untested("the chart carries the loss", why),
+        }
+    with bar("losses of surrogate paths", "evaluation") as progress:
+        claims = {
+            "loss": loss_knows_it(
+                objective, trajectory, n_draws=args.loss_draws, random_state=args.seed, progress=progress
+            )
+        }
+    for name in args.charts:
+        claims[f"chart-{name}"] = _of_a_chart(args, objective, trajectory, sister, name)
+    return claims
+
+
+def _of_a_chart(
+    args: argparse.Namespace, objective: Objective, trajectory: Trajectory, sister: Trajectory | None, name: str
+) -> Claim:
+    with bar(f"lifts over {name}", "evaluation") as progress:
+        return chart_carries_loss(
+            objective,
+            lambda rows: fit_on(args.run_folder, name, args.seed, rows),
+            trajectory,
+            sister=sister,
+            n_draws=args.loss_draws,
+            tried=len(args.charts),
+            name=name,
+            random_state=args.seed,
+            progress=progress,
+        )
+
+
+def _untested(name: str, reason: str) -> Claim:
+    return Claim(name, np.nan, np.empty((0, 0)), (), reason=reason)
+
+
+def _line(claim: Claim) -> str:
+    """Say the answer, the value, the null that comes nearest, and its p."""
+    if claim.holds == "unknown":
+        return f"unknown: {claim.reason or 'too few draws'}"
+    worst = claim.hardest
+    low, high = np.nanquantile(claim.draws[worst], [0.05, 0.95])
+    return f"{claim.holds:<4} {claim.value:.3g}; {claim.nulls[worst]} {low:.3g} to {high:.3g}, p = {claim.p[worst]:.2g}"
