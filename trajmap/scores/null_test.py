@@ -10,7 +10,7 @@ from trajmap.data.gram import isometric_coordinates
 from trajmap.data.null_test import NullTest
 from trajmap.data.trajectory import Trajectory
 from trajmap.scores.statistics import leading_share
-from trajmap.scores.surrogates import Surrogate, check_run, walks
+from trajmap.scores.surrogates import Surrogate, check_run, check_size, walks
 
 __all__ = ["null_test"]
 
@@ -38,7 +38,8 @@ def null_test(
         question: walks ask for any structure, sign flips for a drift, block shuffles for memory beyond a block,
         Ornstein–Uhlenbeck for more than relaxation and noise.
     size : int, optional
-        P; that of the trajectory, or the number of coordinates if larger than T.
+        P, the number of parameters; that of the trajectory by default, required with coordinates, which do not
+        tell it.
     n_draws : int
         Surrogates; p cannot be smaller than 2/(n_draws + 1).
     random_state : int
@@ -52,7 +53,7 @@ def null_test(
     Raises
     ------
     InputError
-        If there are fewer than four points, or one is not finite.
+        If there are fewer than four points, one is not finite, or coordinates come without `size`.
 
     Examples
     --------
@@ -62,11 +63,11 @@ def null_test(
     (1.0, 0.05)
     """
     if isinstance(run, Trajectory):
-        X, size = isometric_coordinates(run.iterates), size or run.size
+        X, size = isometric_coordinates(run.iterates), run.size if size is None else size
     else:
         X = np.asarray(run, dtype=np.float64)
     check_run(X)
-    size = check_count("size", max(X.shape) if size is None else size)
+    size = check_size(size)
     rng = np.random.default_rng(random_state)
     draws = [statistic(surrogate(X, size, rng)) for _ in range(check_count("n_draws", n_draws))]
     return NullTest(statistic(X), np.array(draws), _name(statistic), _name(surrogate))

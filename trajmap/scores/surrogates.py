@@ -10,7 +10,8 @@ import numpy as np
 
 from trajmap._validation import Array, check_count, worded
 from trajmap.errors import InputError
-from trajmap.scores.null import isotropic_rows, random_walk, step_norms
+from trajmap.scores.null import random_walk, step_norms
+from trajmap.scores.relaxation import fit_relaxation
 
 __all__ = ["SURROGATES", "Surrogate", "block_shuffles", "ornstein_uhlenbeck", "sign_flips", "walks"]
 
@@ -63,7 +64,7 @@ def sign_flips(X: Array, size: int, rng: np.random.Generator) -> Array:
 
 
 def block_shuffles(X: Array, size: int, rng: np.random.Generator, *, block: int | None = None) -> Array:
-    """Directions of the steps exchanged in blocks, norms left in place: short memory kept, long memory lost.
+    """Exchange the steps in blocks, each with its norm: short memory kept, long memory lost.
 
     Parameters
     ----------
@@ -81,49 +82,39 @@ def block_shuffles(X: Array, size: int, rng: np.random.Generator, *, block: int 
     numpy.ndarray, shape (T, r)
         Coordinates of the surrogate.
     """
-    steps, norms = np.diff(X, axis=0), step_norms(X)
+    steps = np.diff(X, axis=0)
     block = round(len(steps) ** 0.5) if block is None else check_count("block", block)
     first = int(rng.integers(block))  # a random phase, so that no border is special
     edges = np.arange(first, len(steps), block)
     pieces = [piece for piece in np.split(np.arange(len(steps)), edges) if len(piece)]
     order = np.concatenate([pieces[i] for i in rng.permutation(len(pieces))])
-    units = steps / np.where(norms > 0, norms, 1.0)[:, None]
-    return _summed(units[order] * norms[:, None])
+    return _summed(steps[order])
 
 
 def ornstein_uhlenbeck(X: Array, size: int, rng: np.random.Generator) -> Array:
-    """Draw a pull towards the run's centre plus isotropic noise, both fitted to the run.
+    """Draw a pull towards a centre plus noise, both fitted to the run, from the run's start.
 
-    x_{t+1} = x_t − a (x_t − μ) + e_t, with μ the mean of the second half, a by least squares, and noise of the
-    residuals' norms in R^size. A run that only relaxes to its minimum and shakes there is one of these.
+    x_{t+1} = x_t − a (x_t − μ) + e_t, with a and μ as `fit_relaxation` finds them and the run's own residuals with
+    random signs as noise, so that the noise keeps its norms and its covariance. A run that only relaxes to its minimum
+    and shakes there is one of these.
 
     Parameters
     ----------
     X : numpy.ndarray, shape (T, r)
         Isometric coordinates of the run.
     size : int
-        P.
+        Not used.
     rng : numpy.random.Generator
         Source of randomness.
 
     Returns
     -------
-    numpy.ndarray, shape (T, T)
+    numpy.ndarray, shape (T, r)
         Coordinates of the surrogate.
     """
-    steps = np.diff(X, axis=0)
-    away = X[:-1] - X[len(X) // 2 :].mean(axis=0)
-    pull = float(np.clip(-np.sum(steps * away) / max(np.sum(away**2), 1e-300), 0.0, 1.0))
-    residual = np.linalg.norm(steps + pull * away, axis=1)
-    noise = isotropic_rows(rng, len(steps), size)
-    noise *= (residual / np.linalg.norm(noise, axis=1))[:, None]
-    # one coordinate of its own for the way from the start to the centre
-    path = np.zeros((len(X), noise.shape[1] + 1))
-    path[0, -1] = np.linalg.norm(away[0])
-    for t, kick in enumerate(noise):
-        path[t + 1] = (1 - pull) * path[t]
-        path[t + 1, :-1] += kick
-    return path - path.mean(axis=0)
+    path = fit_relaxation([X]).draw(rng)[0]
+    centred: Array = path - path.mean(axis=0)
+    return centred
 
 
 SURROGATES: dict[str, Surrogate] = {
@@ -141,6 +132,13 @@ def check_run(X: Array) -> Array:
     if not np.isfinite(X).all():
         raise InputError(worded("X", "finite numbers", "NaN or inf", "trajectory.finite() leaves these out"))
     return X
+
+
+def check_size(size: int | None) -> int:
+    """Check P, which coordinates of a run do not tell: walks in fewer dimensions are nearer to anything."""
+    if size is None:
+        raise InputError(worded("size", "the number of parameters P", "nothing", "give size=trajectory.size"))
+    return check_count("size", size)
 
 
 def _summed(steps: Array) -> Array:

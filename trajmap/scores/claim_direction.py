@@ -1,0 +1,80 @@
+"""Whether a run moved with direction: farther than steps of its norms carry without one."""
+
+import numpy as np
+
+from trajmap._validation import Array, check_count
+from trajmap.data.claim import Claim
+from trajmap.data.trajectory import Trajectory
+from trajmap.scores.claim_inputs import coordinates, evenly, lack, unknown
+from trajmap.scores.null import isotropic_rows
+
+__all__ = ["moved_with_direction"]
+
+NAME = "moved with direction"
+NULLS = ("isotropic steps of the same norms", "steps with random signs")
+
+
+def moved_with_direction(
+    run: Trajectory | Array, *, size: int | None = None, n_draws: int = 99, tried: int = 1, random_state: int = 0
+) -> Claim:
+    """Ask whether the end is farther from the start than the run's step norms give by themselves.
+
+    The effect is ‖x_T − x_0‖² / Σ‖step‖²: 1 is expected of steps whose directions are independent, whatever their
+    norms, T − 1 is a straight line at constant speed, and less than 1 a run that turns back. Isotropic steps ask
+    whether chance in R^P does as well; random signs ask the same of chance in the directions that the run uses. Steps
+    that remember a few before them, as momentum makes of noise, move farther too, and that is what is claimed.
+
+    Parameters
+    ----------
+    run : Trajectory or array-like, shape (T, r)
+        A run, or isometric coordinates of one.
+    size : int, optional
+        P; required with coordinates.
+    n_draws : int
+        Surrogates of each null.
+    tried : int
+        Things of which the best was chosen.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    Claim
+        Parts: ``displacement``, ``length`` of the path, and their ratio ``straightness``.
+
+    Raises
+    ------
+    InputError
+        If coordinates come without `size`.
+
+    Examples
+    --------
+    >>> line = np.outer(np.arange(30.0), np.ones(5))
+    >>> claim = moved_with_direction(line, size=10_000)
+    >>> round(claim.value, 6), claim.p.tolist(), claim.holds
+    (29.0, [0.01, 0.01], 'yes')
+    """
+    X, size = coordinates(run, size)
+    reason = lack(X, check_count("n_draws", n_draws), check_count("tried", tried))
+    if reason:
+        return unknown(NAME, NULLS, reason, tried=tried)
+    rng = np.random.default_rng(random_state)
+    steps = np.diff(X[evenly(len(X))], axis=0)
+    value = _excess(steps)
+    norms = np.linalg.norm(steps, axis=1)
+    isotropic = [_excess(_isotropic(norms, size, rng)) for _ in range(n_draws)]
+    flipped = [_excess(steps * rng.choice([-1.0, 1.0], size=(len(steps), 1))) for _ in range(n_draws)]
+    displacement, length = float(np.linalg.norm(steps.sum(axis=0))), float(norms.sum())
+    parts = {"displacement": displacement, "length": length, "straightness": displacement / length}
+    return Claim(NAME, value, np.array([isotropic, flipped]), NULLS, tried=tried, parts=parts)
+
+
+def _excess(steps: Array) -> float:
+    # rounded, so that surrogates that are the run itself tie with it
+    return round(float(np.sum(steps.sum(axis=0) ** 2) / np.sum(steps**2)), 9)
+
+
+def _isotropic(norms: Array, size: int, rng: np.random.Generator) -> Array:
+    rows = isotropic_rows(rng, len(norms), size)
+    scaled: Array = rows * (norms / np.linalg.norm(rows, axis=1))[:, None]
+    return scaled

@@ -1,0 +1,56 @@
+"""What every claim about the shape of a run checks and prepares."""
+
+import numpy as np
+
+from trajmap._validation import Array, check_array
+from trajmap.data.claim import ALPHA, Claim
+from trajmap.data.gram import isometric_coordinates
+from trajmap.data.iterates import Iterates
+from trajmap.data.trajectory import Trajectory
+from trajmap.errors import InputError
+from trajmap.scores.surrogates import check_size
+
+__all__ = ["FEWEST", "MOST", "coordinates", "evenly", "finite_coordinates", "lack", "unknown"]
+
+FEWEST = 12
+"""Iterates below which nothing is said."""
+MOST = 256
+"""Longer runs are thinned evenly to at most this many iterates: a claim costs as much as its square or cube."""
+
+
+def coordinates(run: Trajectory | Array, size: int | None) -> tuple[Array, int]:
+    """Isometric coordinates of a run, and P; NaN throughout where an iterate is not finite."""
+    if not isinstance(run, Trajectory):
+        return check_array("run", run, (None, None), dtype=np.float64), check_size(size)
+    return finite_coordinates(run.iterates), check_size(run.size if size is None else size)
+
+
+def finite_coordinates(iterates: Iterates | Array) -> Array:
+    """Isometric coordinates of iterates; NaN throughout where one of them is not finite."""
+    try:
+        return isometric_coordinates(iterates)
+    except InputError:  # not finite, or their squares are not
+        return np.full((len(iterates), 1), np.nan)
+
+
+def evenly(n: int, most: int = MOST) -> slice:
+    """Every k-th of n iterates, the first among them, such that there are at most so many."""
+    return slice(None, None, -(-n // most))
+
+
+def lack(X: Array, n_draws: int, tried: int) -> str:
+    """Why a claim about these coordinates cannot be tested; empty where it can."""
+    if tried / (n_draws + 1) > ALPHA:
+        return f"{n_draws} draws cannot give p ≤ {ALPHA}; {int(np.ceil(tried / ALPHA)) - 1} can"
+    if len(X) < FEWEST:
+        return f"{len(X)} iterates; {FEWEST} or more are needed"
+    if not np.isfinite(X).all():
+        return "some iterates are not finite; finite() leaves them out"
+    if not np.any(X != X[0]):
+        return "the iterates are all equal"
+    return ""
+
+
+def unknown(name: str, nulls: tuple[str, ...], reason: str, *, tried: int = 1) -> Claim:
+    """Make a claim that could not be tested."""
+    return Claim(name, np.nan, np.full((len(nulls), 0), np.nan), nulls, tried=tried, reason=reason)

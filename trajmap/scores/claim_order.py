@@ -1,0 +1,130 @@
+"""Whether the order of a run matters, or its steps might as well have come in another one."""
+
+import numpy as np
+
+from trajmap._validation import Array, check_count
+from trajmap.data.claim import Claim
+from trajmap.data.trajectory import Trajectory
+from trajmap.scores.claim_inputs import coordinates, evenly, lack, unknown
+
+__all__ = ["order_matters"]
+
+NAME = "order matters"
+NULLS = ("steps shuffled in blocks", "steps with random signs", "iterates shuffled")
+# cosines that differ by less are equal: stored numbers are rounded, and that has an order too
+RESOLUTION = 1e-3
+
+
+def order_matters(
+    run: Trajectory | Array, *, size: int | None = None, n_draws: int = 99, tried: int = 1, random_state: int = 0
+) -> Claim:
+    """Ask whether how steps are related depends on how far apart in time they are, in a way no shuffle shows.
+
+    The statistic is the profile of the mean cosine between steps 1, 2, 3–4, 5–8, … apart. Norms do not enter it, so a
+    rate that falls is no order, and a drift raises all of it alike. A shuffle in blocks, each step with its norm, asks
+    for more than exchangeable steps (a drift with independent noise has these); random signs for more than
+    martingales; a shuffle of the iterates after the start for more than shaking about a point. Each profile's distance
+    from the mean of all the others, in their standard deviations, is compared among the run and its surrogates, so
+    more and less memory than a shuffle's both count.
+
+    Parameters
+    ----------
+    run : Trajectory or array-like, shape (T, r)
+        A run, or isometric coordinates of one.
+    size : int, optional
+        P; required with coordinates.
+    n_draws : int
+        Surrogates of each null.
+    tried : int
+        Things of which the best was chosen.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    Claim
+        The value is the distance of the run from the nearest null, in the median distance of that null's draws; the
+        draws of the other nulls are scaled to it. Parts: the mean cosine at each distance in time.
+
+    Raises
+    ------
+    InputError
+        If coordinates come without `size`.
+
+    Examples
+    --------
+    >>> angle = np.linspace(0, 2 * np.pi, 60)
+    >>> circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    >>> order_matters(circle, size=10_000).holds
+    'yes'
+    >>> order_matters(np.outer(np.arange(60.0), [1, 1]), size=10_000).holds
+    'no'
+    """
+    X, size = coordinates(run, size)
+    reason = lack(X, check_count("n_draws", n_draws), check_count("tried", tried))
+    if reason:
+        return unknown(NAME, NULLS, reason, tried=tried)
+    X = X[evenly(len(X))]
+    rng = np.random.default_rng(random_state)
+    own = _profile(_cosines(X))
+    found = [
+        _distances(own, [_profile(make(X, rng)) for _ in range(n_draws)]) for make in (_in_blocks, _flipped, _shuffled)
+    ]
+    effects = [distances[0] / max(float(np.median(distances[1:])), RESOLUTION) for distances in found]
+    value = min(effects)
+    # one value for all nulls: each row is scaled to it, which keeps its ranks; at zero everything ties
+    draws = [np.zeros(n_draws) if not d[0] > 0 else np.asarray(d[1:]) * (value / d[0]) for d in found]
+    names = ["1", "2"] + [f"{2 ** (k - 1) + 1}–{2**k}" for k in range(2, len(own))]
+    parts = {f"cosine {name} apart": float(c) for name, c in zip(names, own, strict=True)}
+    return Claim(NAME, value, np.array(draws), NULLS, tried=tried, parts=parts)
+
+
+def _cosines(X: Array) -> Array:
+    """Cosines between steps; NaN for a step that did not move."""
+    steps = np.diff(X, axis=0)
+    norms = np.linalg.norm(steps, axis=1)
+    units = steps / np.where(norms > 1e-12 * norms.max(), norms, np.nan)[:, None]
+    cosines: Array = units @ units.T
+    return cosines
+
+
+def _profile(cosines: Array) -> Array:
+    """Mean cosine of steps 1, 2, 3–4, 5–8, … apart."""
+    first, second = np.triu_indices(len(cosines), 1)
+    band = np.ceil(np.log2(second - first)).astype(int)
+    values = cosines[first, second]
+    known = np.isfinite(values)
+    sums = np.bincount(band[known], values[known], minlength=band.max() + 1)
+    counts = np.bincount(band[known], minlength=band.max() + 1)
+    profile: Array = np.round(sums / np.maximum(counts, 1) / RESOLUTION) * RESOLUTION
+    return profile
+
+
+def _distances(own: Array, draws: list[Array]) -> Array:
+    """Distance of each profile, the run's first, from the mean of the others, in standard deviations of all."""
+    profiles = np.array([own, *draws])
+    off = (profiles - profiles.mean(axis=0)) * len(profiles) / (len(profiles) - 1)
+    scaled = off / np.maximum(profiles.std(axis=0), RESOLUTION)
+    return np.round(np.sqrt(np.mean(scaled**2, axis=1)), 9)
+
+
+def _in_blocks(X: Array, rng: np.random.Generator) -> Array:
+    cosines = _cosines(X)
+    n = len(cosines)
+    block = max(1, min(round(n**0.5), n // 8))  # fewer than eight blocks have too few orders
+    pieces = np.split(np.arange(n), np.arange(int(rng.integers(block)), n, block))
+    order = np.concatenate([pieces[i] for i in rng.permutation(len(pieces))])
+    shuffled: Array = cosines[np.ix_(order, order)]
+    return shuffled
+
+
+def _flipped(X: Array, rng: np.random.Generator) -> Array:
+    signs = rng.choice([-1.0, 1.0], size=len(X) - 1)
+    flipped: Array = _cosines(X) * np.outer(signs, signs)
+    return flipped
+
+
+def _shuffled(X: Array, rng: np.random.Generator) -> Array:
+    return _cosines(X[np.concatenate([[0], 1 + rng.permutation(len(X) - 1)])])
+
+

@@ -1,0 +1,257 @@
+"""Whether a second run went the same way, and whether a straight line is all that the two share."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+from scipy.linalg import eigh
+from scipy.spatial.distance import cdist
+
+from trajmap._validation import Array, check_array, check_count, worded
+from trajmap.data.claim import Claim
+from trajmap.data.fan import Fan
+from trajmap.data.trajectory import Trajectory
+from trajmap.errors import InputError
+from trajmap.scores.claim_inputs import evenly, finite_coordinates, lack, unknown
+from trajmap.scores.null import isotropic_rows
+from trajmap.scores.relaxation import fit_relaxation
+from trajmap.scores.surrogates import check_size
+
+__all__ = ["reproducible", "reproducible_beyond_line"]
+
+NULLS = ("isotropic walks", "steps with random signs")
+LINE_NULLS = (*NULLS, "a drift plus noise", "a fitted relaxation")
+# longer runs are thinned evenly to at most this many iterates: each of the surrogates costs its cube
+MOST = 128
+# starts farther apart than this part of the smaller extent are two starts
+SAME_START = 0.2
+# iterates nearer than this part of the extent are equal: stored numbers are rounded
+EQUAL = 1e-6
+
+
+def reproducible(
+    run: Trajectory | Array,
+    sister: Trajectory | Array,
+    *,
+    size: int | None = None,
+    n_draws: int = 99,
+    tried: int = 1,
+    random_state: int = 0,
+) -> Claim:
+    """Ask whether a second run from the same start shares the first one's way.
+
+    The effect is Σ⟨u_t, v_t⟩ / √(Σ‖u_t‖² Σ‖v_t‖²) of the two runs' displacements u and v from the start: 1 for the same
+    way, 0 expected of independent ones. The noise of two runs being independent, the products ⟨u_t, v_s⟩ are on average
+    those of the mean way that they share; its rank-one part is a straight line gone at any speed, the rest is beyond
+    one. Any displacement that two runs share counts, whatever made it: a drift, a relaxation or an orbit. Iterates that
+    the two have in common say nothing: the comparison starts where they part.
+
+    Parameters
+    ----------
+    run, sister : Trajectory or array-like, shape (T, r)
+        Two runs of one start; or coordinates of both in one isometric space. The longer is cut to the shorter.
+    size : int, optional
+        P; required with coordinates.
+    n_draws : int
+        Surrogates of each null.
+    tried : int
+        Things of which the best was chosen.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    Claim
+        Parts: ``line`` and ``beyond``, whose sum is the value, and ``common``, the iterates after the start that both
+        have.
+
+    Raises
+    ------
+    InputError
+        If the sister is the run itself, starts elsewhere, has another layout, or coordinates come without `size`.
+
+    Examples
+    --------
+    >>> t = np.linspace(0, 1, 30)[:, None]
+    >>> curve = np.hstack([t, t**2, np.zeros((30, 2))])
+    >>> claim = reproducible(curve, curve + 0.01 * t * [0, 0, 1, -1], size=10_000)
+    >>> claim.holds, round(claim.value, 3), round(claim.parts["line"], 3)
+    ('yes', 1.0, 0.985)
+    """
+    pair = _pair(run, sister, size, n_draws, tried)
+    if pair.reason:
+        return unknown("reproducible", NULLS, pair.reason, tried=tried)
+    total, line = _shared(pair.runs)
+    draws = _draws(pair, (_walks, _flips), n_draws, random_state)
+    parts = {"line": line, "beyond": total - line, "common": float(pair.common)}
+    return Claim("reproducible", total, draws[..., 0], NULLS, tried=tried, parts=parts)
+
+
+def reproducible_beyond_line(
+    run: Trajectory | Array,
+    sister: Trajectory | Array,
+    *,
+    size: int | None = None,
+    n_draws: int = 99,
+    tried: int = 1,
+    random_state: int = 0,
+) -> Claim:
+    """Ask whether two runs of one start share more than a straight line, gone at any speed, would give.
+
+    The effect is the part ``beyond`` of `reproducible`. Two more nulls: the line that the two share, with each run's
+    own steps off it with random signs; and a pull to one point plus noise, fitted to both.
+
+    Parameters
+    ----------
+    run, sister : Trajectory or array-like, shape (T, r)
+        Two runs of one start; or coordinates of both in one isometric space. The longer is cut to the shorter.
+    size : int, optional
+        P; required with coordinates.
+    n_draws : int
+        Surrogates of each null.
+    tried : int
+        Things of which the best was chosen.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    Claim
+        Parts: ``line``, ``beyond`` and ``common`` as of `reproducible`, and the ``pull`` of the fitted relaxation.
+
+    Raises
+    ------
+    InputError
+        If the sister is the run itself, starts elsewhere, has another layout, or coordinates come without `size`.
+
+    Examples
+    --------
+    >>> angle = np.linspace(0, 3, 40)[:, None]
+    >>> rng = np.random.default_rng(0)
+    >>> arc = np.hstack([np.sin(angle), 1 - np.cos(angle), np.zeros((40, 30))])
+    >>> line = np.hstack([angle, np.zeros((40, 31))])
+    >>> noise = np.cumsum(0.01 * rng.normal(size=(2, 40, 32)), axis=1)
+    >>> noise -= noise[:, :1]
+    >>> [reproducible_beyond_line(way + noise[0], way + noise[1], size=32).holds for way in (arc, line)]
+    ['yes', 'no']
+    """
+    name = "reproducible beyond a straight line"
+    pair = _pair(run, sister, size, n_draws, tried)
+    if pair.reason:
+        return unknown(name, LINE_NULLS, pair.reason, tried=tried)
+    total, line = _shared(pair.runs)
+    fit = fit_relaxation(pair.runs)
+    makers = (_walks, _flips, _line_maker(pair.runs), lambda pair, rng: fit.draw(rng))
+    draws = _draws(pair, makers, n_draws, random_state)
+    parts = {"line": line, "beyond": total - line, "common": float(pair.common), "pull": fit.pull}
+    return Claim(name, total - line, draws[..., 0] - draws[..., 1], LINE_NULLS, tried=tried, parts=parts)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Pair:
+    """Displacements of two runs from where they part, of equal length; or why nothing can be said of them."""
+
+    runs: list[Array]
+    size: int
+    common: int
+    reason: str
+
+
+Maker = Callable[[_Pair, np.random.Generator], list[Array]]
+
+
+def _pair(
+    run: Trajectory | Array, sister: Trajectory | Array, size: int | None, n_draws: int, tried: int
+) -> _Pair:
+    X, Y, size = _together(run, sister, size)
+    n_draws, tried = check_count("n_draws", n_draws), check_count("tried", tried)
+    T = min(len(X), len(Y))
+    X, Y = X[:T], Y[:T]
+    reason = lack(X, n_draws, tried) or lack(Y, n_draws, tried).replace("the iterates", "the sister's iterates")
+    if reason:
+        return _Pair([], size, 0, reason)
+    extent = _check_start(X, Y)
+    apart = np.linalg.norm(X - Y, axis=1) > EQUAL * extent
+    common = int(np.argmax(apart)) - 1 if apart.any() else T
+    common = max(common, 0)
+    if common == T or np.mean(cdist(Y[common + 1 :], X).min(axis=1) <= EQUAL * extent) > 0.5:
+        raise InputError(
+            worded("sister", "another run", "iterates of the run itself", "train again from the same start")
+        )
+    X, Y = X[common:], Y[common:]
+    reason = lack(X, n_draws, tried)
+    every = evenly(len(X), MOST)
+    return _Pair([(part - part[0])[every] for part in (X, Y)], size, common, reason and f"after they part: {reason}")
+
+
+def _together(
+    run: Trajectory | Array, sister: Trajectory | Array, size: int | None
+) -> tuple[Array, Array, int]:
+    if isinstance(run, Trajectory) and isinstance(sister, Trajectory):
+        both = finite_coordinates(Fan(("run", "sister"), (run, sister)).iterates)
+        return both[: run.n_iterates], both[run.n_iterates :], check_size(run.size if size is None else size)
+    if isinstance(run, Trajectory) or isinstance(sister, Trajectory):
+        raise InputError(worded("sister", "what the run is: two trajectories, or two arrays of coordinates", sister))
+    X = check_array("run", run, (None, None), dtype=np.float64)
+    return X, check_array("sister", sister, (None, X.shape[1]), dtype=np.float64), check_size(size)
+
+
+def _check_start(X: Array, Y: Array) -> float:
+    """Refuse starts that are far apart beside how far the runs go, and give how far."""
+    apart = float(np.linalg.norm(X[0] - Y[0]))
+    extents = [float(np.linalg.norm(part - part[0], axis=1).max()) for part in (X, Y)]
+    if apart > SAME_START * min(extents):
+        got = f"starts {apart:.3g} apart, where the runs go {min(extents):.3g} far"
+        raise InputError(worded("sister", "a run of the same start", got, "start both from the same weights"))
+    return max(extents)
+
+
+def _shared(runs: list[Array]) -> tuple[float, float]:
+    """Variance that two runs share, and that on the best straight line through the start, as parts of their own."""
+    u, v = runs
+    products = u[1:] @ v[1:].T
+    scale = np.sqrt(np.sum(u**2) * np.sum(v**2))
+    top = eigh((products + products.T) / 2, eigvals_only=True, subset_by_index=[len(products) - 1, len(products) - 1])
+    return float(np.trace(products) / scale), float(top[0] / scale)
+
+
+def _draws(pair: _Pair, makers: tuple[Maker, ...], n_draws: int, random_state: int) -> Array:
+    """What surrogates share, (n_nulls, n_draws, 2)."""
+    rng = np.random.default_rng(random_state)
+    return np.array([[_shared(make(pair, rng)) for _ in range(n_draws)] for make in makers])
+
+
+def _summed(steps: Array) -> Array:
+    return np.vstack([np.zeros(steps.shape[1]), np.cumsum(steps, axis=0)])
+
+
+def _walks(pair: _Pair, rng: np.random.Generator) -> list[Array]:
+    norms = np.concatenate([np.linalg.norm(np.diff(run, axis=0), axis=1) for run in pair.runs])
+    rows = isotropic_rows(rng, len(norms), pair.size)
+    rows *= (norms / np.linalg.norm(rows, axis=1))[:, None]
+    return [_summed(part) for part in np.split(rows, 2)]
+
+
+def _flips(pair: _Pair, rng: np.random.Generator) -> list[Array]:
+    return [_summed(_signed(np.diff(run, axis=0), rng)) for run in pair.runs]
+
+
+def _signed(steps: Array, rng: np.random.Generator) -> Array:
+    signed: Array = steps * rng.choice([-1.0, 1.0], size=(len(steps), 1))
+    return signed
+
+
+def _line_maker(runs: list[Array]) -> Maker:
+    """Make surrogates that share the runs' line and nothing else."""
+    u, v = runs
+    products = u @ v.T
+    values, vectors = eigh((products + products.T) / 2, subset_by_index=[len(products) - 1, len(products) - 1])
+    along = vectors[:, 0]
+    way = u.T @ along + v.T @ along
+    way = way / max(float(np.linalg.norm(way)), np.finfo(float).tiny)
+    # how far along the line, by what the two share: noise along it is in neither's mean
+    speed = np.diff(np.sqrt(max(float(values[0]), 0.0)) * along)
+    ratio = np.sqrt(np.linalg.norm(u @ way) / max(float(np.linalg.norm(v @ way)), np.finfo(float).tiny))
+    drifts = [np.outer(speed * factor, way) for factor in (ratio, 1 / ratio if ratio > 0 else 0.0)]
+    noise = [np.diff(run, axis=0) - drift for run, drift in zip(runs, drifts, strict=True)]
+    return lambda pair, rng: [_summed(d + _signed(e, rng)) for d, e in zip(drifts, noise, strict=True)]

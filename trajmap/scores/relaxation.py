@@ -1,0 +1,105 @@
+"""A pull to a point plus noise, fitted to runs: the Ornstein–Uhlenbeck process in discrete time."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.signal import lfilter
+
+from trajmap._validation import Array
+
+__all__ = ["Relaxation", "fit_relaxation"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Relaxation:
+    """x_{t+1} = x_t − pull (x_t − μ) + e_t, as fitted to one run or to several that share the start.
+
+    Parameters
+    ----------
+    pull : float
+        Part of the way to μ that a step goes, in [0, 1]; 0 is a drift plus noise.
+    push : numpy.ndarray, shape (r,)
+        pull · (μ − start): the step that is expected at the start.
+    noise : tuple of numpy.ndarray, shape (n, r)
+        Residual steps of each run.
+    """
+
+    pull: float
+    push: Array
+    noise: tuple[Array, ...]
+
+    def draw(self, rng: np.random.Generator) -> list[Array]:
+        """Make a path for each run, from 0 on: the residuals with random signs, so their norms and covariance stay."""
+        made = []
+        for noise in self.noise:
+            steps = self.push + noise * rng.choice([-1.0, 1.0], size=(len(noise), 1))
+            path = lfilter([1.0], [1.0, self.pull - 1.0], steps, axis=0)
+            made.append(np.vstack([np.zeros(path.shape[1]), path]))
+        return made
+
+
+def fit_relaxation(runs: Sequence[Array]) -> Relaxation:
+    """Fit one pull and one centre to runs, by least squares without its bias.
+
+    Least squares finds too strong a pull, by 3/T on a walk, since the centre is fitted too: noise moves the mean that
+    the later points are compared with. The size of that is known for every pull, and the pull is solved for. The
+    noise in the centre would likewise lengthen the way to it, and is taken off its square.
+
+    Parameters
+    ----------
+    runs : sequence of numpy.ndarray, shape (T, r)
+        Coordinates in one isometric space, at least three points each; the first point of each is the start.
+
+    Returns
+    -------
+    Relaxation
+        The fit.
+
+    References
+    ----------
+    S. Nickell, Biases in dynamic models with fixed effects, 1981.
+
+    Examples
+    --------
+    >>> away = 0.9 ** np.arange(30.0)[:, None] * [3.0, 4.0]
+    >>> fit = fit_relaxation([away])
+    >>> round(fit.pull, 6), fit.push.round(6).tolist()
+    (0.1, [-0.3, -0.4])
+    """
+    steps = np.concatenate([np.diff(run, axis=0) for run in runs])
+    points = np.concatenate([run[:-1] - run[0] for run in runs])
+    centred = points - points.mean(axis=0)
+    spread = float(np.sum(centred**2))
+    found = -float(np.sum(steps * centred)) / spread if spread > 0 else 0.0
+    pull = float(np.clip(found, 0.0, 1.0))
+    for _ in range(3):  # the residuals depend a little on the pull
+        push, noise = _residuals(steps, points, pull)
+        squares = np.sum(noise**2, axis=1)
+        pull = _unbiased(found, squares / spread, [len(run) - 1 for run in runs]) if spread > 0 else 0.0
+    push, noise = _residuals(steps, points, pull)
+    known = float(np.sum(push**2))
+    by_noise = float(np.sum(noise**2)) / len(noise) ** 2
+    push = push * np.sqrt(max(0.0, 1 - by_noise / known)) if known > 0 else push
+    return Relaxation(pull, push, tuple(np.split(noise, np.cumsum([len(run) - 1 for run in runs])[:-1])))
+
+
+def _residuals(steps: Array, points: Array, pull: float) -> tuple[Array, Array]:
+    """Step expected at the start, and what is left, of the length that it had before a mean was taken off."""
+    total = steps + pull * points
+    push = total.mean(axis=0)
+    return push, (total - push) * np.sqrt(len(total) / (len(total) - 1))
+
+
+def _unbiased(found: float, squares: Array, lengths: Sequence[int]) -> float:
+    """Find the pull at which least squares is expected to find what it found."""
+    left = np.concatenate([np.arange(n - 1, -1, -1) for n in lengths])  # points after each step
+
+    def excess(pull: float) -> float:
+        moved = left if pull == 0 else (1 - (1 - pull) ** left) / pull  # what a unit of noise adds to the later points
+        return pull + float(np.sum(squares * moved)) / len(left) - found
+
+    if excess(0.0) >= 0:
+        return 0.0
+    return 1.0 if excess(1.0) <= 0 else float(brentq(excess, 0.0, 1.0, xtol=1e-9))
