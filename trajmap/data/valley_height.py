@@ -1,4 +1,4 @@
-"""What averaging the last iterates of a run gains over the last one, and how high above its valley's floor it shakes."""
+"""What averaging the last iterates of a run gains over the last one, and how high the run shakes."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ __all__ = ["ValleyHeight"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ValleyHeight(Saved):
-    """Losses of the last iterate, of the window's mean and in the mean over the window, with what a quadratic foretells.
+    """Losses of the last iterate, of the window's mean and in the mean over it, with what a quadratic foretells.
 
     Parameters
     ----------
@@ -73,8 +73,8 @@ the run shakes 0.0027 above the average (a quadratic valley: 0.003 ± 0.001)
     def __str__(self) -> str:
         words = {"yes": "a gain", "no": "no gain", "unknown": "a gain is not known"}[self.holds]
         told = (
-            f"{words} by averaging the last {self.n_iterates} iterates: a loss of {self.average:.4g} for the last one's "
-            f"{self.last:.4g}, {self.gain:+.2g} [{self.low:.2g}, {self.high:.2g}]"
+            f"{words} by averaging the last {self.n_iterates} iterates: a loss of {self.average:.4g} for the last "
+            f"one's {self.last:.4g}, {self.gain:+.2g} [{self.low:.2g}, {self.high:.2g}]"
         )
         quadratic = f"a quadratic valley: {self.forecast:.2g} ± {self.forecast_error:.1g}"
         return f"{told}; the run shakes {self.height:.2g} above the average ({quadratic})"

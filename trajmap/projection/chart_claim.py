@@ -85,11 +85,12 @@ def chart_carries_loss(
     check_count("n_draws", n_draws), check_count("per_block", per_block, low=2), check_count("n_blocks", n_blocks)
     rng, blocks = np.random.default_rng(random_state), []
     pieces = _held_out(fit, trajectory, n_blocks) if sister is None else _of_sister(fit, trajectory, sister, n_blocks)
-    at = objective if sister is None or not sister.buffers(-1) else objective.for_run(sister)
+    along = objective.along(trajectory)
+    at = along if sister is None or not sister.buffers(-1) else objective.for_run(sister)
     for done, (chart, seen, unseen) in enumerate(pieces):
         rows = np.unique(np.linspace(0, unseen.n_iterates - 1, per_block + 2).round().astype(int)[1:-1])
         few = unseen.take(rows) if len(rows) > 1 else unseen.take(np.array([0, unseen.n_iterates - 1]))
-        blocks.append(_block(objective, at, chart, seen, few, n_draws, rng))
+        blocks.append(_block((along, at), chart, seen, few, n_draws, rng))
         if progress is not None:
             progress(done + 1, n_blocks)
     known = [block for block in blocks if block is not None]
@@ -127,18 +128,16 @@ class _Block:
 
 
 def _block(
-    objective: Objective,
-    at: Objective,
+    objectives: tuple[Objective, Objective],
     chart: Any,
     seen: Trajectory,
     few: Trajectory,
     n_draws: int,
     rng: np.random.Generator,
 ) -> _Block | None:
-    """Errors of one block; None where no iterate has a finite loss."""
+    """Errors of one block; None where no iterate has a finite loss. Objectives are the run's and the unseen's."""
+    along, at = objectives
     gap = curve(at, chart, few, random_state=int(rng.integers(2**31)))
-    at = at.along(few)
-    along = objective.along(seen)
     near = [along.value(seen.theta(int(i))) for i in _nearest(few.iterates, seen.iterates)]
     controls = [
         at.values(MovedPoints(ArrayPoints(few.iterates), gap.residuals, few.size, rng)) for _ in range(n_draws - 1)
@@ -159,8 +158,8 @@ def _nearest(unseen: Any, seen: Any) -> Array:
     squares = np.zeros((len(unseen), len(seen)))
     for columns in stretches(len(seen) + len(unseen), seen.shape[1]):
         theirs = np.asarray(seen[:, columns], dtype=np.float64)
-        for row, ours in zip(squares, np.asarray(unseen[:, columns], dtype=np.float64), strict=True):
-            row += np.square(theirs - ours).sum(axis=1)
+        for i, ours in enumerate(np.asarray(unseen[:, columns], dtype=np.float64)):
+            squares[i] += np.square(theirs - ours).sum(axis=1)
     places: Array = squares.argmin(axis=1)
     return places
 

@@ -107,7 +107,7 @@ def loss_knows_it(
 
 
 def _claim(own: Array, along: Array, found: Array, judged: int, tried: int, random_state: int) -> Claim:
-    """Measure the falls, all on one scale: losses (n_places,) and (n_own,) of the run, (2, n_draws, k) of surrogates."""
+    """Measure the falls on one scale: losses (n_places,) and (n_own,) of the run, (2, n_draws, k) of surrogates."""
     rise, logarithm = _scale(np.concatenate([along, found.ravel()]))
     start, value = rise(own[:1])[0], float(rise(own[:1])[0] - rise(own[judged:]).mean())
     rng, pool = np.random.default_rng((random_state, _ORDERED)), rise(along)

@@ -13,6 +13,7 @@ from trajmap.errors import InputError
 from trajmap.objective.memory import copies_budget
 from trajmap.objective.objective import Objective
 from trajmap.objective.points import FramePoints
+from trajmap.projection.batch_error import batch_error
 
 __all__ = ["valley_height", "weighted"]
 
@@ -112,11 +113,9 @@ def _gain_error(objective: Objective, last: Trajectory, mean: Array, average: fl
     # the jackknife's variance about the whole window's average: without a block the loss is higher in the mean, too
     squared = (b - 1) / b * float(np.sum((without - average) ** 2)) * float(t.ppf(_CHANCE, b - 1)) ** 2
     ends = [objective.batch_losses(theta) for theta in (last.theta(-1), mean)]
-    shares = ends[0][1] / ends[0][1].sum()
-    if (n := len(shares)) > 1:
-        gains = (ends[0][0] - ends[1][0]) * ends[0][1].sum()
-        spread = float(np.sum(shares**2 * (gains - shares @ gains) ** 2)) * n / (n - 1)
-        squared += spread * float(t.ppf(_CHANCE, n - 1)) ** 2
+    (n,) = ends[0][1].shape
+    if n > 1:
+        squared += (batch_error(ends[0][0] - ends[1][0], ends[0][1]) * float(t.ppf(_CHANCE, n - 1))) ** 2
     return float(np.sqrt(squared))
 
 
