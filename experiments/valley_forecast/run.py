@@ -1,4 +1,4 @@
-"""Does ½ tr(H Cov) over a late window forecast what averaging gains? Five learning rates, three seeds."""
+"""Does ½ tr(H Cov) over a late window forecast how high a run shakes above its average? Five rates, three seeds."""
 
 import argparse
 import json
@@ -29,7 +29,7 @@ def main(out: Path, *, seed: int = 0, quick: bool = False) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        The correlation, the median of gain over forecast, and every pair.
+        The correlation, the median of height over forecast, and every pair.
     """
     objective, numbers, pairs = digits.objective(), {}, []
     for rate in RATES[-2:] if quick else RATES:
@@ -39,15 +39,18 @@ def main(out: Path, *, seed: int = 0, quick: bool = False) -> dict[str, float]:
                 init_seed=seed + i, order_seed=seed + i, every=4 if quick else 10,
             )  # fmt: skip
             found = valley_height(objective, Trajectory.open(folder), n_products=8 if quick else 30)
-            pairs.append((found.forecast, found.gain))
-            numbers[f"lr {rate} seed {i}: forecast"], numbers[f"lr {rate} seed {i}: gain"] = found.forecast, found.gain
+            pairs.append((found.forecast, found.height))
+            numbers[f"lr {rate} seed {i}: forecast"], numbers[f"lr {rate} seed {i}: height"] = (
+                found.forecast,
+                found.height,
+            )
             print(f"lr {rate:<5} seed {i}: {found}")
-    forecast, gain = np.array(pairs).T
-    numbers["median gain / forecast"] = float(np.median(gain / forecast))
-    known = (forecast > 0) & (gain > 0)
+    forecast, height = np.array(pairs).T
+    numbers["median height / forecast"] = float(np.median(height / forecast))
+    known = (forecast > 0) & (height > 0)
     numbers["pairs above zero"] = float(known.mean())
     if known.sum() > 2:
-        numbers["log-log correlation"] = float(np.corrcoef(np.log(forecast[known]), np.log(gain[known]))[0, 1])
+        numbers["log-log correlation"] = float(np.corrcoef(np.log(forecast[known]), np.log(height[known]))[0, 1])
     (Path(out) / "valley.json").write_text(json.dumps(numbers, indent=1), encoding="utf-8")
     print({key: round(value, 3) for key, value in numbers.items() if "lr" not in key})
     return numbers

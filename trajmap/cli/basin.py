@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from trajmap._validation import Array
 from trajmap.cli._charts import open_run
 from trajmap.cli._network import hidden_units, probes_of
 from trajmap.cli._objective import objective_of
 from trajmap.cli._options import add_objective, add_run
 from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
+from trajmap.data.sisters import require_other, require_sister
 from trajmap.projection.barrier import barrier
 from trajmap.projection.matching import groups_at, match_weights
 from trajmap.projection.spin_glass import solution_tree
@@ -25,7 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("others", type=Path, nargs="*", metavar="OTHER", help="runs to connect with this one's end")
     parser.add_argument(
-        "--sister", type=Path, metavar="RUN", help="a run known to share the basin: its climb is the noise"
+        "--sister",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="RUN",
+        help="a run that shares this run's start and basin: what lies between their ends is the noise; may be repeated",
     )
     parser.add_argument(
         "--curve", type=int, default=200, help="steps to train a curve; 0 for none (default: %(default)s)"
@@ -40,29 +45,26 @@ def run(args: argparse.Namespace) -> None:
     artefacts = Artefacts.of(args.run_folder)
     say(str(valley_height(objective, trajectory)))
     here = trajectory.theta(-1)
-    sisters = [] if args.sister is None else [(here, _end(args.run_folder, args.sister))]
+    for sister in args.sister:
+        require_sister(trajectory, open_run(sister), str(sister))
+    sisters = [(here, open_run(path).theta(-1), objective.for_run(open_run(path))) for path in args.sister]
     groups, probes = hidden_units(objective), probes_of(objective)
     ends = {args.run_folder.name: here}
     with bar("connections", "run") as progress:
         for i, other in enumerate(args.others):
-            there = _end(args.run_folder, other)
+            require_other(trajectory, run := open_run(other), str(other))
+            there = run.theta(-1)
             found = barrier(
-                objective, here, there, groups=groups, sisters=sisters, n_steps=args.curve, probes=probes,
-                name=other.name,
+                objective, here, there, at_b=objective.for_run(run), groups=groups, sisters=sisters,
+                n_steps=args.curve, probes=probes, name=other.name,
             )  # fmt: skip
             found.save(artefacts.path("connections", other.name))
             say(f"{other}: {found.verdict}")
             ends[other.name] = match_weights(here, there, objective.layout, groups_at(groups, objective))[0]
             progress(i + 1, len(args.others))
-    if args.sister is not None:
-        ends.setdefault(args.sister.name, sisters[0][1])
+    for sister, (_, there, _) in zip(args.sister, sisters, strict=True):
+        ends.setdefault(sister.name, there)
     if len(ends) > 2:
         tree = solution_tree(np.array(list(ends.values())), names=list(ends))
         tree.save(artefacts.path("solutions"))
         say(f"tree of the {len(ends)} ends: {tree.verdict}")
-
-
-def _end(run_folder: Path, other: Path) -> Array:
-    found = open_run(other)
-    open_run(run_folder).layout.require(found.layout, str(other))
-    return found.theta(-1)

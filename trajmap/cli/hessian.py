@@ -101,10 +101,12 @@ def _density(
     space: Eigenspace | None,
 ) -> None:
     theta = trajectory.theta(-1)
-    product = objective.hessian(theta)
+    product = objective.hessian(theta, method=_method(args))
     found = spectral_density(product, objective.size, random_state=args.seed)
     found.save(artefacts.path("density"))
-    near = top_eigenspace(objective, theta, args.k, tol=args.tol, start=space, random_state=args.seed)
+    near = top_eigenspace(
+        objective, theta, args.k, tol=args.tol, start=space, method=_method(args), random_state=args.seed
+    )
     trace = deflated_trace(product, objective.size, near, random_state=args.seed)
     count, ratio = largest_gap(near.eigenvalues)
     say(f"  trace {trace}, effective rank {found.effective_rank:.3g}, {found.negative_share:.1%} negative eigenvalues")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["frame_budget", "free_memory", "used_memory"]
+__all__ = ["copies_budget", "frame_budget", "free_memory", "used_memory"]
 
 _CPU = torch.device("cpu")
 _UNKNOWN = 4 * 2**30  # where the system does not say
@@ -22,6 +22,11 @@ def free_memory(device: torch.device = _CPU) -> float:
 def frame_budget(device: torch.device = _CPU) -> float:
     """Bytes that frames, Krylov bases or blocks of points may take on a device: a quarter of what is free."""
     return 0.25 * free_memory(device)
+
+
+def copies_budget(like: torch.Tensor, size: int, copies: int) -> float:
+    """Bytes of so many points of P numbers, 64 MiB at least: a budget for what needs no more of a frame at a time."""
+    return max(float(copies * size * like.element_size()), 2.0**26)
 
 
 def used_memory(device: torch.device = _CPU) -> float:

@@ -321,16 +321,16 @@ class Objective:
         other._plain = Evaluator(other.parts, PLAIN)
         return other
 
-    def for_run(self, trajectory: Trajectory) -> "Objective":
+    def for_run(self, trajectory: Trajectory | None) -> "Objective":
         """Make the same objective with the BatchNorm statistics that a run recorded, wherever it is evaluated.
 
         At an iterate they are its own; elsewhere they are estimated from the objective's data and corrected by what a
-        near iterate's own differ from its estimates. Where the run has none, they are estimated at each point. A model
-        without buffers stays as it is.
+        near iterate's own differ from its estimates. Where the run has none, or there is no run, they are estimated at
+        each point. A model without buffers stays as it is.
 
         Parameters
         ----------
-        trajectory : Trajectory
+        trajectory : Trajectory or None
             The run.
 
         Returns
@@ -345,8 +345,9 @@ class Objective:
         LayoutError
             If its parameters are not.
         """
-        self.layout.require(trajectory.layout, "trajectory")
-        recorded, own = trajectory.buffers(-1), dict(self._twin.module.named_buffers())
+        if trajectory is not None:
+            self.layout.require(trajectory.layout, "trajectory")
+        recorded, own = {} if trajectory is None else trajectory.buffers(-1), dict(self._twin.module.named_buffers())
         foreign = [name for name in recorded if name not in own]
         if foreign:
             raise InputError(worded("trajectory", f"buffers among {', '.join(own) or 'none'}", ", ".join(foreign)))
@@ -354,7 +355,7 @@ class Objective:
             return self
         other = copy.copy(self)
         other._twin = self._twin.with_buffers({})
-        if recorded:
+        if trajectory is not None and recorded:
             other._twin.statistics = RunStatistics(other._twin, self._batches, self._functions["loss"], trajectory)
         else:
             other._twin.statistics = Statistics(other._twin, self._batches, self._functions["loss"])

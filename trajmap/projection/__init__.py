@@ -4,11 +4,13 @@ from trajmap.projection.adaptive import refined_surface
 from trajmap.projection.asymmetry import asymmetry_test, sign_consistency, signed_noise, valley_asymmetry
 from trajmap.projection.barrier import barrier, barrier_matrix
 from trajmap.projection.chart import Chart
+from trajmap.projection.chart_claim import chart_carries_loss
 from trajmap.projection.classify import classify_curve
 from trajmap.projection.critical import critical_points
 from trajmap.projection.curve import curve
 from trajmap.projection.geodesic import geodesic
 from trajmap.projection.held_out import held_out_gap
+from trajmap.projection.loss_claim import loss_knows_it
 from trajmap.projection.matching import groups_at, match_weights, permute, permute_buffers, require_same_loss
 from trajmap.projection.noise_rise import noise_rise
 from trajmap.projection.normal import normal_profile
@@ -22,7 +24,7 @@ from trajmap.projection.surface import surface
 from trajmap.projection.tangent import tangent
 from trajmap.projection.unit_group import UnitGroup, UnitGroups
 from trajmap.projection.units import unit_groups
-from trajmap.projection.valley import ValleyHeight, valley_height
+from trajmap.projection.valley import valley_height
 from trajmap.projection.valley_profile import valley_profile
 from trajmap.projection.walks import gradient_walk, loss_gradient_cloud, stagnation
 
@@ -35,10 +37,10 @@ __all__ = [
     "SegmentPath",
     "UnitGroup",
     "UnitGroups",
-    "ValleyHeight",
     "asymmetry_test",
     "barrier",
     "barrier_matrix",
+    "chart_carries_loss",
     "classify_curve",
     "critical_points",
     "curve",
@@ -48,6 +50,7 @@ __all__ = [
     "groups_at",
     "held_out_gap",
     "loss_gradient_cloud",
+    "loss_knows_it",
     "match_weights",
     "noise_rise",
     "normal_profile",

@@ -1,5 +1,6 @@
 """Are two points in one basin? Barriers along the segment, after matching units, and along a trained curve."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -7,16 +8,19 @@ import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, worded
 from trajmap.data.barriers import Barriers
-from trajmap.data.connection import Connection
+from trajmap.data.connection import WAYS, Connection
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 from trajmap.objective.predictions import function_distance
 from trajmap.projection.asymmetry import sign_consistency
+from trajmap.projection.batch_error import batch_error
 from trajmap.projection.matching import groups_at, match_weights, require_same_loss
 from trajmap.projection.paths import BezierPath, SegmentPath, climb, path_length, path_losses, train_path
 from trajmap.projection.unit_group import UnitGroup
 
 __all__ = ["barrier", "barrier_matrix"]
+
+Pair = tuple[Array, Array] | tuple[Array, Array, Objective]
 
 
 def barrier(
@@ -24,8 +28,9 @@ def barrier(
     a: Array,
     b: Array,
     *,
-    groups: Sequence[UnitGroup] = (),
-    sisters: Sequence[tuple[Array, Array]] = (),
+    at_b: Objective | None = None,
+    groups: Sequence[UnitGroup] | None = None,
+    sisters: Sequence[Pair] = (),
     n: int = 25,
     n_steps: int = 200,
     probes: Any = None,
@@ -36,17 +41,22 @@ def barrier(
     Parameters
     ----------
     objective : Objective
-        The loss.
+        The loss; with ``objective.for_run(run)`` the first half of each way has the statistics of BatchNorm that the
+        run of `a` recorded, at `a` its very own and away from it estimated from the data.
     a, b : array-like, shape (P,)
         The points, as the last iterates of two runs.
-    groups : sequence of UnitGroup
-        Hidden units that may be matched, from ``unit_groups(objective)``; none by default.
+    at_b : Objective, optional
+        The loss with the statistics of b's run, for the second half of each way; the same by default.
+    groups : sequence of UnitGroup, optional
+        Hidden units that may be matched, from ``unit_groups(objective)``; an empty one says that there are none.
+        Nothing is matched by default, and two basins are then never found.
     sisters : sequence of pairs of array-like
-        Pairs of points known to share a basin, as ends of sister runs: what their segments climb is the noise band.
+        Pairs of points known to share a basin, as ends of sister runs: what their segments climb is the noise. The
+        loss with the statistics of the second one's run may be a third element.
     n : int
         Positions on each path.
     n_steps : int
-        Training of the curve; 0 leaves it out. It is also left out where the segment does not climb.
+        Training of the curve; 0 leaves it out. It is also left out where a straight line is level.
     probes : torch.Tensor, optional
         Inputs of a classifier, on which the two points and the sisters are compared as functions.
     name : str
@@ -55,12 +65,13 @@ def barrier(
     Returns
     -------
     Connection
-        Losses along the ways, and a verdict in words.
+        Losses along the ways, with errors over the data's batches; whether it is one basin or two, and why that is not
+        known where it is not.
 
     Raises
     ------
     InputError
-        If the matched network is not the same function: the groups are wrong.
+        If two points are one, or the matched network is not the same function: the groups are wrong.
 
     References
     ----------
@@ -69,25 +80,57 @@ def barrier(
     """
     check_count("n_steps", n_steps, low=0)
     t = np.linspace(0, 1, check_count("n", n, low=3))
-    losses, lengths = np.full((3, n), np.nan), np.full(3, np.nan)
-
-    def take(place: int, path: SegmentPath) -> float:
-        losses[place], lengths[place] = path_losses(objective, path, t), path_length(path)
-        return climb(t, losses[place])
-
-    least = take(0, SegmentPath(a, b))
-    bands = [climb(t, path_losses(objective, SegmentPath(x, y), t)) for x, y in sisters]
-    noise = max(bands) if bands else float("nan")
-    end = np.asarray(b, dtype=np.float64)
+    _require_two("b", a, b)
+    ends, climbs = [objective, at_b or objective], []
+    for x, y, *at in sisters:
+        _require_two("sisters", x, y)
+        climbs.append(climb(t, _along([objective, *(at or ends[:1])], SegmentPath(x, y), t)[0]))
+    known: dict[str, Any] = {"noise": max(climbs, default=float("nan")), "n_sisters": len(climbs), "name": name}
+    known["matching"] = "not tried" if groups is None else "tried" if groups else "nothing to match"
+    end = _matched(objective, a, b, groups) if groups else np.asarray(b, dtype=np.float64)
+    found = Connection(t, *_none(n), **known)
+    found = _with(found, 0, SegmentPath(a, b), ends)
     if groups:
-        end = _matched(objective, a, b, groups)
-        least = min(least, take(1, SegmentPath(a, end)))
-    if n_steps and least > max(0.0 if np.isnan(noise) else noise, 1e-3 * abs(losses[0, 0])):
-        take(2, train_path(objective, BezierPath(a, end), n_steps=n_steps))
-    apart = [] if probes is None else [function_distance(objective, x, y, probes) for x, y in ((a, b), *sisters)]
-    known = [apart[0] if apart else float("nan"), max(apart[1:], default=float("nan"))]
-    known += [sign_consistency(a, b), sign_consistency(a, end) if groups else float("nan")]
-    return Connection(t, losses, lengths, noise, name, *known)
+        found = _with(found, 1, SegmentPath(a, end), ends)
+    if n_steps and found.climb(found.way or WAYS[0]) > found.limit(found.way or WAYS[0]):
+        found = _with(found, 2, train_path(objective, BezierPath(a, end), n_steps=n_steps), ends)
+    apart = [] if probes is None else [function_distance(objective, x, y, probes) for x, y, *_ in ((a, b), *sisters)]
+    return dataclasses.replace(
+        found,
+        function_distance=apart[0] if apart else float("nan"),
+        sister_distance=max(apart[1:], default=float("nan")),
+        same_signs=sign_consistency(a, b),
+        same_signs_matched=sign_consistency(a, end) if groups else float("nan"),
+    )
+
+
+def _none(n: int) -> tuple[Array, Array]:
+    return np.full((len(WAYS), n), np.nan), np.full(len(WAYS), np.nan)
+
+
+def _require_two(name: str, a: Array, b: Array) -> None:
+    if np.array_equal(a, b):
+        repair = "take the end of a run of another batch order or another start"
+        raise InputError(worded(name, "two different points", "a point beside itself", repair))
+
+
+def _with(found: Connection, place: int, path: SegmentPath, ends: Sequence[Objective]) -> Connection:
+    """Add the losses along a way, its length and the error of its climb."""
+    losses, lengths, errors = found.losses.copy(), found.lengths.copy(), found.errors.copy()
+    losses[place], errors[place] = _along(ends, path, found.t)
+    if place and ends[0] is not ends[1]:
+        losses[place, -1] = losses[0, -1]  # a permuted network has permuted statistics: the same function
+    lengths[place] = path_length(path)
+    return dataclasses.replace(found, losses=losses, lengths=lengths, errors=errors)
+
+
+def _along(ends: Sequence[Objective], path: SegmentPath, t: Array) -> tuple[Array, float]:
+    """Losses along a path, each half with the objective of its end, and the error of their climb over the batches."""
+    rows = [ends[int(s > 0.5)].batch_losses(path.points(np.array([s]))[0]) for s in t]
+    table, weights = np.array([losses for losses, _ in rows]), rows[0][1]
+    losses = table @ weights
+    top = int(np.argmax(losses - (1 - t) * losses[0] - t * losses[-1]))
+    return losses, batch_error(table[top] - (1 - t[top]) * table[0] - t[top] * table[-1], weights)
 
 
 def barrier_matrix(
@@ -150,5 +193,7 @@ def barrier_matrix(
 def _matched(objective: Objective, a: Array, b: Array, groups: Sequence[UnitGroup]) -> Array:
     """Bring b near a by permuting units, and hold it against b before anyone sees it."""
     end, _ = match_weights(a, b, objective.layout, groups_at(groups, objective))
-    require_same_loss(objective, np.asarray(b, dtype=np.float64), end)
+    # statistics that a run recorded belong to its own order of the units
+    at = objective.for_run(None) if objective.parts.re_estimates else objective
+    require_same_loss(at, np.asarray(b, dtype=np.float64), end)
     return end

@@ -4,18 +4,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 
 from trajmap._validation import Array, check_count
 from trajmap.data.lift_gap import LiftGap
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
 from trajmap.objective.operator import as_array
-from trajmap.objective.points import ArrayPoints, Points
+from trajmap.objective.points import ArrayPoints
 from trajmap.objective.tuning import evaluator
 from trajmap.projection.chart import Chart, chart_name, encode
 from trajmap.projection.frames import frame_coefficients, framed, require_size
 from trajmap.projection.lifts import PointsSlice, block_length, chart_residuals, lifted_points
+from trajmap.projection.moved import MovedPoints
 from trajmap.projection.support import PathGeometry
 
 __all__ = ["curve"]
@@ -79,7 +79,7 @@ def curve(
     Z = encode(chart, thin.iterates)
     residuals = _residuals(objective, chart, Z, thin.iterates)
     own, lifts = ArrayPoints(thin.iterates), lifted_points(objective, chart, Z)
-    controls = _Controls(own, residuals, objective.size, random_state)
+    controls = MovedPoints(own, residuals, objective.size, np.random.default_rng(random_state))
     evaluate, theta, lifted = evaluator(objective).evaluate, *objective.like.new_empty((2, objective.size))
     rows = []
     for i in range(len(Z)):
@@ -94,23 +94,6 @@ def curve(
     values, lifted_values, control_values, *decomposed = np.array(rows).T
     title = chart_name(chart, name)
     return LiftGap(thin.steps.astype(float), values, lifted_values, residuals, control_values, title, *decomposed)
-
-
-class _Controls(Points):
-    """Iterates moved by the distance of their lifts in random directions, in order."""
-
-    def __init__(self, own: Points, residuals: Array, size: int, random_state: int) -> None:
-        self._own, self._residuals, self._size = own, residuals, size
-        self._rng = np.random.default_rng(random_state)
-
-    def __len__(self) -> int:
-        return len(self._own)
-
-    def write(self, i: int, out: torch.Tensor) -> None:
-        """Write the iterate, and move it."""
-        self._own.write(i, out)
-        noise = self._rng.standard_normal(self._size)
-        out.add_(torch.from_numpy(noise).to(out), alpha=float(self._residuals[i] / np.linalg.norm(noise)))
 
 
 def _residuals(objective: Objective, chart: Chart, Z: Array, iterates: Any) -> Array:

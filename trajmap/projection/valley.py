@@ -1,55 +1,35 @@
 """Valley height: what averaging the last iterates, or decaying the learning rate, would gain."""
 
-import dataclasses
 from typing import Any
 
 import numpy as np
 
 from trajmap._validation import Array, check_count, worded
-from trajmap.data.frame import stretches
+from trajmap.data.frame import Frame, stretches
 from trajmap.data.gram import isometric_coordinates
 from trajmap.data.trajectory import Trajectory
+from trajmap.data.valley_height import ValleyHeight
 from trajmap.errors import InputError
+from trajmap.objective.memory import copies_budget
 from trajmap.objective.objective import Objective
+from trajmap.objective.points import FramePoints
+from trajmap.projection.batch_error import batch_error
 
-__all__ = ["ValleyHeight", "valley_height", "weighted"]
+__all__ = ["valley_height", "weighted"]
 
-
-@dataclasses.dataclass(frozen=True)
-class ValleyHeight:
-    """How high above its valley's floor a run shakes.
-
-    Parameters
-    ----------
-    gain : float
-        Mean loss of the window's iterates minus the loss of their mean: measured, by doing it.
-    forecast : float
-        ½ tr(H Cov) at the mean, by Hessian products: what a quadratic valley would give.
-    deviation : float
-        Standard error of `gain`, from block means of the iterates' losses.
-    n_iterates : int
-        Iterates in the window.
-    loss : float
-        Loss of the mean.
-    """
-
-    gain: float
-    forecast: float
-    deviation: float
-    n_iterates: int
-    loss: float
-
-    def __str__(self) -> str:
-        return (
-            f"averaging the last {self.n_iterates} iterates gains {self.gain:.3g} ± {self.deviation:.1g} "
-            f"(a quadratic valley: {self.forecast:.3g}), to a loss of {self.loss:.4g}"
-        )
+_BLOCKS = 10
+_CHANCE = 0.95  # one-sided, of each end of the interval
 
 
 def valley_height(
-    objective: Objective, trajectory: Trajectory, *, window: int | None = None, n_products: int = 30
+    objective: Objective,
+    trajectory: Trajectory,
+    *,
+    window: int | None = None,
+    n_products: int = 30,
+    random_state: int = 0,
 ) -> ValleyHeight:
-    """Measure the valley height of a run's last iterates, and forecast it by the Hessian.
+    """Measure what averaging a run's last iterates gains over the last one, and how high the run shakes.
 
     Parameters
     ----------
@@ -61,13 +41,17 @@ def valley_height(
         Iterates at its end; the last fifth by default. The run should be stationary there: a drift counts as
         height.
     n_products : int
-        Hessian products: the principal directions of the window with the largest variance, the rest of the
-        variance being given their weighted mean curvature.
+        Hessian products, 4 at least: half of them along the principal directions of the window, the others along
+        random combinations of the rest, where a window has more directions. Directions of little variance may be the
+        steep ones, so none is left out.
+    random_state : int
+        Seed of the random combinations.
 
     Returns
     -------
     ValleyHeight
-        Measured and forecast.
+        Measured, with the interval of the gain, and forecast, with its error. The interval is that of leaving out
+        blocks of the window, and of the batches' own gains where there are several batches.
 
     Raises
     ------
@@ -84,9 +68,9 @@ def valley_height(
     >>> import torch
     >>> bowl = Objective(torch.nn.Linear(2, 1, bias=False), lambda m, x: m(x).square().sum() / 2, [torch.eye(2)])
     >>> run = Trajectory.of(np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]]), layout=bowl.layout)
-    >>> height = valley_height(bowl, run, window=4)
-    >>> height.gain, round(height.forecast, 9)
-    (0.5, 0.5)
+    >>> found = valley_height(bowl, run, window=4)
+    >>> found.gain, found.height, round(found.forecast, 6)
+    (0.5, 0.5, 0.5)
     """
     objective = objective.along(trajectory)
     T = trajectory.n_iterates
@@ -94,32 +78,66 @@ def valley_height(
     if not 4 <= window <= T:
         raise InputError(worded("window", f"4 to {T} iterates", window))
     last = trajectory.take(np.arange(T - window, T))
-    losses = np.array([objective.value(theta) for theta in last.iterates])
+    losses = objective.values(last.iterates)
     mean = weighted(last.iterates, np.full(window, 1 / window))
-    blocks = [block.mean() for block in np.array_split(losses, min(10, window // 2))]
-    floor = objective.value(mean)
+    blocks = np.array_split(np.arange(window), min(_BLOCKS, window // 2))
+    of_blocks = [losses[block].mean() for block in blocks]
+    average = objective.value(mean)
+    gain, error = float(losses[-1] - average), _gain_error(objective, last, mean, average, blocks)
+    forecast, forecast_error = _quadratic(
+        objective, last, mean, check_count("n_products", n_products, low=4), np.random.default_rng(random_state)
+    )
     return ValleyHeight(
-        float(losses.mean() - floor),
-        _quadratic(objective, last, mean, check_count("n_products", n_products)),
-        float(np.std(blocks, ddof=1) / np.sqrt(len(blocks))),
+        float(losses[-1]),
+        average,
+        float(losses.mean()),
+        gain - error,
+        gain + error,
+        forecast,
+        forecast_error,
         window,
-        floor,
+        float(np.std(of_blocks, ddof=1) / np.sqrt(len(blocks))),
     )
 
 
-def _quadratic(objective: Objective, last: Trajectory, mean: Array, n_products: int) -> float:
-    """½ tr(H Cov), over principal directions of the window."""
-    X = isometric_coordinates(last.iterates)
-    left, values, _ = np.linalg.svd(X, full_matrices=False)
-    k = min(n_products, int(np.sum(values > 1e-9 * values[0])))
+def _gain_error(objective: Objective, last: Trajectory, mean: Array, average: float, blocks: list[Array]) -> float:
+    """Half the width of the gain's interval: averages without a block each, and the gains of the batches."""
+    from scipy.stats import t
+
+    weights = np.array([np.where(np.isin(np.arange(last.n_iterates), block), 0.0, 1.0) for block in blocks])
+    weights /= weights.sum(axis=1, keepdims=True)
+    budget = copies_budget(objective.like, last.size, 4)
+    points = FramePoints(Frame(np.zeros(last.size), last.iterates), weights, objective.like, budget=budget)
+    without = objective.values(points)
+    b = len(blocks)
+    # the jackknife's variance about the whole window's average: without a block the loss is higher in the mean, too
+    squared = (b - 1) / b * float(np.sum((without - average) ** 2)) * float(t.ppf(_CHANCE, b - 1)) ** 2
+    ends = [objective.batch_losses(theta) for theta in (last.theta(-1), mean)]
+    (n,) = ends[0][1].shape
+    if n > 1:
+        squared += (batch_error(ends[0][0] - ends[1][0], ends[0][1]) * float(t.ppf(_CHANCE, n - 1))) ** 2
+    return float(np.sqrt(squared))
+
+
+def _quadratic(
+    objective: Objective, last: Trajectory, mean: Array, n_products: int, rng: np.random.Generator
+) -> tuple[float, float]:
+    """½ tr(H Cov) and its standard error: along leading directions one by one, of the rest by random signs."""
+    left, values, _ = np.linalg.svd(isometric_coordinates(last.iterates), full_matrices=False)
+    rank = int(np.sum(values > 1e-9 * values[0])) if len(values) else 0
+    k = rank if rank <= n_products else n_products // 2
     product = objective.hessian(mean)
-    bent = 0.0
-    for i in range(k):
-        direction = weighted(last.iterates, left[:, i] / values[i], mean)
-        bent += values[i] ** 2 * float(direction @ product(direction))
-    covered = float(np.sum(values[:k] ** 2))
-    # what is left out bends like what is not, in the mean over the variance
-    return float(0.5 * bent / len(X) * np.sum(values**2) / covered)
+
+    def bend(weights: Array) -> float:
+        direction = weighted(last.iterates, weights, mean)
+        return 0.5 / last.n_iterates * float(direction @ product(direction))
+
+    # a column of `left` combines the iterates to a principal direction, as long as its singular value
+    inside = sum(bend(left[:, i]) for i in range(k))
+    if k == rank:
+        return inside, 0.0
+    beside = [bend(left[:, k:rank] @ rng.choice([-1.0, 1.0], rank - k)) for _ in range(n_products - k)]
+    return inside + float(np.mean(beside)), float(np.std(beside, ddof=1) / np.sqrt(len(beside)))
 
 
 def weighted(iterates: Any, weights: Array, center: Array | None = None) -> Array:
