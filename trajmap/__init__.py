@@ -90,8 +90,10 @@ _HOME = {
     "trajmap.curvature": (
         "alignment",
         "causal_test",
+        "critical_sharpness",
         "edge_gauge",
         "eigenspace_path",
+        "generalized_sharpness",
         "overlap",
         "principal_angles",
         "sample_convergence",

@@ -32,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tol", type=float, default=1e-2, help="relative residual (default: %(default)s)")
     parser.add_argument("--edge", action="store_true", help="sharpness against the largest stable at the learning rate")
     parser.add_argument(
+        "--forward-only",
+        action="store_true",
+        help="only the edge, by a gradient and 9 losses an iterate: a lower bound, where products cost much",
+    )
+    parser.add_argument(
         "--density", action="store_true", help="trace and density of the spectrum at the end of the run"
     )
     parser.add_argument(
@@ -50,6 +55,13 @@ def run(args: argparse.Namespace) -> None:
     trajectory = open_run(args.run_folder)
     objective = objective_of(args.objective, trajectory, args.run_folder)
     artefacts = Artefacts.of(args.run_folder)
+    if args.forward_only:
+        _edge(args, objective, trajectory, artefacts)
+        return
+    _spaces(args, objective, trajectory, artefacts)
+
+
+def _spaces(args: argparse.Namespace, objective: Objective, trajectory: Trajectory, artefacts: Artefacts) -> None:
     # the last iterate has no next step to compare with
     places = np.unique(np.linspace(0, trajectory.n_iterates - 2, check_count("--at", args.at)).round().astype(int))
     space: Eigenspace | None = None
@@ -86,10 +98,13 @@ def _batch(args: argparse.Namespace, trajectory: Trajectory) -> int | None:
 def _edge(args: argparse.Namespace, objective: Objective, trajectory: Trajectory, artefacts: Artefacts) -> None:
     with bar("edge of stability", "iterate") as progress:
         gauge = edge_gauge(
-            objective, trajectory, samples=_batch(args, trajectory), lr=args.lr, n_at=args.at,
-            random_state=args.seed, progress=progress,
+            objective, trajectory, samples=_batch(args, trajectory), lr=args.lr, n_at=args.at, tol=args.tol,
+            method="forward" if args.forward_only else "products", random_state=args.seed, progress=progress,
         )  # fmt: skip
     gauge.save(artefacts.path("edge"))
+    for step, ratio, threshold, reason in zip(gauge.steps, gauge.ratio, gauge.threshold, gauge.reasons, strict=True):
+        told = f"{ratio:.3g} of the threshold {threshold:.4g}" if np.isfinite(ratio) else f"unknown: {reason}"
+        say(f"  step {int(step):>7}  {told}")
     say(f"  {gauge.verdict}")
 
 

@@ -2,11 +2,14 @@
 
 from trajmap.curvature.alignment import alignment
 from trajmap.curvature.angles import overlap, overlap_baseline, principal_angles
+from trajmap.curvature.batch_sharpness import batch_sharpness
 from trajmap.curvature.causal import SgdPlan, causal_test, subspace_training
+from trajmap.curvature.critical_sharpness import critical_sharpness
 from trajmap.curvature.density import largest_gap, spectral_density
 from trajmap.curvature.direction_curvatures import direction_curvatures
-from trajmap.curvature.edge import batch_sharpness, edge_gauge
+from trajmap.curvature.edge import edge_gauge
 from trajmap.curvature.eigenspace import top_eigenspace
+from trajmap.curvature.generalized_sharpness import generalized_sharpness
 from trajmap.curvature.lanczos import by_magnitude, lanczos, largest, smallest
 from trajmap.curvature.operators import batch_gradients, covariance_product, gauss_newton, restricted
 from trajmap.curvature.path import displacement, eigenspace_path, grassmann_distance
@@ -25,6 +28,7 @@ __all__ = [
     "by_magnitude",
     "causal_test",
     "covariance_product",
+    "critical_sharpness",
     "curvature_class",
     "deflated_trace",
     "direction_curvatures",
@@ -34,6 +38,7 @@ __all__ = [
     "eigenspace_path",
     "frozen_quadratic_run",
     "gauss_newton",
+    "generalized_sharpness",
     "grassmann_distance",
     "hessian_norm_bound",
     "hutchinson",

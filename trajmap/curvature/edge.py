@@ -1,21 +1,27 @@
-"""The edge of stability, read from a run's own optimizer settings."""
+"""The edge of stability, read from a run's own optimizer settings and second moments."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
+import torch
 
-from trajmap._validation import Array, check_array, check_count, check_positive, worded
+from trajmap._validation import Array, check_choice, check_count, check_positive, worded
+from trajmap.curvature.batch_sharpness import drawn_sharpness
+from trajmap.curvature.critical_sharpness import critical_step
 from trajmap.curvature.eigenspace import top_eigenspace
 from trajmap.curvature.lanczos import lanczos, largest
-from trajmap.curvature.operators import Scaled, batch_gradients
+from trajmap.curvature.stable_steps import StepRule, is_adaptive
+from trajmap.curvature.steps_of_run import StepsOfRun
 from trajmap.data.edge_gauge import EdgeGauge
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
-from trajmap.objective.pieces import pieces_of
+from trajmap.objective.operator import Operator
 
-__all__ = ["batch_sharpness", "edge_gauge"]
+__all__ = ["edge_gauge"]
+
+_MOST_PRODUCTS = 120
 
 
 def edge_gauge(
@@ -27,33 +33,41 @@ def edge_gauge(
     at: Sequence[int] | Array | None = None,
     n_at: int = 8,
     tol: float = 1e-2,
+    method: str = "products",
     random_state: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> EdgeGauge:
-    """Set the sharpness along a run against the largest that its learning rate is stable at.
+    """Set the sharpness along a run against the largest that its optimizer's step is stable at.
 
-    Gradient descent with momentum β is stable to λ_max = 2(1 + β)/η. SGD feels its batches' sharpness,
-    E[g_bᵀH_b g_b]/E|g_b|², against the same bound. Adam is stable to 2(1 + β₁)/((1 − β₁)η) in the Hessian
-    preconditioned by its second moments; those are not recorded, and are taken as the mean squared batch gradients at
-    the iterate.
+    Exact on a quadratic. With the rate η of the step, momentum β and dampening τ, descent is stable to
+    2(1 + β)/(η(1 − τ)), with Nesterov's momentum to (2 + 2β)/((1 + 2β)η). RMSprop and Adagrad have the same bounds, and
+    Adam, AdamW, Adamax, NAdam and RAdam 2(1 + β₁)/((1 − β₁)η) or what takes its place, for the Hessian preconditioned
+    by the second moments that the recorder has kept beside the iterate. Weight decay adds to the sharpness. Groups with
+    rates of their own are brought to the first one's. Other optimizers are refused by name: their ratio is NaN.
+
+    SGD feels its batches' sharpness, Σ g_bᵀH_b g_b / Σ |g_b|²; with momentum its threshold lies between 2(1 − β)/η for
+    small batches and 2(1 + β)/η for large ones, and the interval says so.
 
     Parameters
     ----------
     objective : Objective
         The training loss.
     trajectory : Trajectory
-        The run; ``settings["optimizer"]`` as the recorder writes it.
+        The run; its settings and scalars as the recorder writes them.
     samples : int, optional
         The optimizer's batch size; by default ``settings["batch_size"]``, and full-batch descent where there is none.
     lr : float, optional
-        The learning rate, for a run that does not say it, as one collected from checkpoints; plain descent is meant
-        where the run does not say its optimizer either.
+        The learning rate instead of what the run says, or where it does not, as one collected from checkpoints; plain
+        descent is meant where the run does not say its optimizer either.
     at : sequence of int, optional
-        Places of the iterates; `n_at` even ones by default.
+        Places of the iterates; by default `n_at` even ones, for an adaptive optimizer of those with second moments.
     n_at : int
         Number of iterates when `at` is not given.
     tol : float
         Relative accuracy of λ_max.
+    method : str
+        ``"products"``, or ``"forward"``: one gradient and at most 9 values of the loss an iterate along the update that
+        the optimizer would make without momentum. The curvature there is a lower bound of the sharpness; `top` is NaN.
     random_state : int
         Seed.
     progress : callable, optional
@@ -62,7 +76,7 @@ def edge_gauge(
     Returns
     -------
     EdgeGauge
-        The gauge, and the regime in words.
+        Sharpness, threshold and interval by iterate, and the regime.
 
     Raises
     ------
@@ -73,91 +87,135 @@ def edge_gauge(
     ----------
     J. Cohen et al., Gradient descent on neural networks typically occurs at the edge of stability, 2021; Adaptive
     gradient methods at the edge of stability, 2022; A. Andreyev, P. Beneventano, Edge of stochastic stability, 2024.
+
+    Examples
+    --------
+    >>> bowl = Objective.from_function(lambda x: 4 * x @ x, size=2, gradient=lambda x: 8 * x)
+    >>> run = Trajectory.of(np.array([[1.0, 1.0], [0.5, 0.5]]), layout=bowl.layout)
+    >>> edge_gauge(bowl, run, lr=0.125).ratio.round(6).tolist()
+    [0.5, 0.5]
     """
-    noted = trajectory.settings.get("optimizer")
-    optimizer = dict(noted) if isinstance(noted, dict) else {}
-    if lr is not None:
-        optimizer["lr"] = check_positive("lr", lr)
-    if "lr" not in optimizer:
-        got, repair = noted or "none", "say lr=… (--lr on the command line)"
+    steps = StepsOfRun(trajectory, None if lr is None else check_positive("lr", lr))
+    forward = check_choice("method", method, ("products", "forward")) == "forward"
+    if not steps.says_rate:
+        got, repair = trajectory.settings.get("optimizer") or "none", "say lr=… (--lr on the command line)"
         raise InputError(worded("trajectory", "settings['optimizer'] with a learning rate", got, repair))
-    objective = objective.along(trajectory)
-    samples = trajectory.settings.get("batch_size") if samples is None else samples
-    adaptive = "adam" in str(optimizer.get("class", "")).lower()
-    threshold = _threshold(optimizer, adaptive=adaptive)
-    if at is None:
-        at = np.unique(np.linspace(0, trajectory.n_iterates - 1, check_count("n_at", n_at)).round().astype(int))
-    kind = "preconditioned sharpness" if adaptive else "batch sharpness" if samples else "sharpness"
+    samples = trajectory.settings.get("batch_size") if samples is None else check_count("samples", samples)
+    adaptive = not steps.refused and is_adaptive(steps.entry)
+    probe = _Probe(objective.along(trajectory), 0 if adaptive else samples or 0, tol, forward, random_state)
+    places = steps.places(check_count("n_at", n_at)) if at is None else [int(place) for place in at]
     rows = []
-    for done, place in enumerate(at):
-        theta = trajectory.theta(int(place))
-        top = top_eigenspace(objective, theta, 1, tol=tol, order=largest, random_state=random_state).eigenvalues[0]
-        felt = float(top)
-        if adaptive:
-            felt = _preconditioned(objective, theta, optimizer, samples or 0, tol, random_state)
-        elif samples:
-            felt = batch_sharpness(objective, theta, samples=samples, random_state=random_state)
-        rows.append((float(trajectory.steps[int(place)]), felt, float(top)))
+    for done, place in enumerate(places):
+        rows.append(probe.see(trajectory.theta(place), steps.rule(place)))
         if progress is not None:
-            progress(done + 1, len(at))
-    steps, sharpness, tops = np.array(rows).T
-    return EdgeGauge(steps, sharpness, tops, threshold, kind)
-
-
-def batch_sharpness(
-    objective: Objective, theta: Array, *, samples: int, most: int = 24, random_state: int = 0
-) -> float:
-    """Mean curvature of batch losses along their own gradients, Σ g_bᵀH_b g_b / Σ |g_b|².
-
-    Parameters
-    ----------
-    objective : Objective
-        The training loss.
-    theta : array-like, shape (P,)
-        The point.
-    samples : int
-        The optimizer's batch size.
-    most : int
-        Batches at most, drawn at random.
-    random_state : int
-        Seed.
-
-    Returns
-    -------
-    float
-        In the units of an eigenvalue; never above the batches' largest.
-    """
-    theta = check_array("theta", theta, (objective.size,))
-    pieces = pieces_of(objective, check_count("samples", samples))
-    rng = np.random.default_rng(random_state)
-    chosen = rng.choice(len(pieces), min(most, len(pieces)), replace=False)
-    bent = squared = 0.0
-    for i in np.sort(chosen):
-        piece = pieces[i]
-        g = piece.gradient(theta)
-        bent += float(g @ piece.hvp(theta, g))
-        squared += float(g @ g)
-    return bent / squared if squared > 0 else float("nan")
-
-
-def _threshold(optimizer: dict[str, Any], *, adaptive: bool) -> float:
-    rate = check_positive("lr", optimizer["lr"])
+            progress(done + 1, len(places))
+    kind = "critical sharpness" if forward else "sharpness"
     if adaptive:
-        first = float((optimizer.get("betas") or (0.9, 0.999))[0])
-        return 2 * (1 + first) / ((1 - first) * rate)
-    momentum = float(optimizer.get("momentum") or 0.0)
-    return 2 * (1 + momentum) / rate
+        kind = f"preconditioned {kind}"
+    elif samples and not forward:
+        kind = "batch sharpness"
+    return EdgeGauge(
+        trajectory.steps[places],
+        np.array([row.ratio * row.threshold for row in rows]),
+        np.array([row.top for row in rows]),
+        np.array([row.threshold for row in rows]),
+        kind,
+        np.array([row.low for row in rows]),
+        np.array([row.high for row in rows]),
+        [row.reason for row in rows],
+        not samples,
+    )
 
 
-def _preconditioned(
-    objective: Objective, theta: Array, optimizer: dict[str, Any], samples: int, tol: float, random_state: int
-) -> float:
-    gradients, weights = batch_gradients(objective, theta, samples=samples)
-    squares = np.einsum("b,bp,bp->p", weights, gradients, gradients)
-    scale = 1 / np.sqrt(np.sqrt(squares) + float(optimizer.get("eps") or 1e-8))
-    hessian, rng = objective.hessian(theta), np.random.default_rng(random_state)
-    found = lanczos(
-        Scaled(hessian, hessian.tensor(scale)), rng.standard_normal(objective.size), 1, tol=tol, max_products=120,
-        order=largest, rng=rng,
-    )  # fmt: skip
-    return float(found.values[0])
+@dataclasses.dataclass(frozen=True)
+class _Row:
+    """What is known at one iterate."""
+
+    top: float
+    threshold: float = np.nan
+    ratio: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Probe:
+    """How the sharpness at an iterate is measured."""
+
+    objective: Objective
+    samples: int
+    tol: float
+    forward: bool
+    random_state: int
+
+    def see(self, theta: Array, rule: StepRule | str) -> _Row:
+        if isinstance(rule, str):
+            return _Row(np.nan if self.forward else self._top(theta), reason=rule)
+        if self.forward:
+            return self._along_update(theta, rule)
+        if self.samples:
+            return self._in_batches(theta, rule)
+        return self._felt(theta, rule)
+
+    def _felt(self, theta: Array, rule: StepRule) -> _Row:
+        """λ_max of what the recursion sees, with its residual."""
+        felt = _Felt(self.objective.hessian(theta), rule)
+        rng = np.random.default_rng(self.random_state)
+        found = lanczos(
+            felt, rng.standard_normal(felt.size), 1, tol=self.tol, max_products=_MOST_PRODUCTS, order=largest, rng=rng
+        )
+        ratio, residual = float(found.values[0]), float(found.residuals[0])
+        if np.ptp(rule.scale) or np.ptp(rule.decay) or np.ptp(rule.shrink):
+            top = self._top(theta)
+        else:  # then it is λ_max of the Hessian, scaled and shifted
+            top = (ratio - float(rule.shrink[0])) / float(rule.scale[0]) - float(rule.decay[0])
+        # a Ritz value is never above λ_max
+        return _Row(top, rule.threshold, ratio, ratio, ratio + residual)
+
+    def _in_batches(self, theta: Array, rule: StepRule) -> _Row:
+        found, error = drawn_sharpness(
+            self.objective, theta, samples=self.samples, random_state=self.random_state, rule=rule
+        )
+        low, high = found - 2 * error, (found + 2 * error) * rule.noisy
+        reason = "" if np.isfinite(found) else "no batch has a gradient"
+        return _Row(self._top(theta), rule.threshold, found, low, high, reason)
+
+    def _along_update(self, theta: Array, rule: StepRule) -> _Row:
+        theta = theta.astype(np.float64)
+        trained = rule.scale > 0
+        # decay as a penalty on the loss, whose gradient the update follows
+        penalty = rule.decay + np.divide(rule.shrink, rule.scale, out=np.zeros(len(theta)), where=trained)
+        update = rule.scale * (self.objective.gradient(theta) + penalty * theta)
+
+        def line(rate: float) -> float:
+            moved = theta - rate * update
+            return self.objective.value(moved) + 0.5 * float(penalty @ moved**2)
+
+        if not np.isfinite(update).all() or not update.any():
+            return _Row(np.nan, rule.threshold, reason="the gradient is zero or not finite")
+        # the rate 2 is the optimizer's own step
+        resolution = 16 * torch.finfo(self.objective.like.dtype).eps
+        found = critical_step(line, line(0.0), 2.0, resolution, 0.02, 8)
+        reason = "" if np.isfinite(found.value) else "no rate was found at which the loss is back at its start"
+        return _Row(np.nan, rule.threshold, found.value, found.value, np.inf, reason)
+
+    def _top(self, theta: Array) -> float:
+        found = top_eigenspace(
+            self.objective, theta, 1, tol=self.tol, order=largest, random_state=self.random_state
+        )  # fmt: skip
+        return float(found.eigenvalues[0])
+
+
+class _Felt(Operator):
+    """S(H + W)S + Ω."""
+
+    def __init__(self, hessian: Operator, rule: StepRule) -> None:
+        super().__init__(hessian.tensor(rule.scale), hessian.size)
+        self._hessian = hessian
+        self._scale = hessian.tensor(np.sqrt(rule.scale))
+        self._diagonal = hessian.tensor(rule.scale * rule.decay + rule.shrink)
+
+    def multiply(self, vector: torch.Tensor) -> torch.Tensor:
+        """Multiply a tensor of shape (P,)."""
+        return self._scale * self._hessian.multiply(self._scale * vector) + self._diagonal * vector

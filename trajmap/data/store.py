@@ -6,6 +6,7 @@
       run.json                        {"format": "trajmap-run", "version": 1, "dtype": "float32",
                                        "names": [...], "shapes": [[...], ...], "settings": {...}, …}
       iterates/000000000000.safetensors   one file an iterate, named by its place in the run
+      moments/000000000000.npz        an adaptive optimizer's second moments beside the iterate of that place, at a few
       artefacts/                      what the command line makes of the run: embeddings, landscapes, …
       verified.npz                    which files have been compared with their checksums; made by readers
       writer.json                     who writes the run; gone when it is closed

@@ -18,6 +18,7 @@ from trajmap.data.layout import Layout
 from trajmap.data.number_format import narrowed, promoted
 from trajmap.data.rows import Row
 from trajmap.data.run_folder import read_run
+from trajmap.data.second_moments import MomentsNote, SecondMoments, write_moments
 from trajmap.data.store import Notes, RunHeader, iterate_path, new_identity, write_iterate
 from trajmap.errors import InputError
 
@@ -201,6 +202,15 @@ class Trajectory:
             notes = Notes(int(self.steps[i]), scalars, broken=int(np.count_nonzero(~np.isfinite(theta))))
             buffers = list(self.buffers(i).values())
             write_iterate(iterate_path(folder, i), header, narrowed(theta, dtype), notes, buffers=buffers)
+        self._save_moments(folder, header.identity)
+
+    def _save_moments(self, folder: Path, run: str) -> None:
+        moments = self.second_moments
+        for place, step in enumerate(self.steps.tolist()):
+            if step in moments:
+                note = MomentsNote(run, place, step, -1)
+                counts = moments.counts(step)
+                write_moments(folder, note, moments[step], counts, np.ones(len(counts), np.int64))
 
     @property
     def n_iterates(self) -> int:
@@ -241,6 +251,20 @@ class Trajectory:
         if self.header is None or not isinstance(self.iterates, Iterates):
             return {}
         return self.iterates.row(i).buffers(self.header.buffers)
+
+    @property
+    def second_moments(self) -> SecondMoments:
+        """What an adaptive optimizer divided its steps by, by step: a mapping to arrays of shape (P,), read lazily.
+
+        Adam's ``exp_avg_sq`` without its bias correction (the maximum for ``amsgrad``), RMSprop's ``square_avg`` (the
+        variance where it is centred), Adagrad's ``sum``, Adamax's ``exp_inf``; NaN where none is kept. A recorder keeps
+        them at a few iterates; empty for other optimizers and for checkpoints.
+        """
+        if self.header is None or self.header.sketch or not isinstance(self.iterates, Iterates):
+            return SecondMoments((), "", self.layout, self.layout)
+        rows = [self.iterates.row(i) for i in range(self.n_iterates)]
+        run = "" if self.header.shards else self.header.identity  # each shard has an identity of its own
+        return SecondMoments(rows, run, self.header.layout, self.layout)
 
     def take(self, rows: Array) -> "Trajectory":
         """Keep the iterates at some places, in order, lazily.

@@ -58,11 +58,22 @@ def plot_edge(gauge: EdgeGauge, *, ax: "Axes | None" = None) -> "Axes":
     """
     ax = open_axes(ax)
     ax.axhspan(0.8, 1.2, color=COLORS["warning"], alpha=0.25, linewidth=0, label="the edge")
-    ax.plot(gauge.steps, gauge.ratio, "o-", color=COLORS["run"], label=f"{gauge.kind} / {gauge.threshold:.3g}")
+    low, high = np.nanmin(gauge.threshold, initial=np.inf), np.nanmax(gauge.threshold, initial=-np.inf)
+    over = "" if low > high else f" / {low:.3g}" if low == high else f" / {low:.3g} to {high:.3g}"
+    ax.plot(gauge.steps, gauge.ratio, "o-", color=COLORS["run"], label=f"{gauge.kind}{over}")
+    assert gauge.low is not None
+    assert gauge.high is not None
+    bounded = np.isfinite(gauge.high)
+    if (gauge.high > gauge.low)[bounded].any():
+        ax.vlines(gauge.steps[bounded], gauge.low[bounded], gauge.high[bounded], color=COLORS["run"], lw=0.8)
     if gauge.kind == "batch sharpness":
         ax.plot(gauge.steps, gauge.top / gauge.threshold, ":", color=COLORS["null"], label="λ₁ of the whole loss")
     ax.set(xlabel="optimizer step", ylabel="sharpness over threshold", ylim=(0, None))
-    ax.set_title(gauge.verdict.split(": ", 1)[-1].split(";")[0].capitalize())
+    ax.set_title(
+        {"unknown": "The edge is unknown", "at": "At the edge"}.get(
+            gauge.regime, f"{gauge.regime.capitalize()} the edge"
+        )
+    )
     ax.legend()
     return ax
 

@@ -11,7 +11,8 @@ from trajmap._validation import worded
 from trajmap.errors import InputError, RecordingWarning
 from trajmap.recording._arguments import as_number
 from trajmap.recording.coverage import Coverage
-from trajmap.recording.ledger import Entry, Ledger, described, present_rates, require_optimizer
+from trajmap.recording.ledger import Entry, Ledger, changed_options, described, present_rates, require_optimizer
+from trajmap.recording.moments import Moments, present_moments
 from trajmap.recording.selections import Select
 from trajmap.recording.stepping import Stepper, unwrapped_optimizer
 from trajmap.recording.tape import Numbers, Tape
@@ -41,6 +42,8 @@ class Attachments:
         self._ledger, self._witness = Ledger(), Witness(recorded)
         self._coverage = Coverage(model, select, recorded)
         self._rates: dict[str, Any] = {}  # as the last step used them
+        self._entries: dict[int, Entry] = {}
+        self._changed: dict[str, float] = {}  # options that a schedule has changed
         self._overflows = 0
         self._has_warned = False
 
@@ -65,6 +68,7 @@ class Attachments:
         """Listen to another optimizer."""
         stepper = Stepper(optimizer, before=before, after=lambda: after(stepper))
         self._ledger.add(optimizer, entry)
+        self._entries[id(optimizer)] = entry
         self._steppers.append(stepper)
         self._witness.mark()
         stepper.listen()
@@ -92,6 +96,7 @@ class Attachments:
     def stepped(self, stepper: Stepper, step: int) -> dict[str, Any]:
         """Note a step; what the run's settings should say from now on is given back."""
         self._rates = present_rates(stepper.optimizer)
+        self._changed = changed_options(stepper.optimizer, self._entries[id(stepper.optimizer)])
         self._witness.mark()
         told: dict[str, Any] = (
             {"optimizers": self._ledger.entries()} if self._ledger.stepped(stepper.optimizer, step) else {}
@@ -112,10 +117,14 @@ class Attachments:
 
     def scalars(self) -> Numbers:
         """Scalars of the last step: rates, who made it, overflows before it."""
-        found = {name: as_number(name, value) for name, value in self._rates.items()}
+        found = {name: as_number(name, value) for name, value in self._rates.items()} | self._changed
         if self._overflows:
             found["overflows"] = float(self._overflows)
         return {**found, **self._ledger.number()}
+
+    def moments(self) -> Moments | None:
+        """Copy the second moments of now; None where the optimizers keep none that are known."""
+        return present_moments(self.optimizers, self._recorded)
 
     def forget_overflows(self) -> None:
         """Count them from zero, since an iterate has said them."""

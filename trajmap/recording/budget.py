@@ -110,7 +110,7 @@ class Budget:
             least = limit - self._limit + _FEWEST * nbytes
             expected = f"at least {in_words(least)}, for {_FEWEST} iterates of {in_words(nbytes)}"
             raise InputError(worded("budget", expected, in_words(limit), "select fewer parameters, or give more room"))
-        self.interval = 1
+        self.interval, self._row = 1, nbytes
         self._rows: list[tuple[int, int | None, int]] = []  # place, number among the due ones, bytes
         self._beside = 0  # bytes of what is on the disk and no part of the run any more
 
@@ -119,6 +119,15 @@ class Budget:
         self.interval = 1 if thinning is None else thinning.interval
         self._rows = [(place, i * self.interval, size) for i, (place, size) in enumerate(rows)]
         self._beside = nbytes - sum(size for _, size in rows)
+
+    def set_aside(self, nbytes: int, most: int) -> int:
+        """Set bytes aside for some pieces, a quarter of all at most; for how many, without the one that is written."""
+        room = min(self._limit // 4, self._limit - _FEWEST * self._row)
+        many = min(most, room // nbytes - 1)
+        if many < _FEWEST // 2:
+            return 0
+        self._limit -= (many + 1) * nbytes
+        return many
 
     def is_due(self, due: int | None) -> bool:
         """Whether the iterate with a number among the due ones is recorded; one without number always is."""

@@ -17,11 +17,22 @@ __all__ = ["clear_parts", "empty", "require_free"]
 # is interrupted leaves a folder that can still be overwritten
 _OURS = (
     "iterates/*.safetensors", "shard-*/iterates/*.safetensors", "full/iterates/*.safetensors",
+    "moments/*.npz", "shard-*/moments/*.npz",
     "artefacts/**/*.npz", "artefacts/figures/*.png", "artefacts/figures/*.svg", "artefacts/figures/*.pdf",
     "report.html", MEMORY, f"shard-*/{MEMORY}", f"full/{MEMORY}", "shard-*/run.json", "full/run.json", "run.json",
 )  # fmt: skip
-_PARTS = ("*.part", "iterates/*.part", "artefacts/**/*.part")
-_FOLDERS = ("iterates", "shard-*/iterates", "shard-*", "full/iterates", "full", "artefacts/*", "artefacts")
+_PARTS = ("*.part", "iterates/*.part", "moments/*.part", "artefacts/**/*.part")
+_FOLDERS = (
+    "iterates",
+    "moments",
+    "shard-*/iterates",
+    "shard-*/moments",
+    "shard-*",
+    "full/iterates",
+    "full",
+    "artefacts/*",
+    "artefacts",
+)
 
 
 def require_free(path: Path, *, overwrite: bool, resume: bool) -> bool:

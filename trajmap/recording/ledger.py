@@ -10,7 +10,7 @@ from trajmap.errors import InputError
 from trajmap.recording._arguments import plain_options
 from trajmap.recording.stepping import held_optimizers
 
-__all__ = ["Ledger", "described", "groups_of", "present_rates", "require_optimizer"]
+__all__ = ["Ledger", "changed_options", "described", "groups_of", "present_rates", "require_optimizer"]
 
 _MOST_RATES = 16  # parameter groups whose learning rate is noted beside each iterate
 _MOST_SPANS = 16  # stretches of steps that are listed; optimizers that take turns only have theirs counted
@@ -89,6 +89,8 @@ def described(optimizer: Any, model: torch.nn.Module) -> Entry:
     """Describe an optimizer in plain words: its class, its options, and its groups where they differ."""
     inner = held_optimizers(optimizer)
     options: Entry = {"class": type(optimizer).__name__}
+    if not type(optimizer).__module__.startswith("torch.optim"):
+        options["module"] = type(optimizer).__module__
     if inner:
         options["around"] = [type(one).__name__ for one in inner]
     for one in (*reversed(inner), optimizer):
@@ -98,8 +100,12 @@ def described(optimizer: Any, model: torch.nn.Module) -> Entry:
     for group in groups_of(optimizer):
         noted = plain_options({name: value for name, value in group.items() if name != "params"})
         groups.append({"names": [names[id(p)] for p in group["params"] if id(p) in names], **noted})
-    if len(groups) > 1 or any(
-        value != options.get(name, value) for name, value in groups[0].items() if name != "names"
+    named = {name for group in groups for name in group["names"]}
+    missing = any(p.requires_grad and name not in named for name, p in model.named_parameters())
+    if (
+        len(groups) > 1
+        or missing
+        or any(value != options.get(name, value) for name, value in groups[0].items() if name != "names")
     ):
         options["groups"] = groups
     return options
@@ -122,6 +128,38 @@ def present_rates(optimizer: Any) -> dict[str, Any]:
             # a schedule changes a tensor in place, and nobody should wait for it before it is written
             found[f"lr_{i}" if i else "lr"] = rate.clone() if isinstance(rate, torch.Tensor) else rate
     return found
+
+
+def changed_options(optimizer: Any, entry: Entry) -> dict[str, float]:
+    """Momentum and weight decay of groups where a schedule has changed them, as ``group_momentum``, …, by group.
+
+    Names follow `present_rates`; β₁ of ``betas`` counts as momentum.
+
+    Parameters
+    ----------
+    optimizer : object
+        The optimizer.
+    entry : dict
+        How it was described when it came.
+
+    Returns
+    -------
+    dict of str to float
+        Those that differ.
+    """
+    found = {}
+    for i, group in enumerate(groups_of(optimizer)[:_MOST_RATES]):
+        noted = entry["groups"][i] if "groups" in entry and i < len(entry["groups"]) else entry
+        for name in ("momentum", "weight_decay"):
+            now, then = _option(group, name), _option(noted, name)
+            if now is not None and now != then:
+                found[f"group_{name}_{i}" if i else f"group_{name}"] = now
+    return found
+
+
+def _option(group: Mapping[str, Any], name: str) -> float | None:
+    value = (group.get("betas") or [None])[0] if name == "momentum" and "betas" in group else group.get(name)
+    return float(value) if isinstance(value, (int, float)) else None
 
 
 def require_optimizer(optimizer: Any, parameters: Sequence[torch.Tensor]) -> None:

@@ -172,7 +172,9 @@ class Recorder:
         """The attached optimizers, in the order in which they came."""
         return self._attached.optimizers
 
-    def attach(self, optimizer: Any, *, step: int | None = None, expected_steps: int | None = None) -> Self:
+    def attach(
+        self, optimizer: Any, *, step: int | None = None, expected_steps: int | None = None, moments: int = 8
+    ) -> Self:
         """Record after the optimizer's steps; the iterate of now becomes step 0, or the step that is named.
 
         When iterates were recorded by hand before, the count goes on from the last of them instead. Another optimizer
@@ -190,6 +192,9 @@ class Recorder:
             The optimizer's steps so far; what a resumed run has beyond it is superseded.
         expected_steps : int, optional
             The step at which the training will end, if it is known, for the warning about the disk.
+        moments : int
+            Iterates at most beside which the second moments of an adaptive optimizer of torch are kept, for
+            `edge_gauge`: evenly spread, the last among them, each as large as an iterate in float32. 0 for none.
 
         Returns
         -------
@@ -205,7 +210,7 @@ class Recorder:
         self._require_open()
         if expected_steps is not None and self._tape is not None:
             self._tape.expect(check_count("expected_steps", expected_steps))
-        self._sitting.attach(optimizer, step)
+        self._sitting.attach(optimizer, step, check_count("moments", moments, low=0))
         return self
 
     def record(self, scalars: Mapping[str, float] | None = None, /, *, step: int | None = None, **named: float) -> None:

@@ -14,6 +14,7 @@ from trajmap._validation import check_count, worded
 from trajmap.errors import InputError, RecordingWarning
 from trajmap.recording._arguments import gradient_norm
 from trajmap.recording.attachments import Attachments
+from trajmap.recording.moments import Moments, keeps_moments
 from trajmap.recording.pool import Pool
 from trajmap.recording.schedules import Schedule
 from trajmap.recording.stepping import Stepper
@@ -68,14 +69,21 @@ class Sitting:
         self._loose: Numbers = {}  # scalars of a step that `every` leaves out, should it turn out to be the last
         self._pool = Pool()
         self._pid = os.getpid()
-        self._told_fork = self._told_sealed = False
+        self._told_fork = self._told_sealed = self._keeps_moments = False
         if tape is not None:
             # at the end of the interpreter, or of everything that knows us, what is held is written
             self._finish = weakref.finalize(self, _finish, tape, self._pid)
 
-    def attach(self, optimizer: Any, step: int | None) -> None:
-        """Listen to an optimizer from now on."""
+    def attach(self, optimizer: Any, step: int | None, moments: int) -> None:
+        """Listen to an optimizer from now on; keep its second moments at so many iterates at most."""
         optimizer, entry = self.attached.described(optimizer)
+        wanted = moments if self.tape is not None and not self._keeps_moments and keeps_moments(optimizer) else 0
+        self._attach(optimizer, entry, step)
+        if wanted and self.tape is not None:
+            self._keeps_moments = True
+            self.tape.moments.keep(wanted)
+
+    def _attach(self, optimizer: Any, entry: dict[str, Any], step: int | None) -> None:
         if self.attached:
             if step is not None and step != self.step:
                 raise InputError(worded("step", f"{self.step}, the steps so far", step, "leave step out"))
@@ -137,10 +145,13 @@ class Sitting:
         changed = self.step > 0 and self.attached.changed()
         if changed:
             self._note({"ends": f"the weights were changed after step {self.step}; the last iterate is not they"})
-        if tape.last != self.step and not tape.take_aside(self.step, {**self.attached.scalars(), **self._loose}):
-            if not changed:
-                tape.take(self.step, {**self.attached.scalars(), **self._loose}, wait=True)
-                return
+        last = {**self.attached.scalars(), **self._loose}
+        aside = tape.last != self.step and tape.take_aside(self.step, last)
+        if tape.last == self.step and (aside or not changed):
+            tape.add_moments(self._moments(tape, None))
+        elif tape.last != self.step and not changed:
+            tape.take(self.step, last, wait=True, moments=self._moments(tape, None))
+        elif tape.last != self.step:
             message = f"{self.path}: after step {self.step} the weights were changed by other than the optimizer, as "
             message += f"by an average, so that step is left out and the run ends at step {tape.last}; repair: hold()"
             warnings.warn(message + " or close() before that", RecordingWarning, stacklevel=4)
@@ -244,8 +255,19 @@ class Sitting:
             self._n_due = self._n_due + 1 if self._plan.every is None else self.step // self._plan.every
             if self.tape.is_due(self._n_due):
                 norms = self._step_norms(self.tape)
-                self.tape.take(self.step, {**self.attached.scalars(), **norms}, due=self._n_due)
+                moments = self._moments(self.tape, self._n_due)
+                self.tape.take(self.step, {**self.attached.scalars(), **norms}, due=self._n_due, moments=moments)
                 self.attached.forget_overflows()
+
+    def _moments(self, tape: Tape, due: int | None) -> Moments | None:
+        """Copy the optimizers' second moments, where they are to be kept; what fails here costs nothing else."""
+        if not self._keeps_moments or tape.stopped or not tape.moments.wants(due):
+            return None
+        try:
+            return self.attached.moments()
+        except Exception as error:
+            tape.moments.lose(error)
+            return None
 
     def _note(self, settings: dict[str, Any]) -> None:
         self._settings.update(settings)

@@ -15,7 +15,9 @@ from trajmap._validation import worded
 from trajmap.data.run_folder import read_run
 from trajmap.data.store import RunHeader
 from trajmap.errors import InputError
+from trajmap.recording.beside import Beside
 from trajmap.recording.budget import Budget, Pace, bytes_of
+from trajmap.recording.moments import Moments
 from trajmap.recording.snapshot import Slot, Snapshot
 from trajmap.recording.writer import RunWriter
 
@@ -50,6 +52,8 @@ class Tape:
     ----------
     last : int
         Step of the newest iterate, −1 if there is none yet.
+    moments : Beside
+        Second moments beside the iterates.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Tape:
         self._aside: tuple[Slot, int] | None = None  # a copy that becomes the last iterate if no step follows
         self._budget = room if isinstance(room, Budget) else None
         self._pace = room if isinstance(room, Pace) else None
+        self.moments = Beside(path, writer, header, self._budget)
         self._n_written = 0  # iterates handed over
         self._skipped: list[int] = []  # steps that found no free slot since the newest iterate
         self._seam: tuple[int, int] | None = None
@@ -129,8 +134,26 @@ class Tape:
         if self._pace is not None:
             self._pace.expected = steps
 
-    def take(self, step: int, scalars: Numbers, *, due: int | None = None, wait: bool = False) -> None:
-        """Hand the iterate that is held to the writer and hold the present one."""
+    def add_moments(self, moments: Moments | None) -> None:
+        """Keep second moments beside the newest iterate, which is the last, unless they are there."""
+        if self._error is None and (self._held is not None or self._n_written):
+            self.moments.hold(moments, None)
+            if self._held is None:
+                self._hand_over_moments()
+
+    def _hand_over_moments(self) -> None:
+        self.moments.hand_over(self._writer.first_place + self._n_written - 1, self.last)
+
+    def take(
+        self,
+        step: int,
+        scalars: Numbers,
+        *,
+        due: int | None = None,
+        wait: bool = False,
+        moments: Moments | None = None,
+    ) -> None:
+        """Hand the iterate that is held to the writer and hold the present one, with its second moments if given."""
         self.begin()
         self._report_failure()
         self._put_back()
@@ -148,6 +171,7 @@ class Tape:
         self._skipped = []
         self._hand_over()  # only now, since the writer's thread would run against the copy
         self._slot, self.last, self._held, self._due, self._sealed = slot, step, dict(scalars), due, False
+        self.moments.hold(moments, due)
         if self._pace is not None:
             self._pace.see(step, self._taken)
 
@@ -249,8 +273,10 @@ class Tape:
             if self._has_room(self._held):
                 self._writer.write(self._slot, step=self.last, scalars=self._held, seam=self._seam)
                 self._n_written += 1
+                self._hand_over_moments()
             else:
                 self._writer.release(self._slot)
+                self.moments.drop()
             self._held = None
 
     def _has_room(self, scalars: Numbers) -> bool:
@@ -263,6 +289,7 @@ class Tape:
             if thinning is None:
                 break
             self._writer.revise(functools.partial(dataclasses.replace, thinning=thinning))
+            self.moments.forget(thinning)
         if self._budget.is_due(self._due):
             self._budget.add(place, self._due, nbytes)
             return True
@@ -348,6 +375,7 @@ class Tape:
             n = self._writer.n_written
             message = f"{self._path}: recording stopped after {n} iterates ({_in_words(error)}); "
             warnings.warn(message + "they are kept, and training goes on", RuntimeWarning, stacklevel=5)
+        self.moments.report()
         if self._writer.n_lost and not self._told_lost:
             self._told_lost = True
             message = f"{self._path}: an iterate could not be written ({self._writer.trouble}) and is left out; "

@@ -13,10 +13,12 @@ from pathlib import Path
 
 from trajmap._validation import worded
 from trajmap.data.owner import BEAT, Ownership
+from trajmap.data.second_moments import MomentsNote, moments_path, write_moments
 from trajmap.data.store import Notes, RunHeader, iterate_path, iterate_place
 from trajmap.errors import InputError, LayoutError
 from trajmap.recording.encoding import Encoding, FullRows, count_broken
 from trajmap.recording.folder import clear_parts, empty, require_free
+from trajmap.recording.moments import Moments
 from trajmap.recording.snapshot import Slot
 
 __all__ = ["RunWriter"]
@@ -36,6 +38,17 @@ _FINAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT, errno.ENOTDIR, 
 _OPEN: "weakref.WeakValueDictionary[str, RunWriter]" = weakref.WeakValueDictionary()
 
 Revision = Callable[[RunHeader], RunHeader]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Beside:
+    """Second moments to write beside an iterate, and the places of those that go."""
+
+    place: int
+    step: int
+    due: int
+    moments: Moments
+    gone: list[int]
 
 
 class RunWriter:
@@ -72,6 +85,8 @@ class RunWriter:
         Iterates that were left out because the disk refused them.
     trouble : Exception or None
         Why the last of them was.
+    moments_trouble : Exception or None
+        Why second moments could not be written; the iterates are not concerned.
     resumed : bool
         Whether the folder holds a run to go on with.
 
@@ -96,10 +111,11 @@ class RunWriter:
         self._slots = slots
         self.error: Exception | None = None
         self.trouble: Exception | None = None
+        self.moments_trouble: Exception | None = None
         self._path, self._overwrite, self._resume = path, overwrite, resume
         self._encoding = FullRows() if encoding is None else encoding
         self._free: queue.Queue[Slot] = queue.Queue()
-        self._jobs: queue.Queue[tuple[Slot, Notes] | Revision | threading.Event | None] = queue.Queue()
+        self._jobs: queue.Queue[tuple[Slot, Notes] | _Beside | Revision | threading.Event | None] = queue.Queue()
         self._thread: threading.Thread | None = None
         self._header: RunHeader | None = None
         self._owner: Ownership | None = None
@@ -221,6 +237,10 @@ class RunWriter:
         """Hand a filled slot over; it must not be touched again."""
         self._jobs.put((slot, Notes(step, scalars, seam=seam)))
 
+    def write_beside(self, place: int, step: int, moments: Moments, *, due: int, gone: list[int]) -> None:
+        """Hand over second moments of an iterate that was handed over, and name the places of those that go."""
+        self._jobs.put(_Beside(place, step, due, moments, gone))
+
     def release(self, slot: Slot) -> None:
         """Give a slot back that is not to be written."""
         self._free.put(slot)
@@ -264,7 +284,7 @@ class RunWriter:
                     job.set()
                 elif self.error is None:
                     self._beat()
-                    self._write(*job) if isinstance(job, tuple) else self._revise(job)
+                    self._do(job)
             except Exception as error:
                 self.error = error
             finally:
@@ -272,6 +292,26 @@ class RunWriter:
                 # slots come back even after an error, so that the loop never waits for a dead disk
                 if isinstance(job, tuple):
                     self._free.put(job[0])
+
+    def _do(self, job: tuple[Slot, Notes] | _Beside | Revision) -> None:
+        if isinstance(job, tuple):
+            self._write(*job)
+        elif isinstance(job, _Beside):
+            self._write_beside(job)
+        else:
+            self._revise(job)
+
+    def _write_beside(self, job: _Beside) -> None:
+        self._require_own()
+        try:
+            for place in job.gone:
+                moments_path(self._path, place).unlink(missing_ok=True)
+            if iterate_path(self._path, job.place).exists():  # else the disk has refused it
+                note = MomentsNote(self.header.identity, job.place, job.step, job.due)
+                found = job.moments
+                write_moments(self._path, note, found.values, found.counts, found.sizes)
+        except OSError as error:
+            self.moments_trouble = error
 
     def _beat(self) -> None:
         if self._owner is not None:
@@ -336,4 +376,5 @@ def _remove_dropped(path: Path, header: RunHeader) -> None:
         for file in path.glob("iterates/*.safetensors"):
             place = iterate_place(file)
             if place is not None and header.thinning.drops(place):
+                moments_path(path, place).unlink(missing_ok=True)
                 file.unlink(missing_ok=True)
