@@ -4,6 +4,7 @@ import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
 from trajmap.curvature.lanczos import Order, by_magnitude, lanczos
+from trajmap.curvature.probes import random_normal
 from trajmap.data.eigenspace import Eigenspace
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
@@ -85,10 +86,10 @@ def top_eigenspace(
     check_positive("tol", tol, zero=True)
     limit = 20 * k + 40 if max_products is None else check_count("max_products", max_products, low=k)
     rng = np.random.default_rng(random_state)
-    first = _start(start, objective.size, rng)
+    hessian = objective.hessian(theta, method=method)
     found = lanczos(
-        objective.hessian(theta, method=method),
-        first,
+        hessian,
+        random_normal(hessian, rng) if start is None else _start(start, objective.size, rng),
         k,
         tol=tol,
         max_products=limit,
@@ -97,14 +98,12 @@ def top_eigenspace(
         memory=memory,
     )
     for vector in found.vectors:
-        if vector[np.abs(vector).argmax()] < 0:
+        if -vector.min() > vector.max():
             np.negative(vector, out=vector)
     return Eigenspace(found.values, found.vectors, found.residuals, found.converged, found.n_products)
 
 
-def _start(start: Eigenspace | Array | None, size: int, rng: np.random.Generator) -> Array:
-    if start is None:
-        return rng.standard_normal(size)
+def _start(start: Eigenspace | Array, size: int, rng: np.random.Generator) -> Array:
     given = start.eigenvectors.sum(axis=0) if isinstance(start, Eigenspace) else start
     vector = check_array("start", given, (size,), dtype=np.float64)
     norm = np.linalg.norm(vector)

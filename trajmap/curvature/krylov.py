@@ -1,5 +1,6 @@
 """An orthonormal basis of tensors that grows row by row, and a symmetric operator's projection on it."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 
 from trajmap._validation import Array, worded
 from trajmap.errors import InputError
+from trajmap.objective.memory import room
 from trajmap.objective.operator import Operator
 
 __all__ = ["Krylov", "Rows", "dot", "norm", "wide"]
@@ -25,83 +27,119 @@ class Rows:
         Any tensor of the number format and on the device of the rows.
     size : int
         P.
+    first : int
+        Rows of the first chunk, which lie in one piece.
     """
 
-    def __init__(self, like: torch.Tensor, size: int) -> None:
-        self._like, self._size, self._n = like.detach().new_empty(0), size, 0
+    def __init__(self, like: torch.Tensor, size: int, first: int = CHUNK) -> None:
+        self._like, self._size, self._first, self._n = like.detach().new_empty(0), size, first, 0
         self._chunks: list[torch.Tensor] = []
 
     def __len__(self) -> int:
         return self._n
 
     def __getitem__(self, i: int) -> torch.Tensor:
-        return self._chunks[i // CHUNK][i % CHUNK]
+        beyond = i - self._first
+        return self._chunks[0][i] if beyond < 0 else self._chunks[1 + beyond // CHUNK][beyond % CHUNK]
 
-    def append(self, vector: torch.Tensor) -> None:
-        """Copy a vector of shape (P,) behind the others."""
-        if self._n == CHUNK * len(self._chunks):
-            self._chunks.append(self._like.new_empty((CHUNK, self._size)))
+    def append(self, vector: torch.Tensor, length: float = 1.0) -> None:
+        """Put a vector of shape (P,), divided by its length, behind the others."""
+        if self._n == sum(len(chunk) for chunk in self._chunks):
+            self._chunks.append(room(self._like, CHUNK if self._chunks else self._first, self._size))
         self._n += 1
-        self[self._n - 1].copy_(vector)
+        torch.div(vector, length, out=self[self._n - 1])
 
     def inner(self, vector: torch.Tensor) -> Array:
         """Inner products with a vector, (len,), float64."""
         total = torch.zeros(self._n, dtype=torch.float64, device=self._like.device)
         for columns in _blocks(vector):
             block = vector[columns]
-            total += torch.cat([chunk[:, columns] @ block for chunk in self._full()]).double()
+            total += torch.cat([chunk[:, columns] @ block for _, chunk in self._full()])
         found: Array = total.cpu().numpy()
         return found
 
-    def subtract(self, weights: Array, vector: torch.Tensor) -> None:
-        """Subtract a combination of the rows from a vector, in place."""
+    def subtract(self, weights: Array, vector: torch.Tensor) -> float:
+        """Subtract a combination of the rows from a vector, in place; give the norm of what is left."""
         near = np.flatnonzero(weights)
-        if len(near) <= 3:
-            for place in near.tolist():
-                vector.add_(self[place], alpha=-float(weights[place]))
-            return
+        few = [(self[i], -float(weights[i])) for i in near.tolist()] if len(near) <= 3 else []
         every = torch.as_tensor(weights).to(self._like)
+        chunks = [] if few else [(chunk, every[places]) for places, chunk in self._full()]
+        square = torch.zeros((), dtype=torch.float64, device=self._like.device)
         for columns in _blocks(vector):
             block = vector[columns]
-            for i, chunk in enumerate(self._full()):
-                block.addmv_(chunk[:, columns].T, every[i * CHUNK : i * CHUNK + len(chunk)], alpha=-1)
+            for row, weight in few:
+                block.add_(row[columns], alpha=weight)
+            for chunk, part in chunks:
+                block.addmv_(chunk[:, columns].T, part, alpha=-1)
+            square += torch.dot(block, block)
+        return float(square.sqrt())
 
-    def remove(self, vector: torch.Tensor) -> Array:
-        """Subtract from a vector, in place, what lies in the span of the rows, if orthonormal; give its coordinates."""
-        total, after = np.zeros(self._n), norm(vector)
+    def remove(self, vector: torch.Tensor, before: float) -> tuple[Array, float]:
+        """Subtract from a vector, in place, what lies in the span of the rows, if orthonormal.
+
+        Parameters
+        ----------
+        vector : torch.Tensor, shape (P,)
+            The vector.
+        before : float
+            Its norm.
+
+        Returns
+        -------
+        coordinates : numpy.ndarray, shape (len,)
+            Of what was subtracted.
+        after : float
+            Norm of what is left.
+        """
+        total, after = np.zeros(self._n), before
         for _ in range(4 if self._n else 0):
             before, found = after, self.inner(vector)
-            self.subtract(found, vector)
+            after = self.subtract(found, vector)
             total += found
-            after = norm(vector)
-            if after >= 0.5 * before:
+            if after >= 0.5 * before:  # else what was subtracted left its rounding
                 break
-        return total
+        return total, after
 
-    def write(self, weights: Array, out: torch.Tensor) -> None:
-        """Fill ``out``, (n, P), with combinations of the rows; weights (n, len)."""
-        for columns, block in self._combined(weights):
-            out[:, columns] = block
+    def reflect(self, places: list[int], axis: Array) -> None:
+        """Reflect some rows in their span: the part along a unit combination of them, (places,), turns round."""
+        rows = [(self[place], float(weight)) for place, weight in zip(places, axis, strict=True)]
+        for columns in _blocks(self[0]):
+            along = sum(weight * row[columns] for row, weight in rows)
+            for row, weight in rows:
+                row[columns].add_(along, alpha=-2 * weight)
 
     def combine(self, weights: Array) -> None:
         """Put n ≤ len combinations in the place of the rows, weights (n, len), one block of columns at a time."""
         n = len(weights)
         for columns, block in self._combined(weights):
-            for i, chunk in enumerate(self._chunks[: -(-n // CHUNK)]):
-                part = block[i * CHUNK : (i + 1) * CHUNK]
+            for places, chunk in self._full():
+                part = block[places]
                 chunk[: len(part), columns] = part
         self._n = n
-        del self._chunks[-(-n // CHUNK) :]
+        del self._chunks[len(list(self._full())) :]
 
-    def _full(self) -> list[torch.Tensor]:
-        return [chunk[: self._n - CHUNK * i] for i, chunk in enumerate(self._chunks)]
+    def in_one_piece(self) -> torch.Tensor:
+        """Show the rows, not more than the first chunk holds, as one tensor of shape (len, P)."""
+        return self._chunks[0][: self._n]
+
+    def _full(self) -> Iterator[tuple[slice, torch.Tensor]]:
+        # places among the rows, and the rows, of each chunk that has any
+        start = 0
+        for chunk in self._chunks:
+            rows = chunk[: self._n - start] if start < self._n else chunk[:0]
+            if len(rows):
+                yield slice(start, start + len(rows)), rows
+            start += len(chunk)
 
     def _combined(self, weights: Array) -> Iterator[tuple[slice, torch.Tensor]]:
         # float64 where an accelerator might round the factors of a float32 product to fewer digits
         dtype = self._like.dtype if self._like.device.type == "cpu" else torch.float64
         W = torch.as_tensor(weights).to(self._like.device, dtype)
         for columns in _blocks(self[0]):
-            yield columns, W @ torch.cat([chunk[:, columns] for chunk in self._full()]).to(dtype)
+            block = torch.zeros((len(weights), len(self[0][columns])), dtype=dtype, device=self._like.device)
+            for places, chunk in self._full():
+                block.addmm_(W[:, places], chunk[:, columns].to(dtype))
+            yield columns, block
 
 
 class Krylov:
@@ -120,13 +158,15 @@ class Krylov:
         A.
     name : str
         What the user calls the argument that makes a product infinite.
+    keep : int
+        How many vectors may be asked of it in the end.
     """
 
-    def __init__(self, operator: Operator, name: str = "theta") -> None:
+    def __init__(self, operator: Operator, name: str = "theta", *, keep: int = CHUNK) -> None:
         self._operator, self._name = operator, name
         self.eps = float(torch.finfo(operator.dtype).eps)
         self.size = operator.size
-        self.rows = Rows(wide(operator), operator.size)
+        self.rows = Rows(wide(operator), operator.size, keep)
         self._T = np.zeros((0, 0))
         self._multiplied: list[bool] = []
         self.n_products = 0
@@ -159,12 +199,11 @@ class Krylov:
     def add(self, vector: torch.Tensor) -> None:
         """Make the part of a vector that is orthogonal to the multiplied rows the last pending row."""
         vector = vector / norm(vector)
-        inside = self.rows.remove(vector)[self.pending]
-        strengths = inside
+        coordinates, length = self.rows.remove(vector, 1.0)
+        strengths = coordinates[self.pending]
         if len(self.rows) < self.size:
-            length = norm(vector)
             self._append(vector, length)
-            strengths = np.append(inside, length)
+            strengths = np.append(strengths, length)
         self.gather(strengths)
 
     def coupling(self, row: int) -> Array:
@@ -180,11 +219,7 @@ class Krylov:
         axis = strengths / length
         axis[-1] += np.copysign(1.0, axis[-1])
         axis /= np.linalg.norm(axis)
-        mirror = torch.zeros_like(self.rows[0])
-        for place, weight in zip(places, axis, strict=True):
-            mirror.add_(self.rows[place], alpha=float(weight))
-        for place, weight in zip(places, axis, strict=True):
-            self.rows[place].add_(mirror, alpha=-2 * float(weight))
+        self.rows.reflect(places, axis)
         self._T[places] -= 2 * np.outer(axis, axis @ self._T[places])
         self._T[:, places] = self._T[places].T
 
@@ -215,11 +250,10 @@ class Krylov:
             raise InputError(worded(self._name, expected, f"NaN or inf in product {self.n_products}"))
         known = self._T[row].copy()
         known[row] = alpha
-        self.rows.subtract(known, product)
-        known += self.rows.remove(product)
+        coordinates, beta = self.rows.remove(product, self.rows.subtract(known, product))
+        known += coordinates
         self._T[row] = self._T[:, row] = known
         self._multiplied[row] = True
-        beta = norm(product)
         if len(self.rows) == self.size or beta <= self.floor:
             return alpha, 0.0
         self._append(product, beta)
@@ -243,16 +277,26 @@ class Krylov:
         self._multiplied = [True] * m + [False] * p
 
     def vectors(self, weights: Array) -> Array:
-        """Combine the multiplied rows, weights (multiplied, n) → (n, P), in the rows' number format."""
+        """Combine the multiplied rows in their own place: the basis is used up.
+
+        Parameters
+        ----------
+        weights : numpy.ndarray, shape (multiplied, n)
+            One column a vector, not more than `keep`.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n, P)
+            In the rows' number format.
+        """
         everywhere = np.zeros((weights.shape[1], len(self.rows)))
         everywhere[:, self.multiplied] = weights.T
-        out = self.rows[0].new_empty((weights.shape[1], self.size))
-        self.rows.write(everywhere, out)
-        found: Array = out.cpu().numpy()
+        self.rows.combine(everywhere)
+        found: Array = self.rows.in_one_piece().cpu().numpy()
         return found
 
     def _append(self, vector: torch.Tensor, length: float) -> None:
-        self.rows.append(vector.div_(length))
+        self.rows.append(vector, length)
         self._T = np.pad(self._T, (0, 1))
         self._multiplied.append(False)
 
@@ -282,13 +326,16 @@ def wide(operator: Operator) -> torch.Tensor:
 
 
 def dot(a: torch.Tensor, b: torch.Tensor) -> float:
-    """Inner product of two tensors of shape (P,), summed in float64."""
-    return float(sum(a[columns].double() @ b[columns].double() for columns in _blocks(a)))
+    """Inner product of two tensors of shape (P,), of blocks in their number format, which are summed in float64."""
+    total = torch.zeros((), dtype=torch.float64, device=a.device)
+    for columns in _blocks(a):
+        total += torch.dot(a[columns], b[columns])
+    return float(total)
 
 
 def norm(vector: torch.Tensor) -> float:
-    """Euclidean norm of a tensor of shape (P,), summed in float64."""
-    return float(np.sqrt(float(sum(vector[columns].double().square().sum() for columns in _blocks(vector)))))
+    """Euclidean norm of a tensor of shape (P,)."""
+    return math.sqrt(dot(vector, vector))
 
 
 def _blocks(vector: torch.Tensor) -> Iterator[slice]:

@@ -9,6 +9,7 @@ import torch
 from trajmap._validation import Array
 from trajmap.curvature.krylov import Krylov
 from trajmap.curvature.operators import Product, as_operator
+from trajmap.curvature.probes import random_normal
 from trajmap.objective.memory import frame_budget
 
 __all__ = ["Order", "Ritz", "by_magnitude", "lanczos", "largest", "smallest"]
@@ -44,7 +45,7 @@ class Ritz:
 
 def lanczos(
     product: Product,
-    start: Array,
+    start: Array | torch.Tensor,
     k: int,
     *,
     tol: float,
@@ -69,7 +70,7 @@ def lanczos(
     ----------
     product : Operator or callable
         v ↦ Av.
-    start : numpy.ndarray, shape (P,)
+    start : numpy.ndarray or torch.Tensor, shape (P,)
         First direction; not zero.
     k : int
         Number of pairs, ≤ P.
@@ -95,12 +96,12 @@ def lanczos(
     K. Wu, H. Simon, Thick-restart Lanczos method for large symmetric eigenvalue problems, 2000.
     """
     operator = as_operator(product, len(start))
-    space = Krylov(operator)
-    space.add(operator.tensor(start))
+    space = Krylov(operator, keep=k)
+    space.add(start if isinstance(start, torch.Tensor) else operator.tensor(start))
     row_bytes = operator.size * operator.dtype.itemsize
     budget = frame_budget(operator.device) if memory is None else memory
     goal = _Goal(k, order, tol, 100 * space.eps)
-    search = _Search(space, goal, lambda: operator.tensor(rng.standard_normal(operator.size)),
+    search = _Search(space, goal, lambda: random_normal(operator, rng),
                      max(2 * k + 16, int(budget // row_bytes)))  # fmt: skip
     while space.n_products < max_products and not search.step():
         pass

@@ -8,12 +8,18 @@ import torch
 from trajmap.curvature.krylov import dot
 from trajmap.objective.operator import Operator
 
-__all__ = ["quadratic_forms", "random_signs", "random_sphere"]
+__all__ = ["quadratic_forms", "random_normal", "random_signs", "random_sphere"]
 
 
 def random_signs(operator: Operator, rng: np.random.Generator) -> torch.Tensor:
     """Draw a vector of random signs on the operator's device."""
     return operator.tensor(2.0 * rng.integers(0, 2, size=operator.size, dtype=np.int8) - 1)
+
+
+def random_normal(operator: Operator, rng: np.random.Generator) -> torch.Tensor:
+    """Draw a normal vector on the operator's device, where its numbers are made."""
+    generator = torch.Generator(operator.device).manual_seed(int(rng.integers(2**63)))
+    return torch.randn(operator.size, generator=generator, dtype=operator.dtype, device=operator.device)
 
 
 def random_sphere(operator: Operator, rng: np.random.Generator) -> torch.Tensor:

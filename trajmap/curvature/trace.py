@@ -148,12 +148,12 @@ def hutchpp(product: Product, size: int, *, n_products: int = 30, random_state: 
     found, squares = [], []
     for _ in range(m):
         rest = random_sphere(operator, rng)
-        Q.remove(rest)
+        Q.remove(rest, norm(rest))
         # the direction of a draw beside the range is independent of its length, whose mean is known
         rest *= np.sqrt(beside) / norm(rest)
         bent = operator.multiply(rest)
         found.append(dot(rest, bent))
-        Q.remove(bent)
+        Q.remove(bent, norm(bent))
         squares.append(dot(bent, bent))
     terms = np.array(found)
     return TraceEstimate(inside + float(terms.mean()), _error(terms, terms, np.array(squares), beside), 2 * m + len(Q))
@@ -259,9 +259,8 @@ def _rows(operator: Operator) -> Rows:
 def _extend(Q: Rows, vector: torch.Tensor) -> Array:
     """Append what a vector, which is used up, has beside orthonormal rows; give its coordinates, the new one last."""
     whole = norm(vector)
-    inside = Q.remove(vector)
-    beside = norm(vector)
+    inside, beside = Q.remove(vector, whole)
     if beside <= 100 * torch.finfo(vector.dtype).eps * whole:
         return inside
-    Q.append(vector / beside)
+    Q.append(vector, beside)
     return np.append(inside, beside)

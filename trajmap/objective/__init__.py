@@ -2,7 +2,6 @@
 
 from trajmap.objective.losses import accuracy, supervised
 from trajmap.objective.objective import Objective
-from trajmap.objective.precision import in_dtype, precision_error
 from trajmap.objective.predictions import function_distance, root_probabilities
 from trajmap.objective.samples import sample_losses
 from trajmap.objective.sampling import standard_error
@@ -14,8 +13,6 @@ __all__ = [
     "Strategy",
     "accuracy",
     "function_distance",
-    "in_dtype",
-    "precision_error",
     "root_probabilities",
     "sample_losses",
     "saturation",

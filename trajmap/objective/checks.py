@@ -11,7 +11,7 @@ from trajmap._validation import worded
 from trajmap.errors import InputError, NondeterministicError
 from trajmap.objective.twin import Twin
 
-__all__ = ["moving_gradients", "probe", "probe_derivative", "scalar"]
+__all__ = ["moving_gradients", "probe", "probe_derivative"]
 
 
 def probe(twin: Twin, first_batch: Callable[[bool], float], eps: float, *, check: bool) -> bool:
@@ -64,14 +64,6 @@ def _first(twin: Twin, first_batch: Callable[[bool], float]) -> tuple[bool, floa
                 raise
     twin.follow()
     return graph, first_batch(graph)
-
-
-def scalar(result: object) -> float:
-    """Take the number out of what a loss gave, or say what it should have given."""
-    if not isinstance(result, torch.Tensor) or result.numel() != 1:
-        got = tuple(result.shape) if isinstance(result, torch.Tensor) else type(result).__name__
-        raise InputError(worded("loss", "a tensor with one entry, the mean over the batch", f"{got}"))
-    return float(result.detach())
 
 
 FirstLoss = Callable[[bool], torch.Tensor]

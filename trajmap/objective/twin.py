@@ -15,6 +15,7 @@ from trajmap.errors import InputError
 from trajmap.objective.copying import again, copied
 from trajmap.objective.kernels import differentiable_kernels
 from trajmap.objective.layers import with_second_derivatives
+from trajmap.objective.memory import room
 from trajmap.objective.state import State
 from trajmap.objective.travelling import packed, unpacked
 
@@ -85,7 +86,7 @@ class Twin:
     def join(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
         """Make one new vector of shape (P,) of tensors in the shapes of the parameters."""
         flat = self.flat
-        return torch.cat([part.detach().reshape(-1).to(flat) for part in parts])
+        return torch.cat([part.detach().reshape(-1).to(flat) for part in parts], out=room(flat, len(flat)))
 
     def tensor(self, theta: Array | torch.Tensor, name: str = "theta") -> torch.Tensor:
         """Bring a point or direction, array or tensor, to the flat tensor's number format and device."""
