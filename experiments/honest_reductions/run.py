@@ -1,4 +1,4 @@
-"""What separates training from a random walk: not trustworthiness, not interleaved errors, but transfer to a sister."""
+"""What scores say of digits runs and of isotropic walks like them: transfer to a sister tells these two apart, no more."""
 
 import argparse
 import json

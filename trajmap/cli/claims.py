@@ -108,7 +108,6 @@ def _of_a_chart(
             sister=sister,
             n_draws=args.loss_draws,
             tried=len(args.charts),
-            name=name,
             random_state=args.seed,
             progress=progress,
         )

@@ -55,10 +55,16 @@ _CLAIMS = {
 
 def claims(found: Finding) -> str:
     """Say which claims hold, which were not shown and what explains it, and which are not known."""
-    known = list(found.facts["claims"].values())
-    yes = [_CLAIMS[claim.name][0] for claim in known if claim.holds == "yes"]
-    no = [_CLAIMS[claim.name][1].format(null=claim.nulls[claim.hardest]) for claim in known if claim.holds == "no"]
-    unknown = [f"{claim.name} ({claim.reason or 'too few draws'})" for claim in known if claim.holds == "unknown"]
+    yes, no, unknown = [], [], []
+    for place, claim in found.facts["claims"].items():
+        of = f" (over {place.removeprefix('chart-')})" if place.startswith("chart-") else ""
+        holding, failing = _CLAIMS[claim.name]
+        if claim.holds == "yes":
+            yes.append(holding + of)
+        elif claim.holds == "no":
+            no.append(failing.format(null=claim.nulls[claim.hardest]) + of)
+        else:
+            unknown.append(f"{claim.name}{of} ({claim.reason or 'too few draws'})")
     text = ", and ".join(yes) if yes else "nothing beyond the nulls was shown"
     text = text[0].upper() + text[1:]
     text += f"; but {'; '.join(no)}." if yes and no else f": {'; '.join(no)}." if no else "."

@@ -126,5 +126,3 @@ def _flipped(X: Array, rng: np.random.Generator) -> Array:
 
 def _shuffled(X: Array, rng: np.random.Generator) -> Array:
     return _cosines(X[np.concatenate([[0], 1 + rng.permutation(len(X) - 1)])])
-
-

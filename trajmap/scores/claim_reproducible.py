@@ -160,9 +160,7 @@ class _Pair:
 Maker = Callable[[_Pair, np.random.Generator], list[Array]]
 
 
-def _pair(
-    run: Trajectory | Array, sister: Trajectory | Array, size: int | None, n_draws: int, tried: int
-) -> _Pair:
+def _pair(run: Trajectory | Array, sister: Trajectory | Array, size: int | None, n_draws: int, tried: int) -> _Pair:
     X, Y, size = _together(run, sister, size)
     n_draws, tried = check_count("n_draws", n_draws), check_count("tried", tried)
     T = min(len(X), len(Y))
@@ -184,9 +182,7 @@ def _pair(
     return _Pair([(part - part[0])[every] for part in (X, Y)], size, common, reason and f"after they part: {reason}")
 
 
-def _together(
-    run: Trajectory | Array, sister: Trajectory | Array, size: int | None
-) -> tuple[Array, Array, int]:
+def _together(run: Trajectory | Array, sister: Trajectory | Array, size: int | None) -> tuple[Array, Array, int]:
     if isinstance(run, Trajectory) and isinstance(sister, Trajectory):
         both = finite_coordinates(Fan(("run", "sister"), (run, sister)).iterates)
         return both[: run.n_iterates], both[run.n_iterates :], check_size(run.size if size is None else size)
