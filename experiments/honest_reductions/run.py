@@ -1,4 +1,4 @@
-"""What scores say of digits runs and of isotropic walks like them: transfer to a sister tells these two apart, no more."""
+"""Scores of digits runs and of isotropic walks like them: transfer to a sister tells these two apart, no more."""
 
 import argparse
 import json

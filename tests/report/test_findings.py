@@ -10,6 +10,8 @@ import pytest
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.asymmetry import Asymmetry
 from trajmap.data.claim import Claim
+from trajmap.data.connection import Connection
+from trajmap.data.edge_gauge import EdgeGauge
 from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.lift_gap import LiftGap
@@ -19,9 +21,11 @@ from trajmap.data.variance_spectrum import VarianceSpectrum
 from trajmap.report.cautions import cautions
 from trajmap.report.findings import (
     find_alignment,
+    find_basins,
     find_charts,
     find_claims,
     find_curvature,
+    find_edge,
     find_gaps,
     find_run,
     find_scores,
@@ -314,3 +318,30 @@ def test_claims_in_one_sentence(answers, words):
     found = find_claims({name: claimed(holds, name) for name, holds in zip(names, answers, strict=True)})
     assert words in found.sentence
     assert found.value == answers.count("yes")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "width", "holds", "words"),
+    [(0.3, 0, "no", "below the edge"), (1.0, 0.05, "yes", "at the edge"), (3.0, 0, "yes", "beyond the edge"),
+     (1.0, np.inf, "unknown", "only known to be at least"), (np.nan, 0, "unknown", "is not a number")],
+)  # fmt: skip
+def test_edge(ratio, width, holds, words):
+    n = np.arange(3.0)
+    gauge = EdgeGauge(n, np.full(3, ratio), n, 1.0, "sharpness", low=np.full(3, ratio), high=np.full(3, ratio + width))
+    found = find_edge(gauge)
+    assert found.holds == holds
+    assert words in found.sentence
+
+
+def connected(climb, **more):
+    nothing = np.full(3, np.nan)
+    return Connection(np.array([0.0, 0.5, 1]), np.array([[1, 1 + climb, 1], nothing, nothing]), np.ones(3), **more)
+
+
+@pytest.mark.parametrize(
+    ("climbs", "holds"), [((0.0,), "yes"), ((0.003,), "unknown"), ((0.0, 2.0), "unknown"), ((0.0, 0.0005), "yes")]
+)
+def test_a_climb_without_sisters_or_a_curve_is_no_second_basin(climbs, holds):
+    found = find_basins({f"run {i}": connected(climb) for i, climb in enumerate(climbs)})
+    assert found.holds == holds
+    assert "two basins" not in found.sentence

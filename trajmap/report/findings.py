@@ -91,10 +91,17 @@ def find_charts(landscapes: Mapping[str, Landscape]) -> Finding:
 
 def find_basins(connections: Mapping[str, Connection]) -> Finding:
     """Whether other runs ended in this run's basin."""
-    climbs = [found.climb("segment") for found in connections.values()]
+    answers = {found.holds for found in connections.values()}
+    holds = "yes" if answers == {"one"} else "no" if "two" in answers else "unknown"
+    climbs = {name: found.climb(found.way) if found.way else np.nan for name, found in connections.items()}
+    highest = max(climbs, key=lambda name: np.nan_to_num(climbs[name], nan=-1.0))
+    of_highest = connections[highest]
+    low, high = of_highest.interval(of_highest.way) if of_highest.way else (np.nan, np.nan)
+    facts = {"verdicts": {name: found.verdict for name, found in connections.items()}}
     return Finding(
-        say.basins, float(np.max(climbs)), facts={"verdicts": {n: c.verdict for n, c in connections.items()}}
-    )
+        say.basins, climbs[highest], "the other runs ended in this run's basin", holds, low=low, high=high,
+        null=(0.0, of_highest.limit(of_highest.way) if of_highest.way else np.nan), facts=facts,
+    )  # fmt: skip
 
 
 def find_gaps(gaps: Mapping[str, LiftGap]) -> Finding:
@@ -204,9 +211,11 @@ def find_alignment(comparisons: Mapping[str, Alignment]) -> Finding:
 
 
 def find_edge(gauge: EdgeGauge) -> Finding:
-    """Whether the learning rate is at the edge."""
-    late = float(np.median(gauge.ratio[-max(1, len(gauge.ratio) // 3) :]))
-    return Finding(say.edge, late, null=(1.0, 1.0), facts={"verdict": gauge.verdict})
+    """Whether the learning rate is at the edge of stability or beyond it."""
+    late, low, high = gauge.late
+    holds = {"at": "yes", "beyond": "yes", "below": "no"}.get(gauge.regime, "unknown")
+    claim = "the learning rate is at the edge of stability or beyond"
+    return Finding(say.edge, late, claim, holds, low=low, high=high, null=(1.0, 1.0), facts={"verdict": gauge.verdict})
 
 
 def find_trainings(trainings: TrainingCurves) -> Finding:
