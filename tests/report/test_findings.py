@@ -304,12 +304,15 @@ def test_no_two_findings_of_a_run_deny_each_other(ratios, lowest, wavy, nouns, t
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
-        (("yes", "yes"), "The order of its steps matters, and the path is reproducible."),
+        (("yes", "yes"), "The order of its steps matters and the path is reproducible."),
         (
             ("yes", "no"),
-            "The order of its steps matters; but a sister shares no more of the path than shuffled",
+            "The order of its steps matters; but a sister shares no more of the path than its null (shuffled steps).",
         ),
-        (("no", "no"), "Nothing beyond the nulls was shown: shuffled steps would make such a path as well; a sister"),
+        (
+            ("no", "no"),
+            "Nothing beyond the nulls was shown: its path is not told from its null (shuffled steps); a sister",
+        ),
         (("yes", "unknown"), "The order of its steps matters. Not known: reproducible (too few draws)."),
     ],
 )

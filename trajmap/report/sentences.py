@@ -39,17 +39,20 @@ def run(found: Finding) -> str:
     return text + ("." if f["held_out"] is None else f", the validation loss to {f['held_out'][-1]:.3g}.")
 
 
-# of each claim: what is said where it holds, and where it was not shown, with the null that explains it
+# of each claim: what is said where it holds, and where it was not shown
 _CLAIMS = {
-    "moved with direction": ("the run moved with direction", "it moved no farther than {null}"),
-    "order matters": ("the order of its steps matters", "{null} would make such a path as well"),
-    "reproducible": ("the path is reproducible", "a sister shares no more of the path than {null} would"),
+    "moved with direction": ("the run moved with direction", "it moved no farther than"),
+    "order matters": ("the order of its steps matters", "its path is not told from"),
+    "reproducible": ("the path is reproducible", "a sister shares no more of the path than"),
     "reproducible beyond a straight line": (
         "it is reproducible beyond a straight line",
-        "what a sister shares beyond a straight line, {null} explains",
+        "a sister shares no more beyond a straight line than",
     ),
-    "the loss knows it": ("the loss falls along it as along no surrogate path", "the loss falls as far along {null}"),
-    "the chart carries the loss": ("the chart carries the loss", "the chart says no more of the loss than {null}"),
+    "the loss knows it": (
+        "the loss falls along it as along no surrogate path",
+        "the loss falls no more along it than for",
+    ),
+    "the chart carries the loss": ("lifts{of} carry the loss", "lifts{of} come no nearer to the loss than"),
 }
 
 
@@ -57,15 +60,15 @@ def claims(found: Finding) -> str:
     """Say which claims hold, which were not shown and what explains it, and which are not known."""
     yes, no, unknown = [], [], []
     for place, claim in found.facts["claims"].items():
-        of = f" (over {place.removeprefix('chart-')})" if place.startswith("chart-") else ""
-        holding, failing = _CLAIMS[claim.name]
+        of = f" over {place.removeprefix('chart-')}" if place.startswith("chart-") else ""
+        holding, failing = (words.format(of=of) for words in _CLAIMS[claim.name])
         if claim.holds == "yes":
-            yes.append(holding + of)
+            yes.append(holding)
         elif claim.holds == "no":
-            no.append(failing.format(null=claim.nulls[claim.hardest]) + of)
+            no.append(f"{failing} its null ({claim.nulls[claim.hardest]})")
         else:
             unknown.append(f"{claim.name}{of} ({claim.reason or 'too few draws'})")
-    text = ", and ".join(yes) if yes else "nothing beyond the nulls was shown"
+    text = ", ".join(yes[:-1]) + (" and " if yes[1:] else "") + yes[-1] if yes else "nothing beyond the nulls was shown"
     text = text[0].upper() + text[1:]
     text += f"; but {'; '.join(no)}." if yes and no else f": {'; '.join(no)}." if no else "."
     return text + (f" Not known: {', '.join(unknown)}." if unknown else "")
