@@ -10,6 +10,7 @@ from trajmap.data.artefacts import Artefacts
 from trajmap.data.asymmetry import Asymmetry
 from trajmap.data.barriers import Barriers
 from trajmap.data.basin_profile import BasinProfile
+from trajmap.data.claim import Claim
 from trajmap.data.connection import Connection
 from trajmap.data.curve_profiles import CurveProfiles
 from trajmap.data.direction_curvatures import DirectionCurvatures
@@ -86,7 +87,17 @@ def make_scores():
     )
 
 
+def make_claims():
+    draws = np.linspace(0, 1, 39)[None]
+    return {
+        "moved": Claim("moved with direction", 2.0, draws, ("isotropic steps",)),
+        "order": Claim("order matters", 0.4, draws, ("steps in another order",)),
+        "reproducible": Claim("reproducible", np.nan, np.empty((0, 0)), (), reason="no sister run was given"),
+    }
+
+
 NOUNS = {
+    "claims": make_claims,
     "landscape": make_landscape,
     "variance": lambda: VarianceSpectrum(
         np.array([0.7, 0.2, 0.1]), np.full(3, 0.3), np.tile([0.6, 0.15, 0.07], (4, 1))
@@ -208,6 +219,8 @@ def make_run_folder(folder):
         NOUNS["embedding"]().save(artefacts.path("embeddings", name))
     NOUNS["connection"]().save(artefacts.path("connections", "other"))
     make_scores().save(artefacts.path("scores"))
+    for place, claim in make_claims().items():
+        claim.save(artefacts.path("claims", place))
     NOUNS["variance"]().save(artefacts.path("variance"))
     for place, name in SINGLE.items():
         NOUNS[name]().save(artefacts.path(place))

@@ -78,8 +78,9 @@ def test_renders_in_both_themes(name, noun, dark):
 def test_the_noun_is_left_alone(name, noun):
     twin = copy.deepcopy(noun)
     draw(name, noun, Figure().add_subplot())
-    for field, value in vars(noun).items():
-        other = getattr(twin, field)
+    before = twin if isinstance(noun, dict) else vars(twin)
+    for field, value in (noun if isinstance(noun, dict) else vars(noun)).items():
+        other = before[field]
         if isinstance(value, np.ndarray):
             np.testing.assert_array_equal(value, other)
 

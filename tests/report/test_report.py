@@ -13,7 +13,8 @@ from trajmap.report.write import write_report
 
 VOID = {"meta", "link", "img", "source", "br"}
 SECTIONS = [
-    "The run", "Explained variance", "Charts", "Lift gap", "Topology", "Curves", "Asymmetry", "Walks", "Scores",
+    "The run",
+    "What is known", "Explained variance", "Charts", "Lift gap", "Topology", "Curves", "Asymmetry", "Walks", "Scores",
     "Basins", "Curvature", "Edge of stability", "Causal test", "Alignment", "Sample size", "Sensitivity", "Cautions",
     "Definitions", "Settings",
 ]  # fmt: skip

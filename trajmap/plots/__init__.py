@@ -4,6 +4,7 @@ from trajmap.plots.alignment import plot_alignment
 from trajmap.plots.animation import save_animation as save_animation
 from trajmap.plots.asymmetry import plot_asymmetry
 from trajmap.plots.barriers import plot_barriers
+from trajmap.plots.claims import plot_claims
 from trajmap.plots.connection import plot_connection
 from trajmap.plots.curvature import plot_density, plot_edge, plot_trainings
 from trajmap.plots.curves import plot_curves
@@ -30,6 +31,7 @@ __all__ = [
     "plot_asymmetry",
     "plot_barriers",
     "plot_basins",
+    "plot_claims",
     "plot_connection",
     "plot_curves",
     "plot_density",
