@@ -303,11 +303,10 @@ from trajmap.objective.objective import Objective
 from trajmap.projection.loss_claim import loss_knows_it
 from trajmap.projection.valley import valley_height
 P, T = 4_000_000, 20
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 model = torch.nn.Linear(P, 1, bias=False)
 objective = Objective(model, lambda m, b: (m.weight * b).square().sum(), [torch.ones(1)])
 run = Trajectory.open(sys.argv[1])
-objective.value(run.theta(0))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 if sys.argv[2] == "claim":
     loss_knows_it(objective, run, n_draws=1)
 else:
@@ -329,7 +328,8 @@ def large(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(("what", "most"), [("claim", 16), ("valley", 16)])
+@pytest.mark.parametrize(("what", "most"), [("claim", 22), ("valley", 36)])
 def test_few_copies_of_a_point_are_held(large, what, most):
     told = subprocess.run([sys.executable, "-c", CHILD, str(large), what], capture_output=True, text=True, check=True)
-    assert float(told.stdout) < most, "copies of a point; a window held in float64 would be 40"
+    # making an objective takes 15 copies at its peak; twelve places or a window held once would be 12 and 20 more
+    assert float(told.stdout) < most
