@@ -41,8 +41,8 @@ from trajmap.data.solution_tree import SolutionTree
 from trajmap.data.spectral_density import SpectralDensity
 from trajmap.data.subspace_convergence import SubspaceConvergence
 from trajmap.data.training_curves import TrainingCurves
-from trajmap.data.variance_spectrum import VarianceSpectrum
 from trajmap.data.valley_height import ValleyHeight
+from trajmap.data.variance_spectrum import VarianceSpectrum
 from trajmap.data.walk_rise import WalkRise
 from trajmap.errors import InputError, RunFormatError
 
