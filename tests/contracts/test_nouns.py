@@ -41,6 +41,7 @@ from trajmap.data.solution_tree import SolutionTree
 from trajmap.data.spectral_density import SpectralDensity
 from trajmap.data.subspace_convergence import SubspaceConvergence
 from trajmap.data.training_curves import TrainingCurves
+from trajmap.data.valley_height import ValleyHeight
 from trajmap.data.variance_spectrum import VarianceSpectrum
 from trajmap.data.walk_rise import WalkRise
 from trajmap.errors import InputError, RunFormatError
@@ -62,6 +63,7 @@ NOUNS = {
     "alignment": Alignment(np.arange(2.0), PAIRS, PAIRS, PAIRS[:, :2], *PAIRS.T, {"vector": np.arange(3.0)}, size=9),
     "lift gap": LiftGap(*rng.normal(size=(5, 6)), name="pca"),
     "scores": ScoreTable(["p"], ["a", "b"], np.array([[1.0, np.nan]]), np.zeros((1, 2, 3)), [True, False], ["x", "y"]),
+    "valley height": ValleyHeight(1.0, 0.9, 1.1, -0.1, np.nan, 0.2, 0.01, 14),
     "connection": Connection(np.linspace(0, 1, 4), rng.normal(size=(3, 4)), np.ones(3), 0.1, "b"),
     "barriers": Barriers(["a", "b"], np.array([[0, np.nan], [np.nan, 0]]), matched=True),
     "normal profile": NormalProfile(np.arange(3.0), rng.normal(size=(2, 3)), ["a", "b"], np.ones(2), 1.0, 0.5, 0.1),

@@ -176,6 +176,16 @@ def test_deflation_is_unbiased_for_vectors_of_another_operator_that_are_not_orth
     assert found[0].n_products == 15
 
 
+def test_deflation_bears_repeated_vectors():
+    """Twice the same vector is once the same vector: exact inside where nothing is outside."""
+    A = symmetric(np.r_[[7.0, 5, 3], np.zeros(20)])
+    top = np.linalg.eigh(A)[1].T[-3:]
+    space = Eigenspace(np.ones(5), top[[0, 1, 2, 2, 0]], np.zeros(5), np.ones(5, dtype=bool))
+    found = deflated_trace(lambda v: A @ v, 23, space, random_state=1)
+    assert found.value == pytest.approx(15.0, abs=1e-9)
+    assert found.error < 1e-9
+
+
 CHILD = """
 import resource, sys
 import numpy as np, torch
