@@ -166,7 +166,7 @@ class _Probe:
             felt, rng.standard_normal(felt.size), 1, tol=self.tol, max_products=_MOST_PRODUCTS, order=largest, rng=rng
         )
         ratio, residual = float(found.values[0]), float(found.residuals[0])
-        if np.ptp(rule.scale) or np.ptp(rule.decay) or np.ptp(rule.shrink):
+        if np.ptp(rule.scale) or np.ptp(rule.decay) or np.ptp(rule.shrink) or not rule.scale[0]:
             top = self._top(theta)
         else:  # then it is λ_max of the Hessian, scaled and shifted
             top = (ratio - float(rule.shrink[0])) / float(rule.scale[0]) - float(rule.decay[0])
