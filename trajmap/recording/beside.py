@@ -33,7 +33,7 @@ class Beside:
         self._path, self._writer, self._header, self._budget = path, writer, header, budget
         self._log = MomentsLog(0)
         self._held: tuple[Moments, int] | None = None
-        self._told = False
+        self._told = self._lost = False
 
     def keep(self, most: int, last: int) -> None:
         """Keep them beside so many iterates at most, and those of an earlier session to a step; a sketch has none."""
@@ -48,7 +48,7 @@ class Beside:
 
     def wants(self, due: int | None) -> bool:
         """Whether they are kept beside the iterate with this number; None for one that may be the last."""
-        return self._log.is_due(due)
+        return not self._lost and self._log.is_due(due)
 
     def hold(self, moments: Moments | None, due: int | None) -> None:
         """Hold those of the newest iterate; those that are held stay."""
@@ -74,7 +74,7 @@ class Beside:
 
     def lose(self, error: Exception) -> None:
         """Keep none from now on, since something of ours has failed."""
-        self._log, self._held = MomentsLog(0), None
+        self._lost = True
         self.tell(error)
 
     def report(self) -> None:
