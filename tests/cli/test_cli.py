@@ -152,7 +152,7 @@ def test_verbs_compose(road):
     assert artefacts.one("scores", ScoreTable).values.shape[0] == 2
     assert np.isfinite(artefacts.one("scores", ScoreTable).values).all()
     assert len(artefacts.eigenspaces()) == 5
-    assert artefacts.one("edge", EdgeGauge).threshold == pytest.approx(2 * 1.9 / 0.1)
+    np.testing.assert_allclose(artefacts.one("edge", EdgeGauge).threshold, 2 * 1.9 / 0.1)
     assert artefacts.one("density", SpectralDensity).size == 41
     assert artefacts.one("sensitivity-inputs", Sensitivity).values.shape == (3, 3, 6)
     assert artefacts.one("sensitivity-weights", Sensitivity).names[0] == "2.weight[0,0]"
@@ -351,7 +351,9 @@ def test_a_run_that_knows_no_learning_rate_and_stands_still_once(study, tmp_path
     assert main(order) == 1
     assert "repair: say lr=… (--lr on the command line)" in capsys.readouterr().err
     assert main([*order, "--lr", "0.1"]) == 0
-    assert Artefacts.of(tmp_path / "run").one("edge", EdgeGauge).threshold == pytest.approx(20)
+    assert Artefacts.of(tmp_path / "run").one("edge", EdgeGauge).threshold == pytest.approx([20] * 4)
+    assert main(["hessian", run, *objective, "--forward-only", "--lr", "0.1"]) == 0
+    assert Artefacts.of(tmp_path / "run").one("edge", EdgeGauge).kind == "critical sharpness"
     assert main(["embed", run, "--charts", "pca"]) == 0
     assert "5 iterates of 41 parameters span 3 dimensions" in capsys.readouterr().out
     assert main(["compare", run, *objective, "--charts", "pca"]) == 0

@@ -12,6 +12,7 @@ from trajmap.data.barriers import Barriers
 from trajmap.data.basin_profile import BasinProfile
 from trajmap.data.connection import Connection
 from trajmap.data.critical_points import CriticalPoints
+from trajmap.data.critical_sharpness import CriticalSharpness
 from trajmap.data.curve_class import CurveClass
 from trajmap.data.curve_profiles import CurveProfiles
 from trajmap.data.direction_curvatures import DirectionCurvatures
@@ -73,6 +74,10 @@ NOUNS = {
     "potential": EffectivePotential(GRID, VALUES, 60.0, 1.0, 0.9, 0.8),
     "density": SpectralDensity(rng.normal(size=(2, 3)), np.full((2, 3), 1 / 3), 9),
     "edge": EdgeGauge(np.arange(2.0), np.ones(2), np.ones(2), 4.0, "sharpness"),
+    "refused edge": EdgeGauge(
+        np.arange(2.0), np.full(2, np.nan), np.ones(2), np.nan, "sharpness", reasons=["a", "b"], full_batch=False
+    ),
+    "critical sharpness": CriticalSharpness(np.nan, 0.5, np.inf, 9),
     "trainings": TrainingCurves(np.arange(3.0), np.ones((2, 3)), ["a", "b"]),
     "tree": MergeTree(
         np.array([3]),

@@ -7,9 +7,10 @@ import pytest
 import scipy.stats
 import torch
 
+from trajmap.curvature.batch_sharpness import batch_sharpness
 from trajmap.curvature.causal import SgdPlan, causal_test, subspace_training
 from trajmap.curvature.density import largest_gap, spectral_density
-from trajmap.curvature.edge import batch_sharpness, edge_gauge
+from trajmap.curvature.edge import edge_gauge
 from trajmap.curvature.eigenspace import top_eigenspace
 from trajmap.curvature.lanczos import largest
 from trajmap.curvature.operators import batch_gradients, covariance_product, gauss_newton, restricted
@@ -362,21 +363,16 @@ def test_edge_gauge_reads_the_optimizer():
     run = Trajectory.of(np.outer(np.linspace(1, 0.1, 10), np.ones(3)), layout=objective.layout)
     gauge = edge_gauge(objective, settings(run, optimizer={"class": "SGD", "lr": 0.5}), n_at=3)
     np.testing.assert_allclose(gauge.ratio, 1.0, rtol=1e-6)
-    assert gauge.threshold == 4.0
-    assert "at the edge" in gauge.verdict
+    assert gauge.threshold.tolist() == [4.0] * 3
+    assert gauge.regime == "at"
     heavy = edge_gauge(objective, settings(run, optimizer={"class": "SGD", "lr": 0.5, "momentum": 0.9}), n_at=2)
-    assert heavy.threshold == pytest.approx(7.6)
-    assert "below the edge" in heavy.verdict
-    adam = edge_gauge(objective, settings(run, optimizer={"class": "Adam", "lr": 0.1, "betas": [0.9, 0.999]}), n_at=2)
-    assert adam.threshold == pytest.approx(380)
-    theta = run.theta(0)
-    scale = 1 / np.sqrt(np.abs(H @ theta) + 1e-8)
-    assert adam.sharpness[0] == pytest.approx(np.linalg.eigvalsh(scale[:, None] * H * scale).max(), rel=1e-4)
+    np.testing.assert_allclose(heavy.threshold, 7.6)
+    assert heavy.regime == "below"
     with pytest.raises(InputError, match="with a learning rate"):
         edge_gauge(objective, run)
-    assert edge_gauge(objective, run, lr=0.5, n_at=2).threshold == 4.0
+    assert edge_gauge(objective, run, lr=0.5, n_at=2).threshold.tolist() == [4.0] * 2
     said = edge_gauge(objective, settings(run, optimizer={"class": "SGD", "lr": 9, "momentum": 0.9}), lr=0.5, n_at=2)
-    assert said.threshold == pytest.approx(7.6), "what the run says of the rest is kept"
+    np.testing.assert_allclose(said.threshold, 7.6, err_msg="what the run says of the rest is kept")
 
 
 def test_batch_sharpness_against_dense_hessians():

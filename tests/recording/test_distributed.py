@@ -89,6 +89,31 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 """
 
 
+def test_second_moments_of_shards_open_as_one(tmp_path):
+    two_processes(
+        SHARDED
+        + """
+optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+with Recorder(model, folder).attach(optimizer):
+    for i in range(12):
+        x = torch.randn(8, 3, generator=torch.Generator().manual_seed(i))
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        optimizer.step()
+whole = [optimizer.state[p]["exp_avg_sq"].full_tensor().reshape(-1) for p in model.parameters()]
+if dist.get_rank() == 0:
+    np.save(folder + ".npy", torch.cat(whole).numpy())
+""",
+        tmp_path,
+    )
+    run = Trajectory.open(tmp_path / "run")
+    moments = run.second_moments
+    assert list(moments) == [2, 4, 6, 8, 10, 12]
+    np.testing.assert_array_equal(moments[12], np.load(tmp_path / "run.npy"))
+    assert (moments.counts(12) == 12).all()
+    np.testing.assert_array_equal(run.select("2.*").second_moments[12], np.load(tmp_path / "run.npy")[-12:])
+
+
 def test_shards_open_as_one_run(tmp_path):
     """FSDP2 over two processes, against the same training in one."""
     two_processes(

@@ -160,22 +160,25 @@ class _Search:
 
     def is_near(self, tol: float) -> bool:
         """Whether the bracket is short, or two secants in a row say the same of a rate that was just tried."""
-        return self.high <= self.low * (1 + tol) or abs(self.points[-1][0] / self._inside(self.root()) - 1) < tol
+        return self.high <= self.low * (1 + tol) or abs(self.points[-1][0] / self._best() - 1) < tol
 
     def next_rate(self) -> float:
         root = self.root()
-        if self.bracketed:
-            return self._inside(root)
+        if self.bracketed:  # a secant that leaves the bracket, or stands still, is no help
+            return root if self.low < root < self.high else (self.low * self.high) ** 0.5
         if self.low > 0:
             return float(np.clip(root, 2 * self.low, 16 * self.low)) if np.isfinite(root) else 4 * self.low
         return float(np.clip(root, self.high / 16, self.high / 2)) if np.isfinite(root) else self.high / 4
 
-    def _inside(self, root: float) -> float:
-        return root if self.low < root < self.high else (self.low * self.high) ** 0.5
+    def _best(self) -> float:
+        """Give the secant's root, or the bracket's middle where the bracket does not hold it."""
+        root = self.root()
+        inside = self.low * (1 - 1e-6) <= root <= self.high * (1 + 1e-6)
+        return float(np.clip(root, self.low, self.high)) if inside else (self.low * self.high) ** 0.5
 
     def found(self, n_values: int) -> CriticalSharpness:
         low = 2 / self.high
         high = 2 / self.low if self.low > 0 else np.inf
         if not self.bracketed:
             return CriticalSharpness(np.nan, low, high, n_values)
-        return CriticalSharpness(2 / self._inside(self.root()), low, high, n_values)
+        return CriticalSharpness(2 / self._best(), low, high, n_values)

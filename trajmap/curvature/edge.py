@@ -166,7 +166,7 @@ class _Probe:
             felt, rng.standard_normal(felt.size), 1, tol=self.tol, max_products=_MOST_PRODUCTS, order=largest, rng=rng
         )
         ratio, residual = float(found.values[0]), float(found.residuals[0])
-        if np.ptp(rule.scale) or np.ptp(rule.decay) or np.ptp(rule.shrink):
+        if np.ptp(rule.scale) or np.ptp(rule.decay) or np.ptp(rule.shrink) or not rule.scale[0]:
             top = self._top(theta)
         else:  # then it is λ_max of the Hessian, scaled and shifted
             top = (ratio - float(rule.shrink[0])) / float(rule.scale[0]) - float(rule.decay[0])
@@ -186,7 +186,8 @@ class _Probe:
         trained = rule.scale > 0
         # decay as a penalty on the loss, whose gradient the update follows
         penalty = rule.decay + np.divide(rule.shrink, rule.scale, out=np.zeros(len(theta)), where=trained)
-        update = rule.scale * (self.objective.gradient(theta) + penalty * theta)
+        slope = self.objective.gradient(theta) + penalty * theta
+        update = rule.scale * slope
 
         def line(rate: float) -> float:
             moved = theta - rate * update
@@ -194,9 +195,11 @@ class _Probe:
 
         if not np.isfinite(update).all() or not update.any():
             return _Row(np.nan, rule.threshold, reason="the gradient is zero or not finite")
-        # the rate 2 is the optimizer's own step
+        # a loss that stays positive ends at twice the rate that would lower it to zero; 2 is the optimizer's own step
+        here = line(0.0)
+        first = 2 * here / float(slope @ update) if here > 0 else 2.0
         resolution = 16 * torch.finfo(self.objective.like.dtype).eps
-        found = critical_step(line, line(0.0), 2.0, resolution, 0.02, 8)
+        found = critical_step(line, here, first, resolution, 0.02, 8)
         reason = "" if np.isfinite(found.value) else "no rate was found at which the loss is back at its start"
         return _Row(np.nan, rule.threshold, found.value, found.value, np.inf, reason)
 

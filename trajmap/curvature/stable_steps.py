@@ -192,12 +192,9 @@ def step_rule(
     13.571
     """
     family = _FAMILIES[name]
-    if len({group.momentum for group in groups}) > 1:
-        return f"{name}: its groups have different momentum"
-    if any(not (np.isfinite(group.rate) and group.rate > 0) for group in groups):
-        return f"{name}: its learning rate is {', '.join(f'{group.rate:g}' for group in groups)}"
-    if family.divisor is not None and moment is None:
-        return f"{name}: its second moments are not recorded here"
+    missing = _missing(name, groups, moment)
+    if missing:
+        return missing
     scale, decay, shrink = np.zeros((3, layout.size))
     for parameter, where in layout.slices.items():
         group = _group_of(parameter, groups)
@@ -206,8 +203,10 @@ def step_rule(
         follows = family.follows(group, 0 if moment is None else int(moment.counts[where].max()))
         if family.divisor is None or moment is None:
             scale[where] = follows
-        elif np.isnan(moment.values[where]).any() or not moment.counts[where].all():
+        elif not moment.counts[where].all():
             return f"{name}: second moments of {parameter} are not recorded here"
+        elif not np.isfinite(moment.values[where]).all():
+            return f"{name}: second moments of {parameter} are not finite"
         else:
             with np.errstate(divide="ignore"):
                 scale[where] = follows / family.divisor(group, moment.values[where], int(moment.counts[where][0]))
@@ -220,6 +219,17 @@ def step_rule(
     beta = groups[0].momentum
     plain = groups[0].rate * (1 - groups[0].number("dampening") * (beta > 0)) / 2
     return StepRule(scale, decay, shrink, 1 / first, plain / first / (1 - beta))
+
+
+def _missing(name: str, groups: Sequence[Group], moment: Moment | None) -> str:
+    """Say what keeps the groups of an optimizer from having one rule."""
+    if len({group.momentum for group in groups}) > 1:
+        return f"{name}: its groups have different momentum"
+    if any(not (np.isfinite(group.rate) and group.rate > 0) for group in groups):
+        return f"{name}: its learning rate is {', '.join(f'{group.rate:g}' for group in groups)}"
+    if _FAMILIES[name].divisor is not None and moment is None:
+        return f"{name}: its second moments are not recorded here"
+    return ""
 
 
 def _group_of(parameter: str, groups: Sequence[Group]) -> Group | None:

@@ -33,22 +33,22 @@ class Beside:
         self._path, self._writer, self._header, self._budget = path, writer, header, budget
         self._log = MomentsLog(0)
         self._held: tuple[Moments, int] | None = None
-        self._told = False
+        self._told = self._lost = False
 
-    def keep(self, most: int) -> None:
-        """Keep them beside so many iterates at most; a sketch keeps none."""
+    def keep(self, most: int, last: int) -> None:
+        """Keep them beside so many iterates at most, and those of an earlier session to a step; a sketch has none."""
         if self._header.sketch is not None or not most:
             return
         if self._budget is not None:
             most = self._budget.set_aside(bytes_of_moments(self._header), most)
         self._log = MomentsLog(most)
         if self._writer.resumed:
-            places = {row.file.place for row in read_run(self._path)[1]}
-            self._log.begin_from(kept_notes(self._path), {place for place in places if place is not None})
+            files = [row.file for row in read_run(self._path)[1] if row.file.notes.step <= last]
+            self._log.begin_from(kept_notes(self._path), {file.place for file in files if file.place is not None})
 
     def wants(self, due: int | None) -> bool:
         """Whether they are kept beside the iterate with this number; None for one that may be the last."""
-        return self._log.is_due(due)
+        return not self._lost and self._log.is_due(due)
 
     def hold(self, moments: Moments | None, due: int | None) -> None:
         """Hold those of the newest iterate; those that are held stay."""
@@ -74,7 +74,7 @@ class Beside:
 
     def lose(self, error: Exception) -> None:
         """Keep none from now on, since something of ours has failed."""
-        self._log, self._held = MomentsLog(0), None
+        self._lost = True
         self.tell(error)
 
     def report(self) -> None:

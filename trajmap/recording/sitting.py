@@ -81,7 +81,7 @@ class Sitting:
         self._attach(optimizer, entry, step)
         if wanted and self.tape is not None:
             self._keeps_moments = True
-            self.tape.moments.keep(wanted)
+            self.tape.moments.keep(wanted, self.step)
 
     def _attach(self, optimizer: Any, entry: dict[str, Any], step: int | None) -> None:
         if self.attached:
