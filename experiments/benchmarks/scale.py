@@ -169,6 +169,18 @@ class ByHand:
         return out + [self.loss(self.split(run.theta(i))) for i in range(0 if run is None else run.n_iterates)]
 
 
+class Made:
+    """Objectives that remember nothing of an earlier surface, made and checked before the clock runs."""
+
+    def __init__(self, make: Callable[[], Objective], repeats: int) -> None:
+        self._make, self._repeats = make, repeats
+
+    def drawn(self, verb: Callable[..., Any], *args: Any, **options: Any) -> Callable[[], Any]:
+        """Give a call of a verb, each time with the next objective."""
+        objectives = iter([self._make() for _ in range(self._repeats)])
+        return lambda: verb(next(objectives), *args, **options)
+
+
 def surfaces(name: str, device: str, n: int, T: int, *, quick: bool) -> Iterator[tuple[str, float, float, float]]:
     """Surfaces on a plane and over a PCA chart, with and without the run."""
     model, data = problem(name, device, quick=quick)
@@ -178,17 +190,16 @@ def surfaces(name: str, device: str, n: int, T: int, *, quick: bool) -> Iterator
     objective = Objective(model, CE, [data])
     plane = Plane(objective.theta, 0.01 * np.random.default_rng(0).normal(size=(2, objective.size)).astype(np.float32))
 
-    def fresh() -> Objective:  # what an objective remembers of an earlier surface is not counted
-        return Objective(model, CE, [data])
+    made = Made(lambda: Objective(model, CE, [data]), repeats)
 
     def by_hand() -> Any:
         return hand.plane(plane, grid.points)
 
-    yield f"{name}, {n}×{n}, plane", *ratio(lambda: surface(fresh(), plane, grid), by_hand, device, repeats)
+    yield f"{name}, {n}×{n}, plane", *ratio(made.drawn(surface, plane, grid), by_hand, device, repeats)
     if not slow:  # half precision is slower still on a processor without it
         yield (
             f"{name}, {n}×{n}, plane, bfloat16",
-            *ratio(lambda: surface(fresh(), plane, grid, precision="bfloat16"), by_hand, device, repeats),
+            *ratio(made.drawn(surface, plane, grid, precision="bfloat16"), by_hand, device, repeats),
         )
     if not T:
         return
@@ -197,7 +208,7 @@ def surfaces(name: str, device: str, n: int, T: int, *, quick: bool) -> Iterator
         Z = plane.transform(run.iterates)
         wide = Grid.around(Z, n=n)
         yield f"{name}, {n}×{n}, plane, run of {T}", *ratio(
-            lambda: surface(fresh(), plane, wide, trajectory=run),
+            made.drawn(surface, plane, wide, trajectory=run),
             lambda: hand.plane(plane, wide.points, run, Z), device, repeats,
         )  # fmt: skip
         chart = make_pipeline(RowSpace(), PCA(2)).fit(run.iterates)
@@ -206,7 +217,7 @@ def surfaces(name: str, device: str, n: int, T: int, *, quick: bool) -> Iterator
         flat = Plane(ends[0], ends[1:] - ends[0])
         wide = Grid.around(Z, n=n)
         yield f"{name}, {n}×{n}, PCA chart, run of {T}", *ratio(
-            lambda: surface(fresh(), chart, wide, trajectory=run),
+            made.drawn(surface, chart, wide, trajectory=run),
             lambda: hand.plane(flat, wide.points, run, Z), device, repeats,
         )  # fmt: skip
 

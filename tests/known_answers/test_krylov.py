@@ -108,6 +108,15 @@ def test_every_copy_of_a_repeated_eigenvalue(dtype, memory):
         np.testing.assert_allclose(found.eigenvectors @ found.eigenvectors.T, np.eye(8), atol=1e-5)
 
 
+@pytest.mark.parametrize("scale", [1e-24, 1e24])
+def test_curvatures_whose_squares_leave_the_number_format(scale):
+    values = np.linspace(-1, 1, 100) ** 3 * 5
+    operator = Dense(torch.tensor(symmetric(values) * scale, dtype=torch.float32))
+    found = solve(operator, 3, tol=1e-3, order=largest)
+    assert found.converged.all()
+    np.testing.assert_allclose(found.values / scale, values[::-1][:3], rtol=1e-5)
+
+
 def test_pairs_whose_rank_was_not_checked_are_not_called_converged():
     matrix = symmetric(np.r_[np.full(6, 9.0), np.geomspace(1, 0.01, 194)])
     found = solve(Dense(torch.tensor(matrix)), 4, tol=1e-2, max_products=9)

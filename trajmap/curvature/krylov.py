@@ -72,7 +72,8 @@ class Rows:
             for chunk, part in chunks:
                 block.addmv_(chunk[:, columns].T, part, alpha=-1)
             square += torch.dot(block, block)
-        return float(square.sqrt())
+        length = float(square.sqrt())
+        return length if _safe(length**2) else norm(vector)
 
     def remove(self, vector: torch.Tensor, before: float) -> tuple[Array, float]:
         """Subtract from a vector, in place, what lies in the span of the rows, if orthonormal.
@@ -327,15 +328,25 @@ def wide(operator: Operator) -> torch.Tensor:
 
 def dot(a: torch.Tensor, b: torch.Tensor) -> float:
     """Inner product of two tensors of shape (P,), of blocks in their number format, which are summed in float64."""
-    total = torch.zeros((), dtype=torch.float64, device=a.device)
-    for columns in _blocks(a):
-        total += torch.dot(a[columns], b[columns])
-    return float(total)
+    total = _summed(a, b, a.dtype)
+    return total if _safe(total) else _summed(a, b, torch.float64)
 
 
 def norm(vector: torch.Tensor) -> float:
     """Euclidean norm of a tensor of shape (P,)."""
     return math.sqrt(dot(vector, vector))
+
+
+def _summed(a: torch.Tensor, b: torch.Tensor, dtype: torch.dtype) -> float:
+    total = torch.zeros((), dtype=torch.float64, device=a.device)
+    for columns in _blocks(a):
+        total += torch.dot(a[columns].to(dtype), b[columns].to(dtype))
+    return float(total)
+
+
+def _safe(total: float) -> bool:
+    """Tell whether a sum of products of float32 numbers is far from where they overflow or vanish."""
+    return 1e-25 < abs(total) < 1e30
 
 
 def _blocks(vector: torch.Tensor) -> Iterator[slice]:
