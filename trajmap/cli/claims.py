@@ -11,6 +11,7 @@ from trajmap.cli._options import add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.claim import Claim
+from trajmap.data.sisters import require_sister
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
@@ -49,6 +50,8 @@ def run(args: argparse.Namespace) -> None:
     """Test the claims that can be tested with what is given, and keep them all."""
     trajectory = open_run(args.run_folder)
     sister = None if args.sister is None else open_run(args.sister)
+    if sister is not None:
+        require_sister(trajectory, sister, "--sister")
     claims = _of_the_path(trajectory, sister, args.draws, args.seed)
     claims |= _of_the_loss(args, trajectory, sister)
     artefacts = Artefacts.of(args.run_folder)

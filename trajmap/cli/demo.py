@@ -6,6 +6,7 @@ from typing import Any
 
 from trajmap.cli import (
     basin,
+    claims,
     compare,
     curves,
     embed,
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=int, default=20, help="default: %(default)s")
     parser.add_argument("--batch-size", type=int, default=32, help="default: %(default)s")
     parser.add_argument("--n", type=int, default=41, help="grid points an axis (default: %(default)s)")
-    parser.add_argument("--draws", type=int, default=20, help="random walks for the null (default: %(default)s)")
+    parser.add_argument("--draws", type=int, default=99, help="random walks for the null (default: %(default)s)")
     add_all(parser, "every verb with all it can do")
     add_seed(parser)
 
@@ -61,6 +62,8 @@ def run(args: argparse.Namespace) -> None:
     sister = str(args.out / "sister-1")
     _call(embed, args, [])
     _call(score, args, ["--sister", sister, "--draws", str(args.draws), "--slow-draws", "2"])
+    say("what is known of the run")
+    _call(claims, args, ["--sister", sister])
     say("share of another run's variance that the base run's two principal components miss")
     for name in list(runs)[1:]:
         say(f"  {name:<12} {score.transfer(base, args.out / name, 'pca', args.seed):.4g}")

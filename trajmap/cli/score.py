@@ -11,6 +11,7 @@ from trajmap.cli._options import add_all, add_charts, add_run, add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.score_table import ScoreTable
+from trajmap.data.sisters import require_sister
 from trajmap.scores.columns import ALL_COLUMNS, COLUMNS
 from trajmap.scores.null import explained_variance
 from trajmap.scores.reconstruction import OtherRun, transfer_error
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sister", type=Path, metavar="RUN", help="a run of the same initialisation, other batch order"
     )
-    parser.add_argument("--draws", type=int, default=20, help="random walks for the null (default: %(default)s)")
+    parser.add_argument("--draws", type=int, default=99, help="random walks for the null (default: %(default)s)")
     parser.add_argument(
         "--slow-draws", type=int, default=2, help="the same for the autoencoder and UMAP (default: %(default)s)"
     )
@@ -41,6 +42,8 @@ def run(args: argparse.Namespace) -> None:
     """Fill the score table and the explained variance, each with its null."""
     args.charts = list(EMBEDDINGS) if args.all else args.charts
     trajectory = open_run(args.run_folder)
+    if args.sister is not None:
+        require_sister(trajectory, open_run(args.sister), "--sister")
     artefacts = Artefacts.of(args.run_folder)
     _, X = fit_row_space(args.run_folder)
     spectrum = explained_variance(X, size=trajectory.size, n_draws=args.draws, random_state=args.seed)

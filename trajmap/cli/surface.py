@@ -16,6 +16,7 @@ from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.lift_gap import LiftGap
+from trajmap.data.sisters import require_sister
 from trajmap.data.trajectory import Trajectory
 from trajmap.directions.hessian import hessian_plane
 from trajmap.directions.mined_planes import mine_ring, mine_saddle
@@ -64,6 +65,8 @@ def run(args: argparse.Namespace) -> None:
     """Keep one landscape a chart, and the lift gaps of those that were fitted to the run."""
     trajectory = open_run(args.run_folder)
     objective = objective_of(args.objective, trajectory, args.run_folder)
+    if args.sister is not None:
+        require_sister(trajectory, open_run(args.sister), "--sister")
     artefacts = Artefacts.of(args.run_folder)
     with _executor(args.workers) as executor:
         for i, name in enumerate(args.charts):

@@ -7,6 +7,7 @@ from trajmap._validation import worded
 from trajmap.data.fan import Fan
 from trajmap.data.gram import isometric_coordinates
 from trajmap.data.score_table import ScoreTable
+from trajmap.data.sisters import require_sister
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.scores.columns import ALL_COLUMNS
@@ -67,6 +68,7 @@ def compare_reductions(
     if isinstance(run, Fan):
         if len(run.runs) != 2:
             raise InputError(worded("run", "a fan of a run and its sister", f"{len(run.runs)} runs"))
+        require_sister(*run.runs)
         points, T = isometric_coordinates(run.iterates), run.runs[0].n_iterates
     else:
         points, T = isometric_coordinates(run.iterates), run.n_iterates
