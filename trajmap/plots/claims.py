@@ -22,7 +22,7 @@ def plot_claims(claims: Mapping[str, Claim], *, ax: "Axes | None" = None) -> "Ax
     Parameters
     ----------
     claims : mapping of str to Claim
-        The claims, in the order they are drawn from the top.
+        The claims by place, as ``"moved"`` or ``"chart-pca"``, in the order they are drawn from the top.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
 
@@ -34,7 +34,7 @@ def plot_claims(claims: Mapping[str, Claim], *, ax: "Axes | None" = None) -> "Ax
     ax = open_axes(ax)
     for row, claim in enumerate(claims.values()):
         _draw_row(ax, row, claim)
-    names = [f"{claim.name}\n{_ANSWERS[claim.holds]}" for claim in claims.values()]
+    names = [f"{claim.name}{_over(place)}\n{_ANSWERS[claim.holds]}" for place, claim in claims.items()]
     ax.set(
         yticks=np.arange(len(names)), yticklabels=names, xticks=[], xlim=(-0.05, 1.05), ylim=(len(names) - 0.4, -0.6)
     )
@@ -43,6 +43,11 @@ def plot_claims(claims: Mapping[str, Claim], *, ax: "Axes | None" = None) -> "Ax
     for side in ("top", "right", "bottom", "left"):
         ax.spines[side].set_visible(False)
     return ax
+
+
+def _over(place: str) -> str:
+    """Name the chart of a claim about one."""
+    return f", {place.removeprefix('chart-')}" if place.startswith("chart-") else ""
 
 
 def _draw_row(ax: "Axes", row: int, claim: Claim) -> None:
