@@ -20,7 +20,7 @@ from trajmap.scores.surrogates import check_size
 __all__ = ["reproducible", "reproducible_beyond_line"]
 
 NULLS = ("isotropic walks", "steps with random signs")
-LINE_NULLS = (*NULLS, "a drift plus noise", "a fitted relaxation")
+LINE_NULLS = ("isotropic walks", "a drift plus noise", "a fitted relaxation")
 # longer runs are thinned evenly to at most this many iterates: each of the surrogates costs its cube
 MOST = 128
 # starts farther apart than this part of the smaller extent are two starts
@@ -81,7 +81,7 @@ def reproducible(
     pair = _pair(run, sister, size, n_draws, tried)
     if pair.reason:
         return unknown("reproducible", NULLS, pair.reason, tried=tried)
-    total, line = _shared(pair.runs)
+    total, line = _shared([pair.runs])[0].tolist()
     draws = _draws(pair, (_walks, _flips), n_draws, random_state)
     parts = {"line": line, "beyond": total - line, "common": float(pair.common)}
     return Claim("reproducible", total, draws[..., 0], NULLS, tried=tried, parts=parts)
@@ -98,8 +98,8 @@ def reproducible_beyond_line(
 ) -> Claim:
     """Ask whether two runs of one start share more than a straight line, gone at any speed, would give.
 
-    The effect is the part ``beyond`` of `reproducible`. Two more nulls: the line that the two share, with each run's
-    own steps off it with random signs; and a pull to one point plus noise, fitted to both.
+    The effect is the part ``beyond`` of `reproducible`. The nulls are walks; the line that the two share, with
+    each run's own steps off it with random signs; and a pull to one point plus noise, fitted to both.
 
     Parameters
     ----------
@@ -139,9 +139,9 @@ def reproducible_beyond_line(
     pair = _pair(run, sister, size, n_draws, tried)
     if pair.reason:
         return unknown(name, LINE_NULLS, pair.reason, tried=tried)
-    total, line = _shared(pair.runs)
+    total, line = _shared([pair.runs])[0].tolist()
     fit = fit_relaxation(pair.runs)
-    makers = (_walks, _flips, _line_maker(pair.runs), lambda pair, rng: fit.draw(rng))
+    makers = (_walks, _line_maker(pair.runs), lambda pair, rng: fit.draw(rng))
     draws = _draws(pair, makers, n_draws, random_state)
     parts = {"line": line, "beyond": total - line, "common": float(pair.common), "pull": fit.pull}
     return Claim(name, total - line, draws[..., 0] - draws[..., 1], LINE_NULLS, tried=tried, parts=parts)
@@ -206,19 +206,21 @@ def _check_start(X: Array, Y: Array) -> float:
     return max(extents)
 
 
-def _shared(runs: list[Array]) -> tuple[float, float]:
-    """Variance that two runs share, and that on the best straight line through the start, as parts of their own."""
-    u, v = runs
-    products = u[1:] @ v[1:].T
-    scale = np.sqrt(np.sum(u**2) * np.sum(v**2))
-    top = eigh((products + products.T) / 2, eigvals_only=True, subset_by_index=[len(products) - 1, len(products) - 1])
-    return float(np.trace(products) / scale), float(top[0] / scale)
+def _shared(pairs: list[list[Array]]) -> Array:
+    """Variance that two runs share, and that on the best straight line through the start, as parts of their own.
+
+    (n_pairs, 2).
+    """
+    products = np.array([u[1:] @ v[1:].T for u, v in pairs])
+    scale = np.array([np.sqrt(np.sum(u**2) * np.sum(v**2)) for u, v in pairs])
+    top = np.linalg.eigvalsh((products + products.transpose(0, 2, 1)) / 2)[:, -1]
+    return np.stack([np.trace(products, axis1=1, axis2=2), top], axis=1) / scale[:, None]
 
 
 def _draws(pair: _Pair, makers: tuple[Maker, ...], n_draws: int, random_state: int) -> Array:
     """What surrogates share, (n_nulls, n_draws, 2)."""
     rng = np.random.default_rng(random_state)
-    return np.array([[_shared(make(pair, rng)) for _ in range(n_draws)] for make in makers])
+    return np.array([_shared([make(pair, rng) for _ in range(n_draws)]) for make in makers])
 
 
 def _summed(steps: Array) -> Array:
