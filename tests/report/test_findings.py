@@ -105,7 +105,7 @@ def test_scores_inside_and_beyond_the_null(nouns):
 
 
 def test_verdicts(nouns):
-    np.testing.assert_array_equal(nouns["scores"].verdicts, [[0, 0, 1, 1, 1], [0, 0, np.nan, 1, 1]])
+    np.testing.assert_array_equal(nouns["scores"].verdicts, [[0, 0, 1, 1, 1], [-1, -1, np.nan, 1, 1]])
 
 
 @pytest.mark.parametrize(
