@@ -160,7 +160,9 @@ TRAININGS = {
     "Adam": _Training(lambda p: torch.optim.Adam(p, lr=5e-3)),
     "RMSprop": _Training(lambda p: torch.optim.RMSprop(p, lr=2e-3)),
     "AdamW with decay": _Training(lambda p: torch.optim.AdamW(p, lr=5e-3, weight_decay=0.1)),
-    "L-BFGS": _Training(lambda p: torch.optim.LBFGS(p, max_iter=1, line_search_fn="strong_wolfe"), 60, 1, 600, whole=True),
+    "L-BFGS": _Training(
+        lambda p: torch.optim.LBFGS(p, max_iter=1, line_search_fn="strong_wolfe"), 60, 1, 600, whole=True
+    ),
     "BatchNorm": _Training(_sgd(0.2), kind="normalised"),
     "linear model": _Training(_sgd(0.2), kind="linear"),
     "label noise": _Training(_sgd(0.2), noise=0.4),
@@ -170,9 +172,10 @@ TRAININGS = {
     "early stopping": _Training(_sgd(0.2), steps=24, every=1),
 }
 
-# a convex loss turns little; a plateau is left at the very end, by one way; 24 steps are few; beyond the edge of
+# the two samples of L-BFGS are two losses; a convex loss turns little; a plateau is left at the very end, by one way; 24 steps are few; beyond the edge of
 # stability a run bounces, which is an order but need lead nowhere
 UNDECIDED = {
+    "L-BFGS": "yyy?y?",
     "linear model": "yyy?y?",
     "plateau": "yyy???",
     "early stopping": "y?y?y?",
@@ -315,7 +318,9 @@ PROCESSES = {
     # what both share are the same iterates, which are no repetition
     "walks that part late": _Making(_part_late, "nnnnn?", training=False),
     **{
-        name: _Making(training, UNDECIDED.get(name, "yyyyy?"), training=True, kind=training.kind, labels=training.labels)
+        name: _Making(
+            training, UNDECIDED.get(name, "yyyyy?"), training=True, kind=training.kind, labels=training.labels
+        )
         for name, training in TRAININGS.items()
     },
 }

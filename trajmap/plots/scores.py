@@ -49,7 +49,9 @@ def plot_scores(table: ScoreTable, *, ax: "Axes | None" = None) -> "Axes":
     ax.tick_params(length=0, labeltop=True, labelbottom=False)
     for spine in ax.spines.values():
         spine.set_visible(False)
-    ax.set_title("Scores, and their range over random walks (green: better than every walk; dark: worse than every one)", pad=12)
+    ax.set_title(
+        "Scores, and their range over random walks (green: better than every walk; dark: worse than every one)", pad=12
+    )
     return ax
 
 

@@ -23,11 +23,11 @@ def order_matters(
 
     The statistic is the profile of the mean cosine between steps 1, 2, 3–4, 5–8, … apart, and of the steps of each
     quarter of the run with all others. Norms do not enter it, so a rate that falls is no order, and a drift raises all
-    of it alike. A shuffle in blocks, each step with its norm, asks
-    for more than exchangeable steps (a drift with independent noise has these); random signs for more than
-    martingales; a shuffle of the iterates after the start for more than shaking about a point. Each profile's distance
-    from the mean of all the others, where it is largest in their standard deviations, is compared among the run and its surrogates, so
-    more and less memory than a shuffle's both count.
+    of it alike. A shuffle in blocks, each step with its norm, asks for more than exchangeable steps (a drift with
+    independent noise has these); random signs for more than martingales; a shuffle of the iterates after the start for
+    more than shaking about a point. Each profile's distance from the mean of all the others, where it is largest in
+    their standard deviations, is compared among the run and its surrogates, so more and less memory than a shuffle's
+    both count.
 
     Parameters
     ----------

@@ -160,12 +160,10 @@ class _Pair:
 Maker = Callable[[_Pair, np.random.Generator], list[Array]]
 
 
-def _pair(
-    run: Trajectory | Array, sister: Trajectory | Array, size: int | None, n_draws: int, tried: int
-) -> _Pair:
+def _pair(run: Trajectory | Array, sister: Trajectory | Array, size: int | None, n_draws: int, tried: int) -> _Pair:
     X, Y, size = _together(run, sister, size)
     n_draws, tried = check_count("n_draws", n_draws), check_count("tried", tried)
-    T = min(len(X), len(Y))
+    everything, T = X, min(len(X), len(Y))
     X, Y = X[:T], Y[:T]
     reason = lack(X, n_draws, tried) or lack(Y, n_draws, tried).replace("the iterates", "the sister's iterates")
     if reason:
@@ -174,7 +172,7 @@ def _pair(
     apart = np.linalg.norm(X - Y, axis=1) > EQUAL * extent
     common = int(np.argmax(apart)) - 1 if apart.any() else T
     common = max(common, 0)
-    if common == T or np.mean(cdist(Y[common + 1 :], X).min(axis=1) <= EQUAL * extent) > 0.5:
+    if common == T or np.mean(cdist(Y[common + 1 :], everything).min(axis=1) <= EQUAL * extent) > 0.5:
         raise InputError(
             worded("sister", "another run", "iterates of the run itself", "train again from the same start")
         )
@@ -184,9 +182,7 @@ def _pair(
     return _Pair([(part - part[0])[every] for part in (X, Y)], size, common, reason and f"after they part: {reason}")
 
 
-def _together(
-    run: Trajectory | Array, sister: Trajectory | Array, size: int | None
-) -> tuple[Array, Array, int]:
+def _together(run: Trajectory | Array, sister: Trajectory | Array, size: int | None) -> tuple[Array, Array, int]:
     if isinstance(run, Trajectory) and isinstance(sister, Trajectory):
         both = finite_coordinates(Fan(("run", "sister"), (run, sister)).iterates)
         return both[: run.n_iterates], both[run.n_iterates :], check_size(run.size if size is None else size)
@@ -207,10 +203,7 @@ def _check_start(X: Array, Y: Array) -> float:
 
 
 def _shared(pairs: list[list[Array]]) -> Array:
-    """Variance that two runs share, and that on the best straight line through the start, as parts of their own.
-
-    (n_pairs, 2).
-    """
+    """Find what two runs share, and that on the best straight line through the start, as parts of their variance."""
     products = np.array([u[1:] @ v[1:].T for u, v in pairs])
     scale = np.array([np.sqrt(np.sum(u**2) * np.sum(v**2)) for u, v in pairs])
     top = np.linalg.eigvalsh((products + products.transpose(0, 2, 1)) / 2)[:, -1]
@@ -219,7 +212,7 @@ def _shared(pairs: list[list[Array]]) -> Array:
 
 
 def _draws(pair: _Pair, makers: tuple[Maker, ...], n_draws: int, random_state: int) -> Array:
-    """What surrogates share, (n_nulls, n_draws, 2)."""
+    """Find what surrogates share, (n_nulls, n_draws, 2)."""
     rng = np.random.default_rng(random_state)
     return np.array([_shared([make(pair, rng) for _ in range(n_draws)]) for make in makers])
 
