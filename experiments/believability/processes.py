@@ -8,6 +8,7 @@ Truth is True, False, or None where the making does not decide it: a claim is ju
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -78,7 +79,7 @@ def _network(kind: str, seed: int) -> nn.Module:
     if kind == "tiny start":
         with torch.no_grad():
             for parameter in model.parameters():
-                parameter *= 0.01
+                parameter.mul_(0.01)
     return model
 
 
@@ -136,7 +137,7 @@ class _Training:
             if self.noise:
                 wrong = torch.rand(self.batch, generator=chance) < self.noise
                 target = torch.where(wrong, torch.randint(10, (self.batch,), generator=chance), target)
-            optimizer.step(lambda rows=rows, target=target: _closure(model, optimizer, x[rows], target))  # type: ignore[misc]
+            optimizer.step(functools.partial(_closure, model, optimizer, x[rows], target))
             if step % self.every == 0:
                 path.append(_weights(model))
         return np.array(path)

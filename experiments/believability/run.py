@@ -47,7 +47,7 @@ def geometric_claims(run: Array, sister: Array, **options: Any) -> list[Claim]:
     ]
 
 
-def wrong(claim: Claim, truth: bool | None) -> bool:
+def wrong(claim: Claim, *, truth: bool | None) -> bool:
     """Whether a claim says yes of what is not so, or no of what is; an unknown is not wrong."""
     return (claim.holds == "yes" and truth is False) or (claim.holds == "no" and truth is True)
 
@@ -63,13 +63,13 @@ def table(seeds: range, names: list[str]) -> list[dict[str, Any]]:
                 rows.append({
                     "process": name, "seed": seed, "claim": claim.name, "holds": claim.holds, "truth": truth,
                     "value": claim.value, "p": dict(zip(claim.nulls, claim.p.tolist(), strict=True)),
-                    "wrong": wrong(claim, truth),
+                    "wrong": wrong(claim, truth=truth),
                 })  # fmt: skip
     return rows
 
 
 def told(rows: list[dict[str, Any]]) -> str:
-    """The table, a line a process, a column a claim: how many seeds said yes, ! where one was wrong."""
+    """Lay out the table, a line a process, a column a claim: how many seeds said yes, ! where one was wrong."""
     claims = list(dict.fromkeys(row["claim"] for row in rows))
     lines = ["".ljust(30) + "  ".join(claims)]
     for name in dict.fromkeys(row["process"] for row in rows):
@@ -87,7 +87,7 @@ def told(rows: list[dict[str, Any]]) -> str:
 
 
 def _noise(rng: np.random.Generator, kind: str, n: int, size: int) -> Array:
-    """Steps whose directions are independent: isotropic, of falling scales, or in three dimensions of all."""
+    """Make steps whose directions are independent: isotropic, of falling scales, or in three dimensions of all."""
     scales = np.ones(size)
     if kind == "anisotropic":
         scales = np.arange(1.0, size + 1) ** -0.75
@@ -122,7 +122,7 @@ def jitter(rng: np.random.Generator, kind: str) -> Array:
 
 
 def martingale(rng: np.random.Generator, kind: str) -> Array:
-    """Steps whose axes remember each other, with random signs."""
+    """Make steps whose axes remember each other, with random signs."""
     steps = _noise(rng, kind, N, SIZE)
     for t in range(1, N):
         steps[t] += 0.8 * steps[t - 1]
@@ -130,7 +130,7 @@ def martingale(rng: np.random.Generator, kind: str) -> Array:
 
 
 def remembering(rng: np.random.Generator, memory: float) -> Array:
-    """Steps that remember the step before."""
+    """Make steps that remember the step before."""
     steps = _noise(rng, "isotropic", N, SIZE)
     for t in range(1, N):
         steps[t] += memory * steps[t - 1]

@@ -19,8 +19,8 @@ from trajmap.scores.surrogates import check_size
 
 __all__ = ["reproducible", "reproducible_beyond_line"]
 
-NULLS = ("isotropic walks", "steps with random signs")
-LINE_NULLS = ("isotropic walks", "a drift plus noise", "a fitted relaxation")
+NULLS = ("the sister turned at random", "steps with random signs")
+LINE_NULLS = ("the sister turned at random", "a drift plus noise", "a fitted relaxation")
 # longer runs are thinned evenly to at most this many iterates: each of the surrogates costs its cube
 MOST = 128
 # starts farther apart than this part of the smaller extent are two starts
@@ -43,7 +43,8 @@ def reproducible(
     The effect is Σ⟨u_t, v_t⟩ / √(Σ‖u_t‖² Σ‖v_t‖²) of the two runs' displacements u and v from the start: 1 for the same
     way, 0 expected of independent ones. The noise of two runs being independent, the products ⟨u_t, v_s⟩ are on average
     those of the mean way that they share; its rank-one part is a straight line gone at any speed, the rest is beyond
-    one. Any displacement that two runs share counts, whatever made it: a drift, a relaxation or an orbit. Iterates that
+    one. Turned at random in R^P the sister keeps its shape and shares by chance alone; with random signs the steps keep
+    their covariance, and the directions that both use. Any displacement that two runs share counts, whatever made it: a drift, a relaxation or an orbit. Iterates that
     the two have in common say nothing: the comparison starts where they part.
 
     Parameters
@@ -82,7 +83,7 @@ def reproducible(
     if pair.reason:
         return unknown("reproducible", NULLS, pair.reason, tried=tried)
     total, line = _shared([pair.runs])[0].tolist()
-    draws = _draws(pair, (_walks, _flips), n_draws, random_state)
+    draws = _draws(pair, (_turned, _flips), n_draws, random_state)
     parts = {"line": line, "beyond": total - line, "common": float(pair.common)}
     return Claim("reproducible", total, draws[..., 0], NULLS, tried=tried, parts=parts)
 
@@ -98,7 +99,7 @@ def reproducible_beyond_line(
 ) -> Claim:
     """Ask whether two runs of one start share more than a straight line, gone at any speed, would give.
 
-    The effect is the part ``beyond`` of `reproducible`. The nulls are walks; the line that the two share, with
+    The effect is the part ``beyond`` of `reproducible`. The nulls are the sister turned at random in R^P; the line that the two share, with
     each run's own steps off it with random signs; and a pull to one point plus noise, fitted to both.
 
     Parameters
@@ -141,7 +142,7 @@ def reproducible_beyond_line(
         return unknown(name, LINE_NULLS, pair.reason, tried=tried)
     total, line = _shared([pair.runs])[0].tolist()
     fit = fit_relaxation(pair.runs)
-    makers = (_walks, _line_maker(pair.runs), lambda pair, rng: fit.draw(rng))
+    makers = (_turned, _line_maker(pair.runs), lambda pair, rng: fit.draw(rng))
     draws = _draws(pair, makers, n_draws, random_state)
     parts = {"line": line, "beyond": total - line, "common": float(pair.common), "pull": fit.pull}
     return Claim(name, total - line, draws[..., 0] - draws[..., 1], LINE_NULLS, tried=tried, parts=parts)
@@ -189,7 +190,11 @@ def _together(run: Trajectory | Array, sister: Trajectory | Array, size: int | N
     if isinstance(run, Trajectory) or isinstance(sister, Trajectory):
         raise InputError(worded("sister", "what the run is: two trajectories, or two arrays of coordinates", sister))
     X = check_array("run", run, (None, None), dtype=np.float64)
-    return X, check_array("sister", sister, (None, X.shape[1]), dtype=np.float64), check_size(size)
+    Y, size = check_array("sister", sister, (None, X.shape[1]), dtype=np.float64), check_size(size)
+    if X.shape[1] > len(X) + len(Y):  # more coordinates than the points need
+        both = finite_coordinates(np.vstack([X, Y]))
+        X, Y = both[: len(X)], both[len(X) :]
+    return X, Y, size
 
 
 def _check_start(X: Array, Y: Array) -> float:
@@ -221,11 +226,22 @@ def _summed(steps: Array) -> Array:
     return np.vstack([np.zeros(steps.shape[1]), np.cumsum(steps, axis=0)])
 
 
-def _walks(pair: _Pair, rng: np.random.Generator) -> list[Array]:
-    norms = np.concatenate([np.linalg.norm(np.diff(run, axis=0), axis=1) for run in pair.runs])
-    rows = isotropic_rows(rng, len(norms), pair.size)
-    rows *= (norms / np.linalg.norm(rows, axis=1))[:, None]
-    return [_summed(part) for part in np.split(rows, 2)]
+def _turned(pair: _Pair, rng: np.random.Generator) -> list[Array]:
+    """Turn the second run at random in R^P: both keep their shape, isotropic or not in time."""
+    u, v = pair.runs
+    r = u.shape[1]
+    if pair.size <= 2 * r:
+        turn = np.linalg.qr(rng.normal(size=(pair.size, pair.size)))[0][:r, :r]
+    else:  # the block of a turn of R^P is made of two random subspaces
+        rows = isotropic_rows(rng, 2 * r, pair.size)
+        turn = np.linalg.qr(rows[:r].T)[0].T @ np.linalg.qr(rows[r:].T)[0]
+    # what leaves the space of the runs is lost for their products, and is kept for the norm
+    return [np.hstack([u, np.zeros((len(u), 1))]), _kept(v @ turn, v)]
+
+
+def _kept(inside: Array, run: Array) -> Array:
+    lost = np.sum(run**2, axis=1) - np.sum(inside**2, axis=1)
+    return np.hstack([inside, np.sqrt(np.maximum(lost, 0))[:, None]])
 
 
 def _flips(pair: _Pair, rng: np.random.Generator) -> list[Array]:
