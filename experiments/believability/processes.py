@@ -173,8 +173,8 @@ TRAININGS = {
     "early stopping": _Training(_sgd(0.2), steps=24, every=1),
 }
 
-# the two samples of L-BFGS are two losses; a convex loss turns little; a plateau is left at the very end, by one way; 24 steps are few; beyond the edge of
-# stability a run bounces, which is an order but need lead nowhere
+# the two samples of L-BFGS are two losses; a convex loss turns little; a plateau is left at the very end, by one way;
+# 24 steps are few; beyond the edge of stability a run bounces, which is an order but need lead nowhere
 UNDECIDED = {
     "L-BFGS": "yyy?y?",
     "linear model": "yyy?y?",

@@ -44,8 +44,9 @@ def reproducible(
     way, 0 expected of independent ones. The noise of two runs being independent, the products ⟨u_t, v_s⟩ are on average
     those of the mean way that they share; its rank-one part is a straight line gone at any speed, the rest is beyond
     one. Turned at random in R^P the sister keeps its shape and shares by chance alone; with random signs the steps keep
-    their covariance, and the directions that both use. Any displacement that two runs share counts, whatever made it: a drift, a relaxation or an orbit. Iterates that
-    the two have in common say nothing: the comparison starts where they part.
+    their covariance, and the directions that both use. Any displacement that two runs share counts, whatever made it: a
+    drift, a relaxation or an orbit. Iterates that the two have in common say nothing: the comparison starts where they
+    part.
 
     Parameters
     ----------
@@ -99,8 +100,9 @@ def reproducible_beyond_line(
 ) -> Claim:
     """Ask whether two runs of one start share more than a straight line, gone at any speed, would give.
 
-    The effect is the part ``beyond`` of `reproducible`. The nulls are the sister turned at random in R^P; the line that the two share, with
-    each run's own steps off it with random signs; and a pull to one point plus noise, fitted to both.
+    The effect is the part ``beyond`` of `reproducible`. The nulls are the sister turned at random in R^P,
+    where a draw that shares as much in all counts too, as there is no part without a whole; the line that the two
+    share, with each run's own steps off it with random signs; and a pull to one point plus noise, fitted to both.
 
     Parameters
     ----------
@@ -145,7 +147,9 @@ def reproducible_beyond_line(
     makers = (_turned, _line_maker(pair.runs), lambda pair, rng: fit.draw(rng))
     draws = _draws(pair, makers, n_draws, random_state)
     parts = {"line": line, "beyond": total - line, "common": float(pair.common), "pull": fit.pull}
-    return Claim(name, total - line, draws[..., 0] - draws[..., 1], LINE_NULLS, tried=tried, parts=parts)
+    beyond = draws[..., 0] - draws[..., 1]
+    beyond[0] = np.where(draws[0, :, 0] >= total, np.maximum(beyond[0], total - line), beyond[0])
+    return Claim(name, total - line, beyond, LINE_NULLS, tried=tried, parts=parts)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
