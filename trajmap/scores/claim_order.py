@@ -1,5 +1,7 @@
 """Whether the order of a run matters, or its steps might as well have come in another one."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from trajmap._validation import Array, check_count
@@ -70,10 +72,12 @@ def order_matters(
     rng = np.random.default_rng(random_state)
     cosines, groups = _cosines(X), _groups(len(X) - 1)
     own = _profile(cosines, groups)
-    found = [
-        _distances(own, [_profile(make(), groups) for _ in range(n_draws)])
-        for make in (lambda: _in_blocks(cosines, rng), lambda: _flipped(cosines, rng), lambda: _shuffled(X, rng))
-    ]
+    makers: tuple[Callable[[], Array], ...] = (
+        lambda: _in_blocks(cosines, rng),
+        lambda: _flipped(cosines, rng),
+        lambda: _shuffled(X, rng),
+    )
+    found = [_distances(own, [_profile(make(), groups) for _ in range(n_draws)]) for make in makers]
     effects = [distances[0] / max(float(np.median(distances[1:])), RESOLUTION) for distances in found]
     value = min(effects)
     # one value for all nulls: each row is scaled to it, which keeps its ranks; at zero everything ties
