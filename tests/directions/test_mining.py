@@ -144,3 +144,12 @@ def test_every_random_direction_curves_up_where_the_trace_is_positive():
     # random signs are exact on a diagonal Hessian
     assert found.mean == pytest.approx(0.2, abs=1e-12)
     assert found.deviation == pytest.approx(exact, rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.3, 7e-3])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_minimum_at_exactly_the_width_is_at_the_model(scale, side):
+    """On both sides and at every scale, however the offsets were rounded; one grid point farther it is not."""
+    x = np.linspace(-scale, scale, 21)
+    at = [classify_curve(x, np.abs(x - x[10 + side * k]), near=0.1).name for k in (2, 3)]
+    assert at == ["v-basin", "v-side"]

@@ -175,7 +175,7 @@ def test_scores_without_walks_or_a_sister(nouns):
 
 
 def test_verdicts(nouns):
-    np.testing.assert_array_equal(nouns["scores"].verdicts, [[0, 0, 1, 1, 1], [0, 0, np.nan, 1, 1]])
+    np.testing.assert_array_equal(nouns["scores"].verdicts, [[0, 0, 1, 1, 1], [-1, -1, np.nan, 1, 1]])
 
 
 @pytest.mark.parametrize(

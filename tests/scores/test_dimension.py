@@ -37,6 +37,25 @@ def test_participation_ratio():
         participation_ratio(np.ones((4, 2)))
 
 
+@pytest.mark.parametrize("dimension", [two_nn_dimension, likelihood_dimension, correlation_dimension])
+def test_points_that_repeat_count_once(dimension):
+    """A run that stands still for a while has the dimension of where it was."""
+    X = np.random.default_rng(0).uniform(size=(300, 2))
+    assert dimension(np.concatenate([X, X[::3]])) == dimension(X)
+    assert dimension(np.repeat(X, 4, axis=0)) == dimension(X)
+
+
+def test_windows_are_those_of_the_times_that_were():
+    X = np.random.default_rng(0).uniform(size=(200, 2))
+    spread = np.repeat(X, 3, axis=0)
+    assert two_nn_dimension(spread, window=3) == two_nn_dimension(X, window=1)
+
+
+def test_a_regular_grid_has_no_ratio_of_neighbours():
+    with pytest.raises(InputError, match="neighbours at different distances"):
+        two_nn_dimension(np.stack(np.meshgrid(range(6), range(6)), axis=-1).reshape(-1, 2))
+
+
 def test_worded_errors():
     with pytest.raises(InputError, match="window: expected one that leaves 20 neighbours"):
         likelihood_dimension(np.random.default_rng(0).normal(size=(30, 2)), window=10)

@@ -9,6 +9,7 @@ from trajmap.errors import InputError
 from trajmap.scores.neighbourhood import trustworthiness
 from trajmap.scores.null import random_walk, random_walk_ratios, step_norms
 from trajmap.scores.null_test import null_test
+from trajmap.scores.relaxation import fit_relaxation
 from trajmap.scores.statistics import (
     STATISTICS,
     kernel_dimension,
@@ -47,7 +48,12 @@ def test_surrogates_keep_the_run_s_steps_and_repeat(name):
     np.testing.assert_allclose(made.mean(axis=0), 0, atol=1e-12)
     np.testing.assert_array_equal(made, SURROGATES[name](X, 500, np.random.default_rng(0)))
     assert not np.allclose(made, SURROGATES[name](X, 500, np.random.default_rng(1)))
-    if name != "Ornstein-Uhlenbeck":  # its steps are a pull plus noise
+    if name == "block shuffles":  # in another order, each with its own direction
+        np.testing.assert_allclose(np.sort(step_norms(made)), np.sort(step_norms(X)), rtol=1e-10)
+        steps = np.diff(made, axis=0)
+        nearest = np.abs(steps[:, None] - np.diff(X, axis=0)).max(axis=2).min(axis=1)
+        np.testing.assert_allclose(nearest, 0, atol=1e-10)
+    elif name != "Ornstein-Uhlenbeck":  # its steps are a pull plus noise
         np.testing.assert_allclose(step_norms(made), step_norms(X), rtol=1e-10)
 
 
@@ -69,9 +75,9 @@ def test_memory_beyond_a_block_is_seen_by_block_shuffles_alone():
     """A path around a circle: flips and shuffles undo it, and its step cosine outlives the shuffle."""
     angle = np.linspace(0, 2 * np.pi, 101)
     X = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    cosine = null_test(X, step_cosine, surrogate=block_shuffles, n_draws=39)
+    cosine = null_test(X, step_cosine, surrogate=block_shuffles, size=2, n_draws=39)
     assert cosine.null.min() > 0.7, "within a block successive steps stay successive"
-    assert null_test(X, msd_exponent, surrogate=block_shuffles, n_draws=39).p == pytest.approx(0.05)
+    assert null_test(X, msd_exponent, surrogate=block_shuffles, size=2, n_draws=39).p == pytest.approx(0.05)
 
 
 def test_relaxation_and_noise_is_an_ornstein_uhlenbeck_process():
@@ -85,6 +91,45 @@ def test_relaxation_and_noise_is_an_ornstein_uhlenbeck_process():
     assert null_test(X, msd_exponent, surrogate=walks, size=300, n_draws=39).p == pytest.approx(0.05)
     fitted = null_test(X, msd_exponent, surrogate=ornstein_uhlenbeck, size=300, n_draws=39)
     assert abs(fitted.z) < 3
+
+
+@pytest.mark.parametrize("scales", [np.ones(60), np.geomspace(10, 0.1, 60)], ids=["isotropic", "anisotropic"])
+@pytest.mark.parametrize("statistic", [leading_share, step_cosine, STATISTICS["participation ratio"]])
+def test_an_ornstein_uhlenbeck_process_is_one_of_its_own_surrogates(statistic, scales):
+    """Stationary runs: about one in twenty is below .05, and p is .5 on average."""
+    p = [
+        null_test(relaxing(seed, scales), statistic, surrogate=ornstein_uhlenbeck, size=60, n_draws=39).p
+        for seed in range(40)
+    ]
+    assert np.mean(np.array(p) <= 0.0501) <= 0.15, "two standard errors of 40 runs are .07"
+    assert 0.35 < np.mean(p) < 0.7
+
+
+def relaxing(seed, scales, pull=0.1, T=40):
+    rng = np.random.default_rng(seed)
+    path = [rng.normal(size=len(scales)) * scales / np.sqrt(1 - (1 - pull) ** 2)]
+    for _ in range(T - 1):
+        path.append((1 - pull) * path[-1] + rng.normal(size=len(scales)) * scales)
+    return np.array(path)
+
+
+@pytest.mark.parametrize("pull", [0.05, 0.2, 1.0])
+def test_the_pull_is_found_without_bias(pull):
+    """Least squares finds .04 too much at pull .05 on 60 points: 3/T on a walk."""
+    found = [fit_relaxation([relaxing(seed, np.ones(200), pull, 60)]).pull for seed in range(10)]
+    assert np.mean(found) == pytest.approx(pull, abs=0.01)
+
+
+def test_a_drift_is_a_relaxation_without_pull():
+    fit = fit_relaxation([np.outer(np.arange(20.0), [3.0, 4.0])])
+    assert fit.pull == 0
+    np.testing.assert_allclose(fit.push, [3, 4])
+    assert np.allclose(fit.noise, 0)
+
+
+def test_coordinates_come_with_their_size():
+    with pytest.raises(InputError, match="size: expected the number of parameters P, got nothing; repair: give size="):
+        null_test(np.zeros((9, 2)))
 
 
 def test_statistics_have_their_known_values():
@@ -118,10 +163,10 @@ def test_trajectories_are_taken_as_they_are():
 
 def test_worded_errors():
     with pytest.raises(InputError, match="at least 4 points"):
-        null_test(np.zeros((3, 2)))
+        null_test(np.zeros((3, 2)), size=9)
     with pytest.raises(InputError, match="finite numbers"):
-        null_test(np.full((5, 2), np.nan))
+        null_test(np.full((5, 2), np.nan), size=9)
     with pytest.raises(InputError, match="points that differ"):
-        null_test(np.ones((5, 2)))
+        null_test(np.ones((5, 2)), size=9)
     with pytest.raises(InputError, match="component: expected at most 1"):
         lissajous_index(np.arange(5.0)[:, None], component=2)

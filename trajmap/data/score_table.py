@@ -47,12 +47,17 @@ class ScoreTable(Saved):
 
     @property
     def verdicts(self) -> Array:
-        """Whether each score beats every random walk: 1 yes, 0 no, NaN where there is no score or no null."""
+        """How each score stands among the random walks'.
+
+        1 better than every one, 0 within their range, −1 worse than every one, NaN where there is no score or no null.
+        """
         sign = np.where(self.higher_is_better, 1.0, -1.0)
-        signed = np.where(np.isfinite(self.null), sign[:, None] * self.null, -np.inf)
-        best = signed.max(axis=-1, initial=-np.inf)
-        known = np.isfinite(best) & np.isfinite(self.values)
-        return np.where(known, (sign * self.values > best).astype(float), np.nan)
+        signed, known = sign[:, None] * self.null, np.isfinite(self.null)
+        best = np.where(known, signed, -np.inf).max(axis=-1, initial=-np.inf)
+        worst = np.where(known, signed, np.inf).min(axis=-1, initial=np.inf)
+        values = sign * self.values
+        found = (values > best).astype(float) - (values < worst)
+        return np.where(known.any(axis=-1) & np.isfinite(self.values), found, np.nan)
 
     @property
     def recommendation(self) -> str:
@@ -67,7 +72,9 @@ class ScoreTable(Saved):
         verdict = self.verdicts[best, column]
         if np.isnan(verdict):
             return told + "; without random walks beside it, what that is worth is not known"
-        if not verdict:
+        if verdict < 0:
+            return told + ", worse than every random walk's: none of these shapes is evidence"
+        if verdict == 0:
             return told + ", but random walks reach it: none of these shapes is evidence"
         tail = self.values[best, self.scores.index("error on tail")] if "error on tail" in self.scores else np.nan
         worse = "; it does not extrapolate, so mask what lies beyond the run" if tail > 1 else ""
@@ -82,16 +89,19 @@ class ScoreTable(Saved):
         return None
 
     def __str__(self) -> str:
-        """Lay the table out in columns, each score with the range of its null below it."""
+        """Lay the table out in columns, each score with the range of its null and how it stands there below it."""
         width = max(len(name) for name in self.reductions) + 2
-        columns = [max(len(name) + 2, 20) for name in self.scores]
+        columns = [max(len(name) + 2, 26) for name in self.scores]
         lines = ["".ljust(width) + "".join(n.rjust(w) for n, w in zip(self.scores, columns, strict=True))]
-        for name, values, null in zip(self.reductions, self.values, self.null, strict=True):
+        for name, values, null, verdicts in zip(self.reductions, self.values, self.null, self.verdicts, strict=True):
             lines.append(name.ljust(width) + "".join(f"{v:{w}.4g}" for v, w in zip(values, columns, strict=True)))
-            ranges = (_range(draws[np.isfinite(draws)]) for draws in null)
+            ranges = (_range(d[np.isfinite(d)], v) for d, v in zip(null, verdicts, strict=True))
             lines.append("  walks".ljust(width) + "".join(r.rjust(w) for r, w in zip(ranges, columns, strict=True)))
         return "\n".join(lines)
 
 
-def _range(draws: Array) -> str:
-    return f"{draws.min():.3g}…{draws.max():.3g}" if len(draws) else "–"
+def _range(draws: Array, verdict: float) -> str:
+    if not len(draws):
+        return "–"
+    word = {1.0: "better than ", 0.0: "within ", -1.0: "worse than "}.get(verdict, "")
+    return f"{word}{draws.min():.3g}…{draws.max():.3g}"

@@ -32,11 +32,12 @@ def plot_scores(table: ScoreTable, *, ax: "Axes | None" = None) -> "Axes":
 
     ax = open_axes(ax)
     n, m = table.values.shape
+    shades = {1.0: COLORS["second"] + "55", 0.0: COLORS["null"] + "33", -1.0: COLORS["null"] + "99"}
     for i in range(n):
         for j in range(m):
             draws = table.null[i, j][np.isfinite(table.null[i, j])]
             verdict = table.verdicts[i, j]
-            colour = "none" if np.isnan(verdict) else COLORS["second"] + "55" if verdict else COLORS["null"] + "33"
+            colour = shades.get(verdict, "none")
             ax.add_patch(Rectangle((j, i), 1, 1, facecolor=colour, edgecolor=COLORS["null"], linewidth=0.8))
             ax.text(j + 0.5, i + 0.35, _short(table.values[i, j], 4), ha="center", va="center", fontweight="bold")
             null = f"{_short(draws.min())} … {_short(draws.max())}" if len(draws) else "no null"
@@ -48,7 +49,9 @@ def plot_scores(table: ScoreTable, *, ax: "Axes | None" = None) -> "Axes":
     ax.tick_params(length=0, labeltop=True, labelbottom=False)
     for spine in ax.spines.values():
         spine.set_visible(False)
-    ax.set_title("Scores, and their range over random walks (green: better than every walk)", pad=12)
+    ax.set_title(
+        "Scores, and their range over random walks (green: better than every walk; dark: worse than every one)", pad=12
+    )
     return ax
 
 

@@ -27,7 +27,8 @@ def classify_curve(offsets: Array, losses: Array, *, simplify: float = 0.01, nea
     simplify : float
         Least depth of a minimum, as a part of the range.
     near : float
-        What counts as at the model, as a part of the length of the line.
+        What counts as at the model, as a part of the length of the line; a minimum at exactly that distance does, on
+        both sides.
 
     Returns
     -------
@@ -74,7 +75,7 @@ def curve_kind(offsets: Array, losses: Array) -> str:
 
 
 def _name(at: Array, width: float) -> str:
-    model = np.abs(at) <= width
+    model = np.abs(at) <= width * (1 + 1e-9)  # an offset at exactly the width is one, however it was rounded
     if len(at) == 0:
         return "monotone"
     if len(at) == 1:

@@ -1,5 +1,8 @@
 """Scores of reductions, each with the value that means nothing was found. No torch here."""
 
+from trajmap.scores.claim_direction import moved_with_direction
+from trajmap.scores.claim_order import order_matters
+from trajmap.scores.claim_reproducible import reproducible, reproducible_beyond_line
 from trajmap.scores.columns import ALL_COLUMNS, COLUMNS
 from trajmap.scores.compare import compare_reductions
 from trajmap.scores.dimension import (
@@ -48,10 +51,12 @@ __all__ = [
     "likelihood_dimension",
     "lissajous_index",
     "local_continuity",
+    "moved_with_direction",
     "msd_exponent",
     "neighbour_overlap",
     "null_scores",
     "null_test",
+    "order_matters",
     "ornstein_uhlenbeck",
     "participation_ratio",
     "path_order",
@@ -60,6 +65,8 @@ __all__ = [
     "rank_error_after",
     "rank_error_before",
     "reconstruction_error",
+    "reproducible",
+    "reproducible_beyond_line",
     "score",
     "score_statistic",
     "score_table",

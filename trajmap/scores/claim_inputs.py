@@ -46,7 +46,7 @@ def lack(X: Array, n_draws: int, tried: int) -> str:
         return f"{len(X)} iterates; {FEWEST} or more are needed"
     if not np.isfinite(X).all():
         return "some iterates are not finite; finite() leaves them out"
-    if not np.any(X[0] != X):
+    if not np.ptp(X, axis=0).any():
         return "the iterates are all equal"
     return ""
 

@@ -1,5 +1,7 @@
 """Whether the order of a run matters, or its steps might as well have come in another one."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from trajmap._validation import Array, check_count
@@ -13,19 +15,21 @@ NAME = "order matters"
 NULLS = ("steps shuffled in blocks", "steps with random signs", "iterates shuffled")
 # cosines that differ by less are equal: stored numbers are rounded, and that has an order too
 RESOLUTION = 1e-3
+QUARTERS = 4
 
 
 def order_matters(
     run: Trajectory | Array, *, size: int | None = None, n_draws: int = 99, tried: int = 1, random_state: int = 0
 ) -> Claim:
-    """Ask whether how steps are related depends on how far apart in time they are, in a way no shuffle shows.
+    """Ask whether how steps are related depends on when they come, in a way no shuffle shows.
 
-    The statistic is the profile of the mean cosine between steps 1, 2, 3–4, 5–8, … apart. Norms do not enter it, so a
-    rate that falls is no order, and a drift raises all of it alike. A shuffle in blocks, each step with its norm, asks
-    for more than exchangeable steps (a drift with independent noise has these); random signs for more than
-    martingales; a shuffle of the iterates after the start for more than shaking about a point. Each profile's distance
-    from the mean of all the others, in their standard deviations, is compared among the run and its surrogates, so
-    more and less memory than a shuffle's both count.
+    The statistic is the profile of the mean cosine between steps 1, 2, 3–4, 5–8, … apart, and of the steps of each
+    quarter of the run with all others. Norms do not enter it, so a rate that falls is no order, and a drift raises all
+    of it alike. A shuffle in blocks, each step with its norm, asks for more than exchangeable steps (a drift with
+    independent noise has these); random signs for more than martingales; a shuffle of the iterates after the start for
+    more than shaking about a point. Each profile's distance from the mean of all the others, where it is largest in
+    their standard deviations, is compared among the run and its surrogates, so more and less memory than a shuffle's
+    both count.
 
     Parameters
     ----------
@@ -66,17 +70,25 @@ def order_matters(
         return unknown(NAME, NULLS, reason, tried=tried)
     X = X[evenly(len(X))]
     rng = np.random.default_rng(random_state)
-    own = _profile(_cosines(X))
-    found = [
-        _distances(own, [_profile(make(X, rng)) for _ in range(n_draws)]) for make in (_in_blocks, _flipped, _shuffled)
-    ]
+    cosines, groups = _cosines(X), _groups(len(X) - 1)
+    own = _profile(cosines, groups)
+    makers: tuple[Callable[[], Array], ...] = (
+        lambda: _in_blocks(cosines, rng),
+        lambda: _flipped(cosines, rng),
+        lambda: _shuffled(X, rng),
+    )
+    found = [_distances(own, [_profile(make(), groups) for _ in range(n_draws)]) for make in makers]
     effects = [distances[0] / max(float(np.median(distances[1:])), RESOLUTION) for distances in found]
     value = min(effects)
     # one value for all nulls: each row is scaled to it, which keeps its ranks; at zero everything ties
     draws = [np.zeros(n_draws) if not d[0] > 0 else np.asarray(d[1:]) * (value / d[0]) for d in found]
-    names = ["1", "2"] + [f"{2 ** (k - 1) + 1}–{2**k}" for k in range(2, len(own))]
-    parts = {f"cosine {name} apart": float(c) for name, c in zip(names, own, strict=True)}
-    return Claim(NAME, value, np.array(draws), NULLS, tried=tried, parts=parts)
+    return Claim(NAME, value, np.array(draws), NULLS, tried=tried, parts=_parts(own, len(X) - 1))
+
+
+def _parts(own: Array, n: int) -> dict[str, float]:
+    apart = ["1", "2"] + [f"{2 ** (k - 1) + 1}–{2**k}" for k in range(2, _n_bands(n))]
+    names = [f"cosine {name} apart" for name in apart] + [f"cosine, quarter {k + 1}" for k in range(QUARTERS)]
+    return {name: float(value) for name, value in zip(names, own, strict=True)}
 
 
 def _cosines(X: Array) -> Array:
@@ -88,39 +100,53 @@ def _cosines(X: Array) -> Array:
     return cosines
 
 
-def _profile(cosines: Array) -> Array:
-    """Mean cosine of steps 1, 2, 3–4, 5–8, … apart."""
-    first, second = np.triu_indices(len(cosines), 1)
-    band = np.ceil(np.log2(second - first)).astype(int)
-    values = cosines[first, second]
+def _profile(cosines: Array, groups: Array) -> Array:
+    """Mean cosine of each group of pairs of steps, of those that moved."""
+    values = cosines.ravel()
     known = np.isfinite(values)
-    sums = np.bincount(band[known], values[known], minlength=band.max() + 1)
-    counts = np.bincount(band[known], minlength=band.max() + 1)
-    profile: Array = np.round(sums / np.maximum(counts, 1) / RESOLUTION) * RESOLUTION
+    if known.all():
+        means = groups @ values / groups.sum(axis=1)
+    else:
+        means = groups @ np.where(known, values, 0.0) / np.maximum(groups @ known, 1)
+    profile: Array = np.round(means / RESOLUTION) * RESOLUTION
     return profile
 
 
+def _groups(n: int) -> Array:
+    """Pairs of steps 1, 2, 3–4, 5–8, … apart; then those of the steps of each quarter with all others."""
+    places = np.arange(n)
+    apart = np.abs(np.subtract.outer(places, places))
+    band = np.ceil(np.log2(np.maximum(apart, 1))) + (apart > 0)  # 0 for a step with itself
+    when = np.broadcast_to(places[:, None] * QUARTERS // n, (n, n))
+    bands = [band == k for k in range(1, _n_bands(n) + 1)]
+    quarters = [(when == k) & (apart > 0) for k in range(QUARTERS)]
+    return np.array(bands + quarters, dtype=np.float64).reshape(-1, n * n)
+
+
+def _n_bands(n: int) -> int:
+    return int(np.ceil(np.log2(n - 1))) + 1
+
+
 def _distances(own: Array, draws: list[Array]) -> Array:
-    """Distance of each profile, the run's first, from the mean of the others, in standard deviations of all."""
+    """Distance of each profile, the run's first, from the mean of the others: where it is largest, in deviations."""
     profiles = np.array([own, *draws])
     off = (profiles - profiles.mean(axis=0)) * len(profiles) / (len(profiles) - 1)
     scaled = off / np.maximum(profiles.std(axis=0), RESOLUTION)
-    return np.round(np.sqrt(np.mean(scaled**2, axis=1)), 9)
+    return np.round(np.abs(scaled).max(axis=1), 9)
 
 
-def _in_blocks(X: Array, rng: np.random.Generator) -> Array:
-    cosines = _cosines(X)
+def _in_blocks(cosines: Array, rng: np.random.Generator) -> Array:
     n = len(cosines)
-    block = max(1, min(round(n**0.5), n // 8))  # fewer than eight blocks have too few orders
+    block = max(1, min(round(n**0.5), n // 20))  # with fewer than twenty, a first block stays first too often
     pieces = np.split(np.arange(n), np.arange(int(rng.integers(block)), n, block))
     order = np.concatenate([pieces[i] for i in rng.permutation(len(pieces))])
     shuffled: Array = cosines[np.ix_(order, order)]
     return shuffled
 
 
-def _flipped(X: Array, rng: np.random.Generator) -> Array:
-    signs = rng.choice([-1.0, 1.0], size=len(X) - 1)
-    flipped: Array = _cosines(X) * np.outer(signs, signs)
+def _flipped(cosines: Array, rng: np.random.Generator) -> Array:
+    signs = rng.choice([-1.0, 1.0], size=len(cosines))
+    flipped: Array = cosines * np.outer(signs, signs)
     return flipped
 
 

@@ -19,8 +19,8 @@ from trajmap.scores.surrogates import check_size
 
 __all__ = ["reproducible", "reproducible_beyond_line"]
 
-NULLS = ("isotropic walks", "steps with random signs")
-LINE_NULLS = (*NULLS, "a drift plus noise", "a fitted relaxation")
+NULLS = ("the sister turned at random", "steps with random signs")
+LINE_NULLS = ("the sister turned at random", "a drift plus noise", "a fitted relaxation")
 # longer runs are thinned evenly to at most this many iterates: each of the surrogates costs its cube
 MOST = 128
 # starts farther apart than this part of the smaller extent are two starts
@@ -43,8 +43,10 @@ def reproducible(
     The effect is Σ⟨u_t, v_t⟩ / √(Σ‖u_t‖² Σ‖v_t‖²) of the two runs' displacements u and v from the start: 1 for the same
     way, 0 expected of independent ones. The noise of two runs being independent, the products ⟨u_t, v_s⟩ are on average
     those of the mean way that they share; its rank-one part is a straight line gone at any speed, the rest is beyond
-    one. Any displacement that two runs share counts, whatever made it: a drift, a relaxation or an orbit. Iterates that
-    the two have in common say nothing: the comparison starts where they part.
+    one. Turned at random in R^P the sister keeps its shape and shares by chance alone; with random signs the steps keep
+    their covariance, and the directions that both use. Any displacement that two runs share counts, whatever made it: a
+    drift, a relaxation or an orbit. Iterates that the two have in common say nothing: the comparison starts where they
+    part.
 
     Parameters
     ----------
@@ -81,8 +83,8 @@ def reproducible(
     pair = _pair(run, sister, size, n_draws, tried)
     if pair.reason:
         return unknown("reproducible", NULLS, pair.reason, tried=tried)
-    total, line = _shared(pair.runs)
-    draws = _draws(pair, (_walks, _flips), n_draws, random_state)
+    total, line = _shared([pair.runs])[0].tolist()
+    draws = _draws(pair, (_turned, _flips), n_draws, random_state)
     parts = {"line": line, "beyond": total - line, "common": float(pair.common)}
     return Claim("reproducible", total, draws[..., 0], NULLS, tried=tried, parts=parts)
 
@@ -98,8 +100,9 @@ def reproducible_beyond_line(
 ) -> Claim:
     """Ask whether two runs of one start share more than a straight line, gone at any speed, would give.
 
-    The effect is the part ``beyond`` of `reproducible`. Two more nulls: the line that the two share, with each run's
-    own steps off it with random signs; and a pull to one point plus noise, fitted to both.
+    The effect is the part ``beyond`` of `reproducible`. The nulls are the sister turned at random in R^P,
+    where a draw that shares as much in all counts too, as there is no part without a whole; the line that the two
+    share, with each run's own steps off it with random signs; and a pull to one point plus noise, fitted to both.
 
     Parameters
     ----------
@@ -139,12 +142,14 @@ def reproducible_beyond_line(
     pair = _pair(run, sister, size, n_draws, tried)
     if pair.reason:
         return unknown(name, LINE_NULLS, pair.reason, tried=tried)
-    total, line = _shared(pair.runs)
+    total, line = _shared([pair.runs])[0].tolist()
     fit = fit_relaxation(pair.runs)
-    makers = (_walks, _flips, _line_maker(pair.runs), lambda pair, rng: fit.draw(rng))
+    makers = (_turned, _line_maker(pair.runs), lambda pair, rng: fit.draw(rng))
     draws = _draws(pair, makers, n_draws, random_state)
     parts = {"line": line, "beyond": total - line, "common": float(pair.common), "pull": fit.pull}
-    return Claim(name, total - line, draws[..., 0] - draws[..., 1], LINE_NULLS, tried=tried, parts=parts)
+    beyond = draws[..., 0] - draws[..., 1]
+    beyond[0] = np.where(draws[0, :, 0] >= total, np.maximum(beyond[0], total - line), beyond[0])
+    return Claim(name, total - line, beyond, LINE_NULLS, tried=tried, parts=parts)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -163,7 +168,7 @@ Maker = Callable[[_Pair, np.random.Generator], list[Array]]
 def _pair(run: Trajectory | Array, sister: Trajectory | Array, size: int | None, n_draws: int, tried: int) -> _Pair:
     X, Y, size = _together(run, sister, size)
     n_draws, tried = check_count("n_draws", n_draws), check_count("tried", tried)
-    T = min(len(X), len(Y))
+    everything, T = X, min(len(X), len(Y))
     X, Y = X[:T], Y[:T]
     reason = lack(X, n_draws, tried) or lack(Y, n_draws, tried).replace("the iterates", "the sister's iterates")
     if reason:
@@ -172,7 +177,7 @@ def _pair(run: Trajectory | Array, sister: Trajectory | Array, size: int | None,
     apart = np.linalg.norm(X - Y, axis=1) > EQUAL * extent
     common = int(np.argmax(apart)) - 1 if apart.any() else T
     common = max(common, 0)
-    if common == T or np.mean(cdist(Y[common + 1 :], X).min(axis=1) <= EQUAL * extent) > 0.5:
+    if common == T or np.mean(cdist(Y[common + 1 :], everything).min(axis=1) <= EQUAL * extent) > 0.5:
         raise InputError(
             worded("sister", "another run", "iterates of the run itself", "train again from the same start")
         )
@@ -189,7 +194,11 @@ def _together(run: Trajectory | Array, sister: Trajectory | Array, size: int | N
     if isinstance(run, Trajectory) or isinstance(sister, Trajectory):
         raise InputError(worded("sister", "what the run is: two trajectories, or two arrays of coordinates", sister))
     X = check_array("run", run, (None, None), dtype=np.float64)
-    return X, check_array("sister", sister, (None, X.shape[1]), dtype=np.float64), check_size(size)
+    Y, size = check_array("sister", sister, (None, X.shape[1]), dtype=np.float64), check_size(size)
+    if X.shape[1] > len(X) + len(Y):  # more coordinates than the points need
+        both = finite_coordinates(np.vstack([X, Y]))
+        X, Y = both[: len(X)], both[len(X) :]
+    return X, Y, size
 
 
 def _check_start(X: Array, Y: Array) -> float:
@@ -202,30 +211,41 @@ def _check_start(X: Array, Y: Array) -> float:
     return max(extents)
 
 
-def _shared(runs: list[Array]) -> tuple[float, float]:
-    """Variance that two runs share, and that on the best straight line through the start, as parts of their own."""
-    u, v = runs
-    products = u[1:] @ v[1:].T
-    scale = np.sqrt(np.sum(u**2) * np.sum(v**2))
-    top = eigh((products + products.T) / 2, eigvals_only=True, subset_by_index=[len(products) - 1, len(products) - 1])
-    return float(np.trace(products) / scale), float(top[0] / scale)
+def _shared(pairs: list[list[Array]]) -> Array:
+    """Find what two runs share, and that on the best straight line through the start, as parts of their variance."""
+    products = np.array([u[1:] @ v[1:].T for u, v in pairs])
+    scale = np.array([np.sqrt(np.sum(u**2) * np.sum(v**2)) for u, v in pairs])
+    top = np.linalg.eigvalsh((products + products.transpose(0, 2, 1)) / 2)[:, -1]
+    both = np.stack([np.trace(products, axis1=1, axis2=2), top], axis=1) / scale[:, None]
+    return np.round(both, 9)  # so that surrogates that are the runs themselves tie with them
 
 
 def _draws(pair: _Pair, makers: tuple[Maker, ...], n_draws: int, random_state: int) -> Array:
-    """What surrogates share, (n_nulls, n_draws, 2)."""
+    """Find what surrogates share, (n_nulls, n_draws, 2)."""
     rng = np.random.default_rng(random_state)
-    return np.array([[_shared(make(pair, rng)) for _ in range(n_draws)] for make in makers])
+    return np.array([_shared([make(pair, rng) for _ in range(n_draws)]) for make in makers])
 
 
 def _summed(steps: Array) -> Array:
     return np.vstack([np.zeros(steps.shape[1]), np.cumsum(steps, axis=0)])
 
 
-def _walks(pair: _Pair, rng: np.random.Generator) -> list[Array]:
-    norms = np.concatenate([np.linalg.norm(np.diff(run, axis=0), axis=1) for run in pair.runs])
-    rows = isotropic_rows(rng, len(norms), pair.size)
-    rows *= (norms / np.linalg.norm(rows, axis=1))[:, None]
-    return [_summed(part) for part in np.split(rows, 2)]
+def _turned(pair: _Pair, rng: np.random.Generator) -> list[Array]:
+    """Turn the second run at random in R^P: both keep their shape, isotropic or not in time."""
+    u, v = pair.runs
+    r = u.shape[1]
+    if pair.size <= 2 * r:
+        turn = np.linalg.qr(rng.normal(size=(pair.size, pair.size)))[0][:r, :r]
+    else:  # the block of a turn of R^P is made of two random subspaces
+        rows = isotropic_rows(rng, 2 * r, pair.size)
+        turn = np.linalg.qr(rows[:r].T)[0].T @ np.linalg.qr(rows[r:].T)[0]
+    # what leaves the space of the runs is lost for their products, and is kept for the norm
+    return [np.hstack([u, np.zeros((len(u), 1))]), _kept(v @ turn, v)]
+
+
+def _kept(inside: Array, run: Array) -> Array:
+    lost = np.sum(run**2, axis=1) - np.sum(inside**2, axis=1)
+    return np.hstack([inside, np.sqrt(np.maximum(lost, 0))[:, None]])
 
 
 def _flips(pair: _Pair, rng: np.random.Generator) -> list[Array]:

@@ -1,4 +1,8 @@
-"""Intrinsic dimension of a cloud of points that come in time order."""
+"""Intrinsic dimension of a cloud of points that come in time order.
+
+Points that repeat an earlier one, as a run makes that did not move, say nothing about a dimension and have no logarithm
+of their distance: where neighbours are counted each point counts once, at its first time.
+"""
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -45,7 +49,7 @@ def correlation_dimension(X: Array, *, window: int = 0, lower: float = 0.02, upp
     Parameters
     ----------
     X : array-like, shape (n, r)
-        Points in time order.
+        Points in time order; of equal ones the first is kept.
     window : int
         Theiler window: pairs with |i − j| ≤ window are left out. Without one, a smooth run has dimension 1
         because successive points lie on a curve.
@@ -76,8 +80,8 @@ def correlation_dimension(X: Array, *, window: int = 0, lower: float = 0.02, upp
     check_fraction("upper", upper)
     distances = np.sort(_pairs(X, window))
     n = len(distances)
-    places = np.unique(np.geomspace(max(lower * n, 1), upper * n, 40).astype(int)) - 1
-    places = places[(places >= 0) & (distances[places] > 0)]
+    places = np.unique(np.geomspace(max(lower * n, 1), max(upper * n, 1), 40).astype(int)) - 1
+    places = places[places < n]
     if len(places) < 5:
         raise InputError(worded("X", "enough pairs of distinct points", f"{n} pairs", "a smaller window"))
     slope, _ = np.polyfit(np.log(distances[places]), np.log(places + 1), 1)
@@ -90,7 +94,7 @@ def likelihood_dimension(X: Array, *, n_neighbors: int = 20, window: int = 0) ->
     Parameters
     ----------
     X : array-like, shape (n, r)
-        Points in time order.
+        Points in time order; of equal ones the first is kept.
     n_neighbors : int
         k.
     window : int
@@ -104,7 +108,7 @@ def likelihood_dimension(X: Array, *, n_neighbors: int = 20, window: int = 0) ->
     Raises
     ------
     InputError
-        If there are too few points.
+        If there are too few distinct points, or all neighbours are equally far.
 
     References
     ----------
@@ -117,9 +121,7 @@ def likelihood_dimension(X: Array, *, n_neighbors: int = 20, window: int = 0) ->
     2
     """
     near = _nearest(X, check_count("n_neighbors", n_neighbors, low=3), window)
-    near = near[near[:, 0] > 0]
-    inverse = np.log(near[:, -1:] / near[:, :-1]).sum(axis=1) / (near.shape[1] - 2)
-    return float(1 / inverse.mean())
+    return _inverse(np.log(near[:, -1:] / near[:, :-1]).sum(axis=1) / (near.shape[1] - 2))
 
 
 def two_nn_dimension(X: Array, *, window: int = 0) -> float:
@@ -131,7 +133,7 @@ def two_nn_dimension(X: Array, *, window: int = 0) -> float:
     Parameters
     ----------
     X : array-like, shape (n, r)
-        Points in time order.
+        Points in time order; of equal ones the first is kept.
     window : int
         Theiler window.
 
@@ -143,7 +145,7 @@ def two_nn_dimension(X: Array, *, window: int = 0) -> float:
     Raises
     ------
     InputError
-        If there are too few points.
+        If there are too few distinct points, or all neighbours are equally far.
 
     References
     ----------
@@ -157,16 +159,21 @@ def two_nn_dimension(X: Array, *, window: int = 0) -> float:
     2
     """
     near = _nearest(X, 2, window)
-    near = near[near[:, 0] > 0]
-    logs = np.log(near[:, 1] / near[:, 0])
-    return float(len(logs) / logs.sum())
+    return _inverse(np.log(near[:, 1] / near[:, 0]))
+
+
+def _inverse(logs: Array) -> float:
+    if not logs.mean() > 0:
+        raise InputError(worded("X", "neighbours at different distances", "all at the same, as on a regular grid"))
+    return float(1 / logs.mean())
 
 
 def _masked(X: Array, window: int) -> Array:
+    """Distances of distinct points, infinite within the window."""
     X = check_array("X", X, (None, None), dtype=np.float64)
-    n = len(X)
-    distances = cdist(X, X)
-    near = np.abs(np.subtract.outer(np.arange(n), np.arange(n))) <= check_count("window", window, low=0)
+    times = np.sort(np.unique(X, axis=0, return_index=True)[1])
+    distances = cdist(X[times], X[times])
+    near = np.abs(np.subtract.outer(times, times)) <= check_count("window", window, low=0)
     distances[near] = np.inf
     return distances
 
@@ -179,9 +186,8 @@ def _pairs(X: Array, window: int) -> Array:
 
 def _nearest(X: Array, k: int, window: int) -> Array:
     distances = _masked(X, window)
-    fewest = int(np.isfinite(distances).sum(axis=1).min())
+    fewest = int(np.isfinite(distances).sum(axis=1).min(initial=len(distances)))
     if fewest < k:
-        raise InputError(
-            worded("window", f"one that leaves {k} neighbours a point", f"{window}, which leaves {fewest}")
-        )
+        got = f"{window}, which leaves {fewest} of {len(distances)} distinct points"
+        raise InputError(worded("window", f"one that leaves {k} neighbours a point", got))
     return np.sort(distances, axis=1)[:, :k]
