@@ -81,7 +81,7 @@ def make_scores():
         ["pca", "umap"],
         ["trustworthiness", "continuity", "error in sample", "error on blocks", "error on sister"],
         np.array([[0.99, 0.98, 0.01, 0.05, 0.2], [0.97, 0.96, np.nan, 0.3, 0.4]]),
-        np.stack([np.stack([np.full(5, 0.98), np.array([0.99, 0.99, 0.2, 0.4, 2.5])], axis=1)] * 2),
+        np.stack([np.stack([np.full(5, 0.98), np.array([0.99, 0.99, 0.2, 0.4, 2.5])] * 10, axis=1)] * 2),
         [True, True, False, False, False],
         ["", "", "", "", ""],
     )

@@ -6,8 +6,12 @@ import numpy as np
 
 from trajmap._validation import Array, check_array
 from trajmap.data.archive import Saved
+from trajmap.data.claim import ALPHA
 
-__all__ = ["ScoreTable"]
+__all__ = ["FEWEST_DRAWS", "ScoreTable"]
+
+FEWEST_DRAWS = round(1 / ALPHA) - 1
+"""Draws of a null without which nothing is said of a score: p ≤ .05 needs 19."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,7 +53,8 @@ class ScoreTable(Saved):
     def verdicts(self) -> Array:
         """How each score stands among the random walks'.
 
-        1 better than every one, 0 within their range, −1 worse than every one, NaN where there is no score or no null.
+        1 better than every one, 0 within their range, −1 worse than every one, NaN where there is no score or fewer than
+        19 walks: of fewer, one by chance is better than all more than once in twenty times.
         """
         sign = np.where(self.higher_is_better, 1.0, -1.0)
         signed, known = sign[:, None] * self.null, np.isfinite(self.null)
@@ -57,7 +62,7 @@ class ScoreTable(Saved):
         worst = np.where(known, signed, np.inf).min(axis=-1, initial=np.inf)
         values = sign * self.values
         found = (values > best).astype(float) - (values < worst)
-        return np.where(known.any(axis=-1) & np.isfinite(self.values), found, np.nan)
+        return np.where((known.sum(axis=-1) >= FEWEST_DRAWS) & np.isfinite(self.values), found, np.nan)
 
     @property
     def recommendation(self) -> str:
@@ -71,7 +76,7 @@ class ScoreTable(Saved):
         told = f"{self.reductions[best]} has the smallest {name}, {errors[best]:.3g}"
         verdict = self.verdicts[best, column]
         if np.isnan(verdict):
-            return told + "; without random walks beside it, what that is worth is not known"
+            return told + f"; without {FEWEST_DRAWS} random walks beside it, what that is worth is not known"
         if verdict < 0:
             return told + ", worse than every random walk's: none of these shapes is evidence"
         if verdict == 0:
@@ -103,5 +108,5 @@ class ScoreTable(Saved):
 def _range(draws: Array, verdict: float) -> str:
     if not len(draws):
         return "–"
-    word = {1.0: "better than ", 0.0: "within ", -1.0: "worse than "}.get(verdict, "")
+    word = {1.0: "better than ", 0.0: "within ", -1.0: "worse than "}.get(verdict, f"{len(draws)} draws: ")
     return f"{word}{draws.min():.3g}…{draws.max():.3g}"

@@ -59,7 +59,7 @@ def compare_reductions(
     >>> t = np.linspace(0, 1, 40)[:, None]
     >>> valley = np.hstack([t, t**2, np.zeros((40, 30))])
     >>> fan = Fan(("a", "b"), (Trajectory.of(valley), Trajectory.of(valley + [[1e-4] * 32])))
-    >>> table = compare_reductions(fan, {"pca": PCA(2)}, columns=["error on sister"], n_draws=5)
+    >>> table = compare_reductions(fan, {"pca": PCA(2)}, columns=["error on sister"], n_draws=19)
     >>> table.verdicts
     array([[1.]])
     """
