@@ -9,9 +9,15 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
 
 from trajmap.data.claim import ALPHA, Claim
 from trajmap.data.gram import isometric_coordinates
+from trajmap.data.trajectory import Trajectory
+from trajmap.projection.chart_claim import chart_carries_loss
+from trajmap.projection.loss_claim import loss_knows_it
+from trajmap.reduction.rowspace import RowSpace
 from trajmap.scores.claim_direction import moved_with_direction
 from trajmap.scores.claim_order import order_matters
 from trajmap.scores.claim_reproducible import reproducible, reproducible_beyond_line
@@ -47,6 +53,20 @@ def geometric_claims(run: Array, sister: Array, **options: Any) -> list[Claim]:
     ]
 
 
+def loss_claims(process: Any, seed: int) -> list[Claim]:
+    """Make the claims that need the objective; the chart is two principal components, or one of a straight line."""
+    run = Trajectory.of(process.run, layout=process.objective.layout)
+
+    def fit(rows: Array) -> Any:
+        space = RowSpace().fit(process.run[rows])
+        return make_pipeline(RowSpace(), PCA(min(2, space.n_components_))).fit(process.run[rows])
+
+    return [
+        loss_knows_it(process.objective, run, random_state=seed),
+        chart_carries_loss(process.objective, fit, run, random_state=seed),
+    ]
+
+
 def wrong(claim: Claim, *, truth: bool | None) -> bool:
     """Whether a claim says yes of what is not so, or no of what is; an unknown is not wrong."""
     return (claim.holds == "yes" and truth is False) or (claim.holds == "no" and truth is True)
@@ -58,7 +78,8 @@ def table(seeds: range, names: list[str]) -> list[dict[str, Any]]:
     for name in names:
         for seed in seeds:
             process = made.process(name, seed)
-            for claim in geometric_claims(process.run, process.sister, random_state=seed):
+            geometry = geometric_claims(process.run, process.sister, random_state=seed)
+            for claim in [*geometry, *loss_claims(process, seed)]:
                 truth = process.truth[claim.name]
                 rows.append({
                     "process": name, "seed": seed, "claim": claim.name, "holds": claim.holds, "truth": truth,

@@ -201,7 +201,8 @@ def test_better_estimators_are_better_where_a_few_eigenvalues_lead():
 
 
 def test_density_against_the_eigenvalues():
-    values = np.r_[np.full(3, 8.0), rng.normal(size=297)]
+    # a trace well away from zero, or its relative error says nothing
+    values = np.r_[np.full(3, 8.0), np.random.default_rng(11).normal(0.5, 1.0, size=297)]
     A = symmetric(values)
     found = spectral_density(lambda v: A @ v, 300, n_probes=10, n_steps=80)
     x, width = np.linspace(-4, 9, 200), 0.4
@@ -213,7 +214,7 @@ def test_density_against_the_eigenvalues():
     trace, error = found.moment(1)
     assert abs(trace - values.sum()) < 4 * error
     assert found.moment(2)[0] == pytest.approx(np.sum(values**2), rel=0.15)
-    assert found.effective_rank == pytest.approx(values.sum() ** 2 / np.sum(values**2), rel=0.6)
+    assert found.effective_rank == pytest.approx(values.sum() ** 2 / np.sum(values**2), rel=0.3)
     assert found.share_below(0) == pytest.approx(np.mean(values < 0), abs=0.05)
     assert found.negative_share == pytest.approx(np.mean(values < -1e-3 * np.abs(values).max()), abs=0.05)
     assert found.nodes.max() == pytest.approx(8, abs=1e-6)

@@ -304,16 +304,16 @@ def test_no_two_findings_of_a_run_deny_each_other(ratios, lowest, wavy, nouns, t
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
-        (("yes", "yes"), "The order of its steps matters and the path is reproducible."),
+        (("yes", "yes"), "The order of its steps matters (p = 0.025) and the path is reproducible (p = 0.025)."),
         (
             ("yes", "no"),
-            "The order of its steps matters; but a sister shares no more of the path than its null (shuffled steps).",
+            "The order of its steps matters (p = 0.025); but a sister shares no more of the path than its null",
         ),
         (
             ("no", "no"),
             "Nothing beyond the nulls was shown: its path is not told from its null (shuffled steps); a sister",
         ),
-        (("yes", "unknown"), "The order of its steps matters. Not known: reproducible (too few draws)."),
+        (("yes", "unknown"), "The order of its steps matters (p = 0.025). Not known: reproducible (too few draws)."),
     ],
 )
 def test_claims_in_one_sentence(answers, words):

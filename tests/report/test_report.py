@@ -61,8 +61,9 @@ def test_sections_open_with_a_sentence(page):
     text, parser = page
     assert parser.sections == SECTIONS
     assert set(parser.after.values()) == {"p"}
-    for sentence in re.findall(r'<p class="finding[^"]*">(.*?)</p>', text):
-        assert re.search(r"\d", sentence) or sentence.startswith("No ")
+    for answer, sentence in re.findall(r'<p class="finding([^"]*)">(.*?)</p>', text):
+        assert re.search(r"\d", sentence) or sentence.startswith("No ") or answer == " unknown"
+        assert sentence[0].isupper() or not sentence[0].isalpha()
         assert re.sub(r"<.*?>", "", sentence).rstrip().endswith(".")
 
 
@@ -71,7 +72,7 @@ def test_it_is_one_file(page):
     assert all(ref.startswith(("data:", "#")) for ref in parser.references)
     assert "url(" not in text
     assert "<script" not in text
-    assert len(parser.images) == 27
+    assert len(parser.images) == 28
     assert all(image["alt"] for image in parser.images)
 
 
@@ -84,7 +85,7 @@ def test_names_are_escaped(page):
 def test_missing_artefacts_name_their_command(run_folder):
     shutil.rmtree(run_folder / "artefacts")
     text = write_report(run_folder, run_folder / "other.html", title="T").read_text(encoding="utf-8")
-    for verb in ("score", "surface", "hessian", "compare", "curves", "walks", "samples", "sensitivity"):
+    for verb in ("claims", "score", "surface", "hessian", "compare", "curves", "walks", "samples", "sensitivity"):
         assert f"trajmap {verb} " in text
     assert "<h1>T</h1>" in text
     assert str(run_folder.parent) not in text, "where the run lay on its author's disk is not told"

@@ -10,12 +10,12 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 
-from trajmap._validation import Array
+from trajmap._validation import Array, worded
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.reduction import Reduction
 from trajmap.data.trajectory import Trajectory
 from trajmap.directions.random import random_plane
-from trajmap.errors import RunFormatError
+from trajmap.errors import InputError, RunFormatError
 from trajmap.reduction.autoencoder import Autoencoder
 from trajmap.reduction.diffusion_map import DiffusionMap
 from trajmap.reduction.phate import Phate
@@ -85,7 +85,7 @@ def fit_chart(folder: Path, name: str, seed: int) -> Any:
     if name == "random":
         return random_plane(trajectory.theta(-1), trajectory.layout, random_state=seed)
     space, X = fit_row_space(folder)
-    embedding = EMBEDDINGS[name](seed).fit(X)
+    embedding = _fitted(name, seed, X)
     path = Artefacts.of(folder).path("embeddings", name)
     if path.exists():
         stored = Reduction.open(path)
@@ -102,4 +102,11 @@ def fit_chart(folder: Path, name: str, seed: int) -> Any:
 def fit_on(folder: Path, name: str, seed: int, rows: Array | slice) -> Any:
     """Fit a chart to some iterates of a run: the row space only turns axes, so the others stay unseen."""
     space, X = fit_row_space(folder)
-    return Pipeline([("rowspace", space), (name, EMBEDDINGS[name](seed).fit(X[rows]))])
+    return Pipeline([("rowspace", space), (name, _fitted(name, seed, X[rows]))])
+
+
+def _fitted(name: str, seed: int, X: Array) -> Any:
+    if X.shape[1] < 2:
+        got = "iterates on a straight line" if X.shape[1] else "equal ones"
+        raise InputError(worded("run", "iterates that span two dimensions", got, "there is no picture of it to make"))
+    return EMBEDDINGS[name](seed).fit(X)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trajmap.cli._charts import EMBEDDINGS, fit_on, open_run
+from trajmap.cli._charts import EMBEDDINGS, fit_on, fit_row_space, open_run
 from trajmap.cli._objective import objective_of
 from trajmap.cli._options import add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
@@ -95,7 +95,11 @@ def _of_the_loss(args: argparse.Namespace, trajectory: Trajectory, sister: Traje
                 objective, trajectory, n_draws=args.loss_draws, random_state=args.seed, progress=progress
             )
         }
+    flat = fit_row_space(args.run_folder)[1].shape[1] < 2
     for name in args.charts:
+        if flat:
+            claims[f"chart-{name}"] = _untested("the chart carries the loss", "the iterates lie on a straight line")
+            continue
         claims[f"chart-{name}"] = _of_a_chart(args, objective, trajectory, sister, name)
     return claims
 

@@ -53,8 +53,8 @@ class ScoreTable(Saved):
     def verdicts(self) -> Array:
         """How each score stands among the random walks'.
 
-        1 better than every one, 0 within their range, −1 worse than every one, NaN where there is no score or fewer than
-        19 walks: of fewer, one by chance is better than all more than once in twenty times.
+        1 better than every one, 0 within their range, −1 worse than every one, NaN where there is no score or fewer
+        than 19 walks: of fewer, one by chance is better than all more than once in twenty times.
         """
         sign = np.where(self.higher_is_better, 1.0, -1.0)
         signed, known = sign[:, None] * self.null, np.isfinite(self.null)

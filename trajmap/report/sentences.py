@@ -63,7 +63,7 @@ def claims(found: Finding) -> str:
         of = f" over {place.removeprefix('chart-')}" if place.startswith("chart-") else ""
         holding, failing = (words.format(of=of) for words in _CLAIMS[claim.name])
         if claim.holds == "yes":
-            yes.append(holding)
+            yes.append(f"{holding} (p = {claim.p[claim.hardest]:.2g})")
         elif claim.holds == "no":
             no.append(f"{failing} its null ({claim.nulls[claim.hardest]})")
         else:
@@ -207,7 +207,8 @@ def alignment(found: Finding) -> str:
 
 def edge(found: Finding) -> str:
     """Say whether the learning rate is at the edge."""
-    return f"{found.facts['verdict']}."
+    words = str(found.facts["verdict"])
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def trainings(found: Finding) -> str:
