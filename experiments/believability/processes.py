@@ -176,8 +176,8 @@ TRAININGS = {
 }
 
 # the two samples of L-BFGS are two losses; a convex loss turns little; a plateau is left at the very end, by one way;
-# 24 steps are few; beyond the edge of stability a run bounces, which is an order but need lead nowhere; where labels are
-# random the loss hardly falls, so a chart has little to carry
+# 24 steps are few; beyond the edge of stability a run bounces, which is an order but need lead nowhere; where labels
+# are random the loss hardly falls, so a chart has little to carry
 UNDECIDED = {
     "L-BFGS": "yyy?y?",
     "linear model": "yyy?y?",
@@ -302,7 +302,7 @@ def _part_late(rng: np.random.Generator, seed: int) -> tuple[Array, Array]:
 
 
 # the order of the marks is that of CLAIMS: direction, order, reproducible, beyond a line; the loss, the chart.
-# A chart of two components carries the loss of a path that is smooth where the loss is steep; "?" where nothing settles it
+# A chart of two components carries the loss of a path that is smooth where the loss is steep; "?": nothing settles it
 PROCESSES = {
     "isotropic walk": _Making(_walk, "nnnnnn", training=False),
     "walk in 3 dimensions": _Making(_walk_in_three, "nnnnn?", training=False),
