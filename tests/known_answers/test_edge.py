@@ -438,3 +438,22 @@ def test_sign_descent_is_stable_below_its_generalized_sharpness():
             if not np.abs(x).max() < 1e12:
                 break
         assert (np.abs(x).max() < 1e3) == (part < 1)
+
+
+@pytest.mark.parametrize("rule", [torch.optim.Adam, torch.optim.SGD])
+def test_with_batch_norm_the_edge_is_unknown(rule, tmp_path):
+    """The bias before a normalisation is flat in training alone: its second moment says nothing of the fixed loss."""
+    torch.manual_seed(0)
+    x, y = torch.randn(64, 3), torch.randn(64, 1)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.BatchNorm1d(8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
+    optimizer = rule(model.parameters(), lr=1e-3)
+    with Recorder(model, tmp_path / "run").attach(optimizer):
+        for _ in range(12):
+            optimizer.zero_grad()
+            (model(x) - y).square().mean().backward()
+            optimizer.step()
+    objective = Objective(model, supervised(torch.nn.functional.mse_loss), [(x, y)])
+    gauge = edge_gauge(objective, Trajectory.open(tmp_path / "run"), n_at=2)
+    assert gauge.regime == "unknown"
+    assert "BatchNorm's statistics" in gauge.reason
+    assert np.isfinite(gauge.top).all()

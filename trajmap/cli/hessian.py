@@ -103,7 +103,7 @@ def _edge(args: argparse.Namespace, objective: Objective, trajectory: Trajectory
         )  # fmt: skip
     gauge.save(artefacts.path("edge"))
     for step, ratio, threshold, reason in zip(gauge.steps, gauge.ratio, gauge.threshold, gauge.reasons, strict=True):
-        told = f"{ratio:.3g} of the threshold {threshold:.4g}" if np.isfinite(ratio) else f"unknown: {reason}"
+        told = f"{ratio:.3g} times the threshold, {threshold:.4g}" if np.isfinite(ratio) else f"unknown: {reason}"
         say(f"  step {int(step):>7}  {told}")
     say(f"  {gauge.verdict}")
 

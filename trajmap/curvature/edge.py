@@ -18,10 +18,14 @@ from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 from trajmap.objective.operator import Operator
+from trajmap.objective.statistics import keeps_statistics
 
 __all__ = ["edge_gauge"]
 
 _MOST_PRODUCTS = 120
+# a bias before a normalisation has no gradient in training, so its second moment is next to zero: with fixed statistics
+# the loss does depend on it, and the preconditioned sharpness would be a million times too large
+_NORMALISED = "the training's steps moved BatchNorm's statistics, which are fixed here: its sharpness is another"
 
 
 def edge_gauge(
@@ -46,7 +50,8 @@ def edge_gauge(
     rates of their own are brought to the first one's. Other optimizers are refused by name: their ratio is NaN.
 
     SGD feels its batches' sharpness, Σ g_bᵀH_b g_b / Σ |g_b|²; with momentum its threshold lies between 2(1 − β)/η for
-    small batches and 2(1 + β)/η for large ones, and the interval says so.
+    small batches and 2(1 + β)/η for large ones, and the interval says so. For a model that keeps running statistics of
+    its batches the edge is unknown: training differentiates through them, and the objective does not.
 
     Parameters
     ----------
@@ -104,9 +109,9 @@ def edge_gauge(
     adaptive = not steps.refused and is_adaptive(steps.entry)
     probe = _Probe(objective.along(trajectory), 0 if adaptive else samples or 0, tol, forward, random_state)
     places = steps.places(check_count("n_at", n_at)) if at is None else [int(place) for place in at]
-    rows = []
+    rows, normalised = [], keeps_statistics(objective.model)
     for done, place in enumerate(places):
-        rows.append(probe.see(trajectory.theta(place), steps.rule(place)))
+        rows.append(probe.see(trajectory.theta(place), _NORMALISED if normalised else steps.rule(place)))
         if progress is not None:
             progress(done + 1, len(places))
     kind = "critical sharpness" if forward else "sharpness"

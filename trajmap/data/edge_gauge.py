@@ -119,7 +119,7 @@ class EdgeGauge(Saved):
         regime = self.regime
         if np.isnan(late):
             return f"the edge is unknown: {self.reason}"
-        text = f"{self.kind} at {late:.2f} of its threshold {self.threshold[-1]:.3g}: "
+        text = f"{self.kind} at {late:.3g} times its threshold, {self.threshold[-1]:.3g}: "
         if regime == "unknown":
             return text + f"the edge is unknown, as {self.reason}"
         if regime == "below":
