@@ -63,7 +63,6 @@ def test_sections_open_with_a_sentence(page):
     assert set(parser.after.values()) == {"p"}
     for answer, sentence in re.findall(r'<p class="finding([^"]*)">(.*?)</p>', text):
         assert re.search(r"\d", sentence) or sentence.startswith("No ") or answer == " unknown"
-        assert sentence[0].isupper() or not sentence[0].isalpha()
         assert re.sub(r"<.*?>", "", sentence).rstrip().endswith(".")
 
 
