@@ -370,7 +370,7 @@ def test_regimes_are_data():
     assert "at least 0.5" in gauge(0.5, 0.5, np.inf).verdict
     assert gauge(1.5, 1.5, np.inf).regime == "beyond"
     assert gauge(0.5, 0.4, 1.1).regime == "unknown"
-    assert "larger steps would be stable" in gauge(0.5).verdict
+    assert "larger steps of the whole loss would be stable" in gauge(0.5).verdict
     assert "larger steps" not in gauge(0.5, full_batch=False).verdict
     assert gauge(np.nan, reasons=["Lion: signs"]).verdict == "the edge is unknown: Lion: signs"
 

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from trajmap.data.gram import isometric_coordinates
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError, LayoutError
 from trajmap.scores.claim_direction import moved_with_direction
 from trajmap.scores.claim_order import order_matters
-from trajmap.scores.claim_reproducible import reproducible, reproducible_beyond_line
+from trajmap.scores.claim_reproducible import _orthonormal, reproducible, reproducible_beyond_line
 
 SIZE = 300
 ALONE = (moved_with_direction, order_matters)
@@ -186,3 +187,30 @@ def test_what_both_have_in_common_is_no_repetition():
     assert abs(found.value) < 0.2
     late = reproducible(run[:40], sister[:40], size=SIZE)
     assert (late.holds, late.reason) == ("unknown", "after they part: 10 iterates; 12 or more are needed")
+
+
+@pytest.mark.parametrize(("P", "T"), [(3, 30), (11, 61), (40, 61)])
+def test_single_precision_and_few_parameters(P, T):
+    """Rounding of float32 products spans no dimensions: there are no more coordinates than parameters."""
+    rng = np.random.default_rng(0)
+    runs = [np.vstack([np.zeros(P), np.cumsum(0.02 + 0.02 * rng.normal(size=(T - 1, P)), axis=0)]) for _ in range(2)]
+    run, sister = (Trajectory.of(points.astype(np.float32)) for points in runs)
+    assert isometric_coordinates(run.iterates).shape[1] <= P
+    assert reproducible(run, sister, n_draws=19).holds == "yes"
+    assert reproducible_beyond_line(run, sister).holds in {"yes", "no"}
+
+
+def test_turns_are_uniform():
+    rng = np.random.default_rng(0)
+    turns = np.array([_orthonormal(rng.normal(size=(3, 3))) for _ in range(2000)])
+    np.testing.assert_allclose(turns.mean(axis=0), 0, atol=4 * np.sqrt(1 / 3 / 2000))
+    np.testing.assert_allclose(turns[0].T @ turns[0], np.eye(3), atol=1e-12)
+
+
+def test_nothing_is_beyond_a_line_on_a_line():
+    line, found = np.outer(np.arange(30.0), [1.0]), []
+    for seed in range(25):
+        noise = 0.01 * line.std() * np.random.default_rng(seed).normal(size=(29, 1))
+        sister = line + np.vstack([np.zeros((1, 1)), noise])
+        found.append(reproducible_beyond_line(line, sister, size=1000, random_state=seed).holds)
+    assert "yes" not in found

@@ -47,6 +47,8 @@ def run(args: argparse.Namespace) -> None:
     here = trajectory.theta(-1)
     for sister in args.sister:
         require_sister(trajectory, open_run(sister), str(sister))
+        for other in args.others:
+            require_other(open_run(other), open_run(sister), f"--sister {sister}")
     sisters = [(here, open_run(path).theta(-1), objective.for_run(open_run(path))) for path in args.sister]
     groups, probes = hidden_units(objective), probes_of(objective)
     ends = {args.run_folder.name: here}

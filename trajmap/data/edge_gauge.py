@@ -35,7 +35,7 @@ class EdgeGauge(Saved):
     reasons : list of str
         Why the ratio of each iterate is not known; empty words where it is. None at all by default.
     full_batch : bool
-        Whether the steps were those of the whole loss, as far as the run says.
+        Whether the gauge is of steps of the whole loss, as it is where the run notes no batch size.
 
     Examples
     --------
@@ -123,7 +123,10 @@ class EdgeGauge(Saved):
         if regime == "unknown":
             return text + f"the edge is unknown, as {self.reason}"
         if regime == "below":
-            return text + "below the edge" + ("; larger steps would be stable" if self.full_batch else "")
+            whole = (
+                "; larger steps of the whole loss would be stable, and how large the run's batches were is not noted"
+            )
+            return text + "below the edge" + (whole if self.full_batch else "")
         if regime == "at":
             return text + "at the edge of stability"
         return text + "beyond the edge; the valley is not the quadratic it seems, or the run diverges"

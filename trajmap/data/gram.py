@@ -270,11 +270,15 @@ def isometric_coordinates(iterates: Any, *, width: int = 4096) -> Array:
     [[-2.5], [2.5]]
     """
     steps = step_gram(iterates, width=width, dtype=np.dtype(iterates.dtype))
+    # products of float32 numbers leave more above the rounding of float64 than points can span
+    most = min(len(iterates) - 1, iterates.shape[1])
     if steps_are_short(steps):
         left, singular, _ = np.linalg.svd(point_factors(steps), full_matrices=False)
         keep = singular > len(steps) * np.finfo(float).eps * singular[0]
+        keep[most:] = False
         return np.asarray(left[:, keep] * singular[keep])
     values, vectors = np.linalg.eigh(centred_gram(steps))
     keep = values > len(steps) * np.finfo(float).eps * values[-1]
+    keep[: max(len(values) - most, 0)] = False
     coordinates: Array = (vectors[:, keep] * np.sqrt(values[keep]))[:, ::-1]
     return coordinates

@@ -84,6 +84,8 @@ def barrier(
     ends, climbs = [objective, at_b or objective], []
     for x, y, *at in sisters:
         _require_two("sisters", x, y)
+        if all(any(np.array_equal(point, end) for end in (a, b)) for point in (x, y)):
+            raise InputError(worded("sisters", "another pair than the two points", "these", "leave it out"))
         climbs.append(climb(t, _along([objective, *(at or ends[:1])], SegmentPath(x, y), t)[0]))
     known: dict[str, Any] = {"noise": max(climbs, default=float("nan")), "n_sisters": len(climbs), "name": name}
     known["matching"] = "not tried" if groups is None else "tried" if groups else "nothing to match"

@@ -69,6 +69,8 @@ def claims(found: Finding) -> str:
         else:
             unknown.append(f"{claim.name}{of} ({claim.reason or 'too few draws'})")
     text = ", ".join(yes[:-1]) + (" and " if yes[1:] else "") + yes[-1] if yes else "nothing beyond the nulls was shown"
+    if not yes and not no:
+        text = "nothing could be tested"
     text = text[0].upper() + text[1:]
     text += f"; but {'; '.join(no)}." if yes and no else f": {'; '.join(no)}." if no else "."
     return text + (f" Not known: {', '.join(unknown)}." if unknown else "")
@@ -139,13 +141,11 @@ def gaps(found: Finding) -> str:
     text = "Loss of an iterate's lift above the iterate's own, in the median, and in brackets what moving as far in a "
     text += f"random direction costs: {each}. "
     if f["leaves"] and len(f["leaves"]) == len(f["medians"]):
-        text += "Every lift leaves the valley in directions that matter."
+        text += "Every lift costs more than that."
     elif f["leaves"]:
-        text += (
-            f"Lifts of {', '.join(sorted(f['leaves']))} leave the valley in directions that matter, the others do not."
-        )
+        text += f"Lifts of {', '.join(sorted(f['leaves']))} cost more than that, the others do not."
     else:
-        text += "No lift costs more than a random step."
+        text += "No lift costs more than that."
     if any(value < 0 for value in f["medians"].values()):
         text += " A negative number is lower than the run, as averages of iterates are."
     if f["fitted"]:

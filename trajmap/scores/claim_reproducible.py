@@ -149,7 +149,9 @@ def reproducible_beyond_line(
     parts = {"line": line, "beyond": total - line, "common": float(pair.common), "pull": fit.pull}
     beyond = draws[..., 0] - draws[..., 1]
     beyond[0] = np.where(draws[0, :, 0] >= total, np.maximum(beyond[0], total - line), beyond[0])
-    return Claim(name, total - line, beyond, LINE_NULLS, tried=tried, parts=parts)
+    rest = total - line
+    # what is not above rounding is nothing, whatever its nulls are
+    return Claim(name, rest, beyond if rest > 1e-9 else np.maximum(beyond, rest), LINE_NULLS, tried=tried, parts=parts)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -235,12 +237,18 @@ def _turned(pair: _Pair, rng: np.random.Generator) -> list[Array]:
     u, v = pair.runs
     r = u.shape[1]
     if pair.size <= 2 * r:
-        turn = np.linalg.qr(rng.normal(size=(pair.size, pair.size)))[0][:r, :r]
+        turn = _orthonormal(rng.normal(size=(pair.size, pair.size)))[:r, :r]
     else:  # the block of a turn of R^P is made of two random subspaces
         rows = isotropic_rows(rng, 2 * r, pair.size)
-        turn = np.linalg.qr(rows[:r].T)[0].T @ np.linalg.qr(rows[r:].T)[0]
+        turn = _orthonormal(rows[:r].T).T @ _orthonormal(rows[r:].T)
     # what leaves the space of the runs is lost for their products, and is kept for the norm
     return [np.hstack([u, np.zeros((len(u), 1))]), _kept(v @ turn, v)]
+
+
+def _orthonormal(columns: Array) -> Array:
+    """Turn Gaussian columns into orthonormal ones, uniform among all: a QR alone prefers some signs."""
+    basis, triangle = np.linalg.qr(columns)
+    return np.asarray(basis * np.where(np.diag(triangle) < 0, -1.0, 1.0))
 
 
 def _kept(inside: Array, run: Array) -> Array:
