@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from trajmap.cli._options import add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.claim import Claim
+from trajmap.data.fan import Fan
 from trajmap.data.sisters import require_sister
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
@@ -19,6 +21,7 @@ from trajmap.projection.chart_claim import chart_carries_loss
 from trajmap.projection.loss_claim import loss_knows_it
 from trajmap.report.findings import find_claims
 from trajmap.scores.claim_direction import moved_with_direction
+from trajmap.scores.claim_inputs import finite_coordinates
 from trajmap.scores.claim_order import order_matters
 from trajmap.scores.claim_reproducible import reproducible, reproducible_beyond_line
 
@@ -62,19 +65,21 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _of_the_path(trajectory: Trajectory, sister: Trajectory | None, draws: int, seed: int) -> dict[str, Claim]:
-    claims = {
-        "moved": moved_with_direction(trajectory, n_draws=draws, random_state=seed),
-        "order": order_matters(trajectory, n_draws=draws, random_state=seed),
-    }
+    # coordinates are made once: each of these claims would read the runs again
+    own: dict[str, Any] = {"size": trajectory.size, "n_draws": draws, "random_state": seed}
+    X = finite_coordinates(trajectory.iterates)
+    claims = {"moved": moved_with_direction(X, **own), "order": order_matters(X, **own)}
     if sister is None:
         why = "no sister run was given"
         return claims | {
-            "reproducible": _untested("reproducible", why),
-            "reproducible-beyond": _untested("reproducible beyond a straight line", why),
+            "reproducible": Claim.untested("reproducible", why),
+            "reproducible-beyond": Claim.untested("reproducible beyond a straight line", why),
         }
+    both = finite_coordinates(Fan(("run", "sister"), (trajectory, sister)).iterates)
+    pair = both[: trajectory.n_iterates], both[trajectory.n_iterates :]
     return claims | {
-        "reproducible": reproducible(trajectory, sister, n_draws=draws, random_state=seed),
-        "reproducible-beyond": reproducible_beyond_line(trajectory, sister, n_draws=draws, random_state=seed),
+        "reproducible": reproducible(*pair, **own),
+        "reproducible-beyond": reproducible_beyond_line(*pair, **own),
     }
 
 
@@ -86,8 +91,8 @@ def _of_the_loss(args: argparse.Namespace, trajectory: Trajectory, sister: Traje
             raise
         why = "no objective was given"
         return {
-            "loss": _untested("the loss knows it", why),
-            "chart": _untested("the chart carries the loss", why),
+            "loss": Claim.untested("the loss knows it", why),
+            "chart": Claim.untested("the chart carries the loss", why),
         }
     with bar("losses of surrogate paths", "evaluation") as progress:
         claims = {
@@ -95,18 +100,14 @@ def _of_the_loss(args: argparse.Namespace, trajectory: Trajectory, sister: Traje
                 objective, trajectory, n_draws=args.loss_draws, random_state=args.seed, progress=progress
             )
         }
-    flat = fit_row_space(args.run_folder)[1].shape[1] < 2
-    for name in args.charts:
-        if flat:
-            claims[f"chart-{name}"] = _untested("the chart carries the loss", "the iterates lie on a straight line")
-            continue
-        claims[f"chart-{name}"] = _of_a_chart(args, objective, trajectory, sister, name)
-    return claims
+    return claims | {f"chart-{name}": _of_a_chart(args, objective, trajectory, sister, name) for name in args.charts}
 
 
 def _of_a_chart(
     args: argparse.Namespace, objective: Objective, trajectory: Trajectory, sister: Trajectory | None, name: str
 ) -> Claim:
+    if fit_row_space(args.run_folder)[1].shape[1] < 2:
+        return Claim.untested("the chart carries the loss", "the iterates lie on a straight line")
     with bar(f"lifts over {name}", "evaluation") as progress:
         return chart_carries_loss(
             objective,
@@ -118,10 +119,6 @@ def _of_a_chart(
             random_state=args.seed,
             progress=progress,
         )
-
-
-def _untested(name: str, reason: str) -> Claim:
-    return Claim(name, np.nan, np.empty((0, 0)), (), reason=reason)
 
 
 def _line(claim: Claim) -> str:

@@ -39,14 +39,15 @@ def run(args: argparse.Namespace) -> None:
     if not landscapes:
         raise InputError(worded("run", "landscapes in its artefacts", "none", f"trajmap surface {args.run_folder}"))
     for name, land in landscapes.items():
-        counted = np.isfinite(land.values) & (True if land.support is None or args.all else land.support)
-        if not counted.any():
-            artefacts.path("topology", name).unlink(missing_ok=True)
-            artefacts.path("profiles", name).unlink(missing_ok=True)
+        asked = land.values if land.support is None or args.all else land.values[land.support]
+        if not np.isfinite(asked).any():
+            for kind in ("topology", "profiles", "rings"):  # of an earlier look
+                artefacts.path(kind, name).unlink(missing_ok=True)
             say(f"  {name:<12} no supported cell has a finite loss, so nothing is counted (--all counts every cell)")
             continue
-        finite = land.values[counted]
-        tree = merge_tree(land, masked=True, supported=not args.all).simplify(args.threshold * float(np.ptp(finite)))
+        whole = merge_tree(land, masked=True, supported=not args.all)
+        threshold = args.threshold * (whole.top - float(whole.births.min()))
+        tree = whole.simplify(threshold)
         tree.save(artefacts.path("topology", name))
         basin_profile(land, tree).save(artefacts.path("profiles", name))
         inner = int((~tree.boundary).sum())
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
             f"{tree.n_saddles} saddles, average persistence {tree.average_persistence():.3g}, SMAD {tree.smad():.3g}"
         )
         if args.rings:
-            _rings(artefacts, name, land, args.threshold * float(np.ptp(finite)), supported=not args.all)
+            _rings(artefacts, name, land, threshold, supported=not args.all)
 
 
 def _rings(artefacts: Artefacts, name: str, land: Landscape, threshold: float, *, supported: bool) -> None:

@@ -1,6 +1,7 @@
 """What is known about a run: an effect, its nulls, and whether the effect is beyond them. No sentence here."""
 
 import dataclasses
+from typing import Self
 
 import numpy as np
 
@@ -65,6 +66,11 @@ class Claim(Saved):
         object.__setattr__(self, "draws", frozen_array(draws))
         if self.tried < 1:
             raise InputError(worded("tried", "an integer ≥ 1", self.tried))
+
+    @classmethod
+    def untested(cls, name: str, reason: str, nulls: tuple[str, ...] = (), *, tried: int = 1) -> Self:
+        """Make a claim of which nothing is known, and say why."""
+        return cls(name, np.nan, np.empty((len(nulls), 0)), nulls, tried=tried, reason=reason)
 
     @property
     def p(self) -> Array:

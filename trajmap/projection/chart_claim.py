@@ -98,7 +98,7 @@ def chart_carries_loss(
     known = [block for block in blocks if block is not None]
     if tried * 0.5 ** len(known) > ALPHA:
         reason = f"{len(known)} blocks of two iterates of finite loss are too few"
-        return Claim(_NAME, float("nan"), np.full((2, 1), np.nan), _NULLS, tried=tried, reason=reason)
+        return Claim.untested(_NAME, reason, _NULLS, tried=tried)
     return _claim(known, n_draws, tried, rng)
 
 

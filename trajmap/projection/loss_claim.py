@@ -87,18 +87,20 @@ def loss_knows_it(
     check_count("n_draws", n_draws), check_count("n_places", n_places, low=_LEAST)
     objective, run = objective.along(trajectory), _finite(trajectory)
     if run is None or run.n_iterates < _LEAST:
-        return _unknown(f"fewer than {_LEAST} iterates that are finite numbers", tried)
+        return Claim.untested(_NAME, f"fewer than {_LEAST} iterates that are finite numbers", _NULLS, tried=tried)
     places = _evenly(run.n_iterates, n_places)
     judged = len(places) - max(len(places) // 3, 1)
     kept = run.take(places)
     coordinates = isometric_coordinates(kept.iterates)
     if not coordinates.shape[1]:
-        return _unknown("the run does not move", tried)
+        return Claim.untested(_NAME, "the run does not move", _NULLS, tried=tried)
     fine = np.union1d(_evenly(run.n_iterates, _OWN), places)
     along = objective.values(run.take(fine).iterates)
     own = along[np.searchsorted(fine, places)]
     if not np.isfinite(own[[0, *range(judged, len(own))]]).all():
-        return _unknown("the loss is not a finite number at the start or at the end of the run", tried)
+        return Claim.untested(
+            _NAME, "the loss is not a finite number at the start or at the end of the run", _NULLS, tried=tried
+        )
     work = _Surrogates(objective, kept, coordinates - coordinates[0], judged, random_state)
     told = None if progress is None else _told(progress, 2 * n_draws)
     which = np.array([(kind, draw) for kind in range(2) for draw in range(n_draws)])
@@ -213,7 +215,3 @@ def _told(progress: Callable[[int, int], None], total: int) -> Callable[[int], N
         progress(done, total)
 
     return more
-
-
-def _unknown(reason: str, tried: int) -> Claim:
-    return Claim(_NAME, float("nan"), np.full((3, 1), np.nan), _NULLS, tried=tried, reason=reason)

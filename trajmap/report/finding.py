@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from trajmap.data.claim import ALPHA
+from trajmap.data.null_test import NullTest
+
 __all__ = ["Finding"]
 
 
@@ -70,8 +73,7 @@ class Finding:
         if not len(known):
             return (np.nan, np.nan), np.nan, "unknown"
         low, high = (float(q) for q in np.quantile(known, [0.05, 0.95]))
-        above, below = int(np.sum(known >= value)), int(np.sum(known <= value))
-        if not np.isfinite(value) or 2 / (len(known) + 1) > 0.05:
+        if not np.isfinite(value) or 2 / (len(known) + 1) > ALPHA:
             return (low, high), np.nan, "unknown"
-        p = min(1.0, 2 * (1 + min(above, below)) / (len(known) + 1))
-        return (low, high), p, "inside" if p > 0.05 else "above" if above < below else "below"
+        p = NullTest(value, known).p
+        return (low, high), p, "inside" if p > ALPHA else "above" if value > np.median(known) else "below"

@@ -5,8 +5,8 @@ import numpy as np
 from trajmap._validation import Array, check_count
 from trajmap.data.claim import Claim
 from trajmap.data.trajectory import Trajectory
-from trajmap.scores.claim_inputs import coordinates, evenly, lack, unknown
-from trajmap.scores.null import isotropic_rows
+from trajmap.scores.claim_inputs import coordinates, evenly, lack
+from trajmap.scores.null import isotropic_steps, signed_steps
 
 __all__ = ["moved_with_direction"]
 
@@ -57,13 +57,13 @@ def moved_with_direction(
     X, size = coordinates(run, size)
     reason = lack(X, check_count("n_draws", n_draws), check_count("tried", tried))
     if reason:
-        return unknown(NAME, NULLS, reason, tried=tried)
+        return Claim.untested(NAME, reason, NULLS, tried=tried)
     rng = np.random.default_rng(random_state)
     steps = np.diff(X[evenly(len(X))], axis=0)
     value = _excess(steps)
     norms = np.linalg.norm(steps, axis=1)
-    isotropic = [_excess(_isotropic(norms, size, rng)) for _ in range(n_draws)]
-    flipped = [_excess(steps * rng.choice([-1.0, 1.0], size=(len(steps), 1))) for _ in range(n_draws)]
+    isotropic = [_excess(isotropic_steps(rng, norms, size)) for _ in range(n_draws)]
+    flipped = [_excess(signed_steps(rng, steps)) for _ in range(n_draws)]
     displacement, length = float(np.linalg.norm(steps.sum(axis=0))), float(norms.sum())
     parts = {"displacement": displacement, "length": length, "straightness": displacement / length}
     return Claim(NAME, value, np.array([isotropic, flipped]), NULLS, tried=tried, parts=parts)
@@ -72,9 +72,3 @@ def moved_with_direction(
 def _excess(steps: Array) -> float:
     # rounded, so that surrogates that are the run itself tie with it
     return round(float(np.sum(steps.sum(axis=0) ** 2) / np.sum(steps**2)), 9)
-
-
-def _isotropic(norms: Array, size: int, rng: np.random.Generator) -> Array:
-    rows = isotropic_rows(rng, len(norms), size)
-    scaled: Array = rows * (norms / np.linalg.norm(rows, axis=1))[:, None]
-    return scaled

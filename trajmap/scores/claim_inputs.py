@@ -3,14 +3,14 @@
 import numpy as np
 
 from trajmap._validation import Array, check_array
-from trajmap.data.claim import ALPHA, Claim
+from trajmap.data.claim import ALPHA
 from trajmap.data.gram import isometric_coordinates
 from trajmap.data.iterates import Iterates
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.scores.surrogates import check_size
 
-__all__ = ["FEWEST", "MOST", "coordinates", "evenly", "finite_coordinates", "lack", "unknown"]
+__all__ = ["FEWEST", "MOST", "coordinates", "evenly", "finite_coordinates", "lack"]
 
 FEWEST = 12
 """Iterates below which nothing is said."""
@@ -49,8 +49,3 @@ def lack(X: Array, n_draws: int, tried: int) -> str:
     if not np.ptp(X, axis=0).any():
         return "the iterates are all equal"
     return ""
-
-
-def unknown(name: str, nulls: tuple[str, ...], reason: str, *, tried: int = 1) -> Claim:
-    """Make a claim that could not be tested."""
-    return Claim(name, np.nan, np.full((len(nulls), 0), np.nan), nulls, tried=tried, reason=reason)

@@ -7,7 +7,7 @@ import numpy as np
 from trajmap._validation import Array, check_count
 from trajmap.data.claim import Claim
 from trajmap.data.trajectory import Trajectory
-from trajmap.scores.claim_inputs import coordinates, evenly, lack, unknown
+from trajmap.scores.claim_inputs import coordinates, evenly, lack
 
 __all__ = ["order_matters"]
 
@@ -67,7 +67,7 @@ def order_matters(
     X, size = coordinates(run, size)
     reason = lack(X, check_count("n_draws", n_draws), check_count("tried", tried))
     if reason:
-        return unknown(NAME, NULLS, reason, tried=tried)
+        return Claim.untested(NAME, reason, NULLS, tried=tried)
     X = X[evenly(len(X))]
     rng = np.random.default_rng(random_state)
     cosines, groups = _cosines(X), _groups(len(X) - 1)

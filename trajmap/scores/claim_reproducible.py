@@ -12,8 +12,8 @@ from trajmap.data.claim import Claim
 from trajmap.data.fan import Fan
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
-from trajmap.scores.claim_inputs import evenly, finite_coordinates, lack, unknown
-from trajmap.scores.null import isotropic_rows
+from trajmap.scores.claim_inputs import evenly, finite_coordinates, lack
+from trajmap.scores.null import isotropic_rows, signed_steps
 from trajmap.scores.relaxation import fit_relaxation
 from trajmap.scores.surrogates import check_size
 
@@ -82,7 +82,7 @@ def reproducible(
     """
     pair = _pair(run, sister, size, n_draws, tried)
     if pair.reason:
-        return unknown("reproducible", NULLS, pair.reason, tried=tried)
+        return Claim.untested("reproducible", pair.reason, NULLS, tried=tried)
     total, line = _shared([pair.runs])[0].tolist()
     draws = _draws(pair, (_turned, _flips), n_draws, random_state)
     parts = {"line": line, "beyond": total - line, "common": float(pair.common)}
@@ -141,7 +141,7 @@ def reproducible_beyond_line(
     name = "reproducible beyond a straight line"
     pair = _pair(run, sister, size, n_draws, tried)
     if pair.reason:
-        return unknown(name, LINE_NULLS, pair.reason, tried=tried)
+        return Claim.untested(name, pair.reason, LINE_NULLS, tried=tried)
     total, line = _shared([pair.runs])[0].tolist()
     fit = fit_relaxation(pair.runs)
     makers = (_turned, _line_maker(pair.runs), lambda pair, rng: fit.draw(rng))
@@ -257,12 +257,7 @@ def _kept(inside: Array, run: Array) -> Array:
 
 
 def _flips(pair: _Pair, rng: np.random.Generator) -> list[Array]:
-    return [_summed(_signed(np.diff(run, axis=0), rng)) for run in pair.runs]
-
-
-def _signed(steps: Array, rng: np.random.Generator) -> Array:
-    signed: Array = steps * rng.choice([-1.0, 1.0], size=(len(steps), 1))
-    return signed
+    return [_summed(signed_steps(rng, np.diff(run, axis=0))) for run in pair.runs]
 
 
 def _line_maker(runs: list[Array]) -> Maker:
@@ -278,4 +273,4 @@ def _line_maker(runs: list[Array]) -> Maker:
     ratio = np.sqrt(np.linalg.norm(u @ way) / max(float(np.linalg.norm(v @ way)), np.finfo(float).tiny))
     drifts = [np.outer(speed * factor, way) for factor in (ratio, 1 / ratio if ratio > 0 else 0.0)]
     noise = [np.diff(run, axis=0) - drift for run, drift in zip(runs, drifts, strict=True)]
-    return lambda pair, rng: [_summed(d + _signed(e, rng)) for d, e in zip(drifts, noise, strict=True)]
+    return lambda pair, rng: [_summed(d + signed_steps(rng, e)) for d, e in zip(drifts, noise, strict=True)]

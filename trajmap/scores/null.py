@@ -13,7 +13,15 @@ from trajmap._validation import Array, check_array, check_count, worded
 from trajmap.data.variance_spectrum import VarianceSpectrum
 from trajmap.errors import InputError
 
-__all__ = ["explained_variance", "isotropic_rows", "random_walk", "random_walk_ratios", "step_norms"]
+__all__ = [
+    "explained_variance",
+    "isotropic_rows",
+    "isotropic_steps",
+    "random_walk",
+    "random_walk_ratios",
+    "signed_steps",
+    "step_norms",
+]
 
 
 def random_walk_ratios(n_components: int) -> Array:
@@ -84,9 +92,7 @@ def random_walk(norms: Array, size: int, *, n_walks: int = 1, random_state: Any 
     if not len(norms) or not np.isfinite(norms).all() or (norms < 0).any():
         raise InputError(worded("norms", "at least one finite length ≥ 0", norms))
     rng = np.random.default_rng(random_state)
-    increments = isotropic_rows(rng, len(norms) * n_walks, size)
-    lengths = np.linalg.norm(increments, axis=1)
-    increments *= (np.tile(norms, n_walks) / lengths)[:, None]
+    increments = isotropic_steps(rng, np.tile(norms, n_walks), size)
     start = np.zeros((1, increments.shape[1]))
     walks = [np.vstack([start, np.cumsum(part, axis=0)]) for part in np.split(increments, n_walks)]
     points = np.vstack(walks)
@@ -148,6 +154,19 @@ def _ratios(X: Array, k: int) -> Array:
     ratios = np.zeros(k)
     ratios[: min(k, len(values))] = values[:k] / values.sum()
     return ratios
+
+
+def isotropic_steps(rng: np.random.Generator, norms: Array, size: int) -> Array:
+    """Draw steps in R^size of given norms and independent directions, in at most as many coordinates as steps."""
+    rows = isotropic_rows(rng, len(norms), size)
+    scaled: Array = rows * (norms / np.linalg.norm(rows, axis=1))[:, None]
+    return scaled
+
+
+def signed_steps(rng: np.random.Generator, steps: Array) -> Array:
+    """Take each step forwards or backwards at random: norms and covariance stay, what adds up goes."""
+    signed: Array = steps * rng.choice([-1.0, 1.0], size=(len(steps), 1))
+    return signed
 
 
 def isotropic_rows(rng: np.random.Generator, n: int, size: int) -> Array:

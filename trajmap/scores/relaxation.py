@@ -8,6 +8,7 @@ from scipy.optimize import brentq
 from scipy.signal import lfilter
 
 from trajmap._validation import Array
+from trajmap.scores.null import signed_steps
 
 __all__ = ["Relaxation", "fit_relaxation"]
 
@@ -34,7 +35,7 @@ class Relaxation:
         """Make a path for each run, from 0 on: the residuals with random signs, so their norms and covariance stay."""
         made = []
         for noise in self.noise:
-            steps = self.push + noise * rng.choice([-1.0, 1.0], size=(len(noise), 1))
+            steps = self.push + signed_steps(rng, noise)
             path = lfilter([1.0], [1.0, self.pull - 1.0], steps, axis=0)
             made.append(np.vstack([np.zeros(path.shape[1]), path]))
         return made

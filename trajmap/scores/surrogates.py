@@ -10,7 +10,7 @@ import numpy as np
 
 from trajmap._validation import Array, check_count, worded
 from trajmap.errors import InputError
-from trajmap.scores.null import random_walk, step_norms
+from trajmap.scores.null import random_walk, signed_steps, step_norms
 from trajmap.scores.relaxation import fit_relaxation
 
 __all__ = ["SURROGATES", "Surrogate", "block_shuffles", "ornstein_uhlenbeck", "sign_flips", "walks"]
@@ -60,7 +60,7 @@ def sign_flips(X: Array, size: int, rng: np.random.Generator) -> Array:
         Coordinates of the surrogate; step norms and their covariance are the run's.
     """
     steps = np.diff(X, axis=0)
-    return _summed(steps * rng.choice([-1.0, 1.0], size=(len(steps), 1)))
+    return _summed(signed_steps(rng, steps))
 
 
 def block_shuffles(X: Array, size: int, rng: np.random.Generator, *, block: int | None = None) -> Array:
