@@ -205,3 +205,15 @@ def test_layout():
     with pytest.raises(LayoutError, match="2 shapes"):
         Layout(("a", "b"), ((1,),))
     assert Layout(("s",), ((),)).size == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [(("loss", "lr"), "loss"), (("val_loss", "train_loss"), "train_loss"), (("lr",), None), ((), None)],
+)
+def test_the_training_loss_is_the_scalar_called_so(names, found):
+    run = Trajectory.of(np.eye(3), scalars={name: np.full(3, float(i)) for i, name in enumerate(names)})
+    told = run.training_loss
+    assert (told and told[0]) == found
+    if found:
+        np.testing.assert_array_equal(told[1], run.scalars[found])

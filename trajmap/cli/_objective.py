@@ -81,7 +81,7 @@ def objective_of(spec: str | None, trajectory: Trajectory, folder: Path) -> Obje
 
 def _compare(objective: Objective, trajectory: Trajectory, folder: Path) -> None:
     """Print the objective at the end of the run beside the loss that was recorded there, and keep both."""
-    recorded = np.asarray(trajectory.scalars.get("loss", np.empty(0)), dtype=np.float64)
+    _, recorded = trajectory.training_loss or ("", np.empty(0))
     last = recorded[np.isfinite(recorded)][-20:]
     found = LossCheck(objective.value(trajectory.theta(-1)), last, objective.statistics)
     found.save(Artefacts.of(folder).path("loss_check"))

@@ -223,6 +223,11 @@ class Trajectory:
         return self.layout.size
 
     @property
+    def training_loss(self) -> tuple[str, Array] | None:
+        """Name and values, shape (T,), of the first scalar called ``train_loss`` or ``loss``; None without one."""
+        return next(((n, values) for n, values in self.scalars.items() if n in {"train_loss", "loss"}), None)
+
+    @property
     def is_finite(self) -> Array:
         """Which iterates hold neither NaN nor inf, shape (T,)."""
         if isinstance(self.iterates, Iterates):

@@ -43,9 +43,8 @@ def find_run(trajectory: Trajectory) -> Finding:
     """Take what the run is and what it reached."""
     T, P = trajectory.iterates.shape
     facts: dict[str, Any] = {"T": T, "P": P, "first": int(trajectory.steps[0]), "last": int(trajectory.steps[-1])}
-    losses = [(name, values) for name, values in trajectory.scalars.items() if name in {"train_loss", "loss"}]
-    if losses:
-        facts["name"], values = losses[0]
+    if trajectory.training_loss is not None:
+        facts["name"], values = trajectory.training_loss
         facts["known"] = known = values[np.isfinite(values)]
         facts["held_out"] = trajectory.scalars.get("val_loss")
         if len(known):
