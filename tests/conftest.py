@@ -5,38 +5,38 @@ import dataclasses
 import numpy as np
 import pytest
 
-from trajmap.data.alignment import Alignment
 from trajmap.data.artefacts import Artefacts
-from trajmap.data.asymmetry import Asymmetry
-from trajmap.data.barriers import Barriers
-from trajmap.data.basin_profile import BasinProfile
 from trajmap.data.claim import Claim
-from trajmap.data.connection import Connection
-from trajmap.data.curve_profiles import CurveProfiles
-from trajmap.data.direction_curvatures import DirectionCurvatures
-from trajmap.data.edge_gauge import EdgeGauge
-from trajmap.data.eigenspace import Eigenspace
-from trajmap.data.gradient_cloud import GradientCloud
-from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.layout import Layout
-from trajmap.data.lift_gap import LiftGap
-from trajmap.data.merge_tree import MergeTree
-from trajmap.data.noise_rise import NoiseRise
-from trajmap.data.normal_profile import NormalProfile
-from trajmap.data.permutation_paths import PermutationPaths
-from trajmap.data.persistence_diagram import PersistenceDiagram
 from trajmap.data.reduction import Reduction
-from trajmap.data.sample_convergence import SampleConvergence
-from trajmap.data.saturation import Saturation
-from trajmap.data.score_table import ScoreTable
-from trajmap.data.sensitivity import Sensitivity
-from trajmap.data.solution_tree import SolutionTree
-from trajmap.data.spectral_density import SpectralDensity
-from trajmap.data.subspace_convergence import SubspaceConvergence
-from trajmap.data.training_curves import TrainingCurves
+from trajmap.data.results.alignment import Alignment
+from trajmap.data.results.asymmetry import Asymmetry
+from trajmap.data.results.barriers import Barriers
+from trajmap.data.results.basin_profile import BasinProfile
+from trajmap.data.results.connection import Connection
+from trajmap.data.results.direction_curvatures import DirectionCurvatures
+from trajmap.data.results.edge_gauge import EdgeGauge
+from trajmap.data.results.eigenspace import Eigenspace
+from trajmap.data.results.gradient_cloud import GradientCloud
+from trajmap.data.results.landscape import Grid, Landscape
+from trajmap.data.results.lift_gap import LiftGap
+from trajmap.data.results.line_profiles import LineProfiles
+from trajmap.data.results.merge_tree import MergeTree
+from trajmap.data.results.noise_rise import NoiseRise
+from trajmap.data.results.normal_profile import NormalProfile
+from trajmap.data.results.permutation_paths import PermutationPaths
+from trajmap.data.results.persistence_diagram import PersistenceDiagram
+from trajmap.data.results.sample_convergence import SampleConvergence
+from trajmap.data.results.saturation import Saturation
+from trajmap.data.results.score_table import ScoreTable
+from trajmap.data.results.sensitivity import Sensitivity
+from trajmap.data.results.solution_tree import SolutionTree
+from trajmap.data.results.spectral_density import SpectralDensity
+from trajmap.data.results.subspace_convergence import SubspaceConvergence
+from trajmap.data.results.training_curves import TrainingCurves
+from trajmap.data.results.variance_spectrum import VarianceSpectrum
+from trajmap.data.results.walk_rise import WalkRise
 from trajmap.data.trajectory import Trajectory
-from trajmap.data.variance_spectrum import VarianceSpectrum
-from trajmap.data.walk_rise import WalkRise
 
 
 def make_landscape(*, broken=False):
@@ -116,7 +116,7 @@ NOUNS = {
         0.0,
         "pca",
     ),
-    "curves": lambda: CurveProfiles(
+    "lines": lambda: LineProfiles(
         np.linspace(-1, 1, 5),
         np.stack([np.linspace(-1, 1, 5) ** 2 + 0.1, np.full(5, np.nan)]),
         ["mined w-peak", "random 1"],
@@ -168,8 +168,8 @@ NOUNS = {
 
 # where a run folder keeps what it has one of
 SINGLE = {
-    "curves": "curves",
-    "valley": "curves",
+    "lines": "lines",
+    "valley": "lines",
     "bends": "direction_curvatures",
     "asymmetry": "asymmetry",
     "walk": "walk_rise",

@@ -25,7 +25,7 @@ model = torch.nn.Linear(2, 1)
 loss = trajmap.supervised(torch.nn.functional.mse_loss)
 objective = trajmap.Objective(model, loss, [(torch.ones(4, 2), torch.ones(4, 1))])
 run = trajmap.Trajectory.open("run")
-grid = trajmap.Grid.around(np.zeros((3, 2)), n=5)
+grid = trajmap.Grid.around(np.zeros((3, 2)), n_points=5)
 plane = trajmap.Plane(objective.theta, np.eye(2, 3))
 land = trajmap.surface(objective, plane, grid, trajectory=run)
 space = trajmap.top_eigenspace(objective, run.theta(-1), 2)
@@ -64,7 +64,7 @@ def checked(path, text):
 def test_a_users_script_is_typed(tmp_path):
     right = checked(tmp_path / "right.py", RIGHT)
     assert "error" not in right, right
-    for name in ("landscape.Landscape", "eigenspace.Eigenspace", "claim.Claim"):
+    for name in ("results.landscape.Landscape", "results.eigenspace.Eigenspace", "claim.Claim"):
         assert f'Revealed type is "trajmap.data.{name}"' in right
     assert 'Revealed type is "str"' in right.replace("builtins.", "")
     assert "objective: trajmap.objective.objective.Objective" in right

@@ -91,7 +91,7 @@ def eigenthings(model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, steps:
     """Its Lanczos with reorthogonalisation."""
     package = importlib.import_module("hessian_eigenthings")
     operator = package.HessianOperator(copy.deepcopy(model), [(x, y)], package.supervised_loss(cross_entropy))
-    found = package.lanczos(operator, k=K, max_iter=steps, tol=0.0, reorthogonalize=True, which="LA", seed=0)
+    found = package.lanczos_pairs(operator, k=K, max_iter=steps, tol=0.0, reorthogonalize=True, which="LA", seed=0)
     values, vectors = found.eigenvalues, found.eigenvectors
     vectors = vectors.T if vectors.shape[0] != K else vectors
     return values.numpy(), vectors.numpy(), steps

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from trajmap.data.layout import Layout
-from trajmap.data.store import RunHeader
+from trajmap.data.store.store import RunHeader
 from trajmap.recording.recorder import Recorder
 from trajmap.recording.snapshot import Slot
 from trajmap.recording.writer import RunWriter

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from trajmap.data.layout import Layout
-from trajmap.data.store import Notes, RunHeader, iterate_path, write_iterate
+from trajmap.data.store.store import Notes, RunHeader, iterate_path, write_iterate
 from trajmap.data.trajectory import Trajectory
 from trajmap.reduction.rowspace import RowSpace
 

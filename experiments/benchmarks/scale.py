@@ -24,13 +24,13 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
 from trajmap.curvature.eigenspace import top_eigenspace
-from trajmap.data.landscape import Grid
 from trajmap.data.layout import Layout
 from trajmap.data.plane import Plane
+from trajmap.data.results.landscape import Grid
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
-from trajmap.projection.surface import surface
+from trajmap.projection.surfaces import surface
 from trajmap.recording.recorder import Recorder
 from trajmap.reduction.rowspace import RowSpace
 
@@ -206,7 +206,7 @@ def surfaces(name: str, device: str, n: int, T: int, *, quick: bool) -> Iterator
     with tempfile.TemporaryDirectory() as folder:
         run = walk(model, Path(folder) / "run", T)
         Z = plane.transform(run.iterates)
-        wide = Grid.around(Z, n=n)
+        wide = Grid.around(Z, n_points=n)
         yield f"{name}, {n}×{n}, plane, run of {T}", *ratio(
             made.drawn(surface, plane, wide, trajectory=run),
             lambda: hand.plane(plane, wide.points, run, Z), device, repeats,
@@ -215,7 +215,7 @@ def surfaces(name: str, device: str, n: int, T: int, *, quick: bool) -> Iterator
         Z = chart.transform(run.iterates)
         ends = chart.inverse_transform(np.array([[0.0, 0], [1, 0], [0, 1]]))
         flat = Plane(ends[0], ends[1:] - ends[0])
-        wide = Grid.around(Z, n=n)
+        wide = Grid.around(Z, n_points=n)
         yield f"{name}, {n}×{n}, PCA chart, run of {T}", *ratio(
             made.drawn(surface, chart, wide, trajectory=run),
             lambda: hand.plane(flat, wide.points, run, Z), device, repeats,

@@ -16,7 +16,7 @@ import zarr
 
 from trajmap.data.gram import column_blocks
 from trajmap.data.layout import Layout
-from trajmap.data.store import RunHeader
+from trajmap.data.store.store import RunHeader
 from trajmap.data.trajectory import Trajectory
 from trajmap.recording.encoding import DeltaRows
 from trajmap.recording.sketch import CountSketch, Sketcher

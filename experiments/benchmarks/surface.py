@@ -24,14 +24,14 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.pipeline import make_pipeline
 
-from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.plane import Plane
+from trajmap.data.results.landscape import Grid, Landscape
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
 from trajmap.objective.points import ArrayPoints
 from trajmap.objective.strategy import PLAIN
 from trajmap.objective.tuning import choose_strategy, evaluator
-from trajmap.projection.surface import surface
+from trajmap.projection.surfaces import surface
 from trajmap.reduction.diffusion_map import DiffusionMap
 from trajmap.reduction.rowspace import RowSpace
 
@@ -167,7 +167,7 @@ def lifting(*, quick: bool) -> float:
     run = objective.theta + 0.01 * np.cumsum(rng.standard_normal((60 if quick else 300, objective.size)), axis=0)
     run = run.astype(np.float32)
     chart = make_pipeline(RowSpace(lift_dtype=np.float32), DiffusionMap(n_components=2)).fit(run)
-    Z = Grid.around(chart.transform(run), n=9 if quick else 21).points
+    Z = Grid.around(chart.transform(run), n_points=9 if quick else 21).points
     strategy = choose_strategy(objective, ArrayPoints(chart.inverse_transform(Z)))
     evaluate = evaluator(objective, strategy).evaluate
     thetas = chart.inverse_transform(Z[:64])

@@ -12,7 +12,7 @@ import gudhi
 import numpy as np
 
 from trajmap.topology.graphs import grid_graph
-from trajmap.topology.merge_tree import merge_tree
+from trajmap.topology.merge_trees import merge_tree
 
 
 def landscape(shape: tuple[int, ...]) -> Any:

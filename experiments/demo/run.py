@@ -8,15 +8,15 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
-from trajmap.curvature.alignment import alignment
-from trajmap.data.landscape import Grid
+from trajmap.curvature.alignments import alignment
+from trajmap.data.results.landscape import Grid
 from trajmap.data.trajectory import Trajectory
 from trajmap.examples import digits
 from trajmap.plots.alignment import plot_alignment
 from trajmap.plots.landscape import plot_landscape
-from trajmap.plots.theme import theme
+from trajmap.plots.theme import drawing_theme
 from trajmap.plots.variance import plot_variance
-from trajmap.projection.surface import surface
+from trajmap.projection.surfaces import surface
 from trajmap.reduction.autoencoder import Autoencoder
 from trajmap.reduction.rowspace import RowSpace
 from trajmap.scores.null import explained_variance
@@ -50,10 +50,10 @@ def main(out: Path, *, seed: int = 0, quick: bool = False) -> dict[str, Any]:
     X = RowSpace().fit_transform(run.iterates)
     spectrum = explained_variance(X, size=run.size, n_draws=5 if quick else 40, random_state=seed)
     found = alignment(objective, charts["PCA"], run, k=10, n_at=5 if quick else 12, random_state=seed)
-    with theme(dark=False):
+    with drawing_theme(dark=False):
         figure, axes = plt.subplots(2, 2, figsize=(14, 9.2), layout="constrained")
         for ax, (name, chart) in zip(axes[0], charts.items(), strict=True):
-            grid = Grid.around(chart.transform(run.iterates), n=n, margin=0.25)
+            grid = Grid.around(chart.transform(run.iterates), n_points=n, margin=0.25)
             plot_landscape(surface(objective, chart, grid, trajectory=run, name=name), ax=ax)
         plot_variance(spectrum, ax=axes[1, 0])
         plot_alignment(found, ax=axes[1, 1])

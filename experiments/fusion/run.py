@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
+from trajmap.basins.asymmetry import sign_consistency
+from trajmap.basins.matching import match_weights, unit_groups
 from trajmap.examples.digits import digits_split
 from trajmap.examples.fusion import federated_rounds, proximity_penalty, sign_penalty
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
-from trajmap.projection.asymmetry import sign_consistency
-from trajmap.projection.matching import match_weights, unit_groups
 
 Data = tuple[torch.Tensor, torch.Tensor]
 PENALTIES = {

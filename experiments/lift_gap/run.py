@@ -12,8 +12,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 from trajmap.data.trajectory import Trajectory
 from trajmap.examples import digits
-from trajmap.projection.curve import curve
-from trajmap.projection.held_out import held_out_gap
+from trajmap.projection.held_out import held_out_lift_gap
+from trajmap.projection.lift_gaps import lift_gap
 from trajmap.reduction.autoencoder import Autoencoder
 from trajmap.reduction.diffusion_map import DiffusionMap
 from trajmap.reduction.rowspace import RowSpace
@@ -66,10 +66,10 @@ def honest(out: Path, *, seed: int, quick: bool) -> dict[str, float]:
 
         whole = fit(np.arange(len(X)))
         gaps = {
-            "fitted": curve(objective, whole, runs[0], every=every),
-            "blocks": held_out_gap(objective, fit, runs[0], TimeBlockSplit(5).split(X), every=every),
-            "tail": held_out_gap(objective, fit, runs[0], TailSplit().split(X), every=every),
-            "sister": curve(objective, whole, runs[1], every=every),
+            "fitted": lift_gap(objective, whole, runs[0], every=every),
+            "blocks": held_out_lift_gap(objective, fit, runs[0], TimeBlockSplit(5).split(X), every=every),
+            "tail": held_out_lift_gap(objective, fit, runs[0], TailSplit().split(X), every=every),
+            "sister": lift_gap(objective, whole, runs[1], every=every),
         }
         for where, gap in gaps.items():
             for key, value in gap.summary.items():

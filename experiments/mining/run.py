@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
-from trajmap.curvature.direction_curvatures import direction_curvatures
-from trajmap.data.landscape import Grid
+from trajmap.basins.line_classes import classify_line
+from trajmap.curvature.directional import direction_curvatures
+from trajmap.data.results.landscape import Grid
 from trajmap.directions.mined_planes import mine_ring, mine_saddle
 from trajmap.directions.mining import mine_direction, vvv_basin, w_basin, w_peak
 from trajmap.directions.random import random_plane
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
-from trajmap.projection.classify import classify_curve
-from trajmap.projection.surface import surface
+from trajmap.projection.surfaces import surface
 
 
 def trained(seed: int, *, epochs: int, decay: bool = False) -> Objective:
@@ -48,7 +48,7 @@ def random_classes(objective: Objective, n: int) -> float:
     """Share of random directions along which the model lies at the bottom of one valley."""
     theta, offsets = objective.theta, np.linspace(-1, 1, 41)
     plane = random_plane(theta, objective.layout, n_components=n, normalise=as_long_as_the_model)
-    names = [classify_curve(offsets, objective.values(theta + offsets[:, None] * d)).name for d in plane.directions]
+    names = [classify_line(offsets, objective.values(theta + offsets[:, None] * d)).name for d in plane.directions]
     return float(np.mean(np.array(names) == "v-basin"))
 
 
@@ -58,7 +58,7 @@ def mined_lines(objective: Objective, *, n_steps: int, seed: int) -> dict[str, f
     for name, shape in (("w-peak", w_peak), ("w-basin", w_basin), ("vvv-basin", vvv_basin)):
         mined = mine_direction(objective, objective.theta, shape, n_steps=n_steps, random_state=seed)
         # the mined losses lie at the ends of the line: a minimum there is one only on the longer line
-        found = classify_curve(mined.offsets, mined.losses)
+        found = classify_line(mined.offsets, mined.losses)
         at = {o: float(np.interp(o, mined.offsets, mined.losses)) for o in (-1.0, -0.5, 0.0, 0.5, 1.0)}
         numbers |= {f"{name}: loss at {o:g}": value for o, value in at.items()}
         numbers[f"{name}: as asked"] = float(found.name == name)
@@ -71,7 +71,7 @@ def mined_planes(objective: Objective, *, n_steps: int, seed: int) -> dict[str, 
     theta, numbers = objective.theta, {}
     saddle = mine_saddle(objective, theta, n_steps=n_steps, random_state=seed)
     offsets = np.linspace(-1.5, 1.5, 61)
-    kinds = [classify_curve(offsets, objective.values(theta + offsets[:, None] * d)).name for d in saddle.directions]
+    kinds = [classify_line(offsets, objective.values(theta + offsets[:, None] * d)).name for d in saddle.directions]
     numbers["saddle: w-peak along one axis, v along the other"] = float(
         kinds[0] == "w-peak" and kinds[1] in {"v-basin", "v-side"}
     )
@@ -104,7 +104,7 @@ def main(out: Path, *, seed: int = 0, quick: bool = False) -> dict[str, float]:
     n, n_steps = (5, 5) if quick else (50, 600)
     objective = trained(seed, epochs=1 if quick else 20)
     settled = trained(seed, epochs=2 if quick else 20, decay=True)
-    bends = direction_curvatures(objective, objective.theta, n=n)
+    bends = direction_curvatures(objective, objective.theta, n_directions=n)
     numbers = {
         "v-basins, last iterate of noisy SGD": random_classes(objective, n),
         "v-basins, learning rate decayed": random_classes(settled, n),

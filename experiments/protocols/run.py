@@ -13,6 +13,12 @@ from scipy.stats import spearmanr
 from sklearn.datasets import load_digits, load_iris
 from sklearn.metrics import adjusted_rand_score
 
+from trajmap.basins.asymmetry import asymmetry_test, sign_consistency
+from trajmap.basins.gradient_walks import loss_gradient_cloud, stagnation
+from trajmap.basins.matching import match_weights, unit_groups
+from trajmap.basins.permuted_copies import permutation_paths
+from trajmap.basins.random_walks import random_walk_rise
+from trajmap.basins.solution_trees import solution_tree
 from trajmap.curvature.eigenspace import top_eigenspace
 from trajmap.curvature.sample_size import sample_convergence
 from trajmap.curvature.scalar import curvature_class
@@ -21,11 +27,7 @@ from trajmap.curvature.trace import hutchinson
 from trajmap.objective.losses import accuracy, supervised
 from trajmap.objective.objective import Objective
 from trajmap.objective.samples import sample_losses
-from trajmap.objective.saturation import saturation
-from trajmap.projection.asymmetry import asymmetry_test, sign_consistency
-from trajmap.projection.matching import match_weights, unit_groups
-from trajmap.projection.spin_glass import permutation_paths, random_walk_rise, solution_tree
-from trajmap.projection.walks import loss_gradient_cloud, stagnation
+from trajmap.objective.saturated_units import saturation
 
 CE = supervised(torch.nn.functional.cross_entropy)
 
@@ -58,7 +60,7 @@ def data() -> tuple[torch.Tensor, torch.Tensor]:
 
 def asymmetry(objective: Objective, n: int) -> dict[str, float]:
     """Errors on both sides of noise by its share of the model's signs."""
-    sweep = asymmetry_test(objective, objective.theta, n=n, metric="error")
+    sweep = asymmetry_test(objective, objective.theta, n_draws=n, metric="error")
     numbers = {f"sign share {s:g}: err(−)/err(+)": float(r) for s, r in zip(sweep.shares, sweep.ratios, strict=True)}
     for name, values in (("err(+)", sweep.plus.mean(axis=1)), ("err(−)", sweep.minus.mean(axis=1))):
         numbers[f"sweep, {name}, Spearman"] = float(spearmanr(sweep.shares, values)[0])

@@ -12,11 +12,11 @@ from scipy.stats import spearmanr
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from trajmap.basins.noise import noise_rise
 from trajmap.curvature.eigenspace import top_eigenspace
 from trajmap.curvature.trace import hutchinson
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
-from trajmap.projection.noise_rise import noise_rise
 
 Data = tuple[torch.Tensor, torch.Tensor]
 CE = torch.nn.functional.cross_entropy
@@ -53,7 +53,7 @@ def measure(model: torch.nn.Module, part: Data, test: Data, *, n: int) -> dict[s
     with torch.no_grad():
         error = float((model(test[0]).argmax(1) != test[1]).double().mean())
     theta = objective.theta
-    noise = noise_rise(objective, theta, scales=(0.1, 0.3), n=n)
+    noise = noise_rise(objective, theta, scales=(0.1, 0.3), n_draws=n)
     return {
         "training loss": noise.start,
         "test error": error,

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from trajmap.data.landscape import Grid, Landscape
+from trajmap.data.results.landscape import Grid, Landscape
 from trajmap.directions.random import random_plane
 from trajmap.examples import digits
 from trajmap.objective.objective import Objective
-from trajmap.projection.surface import surface
+from trajmap.projection.surfaces import surface
 
 
 def rows_of_rank(objective: Objective, grid: Grid, folder: Path, rank: int, world: int) -> None:

@@ -57,7 +57,7 @@ def shares(objective: Objective, thetas: dict[int, Any]) -> dict[int, dict[str, 
     found = {}
     for epoch, theta in thetas.items():
         space = top_eigenspace(objective, theta, K)
-        gradients, weights = batch_gradients(objective, theta, samples=32)
+        gradients, weights = batch_gradients(objective, theta, batch_size=32)
         found[epoch] = {
             "gradient": share(space.eigenvectors, objective.gradient(theta)),
             "noise": noise_share(space.eigenvectors, gradients, weights),
@@ -95,7 +95,7 @@ def main(out: Path, *, seed: int = 0, quick: bool = False) -> dict[str, float]:
             numbers |= {f"{name} epoch {epoch}: {key}": value for key, value in row.items()}
     # without momentum: its oscillation along the top directions would count as the dominant part's gain
     start = train(objective, "plain", (1 if quick else 15,), seed)[1 if quick else 15]
-    plan = SgdPlan(lr=0.05, samples=32, n_steps=20 if quick else 500, every=20 if quick else 100, random_state=seed)
+    plan = SgdPlan(lr=0.05, batch_size=32, n_steps=20 if quick else 500, every=20 if quick else 100, random_state=seed)
     causal = causal_test(objective, start, plan, k=K)
     numbers["causal: start"] = float(causal.losses[0, 0])
     numbers |= {f"causal: {name}": value for name, value in causal.final.items()}
@@ -122,7 +122,7 @@ def inside(objective: Objective, seed: int, *, quick: bool) -> dict[str, float]:
         "Hessian at the start": top_eigenspace(objective, theta, K).eigenvectors,
         "random": np.random.default_rng(seed).standard_normal((K, len(theta))),
     }
-    plan = SgdPlan(lr=0.1, samples=32, n_steps=20 if quick else 600, momentum=0.9, every=100, random_state=seed)
+    plan = SgdPlan(lr=0.1, batch_size=32, n_steps=20 if quick else 600, momentum=0.9, every=100, random_state=seed)
     return subspace_training(objective, theta, bases, plan).final
 
 

@@ -14,14 +14,14 @@ from sklearn.model_selection import train_test_split
 
 from trajmap.curvature.density import spectral_density
 from trajmap.curvature.trace import hutchinson
-from trajmap.data.landscape import Grid
+from trajmap.data.results.landscape import Grid
 from trajmap.directions.hessian import hessian_plane
 from trajmap.directions.normalise import layer_norm
 from trajmap.directions.random import random_plane
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
-from trajmap.projection.surface import surface
-from trajmap.topology.merge_tree import merge_tree
+from trajmap.projection.surfaces import surface
+from trajmap.topology.merge_trees import merge_tree
 
 nn = torch.nn
 

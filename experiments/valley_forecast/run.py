@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from trajmap.basins.valleys import valley_height
 from trajmap.data.trajectory import Trajectory
 from trajmap.examples import digits
-from trajmap.projection.valley import valley_height
 
 RATES = (0.02, 0.05, 0.1, 0.2, 0.4)
 

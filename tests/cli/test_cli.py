@@ -11,24 +11,24 @@ import torch
 from trajmap.cli import main
 from trajmap.cli._main import VERBS
 from trajmap.data.artefacts import Artefacts
-from trajmap.data.asymmetry import Asymmetry
-from trajmap.data.curve_profiles import CurveProfiles
-from trajmap.data.edge_gauge import EdgeGauge
-from trajmap.data.gradient_cloud import GradientCloud
-from trajmap.data.landscape import Grid, Landscape
-from trajmap.data.noise_rise import NoiseRise
-from trajmap.data.permutation_paths import PermutationPaths
-from trajmap.data.sample_convergence import SampleConvergence
-from trajmap.data.saturation import Saturation
-from trajmap.data.score_table import ScoreTable
-from trajmap.data.sensitivity import Sensitivity
-from trajmap.data.solution_tree import SolutionTree
-from trajmap.data.spectral_density import SpectralDensity
-from trajmap.data.store import iterate_path
-from trajmap.data.subspace_convergence import SubspaceConvergence
-from trajmap.data.training_curves import TrainingCurves
+from trajmap.data.results.asymmetry import Asymmetry
+from trajmap.data.results.edge_gauge import EdgeGauge
+from trajmap.data.results.gradient_cloud import GradientCloud
+from trajmap.data.results.landscape import Grid, Landscape
+from trajmap.data.results.line_profiles import LineProfiles
+from trajmap.data.results.noise_rise import NoiseRise
+from trajmap.data.results.permutation_paths import PermutationPaths
+from trajmap.data.results.sample_convergence import SampleConvergence
+from trajmap.data.results.saturation import Saturation
+from trajmap.data.results.score_table import ScoreTable
+from trajmap.data.results.sensitivity import Sensitivity
+from trajmap.data.results.solution_tree import SolutionTree
+from trajmap.data.results.spectral_density import SpectralDensity
+from trajmap.data.results.subspace_convergence import SubspaceConvergence
+from trajmap.data.results.training_curves import TrainingCurves
+from trajmap.data.results.walk_rise import WalkRise
+from trajmap.data.store.store import iterate_path
 from trajmap.data.trajectory import Trajectory
-from trajmap.data.walk_rise import WalkRise
 from trajmap.recording.recorder import Recorder
 from trajmap.recording.sketch import CountSketch
 
@@ -122,9 +122,9 @@ def road(study):
             "--batch",
             "16",
         ],
-        ["compare", run, *charts, "--objective", objective],
+        ["align", run, *charts, "--objective", objective],
         ["topology", run, "--rings"],
-        ["curves", run, "--objective", objective, "--steps", "5", "--random", "3", "--shapes", "w-peak"],
+        ["lines", run, "--objective", objective, "--steps", "5", "--random", "3", "--shapes", "w-peak"],
         ["walks", run, "--objective", objective, "--walks", "3", "--steps", "12"],
         ["samples", run, "--objective", objective, "--k", "2"],
         ["sensitivity", run, "--objective", objective, "--at", "3", "--retrained", str(study / "sister")],
@@ -157,7 +157,7 @@ def test_verbs_compose(road):
     assert artefacts.one("sensitivity-inputs", Sensitivity).values.shape == (3, 3, 6)
     assert artefacts.one("sensitivity-weights", Sensitivity).names[0] == "2.weight[0,0]"
     assert artefacts.one("sensitivity-chart", Sensitivity).values.shape == (2, 3, 2)
-    assert artefacts.one("curves", CurveProfiles).names == [
+    assert artefacts.one("lines", LineProfiles).names == [
         *(f"random {i}" for i in (1, 2, 3)),
         "mined w-peak",
         "noise with the model's signs",
@@ -165,7 +165,7 @@ def test_verbs_compose(road):
         "its signs",
         "from the start",
     ]
-    assert artefacts.one("valley", CurveProfiles).losses.shape == (12, 41)
+    assert artefacts.one("valley", LineProfiles).losses.shape == (12, 41)
     assert artefacts.one("asymmetry", Asymmetry).plus.shape == (5, 8)
     assert artefacts.one("walk", WalkRise).rises.shape == (3, 13)
     assert artefacts.one("noise", NoiseRise).losses.shape == (5, 10)
@@ -283,7 +283,7 @@ def test_info_prints_what_a_run_holds(study, capsys):
         (["surface", "{run}", "--objective", "{my}:absent"], "expected a function absent"),
         (["surface", "{run}", "--objective", "{my}:not_an_objective"], "expected a function that returns"),
         (["surface", "{run}", "--objective", "{my}:other_layout"], "objective: expected the same parameters"),
-        (["compare", "{sister}", "--objective", "{my}:make_objective"], "repair: trajmap hessian"),
+        (["align", "{sister}", "--objective", "{my}:make_objective"], "repair: trajmap hessian"),
         (["embed", "{run}", "--charts", "autoencoder", "--seed", "-1"], "random_state"),
     ],
 )
@@ -357,7 +357,7 @@ def test_a_run_that_knows_no_learning_rate_and_stands_still_once(study, tmp_path
     assert Artefacts.of(tmp_path / "run").one("edge", EdgeGauge).kind == "critical sharpness"
     assert main(["embed", run, "--charts", "pca"]) == 0
     assert "5 iterates of 41 parameters span 3 dimensions" in capsys.readouterr().out
-    assert main(["compare", run, *objective, "--charts", "pca"]) == 0
+    assert main(["align", run, *objective, "--charts", "pca"]) == 0
     told = capsys.readouterr().out
     assert "(1 of 4 are zero), a random direction" in told
     assert "nan" not in told

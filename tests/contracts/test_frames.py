@@ -10,15 +10,15 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
 from trajmap.data.frame import Frame, stretches
-from trajmap.data.iterates import Iterates
 from trajmap.data.plane import Plane
+from trajmap.data.store.iterates import Iterates
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 from trajmap.projection import support
 from trajmap.projection.derivatives import lift_jacobian, lift_second
 from trajmap.projection.frames import frame_coefficients, framed, reduced, remembered
-from trajmap.projection.lift_map import WholeMap, lift_map
+from trajmap.projection.lift_maps import WholeMap, lift_map
 from trajmap.projection.lifts import ChartPoints, lifted_points
 from trajmap.projection.support import PathGeometry
 from trajmap.reduction.autoencoder import Autoencoder
@@ -195,16 +195,16 @@ def test_slopes_up_to_an_isometry(kind, charts, run):
     z = places(chart, run)[12]
     step = 0.05 * np.asarray(chart.transform(run.iterates)).std(axis=0)
     seen, whole = lift_map(chart), WholeMap(chart)
-    J = lift_jacobian(chart, z, step=step)
+    J = lift_jacobian(chart, z, fd_step=step)
     lifted = np.asarray(chart.inverse_transform(np.concatenate([z + np.diag(step), z - np.diag(step)])))
     expected = (lifted[: len(z)] - lifted[len(z) :]) / (2 * step[:, None])
     np.testing.assert_allclose(J, expected, atol=1e-8 * np.abs(expected).max())
-    slope = seen.jacobian(z, step=step)
+    slope = seen.jacobian(z, fd_step=step)
     # a row space is isometric to ε over the square of a direction's share of the extent, here 1e-5
     np.testing.assert_allclose(slope @ slope.T, expected @ expected.T, rtol=2e-5, atol=1e-8 * np.sum(expected**2))
     legs = np.linalg.norm(np.diff(seen.points(lifted_places := np.stack([z, z + step, z - step])), axis=0), axis=1)
     np.testing.assert_allclose(legs, np.linalg.norm(np.diff(whole.points(lifted_places), axis=0), axis=1), rtol=2e-5)
-    second = lift_second(chart, z, step=step)
+    second = lift_second(chart, z, fd_step=step)
     twice = np.asarray(
         chart.inverse_transform(np.stack([z + 2 * np.eye(len(z))[0] * step, z, z - 2 * np.eye(len(z))[0] * step]))
     )

@@ -6,11 +6,11 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
-from trajmap.data.landscape import Grid
+from trajmap.data.results.landscape import Grid
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
-from trajmap.projection.surface import surface
+from trajmap.projection.surfaces import surface
 from trajmap.reduction._stretch import Stretch
 from trajmap.reduction.autoencoder import Autoencoder
 from trajmap.reduction.diffusion_map import DiffusionMap
@@ -144,7 +144,7 @@ def test_cells_far_from_the_embedded_run_are_masked_whatever_the_lift():
     run = Trajectory.of(thetas, layout=objective.layout)
     for embedding in (DiffusionMap(), Lifted(PCA(2), GaussianProcessLift()), Autoencoder(max_iter=100)):
         chart = make_pipeline(RowSpace(), embedding).fit(run.iterates)
-        grid = Grid.around(chart.transform(run.iterates), n=15, margin=0.5)
+        grid = Grid.around(chart.transform(run.iterates), n_points=15, margin=0.5)
         land = surface(objective, chart, grid, trajectory=run)
         assert 0.02 < land.support.mean() < 0.7
         nearest = np.abs(grid.points[:, None] - land.path[None]).sum(axis=2).argmin(axis=0)

@@ -15,11 +15,11 @@ import torch
 
 from tests.contracts.model_kinds import KINDS, as_double, valley
 from trajmap.curvature.eigenspace import top_eigenspace
-from trajmap.data.landscape import Grid
 from trajmap.data.plane import Plane
+from trajmap.data.results.landscape import Grid
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
-from trajmap.projection.surface import surface
+from trajmap.projection.surfaces import surface
 from trajmap.recording.recorder import Recorder
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -5,46 +5,46 @@ import dataclasses
 import numpy as np
 import pytest
 
-from trajmap.data.alignment import Alignment
 from trajmap.data.archive import Saved
-from trajmap.data.asymmetry import Asymmetry
-from trajmap.data.barriers import Barriers
-from trajmap.data.basin_profile import BasinProfile
-from trajmap.data.connection import Connection
-from trajmap.data.critical_points import CriticalPoints
-from trajmap.data.critical_sharpness import CriticalSharpness
-from trajmap.data.curve_class import CurveClass
-from trajmap.data.curve_profiles import CurveProfiles
-from trajmap.data.direction_curvatures import DirectionCurvatures
-from trajmap.data.edge_gauge import EdgeGauge
-from trajmap.data.effective_potential import EffectivePotential
-from trajmap.data.eigenspace import Eigenspace
-from trajmap.data.geodesic import Geodesic
-from trajmap.data.gradient_cloud import GradientCloud
-from trajmap.data.landscape import Grid, Landscape
-from trajmap.data.lift_gap import LiftGap
-from trajmap.data.loss_check import LossCheck
-from trajmap.data.merge_tree import MergeTree
-from trajmap.data.mined_direction import MinedDirection
-from trajmap.data.noise_rise import NoiseRise
-from trajmap.data.normal_profile import NormalProfile
-from trajmap.data.null_test import NullTest
-from trajmap.data.permutation_paths import PermutationPaths
-from trajmap.data.persistence_diagram import PersistenceDiagram
 from trajmap.data.plane import Plane
-from trajmap.data.pullback import Pullback
 from trajmap.data.reduction import Reduction
-from trajmap.data.sample_convergence import SampleConvergence
-from trajmap.data.saturation import Saturation
-from trajmap.data.score_table import ScoreTable
-from trajmap.data.sensitivity import Sensitivity
-from trajmap.data.solution_tree import SolutionTree
-from trajmap.data.spectral_density import SpectralDensity
-from trajmap.data.subspace_convergence import SubspaceConvergence
-from trajmap.data.training_curves import TrainingCurves
-from trajmap.data.valley_height import ValleyHeight
-from trajmap.data.variance_spectrum import VarianceSpectrum
-from trajmap.data.walk_rise import WalkRise
+from trajmap.data.results.alignment import Alignment
+from trajmap.data.results.asymmetry import Asymmetry
+from trajmap.data.results.barriers import Barriers
+from trajmap.data.results.basin_profile import BasinProfile
+from trajmap.data.results.connection import Connection
+from trajmap.data.results.critical_points import CriticalPoints
+from trajmap.data.results.critical_sharpness import CriticalSharpness
+from trajmap.data.results.direction_curvatures import DirectionCurvatures
+from trajmap.data.results.edge_gauge import EdgeGauge
+from trajmap.data.results.effective_potential import EffectivePotential
+from trajmap.data.results.eigenspace import Eigenspace
+from trajmap.data.results.geodesic import Geodesic
+from trajmap.data.results.gradient_cloud import GradientCloud
+from trajmap.data.results.landscape import Grid, Landscape
+from trajmap.data.results.lift_gap import LiftGap
+from trajmap.data.results.line_class import LineClass
+from trajmap.data.results.line_profiles import LineProfiles
+from trajmap.data.results.loss_check import LossCheck
+from trajmap.data.results.merge_tree import MergeTree
+from trajmap.data.results.mined_direction import MinedDirection
+from trajmap.data.results.noise_rise import NoiseRise
+from trajmap.data.results.normal_profile import NormalProfile
+from trajmap.data.results.null_test import NullTest
+from trajmap.data.results.permutation_paths import PermutationPaths
+from trajmap.data.results.persistence_diagram import PersistenceDiagram
+from trajmap.data.results.pullback import Pullback
+from trajmap.data.results.sample_convergence import SampleConvergence
+from trajmap.data.results.saturation import Saturation
+from trajmap.data.results.score_table import ScoreTable
+from trajmap.data.results.sensitivity import Sensitivity
+from trajmap.data.results.solution_tree import SolutionTree
+from trajmap.data.results.spectral_density import SpectralDensity
+from trajmap.data.results.subspace_convergence import SubspaceConvergence
+from trajmap.data.results.training_curves import TrainingCurves
+from trajmap.data.results.valley_height import ValleyHeight
+from trajmap.data.results.variance_spectrum import VarianceSpectrum
+from trajmap.data.results.walk_rise import WalkRise
 from trajmap.errors import InputError, RunFormatError
 
 rng = np.random.default_rng(0)
@@ -91,9 +91,9 @@ NOUNS = {
     ),
     "diagram": PersistenceDiagram(np.array([[0.0, np.inf], [1, 3]]), 1),
     "sensitivity": Sensitivity(rng.normal(size=(2, 3, 2)), ["a", "b"]),
-    "curves": CurveProfiles(np.arange(3.0), rng.normal(size=(2, 3)), ["a", "b"], ["v-basin", "flat"]),
+    "lines": LineProfiles(np.arange(3.0), rng.normal(size=(2, 3)), ["a", "b"], ["v-basin", "flat"]),
     "basins": BasinProfile(np.ones((2, 3)), np.ones((2, 3))),
-    "curve class": CurveClass("w-peak", np.array([-1.0, 1]), np.zeros(2), np.ones(1)),
+    "curve class": LineClass("w-peak", np.array([-1.0, 1]), np.zeros(2), np.ones(1)),
     "mined direction": MinedDirection(np.ones(4, dtype=np.float32), np.arange(3.0), VALUES[:, 1]),
     "asymmetry": Asymmetry(np.array([0.0, 1]), PAIRS, PAIRS + 1, "error", 0.5),
     "direction curvatures": DirectionCurvatures(rng.normal(size=5), 0.1, 0.2),
@@ -193,7 +193,7 @@ def test_other_nouns_are_refused(tmp_path):
         (lambda: Eigenspace(np.zeros(0), np.zeros((0, 2)), np.zeros(0), np.zeros(0, bool)), "at least one"),
         (lambda: GradientCloud(PAIRS, PAIRS, ["saddle"]), "2 words, one a walk, or none, got 1"),
         (lambda: SolutionTree(np.ones((1, 4)), 1.0, np.ones(2), np.eye(2), ["a", "b"]), "at least 3 solutions, got 2"),
-        (lambda: CurveClass("v-basin", np.zeros(2), np.zeros(2), np.zeros(2)), r"barriers: expected shape \(1,\)"),
+        (lambda: LineClass("v-basin", np.zeros(2), np.zeros(2), np.zeros(2)), r"barriers: expected shape \(1,\)"),
         (lambda: Asymmetry(np.zeros(2), PAIRS, PAIRS[:1]), r"minus: expected shape \(2, 3\)"),
         (lambda: LiftGap(*np.zeros((4, 6)), np.zeros(5)), r"control_values: expected shape \(6,\)"),
     ],
@@ -213,7 +213,7 @@ def test_grid_owns_its_order():
 
 def test_grid_around_spans_the_points():
     Z = np.array([[0.0, 5.0], [10.0, 5.0]])
-    grid = Grid.around(Z, n=5, margin=0.1)
+    grid = Grid.around(Z, n_points=5, margin=0.1)
     np.testing.assert_allclose(grid.axes[0], np.linspace(-1, 11, 5))
     assert grid.axes[1][0] < 5 < grid.axes[1][-1], "a flat axis still has a range"
 

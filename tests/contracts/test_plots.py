@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 
 from trajmap import plots
 from trajmap._registry import members
-from trajmap.data.critical_points import CriticalPoints
-from trajmap.data.landscape import Grid, Landscape
-from trajmap.data.lift_gap import LiftGap
+from trajmap.data.results.critical_points import CriticalPoints
+from trajmap.data.results.landscape import Grid, Landscape
+from trajmap.data.results.lift_gap import LiftGap
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.plots.landscape import plot_landscape
 from trajmap.plots.lift_gap import plot_lift_gap
-from trajmap.plots.theme import theme
+from trajmap.plots.theme import drawing_theme
 
 each = pytest.mark.parametrize("name", [name.removeprefix("plot_") for name in members(plots)])
 
@@ -63,7 +63,7 @@ def test_makes_its_own_axes(name, noun):
 @pytest.mark.parametrize("dark", [False, True])
 def test_renders_in_both_themes(name, noun, dark):
     before = dict(mpl.rcParams)
-    with theme(dark=dark):
+    with drawing_theme(dark=dark):
         figure = Figure(layout="constrained")
         draw(name, noun, figure.add_subplot())
         stream = io.BytesIO()
@@ -134,19 +134,19 @@ def test_worded_errors():
 
 def test_a_relief_has_holes_pale_cells_and_the_path(nouns):
     land = nouns["landscape"]
-    ax = plots.plot_relief(land)
+    ax = plots.plot_surface_3d(land)
     assert ax.name == "3d"
     assert ax.get_zlabel() == "log₁₀ loss"
     path = ax.lines[0].get_data_3d()
     np.testing.assert_allclose(path[2], np.log10(land.lifted_values))
     ax.figure.savefig(io.BytesIO(), format="png")
     with pytest.raises(InputError, match="a grid of 2 axes, got 1"):
-        plots.plot_relief(Landscape(Grid((np.linspace(0, 1, 3),)), np.arange(3.0)))
+        plots.plot_surface_3d(Landscape(Grid((np.linspace(0, 1, 3),)), np.arange(3.0)))
 
 
 def test_an_interactive_relief_holds_the_losses(nouns):
     land = nouns["landscape"]
-    figure = plots.interactive_relief(land)
+    figure = plots.interactive_surface_3d(land)
     names = [trace.name for trace in figure.data]
     assert names == ["unsupported", "supported", "path"]
     np.testing.assert_allclose(np.array(figure.data[0].z), np.log10(land.values).T)
@@ -246,8 +246,8 @@ def test_several_runs_are_several_paths(tmp_path):
     np.testing.assert_array_equal(ax.lines[0].get_xydata(), path[:4])
     np.testing.assert_array_equal(ax.lines[1].get_xydata(), path[4:])
     assert {text.get_text() for text in ax.texts} == {"start", "end of a", "end of b"}
-    assert [len(line.get_data_3d()[0]) for line in plots.plot_relief(land).lines] == [4, 3]
-    assert [trace.name for trace in plots.interactive_relief(land).data][1:] == ["a", "b"]
+    assert [len(line.get_data_3d()[0]) for line in plots.plot_surface_3d(land).lines] == [4, 3]
+    assert [trace.name for trace in plots.interactive_surface_3d(land).data][1:] == ["a", "b"]
     plots.save_animation(land, tmp_path / "film.gif", frames=3)
     with pytest.raises(InputError, match="runs: expected 7 iterates"):
         dataclasses.replace(land, runs={"a": 4})

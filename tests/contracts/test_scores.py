@@ -120,7 +120,7 @@ def test_windows_by_brute_force(name, window):
     expected = {"trustworthiness": 1 - total / (most or 1), "continuity": 1 - total / (most or 1)}.get(
         name, total / most if most else total
     )
-    assert SCORES[name](Reduction(X, Z, X), n_neighbors=k, window=window) == pytest.approx(expected, rel=1e-12)
+    assert SCORES[name](Reduction(X, Z, X), n_neighbors=k, theiler_window=window) == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_time_index_scores_high_until_its_neighbours_are_left_out():
@@ -128,9 +128,9 @@ def test_the_time_index_scores_high_until_its_neighbours_are_left_out():
     walk = np.cumsum(np.random.default_rng(0).normal(size=(400, 20)), axis=0)
     time = Reduction(walk, np.arange(400.0)[:, None], walk)
     assert trustworthiness(time) > 0.99
-    assert trustworthiness(time, window=50) < trustworthiness(time) - 0.02
-    with pytest.raises(InputError, match="window: expected fewer than 14 steps of 40 points"):
-        trustworthiness(Reduction(walk[:40], walk[:40], walk[:40]), window=19)
+    assert trustworthiness(time, theiler_window=50) < trustworthiness(time) - 0.02
+    with pytest.raises(InputError, match="theiler_window: expected fewer than 14 steps of 40 points"):
+        trustworthiness(Reduction(walk[:40], walk[:40], walk[:40]), theiler_window=19)
 
 
 def test_distance_scores_by_their_formulas():

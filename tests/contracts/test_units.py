@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from trajmap.basins.barriers import barrier
+from trajmap.basins.matching import match_weights, permute
+from trajmap.basins.units import unit_groups
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
-from trajmap.projection.barrier import barrier
-from trajmap.projection.matching import match_weights, permute
-from trajmap.projection.units import unit_groups
 
 
 class Residual(nn.Module):
@@ -257,7 +257,7 @@ def test_a_permuted_copy_is_matched_back(kind):
     objective, _, _ = objective_of(kind)
     groups, a = unit_groups(objective), objective.theta
     b = shuffled(objective, groups)
-    found = barrier(objective, a, b, groups=groups, n_steps=0, n=9)
+    found = barrier(objective, a, b, groups=groups, n_steps=0, n_points=9)
     assert found.barrier("segment") > 1e-3
     np.testing.assert_allclose(match_weights(a, b, objective.layout, groups)[0], a, atol=1e-12)
     assert found.barrier("after matching") < 1e-12

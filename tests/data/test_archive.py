@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from trajmap.data.archive import Saved
-from trajmap.data.landscape import Grid, Landscape
+from trajmap.data.results.landscape import Grid, Landscape
 from trajmap.errors import InputError, RunFormatError
 
 GRID = Grid((np.array([0.0, 1.0]),))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from trajmap.data.fan import Fan
-from trajmap.data.iterates import Iterates
 from trajmap.data.layout import Layout
+from trajmap.data.store.iterates import Iterates
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError, LayoutError, RunFormatError
 from trajmap.reduction.rowspace import RowSpace

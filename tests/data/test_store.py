@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from trajmap.data.layout import Layout
-from trajmap.data.store import Notes, RunHeader, iterate_path, read_iterate_file, write_iterate
+from trajmap.data.store.store import Notes, RunHeader, iterate_path, read_iterate_file, write_iterate
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError, LayoutError, RunFormatError
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from trajmap.data.layout import Layout
-from trajmap.data.store import Notes, RunHeader, iterate_path, write_iterate
+from trajmap.data.store.store import Notes, RunHeader, iterate_path, write_iterate
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError, LayoutError, RunFormatError
 

@@ -103,7 +103,7 @@ def test_a_users_own_directions_need_not_be_orthogonal():
 def test_ranges_in_units_of_the_norm():
     theta = rng.normal(size=21)
     plane = random_plane(theta, LAYOUT, normalise=no_norm)
-    grid = plane.grid(0.5, n=5)
+    grid = plane.grid(0.5, n_points=5)
     ends = plane.inverse_transform(np.array([[grid.axes[0][-1], 0], [0, grid.axes[1][0]]])) - theta
     np.testing.assert_allclose(np.linalg.norm(ends, axis=1), 0.5 * np.linalg.norm(theta))
     with pytest.raises(InputError, match="other than zero"):

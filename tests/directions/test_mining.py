@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from trajmap.curvature.direction_curvatures import direction_curvatures
+from trajmap.basins.line_classes import classify_line
+from trajmap.curvature.directional import direction_curvatures
 from trajmap.directions.mined_planes import mine_ring, mine_saddle
 from trajmap.directions.mining import mine_direction, v_side, vvv_basin, w_basin, w_peak
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
-from trajmap.projection.classify import classify_curve
 
 rng = np.random.default_rng(0)
 
@@ -45,23 +45,23 @@ X = np.linspace(-1.5, 1.5, 61)
     ],
 )
 def test_classes(losses, name, positions):
-    found = classify_curve(X, losses)
+    found = classify_line(X, losses)
     assert found.name == name
     if positions is not None:
         np.testing.assert_allclose(found.positions, positions, atol=0.03)
 
 
 def test_depths_barriers_and_noise():
-    found = classify_curve(X, (X**2 - 1) ** 2)
+    found = classify_line(X, (X**2 - 1) ** 2)
     np.testing.assert_allclose(found.barriers, 1, atol=1e-9)
     np.testing.assert_allclose(found.depths, 0, atol=1e-9)
     noisy = X**2 + 0.03 * rng.normal(size=61)
-    assert classify_curve(X, noisy, simplify=0.1).name == "v-basin"
-    assert classify_curve(X, noisy, simplify=0.0).name != "v-basin"
+    assert classify_line(X, noisy, simplify=0.1).name == "v-basin"
+    assert classify_line(X, noisy, simplify=0.0).name != "v-basin"
     with pytest.raises(InputError, match="increasing values around 0"):
-        classify_curve(X + 2, X)
+        classify_line(X + 2, X)
     with pytest.raises(InputError, match="losses: expected finite values"):
-        classify_curve(X, X * np.nan)
+        classify_line(X, X * np.nan)
 
 
 def test_the_miner_finds_the_negative_eigenvector():
@@ -77,10 +77,10 @@ def test_mining_on_pieces_of_the_data():
     bends = torch.tensor(np.abs(rng.normal(2, 0.2, size=(64, 30))))
     bends[:, 0] = torch.tensor(rng.normal(-3, 1, size=64))
     objective = Objective(Point(30), lambda m, b: 0.5 * (b * m() ** 2).sum(dim=1).mean(), [bends])
-    found = mine_direction(objective, np.zeros(30), w_peak, radius=1.0, samples=8)
+    found = mine_direction(objective, np.zeros(30), w_peak, radius=1.0, batch_size=8)
     assert abs(found.vector[0]) > 0.99
     np.testing.assert_allclose(found.losses, objective.values(found.offsets[:, None] * found.vector))
-    again = mine_direction(objective, np.zeros(30), w_peak, radius=1.0, samples=8)
+    again = mine_direction(objective, np.zeros(30), w_peak, radius=1.0, batch_size=8)
     np.testing.assert_array_equal(found.vector, again.vector)
 
 
@@ -94,7 +94,7 @@ def test_the_hidden_triple_well_is_found(seed):
         return 4 * s**2 * (s**2 - 1) ** 2 + 8 * (t - s * way).square().sum()
 
     found = mine_direction(of_function(loss, 30), np.zeros(30), vvv_basin, radius=1.0, random_state=seed)
-    assert classify_curve(found.offsets, found.losses).name == "vvv-basin"
+    assert classify_line(found.offsets, found.losses).name == "vvv-basin"
     assert abs(found.vector @ axis) > 0.99
 
 
@@ -104,13 +104,13 @@ def test_other_shapes_and_orthogonality():
 
     mined = [mine_direction(of_function(loss, 8), np.zeros(8), w_basin, radius=1.0, random_state=s) for s in range(6)]
     # the far side of the well is a hundred times as high as the barrier
-    names = [classify_curve(found.offsets, found.losses, simplify=0.002).name for found in mined]
+    names = [classify_line(found.offsets, found.losses, simplify=0.002).name for found in mined]
     # a start on the far side may not come round: mining may fail, and the class says so
     assert names.count("w-basin") >= 3
     assert mined[names.index("w-basin")].vector[0] > 0.99
     slope = of_function(lambda t: (t[0] - 1) ** 2 + t[1:].square().sum(), 6)
     side = mine_direction(slope, np.zeros(6), v_side, radius=1.0)
-    assert classify_curve(side.offsets, side.losses).name == "v-side"
+    assert classify_line(side.offsets, side.losses).name == "v-side"
     other = mine_direction(slope, np.zeros(6), v_side, radius=1.0, orthogonal_to=[side.vector])
     assert abs(other.vector @ side.vector) < 1e-9
 
@@ -136,7 +136,7 @@ def test_a_mined_saddle_falls_one_way_and_rises_the_other():
 def test_every_random_direction_curves_up_where_the_trace_is_positive():
     values = np.where(np.arange(1000) < 400, -1.0, 1.0)
     H = torch.tensor(values)
-    found = direction_curvatures(of_function(lambda t: 0.5 * (H * t**2).sum(), 1000), np.zeros(1000), n=300)
+    found = direction_curvatures(of_function(lambda t: 0.5 * (H * t**2).sum(), 1000), np.zeros(1000), n_directions=300)
     assert found.share_up == 1, "though 40 % of the eigenvalues are negative"
     exact = np.sqrt(2 * np.sum((values - 0.2) ** 2) / (1000 * 1002))
     assert found.values.mean() == pytest.approx(0.2, abs=4 * exact / np.sqrt(300))
@@ -151,5 +151,5 @@ def test_every_random_direction_curves_up_where_the_trace_is_positive():
 def test_a_minimum_at_exactly_the_width_is_at_the_model(scale, side):
     """On both sides and at every scale, however the offsets were rounded; one grid point farther it is not."""
     x = np.linspace(-scale, scale, 21)
-    at = [classify_curve(x, np.abs(x - x[10 + side * k]), near=0.1).name for k in (2, 3)]
+    at = [classify_line(x, np.abs(x - x[10 + side * k]), near=0.1).name for k in (2, 3)]
     assert at == ["v-basin", "v-side"]

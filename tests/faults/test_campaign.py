@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from trajmap.data.landscape import Grid
-from trajmap.data.store import RunHeader, read_iterate_file
+from trajmap.data.results.landscape import Grid
+from trajmap.data.store.store import RunHeader, read_iterate_file
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import RunFormatError
 from trajmap.recording.recorder import Recorder

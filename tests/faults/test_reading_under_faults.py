@@ -17,9 +17,9 @@ import torch
 
 from trajmap.cli._main import main
 from trajmap.data import memory
-from trajmap.data.array_file import read_arrays, write_arrays
-from trajmap.data.landscape import Grid
-from trajmap.data.store import RunHeader, iterate_path
+from trajmap.data.results.landscape import Grid
+from trajmap.data.store.array_file import read_arrays, write_arrays
+from trajmap.data.store.store import RunHeader, iterate_path
 from trajmap.data.thinning import Thinning
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import RunFormatError
@@ -181,7 +181,7 @@ class TestBounds:
             import signal, warnings; signal.alarm(30); warnings.simplefilter("ignore")
             from pathlib import Path
             from trajmap.data.trajectory import Trajectory
-            from trajmap.data.landscape import Grid
+            from trajmap.data.results.landscape import Grid
             from trajmap.errors import RunFormatError
             print(Trajectory.open({str(run)!r}).n_iterates)
             try: Grid.open({str(run / "artefacts/scores.npz")!r})
@@ -195,7 +195,7 @@ class TestBounds:
         head = """
             import resource, sys, warnings, numpy, zipfile
             from trajmap.data.trajectory import Trajectory
-            from trajmap.data.landscape import Grid
+            from trajmap.data.results.landscape import Grid
             from trajmap.errors import RunFormatError
             warnings.simplefilter("ignore")
             pages = int(open("/proc/self/statm").read().split()[0])

@@ -21,7 +21,7 @@ import torch
 
 from trajmap.data import owner as owning
 from trajmap.data.atomic import sync_folder
-from trajmap.data.store import Notes, RunHeader, iterate_path, write_iterate
+from trajmap.data.store.store import Notes, RunHeader, iterate_path, write_iterate
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import FolderTakenError, InputError, RecordingWarning
 from trajmap.recording import writer as writing
@@ -195,7 +195,7 @@ def test_a_forked_copy_goes_on_unrecorded(tmp_path):
     for _ in range(3):
         step(model, optimizer)
 
-    def go_on():
+    def continue_training():
         with told("are not recorded"):
             for _ in range(9):
                 step(model, optimizer)
@@ -204,7 +204,7 @@ def test_a_forked_copy_goes_on_unrecorded(tmp_path):
             assert recorder.flush() >= 0
             recorder.close()
 
-    assert forked(go_on) == 0
+    assert forked(continue_training) == 0
     for _ in range(9):
         step(model, optimizer)
     recorder.close()

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from trajmap.cli._main import main
-from trajmap.data.landscape import Grid
 from trajmap.data.plane import Plane
+from trajmap.data.results.landscape import Grid
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
-from trajmap.projection.surface import surface
+from trajmap.projection.surfaces import surface
 from trajmap.recording.recorder import Recorder
 
 GRID = Grid((np.linspace(-1, 1, 5),) * 2)
@@ -47,7 +47,7 @@ def test_a_pool_whose_process_dies(tmp_path):
         surface(*problem(square_that_dies_elsewhere), GRID, executor=pool, block=5)
 
 
-@pytest.mark.parametrize("content", [[], {"samples": "many"}, {"nonsense": True}, {"planes": 1}, "words"])
+@pytest.mark.parametrize("content", [[], {"batch_size": "many"}, {"nonsense": True}, {"planes": 1}, "words"])
 def test_a_damaged_strategy_is_not_gone_on_with(tmp_path, content):
     class StopError(Exception):
         """Leave a surface unfinished."""

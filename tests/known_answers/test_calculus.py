@@ -7,23 +7,23 @@ from scipy.integrate import quad
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
-from trajmap.data.connection import WAYS
-from trajmap.data.landscape import Grid
+from trajmap.basins.barriers import barrier
 from trajmap.data.plane import Plane
+from trajmap.data.results.connection import WAYS
+from trajmap.data.results.landscape import Grid
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
-from trajmap.projection.affine import as_plane
-from trajmap.projection.barrier import barrier
+from trajmap.projection.affine_charts import as_plane
 from trajmap.projection.critical import critical_points
-from trajmap.projection.curve import curve
 from trajmap.projection.derivatives import lift_jacobian, lift_second
-from trajmap.projection.geodesic import geodesic
+from trajmap.projection.geodesics import geodesic
+from trajmap.projection.lift_gaps import lift_gap
 from trajmap.projection.normal import normal_curvatures, normal_profile
 from trajmap.projection.parametric import ParametricChart
 from trajmap.projection.potential import effective_potential
-from trajmap.projection.pullback import pullback
-from trajmap.projection.surface import surface
+from trajmap.projection.pullbacks import pullback
+from trajmap.projection.surfaces import surface
 from trajmap.reduction.diffusion_map import DiffusionMap
 from trajmap.reduction.rowspace import RowSpace
 
@@ -61,7 +61,7 @@ class Numeric:
 
 def test_hyperbola():
     """uv = 1: the symmetry orbit of a product, its length, and the barrier of the straight way."""
-    found = geodesic(HYPERBOLA, [-1.0], [1.0], n=201)
+    found = geodesic(HYPERBOLA, [-1.0], [1.0], n_points=201)
     exact = quad(lambda s: np.sqrt(2 * np.cosh(2 * s)), -1, 1)[0]
     assert exact == pytest.approx(3.725574, abs=1e-6)
     assert found.length == pytest.approx(exact, abs=2e-4)
@@ -82,12 +82,12 @@ def test_geodesic_on_a_sphere_is_a_great_circle():
     sphere = ParametricChart(lambda z: torch.stack([z[0].cos() * z[1].cos(), z[0].sin() * z[1].cos(), z[1].sin()]), 2)
     a, b = np.array([0.0, 0.8]), np.array([2.0, 0.8])
     ends = sphere.inverse_transform(np.stack([a, b]))
-    found = geodesic(sphere, a, b, n=41, path=np.array([a, [1.0, 1.3], b]))
+    found = geodesic(sphere, a, b, n_points=41, path=np.array([a, [1.0, 1.3], b]))
     assert found.length == pytest.approx(np.arccos(ends[0] @ ends[1]), rel=1e-3)
     assert found.straight == pytest.approx(2 * np.cos(0.8), rel=1e-3), "the parallel is longer"
     assert found.points[20, 1] > 0.9, "the great circle goes nearer to the pole"
     assert found.length < found.path
-    again = geodesic(Numeric(sphere), a, b, n=21)
+    again = geodesic(Numeric(sphere), a, b, n_points=21)
     assert again.length == pytest.approx(found.length, rel=2e-3)
 
 
@@ -107,7 +107,7 @@ def test_ring_valley(chart):
     found = pullback(objective, chart, [0.7])
     assert found.curvatures[0] == pytest.approx(0, abs=1e-6)
     assert found.metric[0, 0] == pytest.approx(1, abs=1e-6)
-    profile = normal_profile(objective, chart, [0.7], radius=0.5, rise=0.1, n=41)
+    profile = normal_profile(objective, chart, [0.7], radius=0.5, rise=0.1, n_points=41)
     np.testing.assert_allclose(profile.curvatures, 20, rtol=1e-3)
     # ½ h w² = rise
     np.testing.assert_allclose(profile.half_widths[1:], np.sqrt(2 * 0.1 / 20), rtol=0.05)
@@ -133,7 +133,7 @@ def test_chart_of_a_ring_run_recovers_curvature_and_gap():
     objective = ring(P, h)
     run = Trajectory.of(thetas, layout=objective.layout)
     plane = Plane(np.zeros(P), np.eye(2, P))
-    gap = curve(objective, plane, run, decompose=True)
+    gap = lift_gap(objective, plane, run, decompose=True)
     np.testing.assert_allclose(gap.gap, -0.5 * h * np.sum(thetas[:, 2:] ** 2, axis=1), rtol=1e-9)
     np.testing.assert_allclose(gap.first_order + gap.second_order, gap.gap, rtol=1e-9)
     # E Δ = −½ tr(H Σ_res)
@@ -148,7 +148,7 @@ def test_quadratic_gap_is_minus_half_trace_of_hessian_and_residual_covariance():
     run = Trajectory.of(thetas - thetas.mean(0), layout=objective.layout)
     chart = make_pipeline(RowSpace(), PCA(3)).fit(run.iterates)
     residual = run.iterates - chart.inverse_transform(chart.transform(run.iterates))
-    gap = curve(objective, chart, run, decompose=True)
+    gap = lift_gap(objective, chart, run, decompose=True)
     law = -0.5 * np.trace(H @ (residual.T @ residual)) / 400
     assert gap.second_order.mean() == pytest.approx(-law, rel=1e-9)
     np.testing.assert_allclose(gap.gap, gap.first_order + gap.second_order, atol=1e-12)

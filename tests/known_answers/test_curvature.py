@@ -6,12 +6,12 @@ import scipy.linalg
 import scipy.stats
 import torch
 
-from trajmap.curvature.alignment import alignment
+from trajmap.curvature.alignments import alignment
 from trajmap.curvature.angles import overlap, overlap_baseline, principal_angles
 from trajmap.curvature.eigenspace import top_eigenspace
-from trajmap.curvature.lanczos import by_magnitude, lanczos, largest, smallest
-from trajmap.data.eigenspace import Eigenspace
+from trajmap.curvature.lanczos import by_magnitude, lanczos_pairs, largest, smallest
 from trajmap.data.plane import Plane
+from trajmap.data.results.eigenspace import Eigenspace
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError, LayoutError
 from trajmap.examples import digits
@@ -30,7 +30,7 @@ def run(matrix, k, *, tol=1e-10, order=by_magnitude, limit=None, start=None):
 
     first = rng.standard_normal(len(matrix)) if start is None else start
     generator = np.random.default_rng(1)
-    found = lanczos(product, first, k, tol=tol, max_products=limit or len(matrix), order=order, rng=generator)
+    found = lanczos_pairs(product, first, k, tol=tol, max_products=limit or len(matrix), order=order, rng=generator)
     assert found.n_products == len(count)
     return found
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from trajmap.curvature.critical_sharpness import critical_sharpness
 from trajmap.curvature.edge import edge_gauge
-from trajmap.curvature.generalized_sharpness import generalized_sharpness
+from trajmap.curvature.sharpness_critical import critical_sharpness
+from trajmap.curvature.sharpness_generalized import generalized_sharpness
 from trajmap.curvature.stable_steps import refusal
-from trajmap.data.edge_gauge import EdgeGauge
+from trajmap.data.results.edge_gauge import EdgeGauge
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.losses import supervised

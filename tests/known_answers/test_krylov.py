@@ -11,10 +11,10 @@ import torch
 
 from trajmap.curvature.eigenspace import top_eigenspace
 from trajmap.curvature.krylov import Krylov
-from trajmap.curvature.lanczos import by_magnitude, lanczos, largest
+from trajmap.curvature.lanczos import by_magnitude, lanczos_pairs, largest
 from trajmap.curvature.operators import as_operator, batch_gradients, covariance_product, restricted
 from trajmap.curvature.trace import deflated_trace, hutchinson, hutchpp, xtrace
-from trajmap.data.eigenspace import Eigenspace
+from trajmap.data.results.eigenspace import Eigenspace
 from trajmap.errors import InputError
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
@@ -43,7 +43,7 @@ def solve(operator, k, *, tol=1e-6, seed=0, **options):
     generator = np.random.default_rng(seed)
     start = generator.standard_normal(operator.size)
     options = {"max_products": 2000, "order": by_magnitude, **options}
-    return lanczos(operator, start, k, tol=tol, rng=generator, **options)
+    return lanczos_pairs(operator, start, k, tol=tol, rng=generator, **options)
 
 
 def residuals(matrix, found):
@@ -133,7 +133,7 @@ def test_eigenvectors_have_the_models_number_format():
         net = torch.nn.Linear(5, 2).to(dtype)
         objective = Objective(net, lambda m, x: m(x).square().mean(), [torch.randn(8, 5, dtype=dtype)])
         assert top_eigenspace(objective, objective.theta, 2).eigenvectors.dtype == expected
-        gradients, weights = batch_gradients(objective, objective.theta, samples=2)
+        gradients, weights = batch_gradients(objective, objective.theta, batch_size=2)
         assert gradients.dtype == expected
         assert covariance_product(gradients, weights).dtype == dtype
         block, _ = restricted(objective.hessian(objective.theta), objective.layout, ["bias"])
@@ -198,7 +198,7 @@ def test_deflation_bears_repeated_vectors():
 CHILD = """
 import resource, sys
 import numpy as np, torch
-from trajmap.curvature.lanczos import by_magnitude, lanczos
+from trajmap.curvature.lanczos import by_magnitude, lanczos_pairs
 from trajmap.objective.operator import Operator
 P, row = 2_000_000, 8_000_000
 
@@ -214,7 +214,7 @@ class Diagonal(Operator):
 operator, rng = Diagonal(), np.random.default_rng(0)
 start = rng.standard_normal(P).astype(np.float32)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-found = lanczos(operator, start, 5, tol=1e-3, max_products=400, order=by_magnitude, rng=rng, memory=30 * row)
+found = lanczos_pairs(operator, start, 5, tol=1e-3, max_products=400, order=by_magnitude, rng=rng, memory=30 * row)
 assert found.converged.all() and found.vectors.dtype == np.float32, found
 assert found.n_products > 30
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / row)

@@ -7,7 +7,6 @@ import pytest
 import scipy.stats
 import torch
 
-from trajmap.curvature.batch_sharpness import batch_sharpness
 from trajmap.curvature.causal import SgdPlan, causal_test, subspace_training
 from trajmap.curvature.density import largest_gap, spectral_density
 from trajmap.curvature.edge import edge_gauge
@@ -17,6 +16,7 @@ from trajmap.curvature.operators import batch_gradients, covariance_product, gau
 from trajmap.curvature.path import displacement, eigenspace_path, grassmann_distance
 from trajmap.curvature.scalar import curvature_class, scalar_curvature
 from trajmap.curvature.shares import drift_share, frozen_quadratic_run, isotropic_share, noise_share
+from trajmap.curvature.sharpness_batch import batch_sharpness
 from trajmap.curvature.stationary import quadratic_horizon, stationary_check, window_factor
 from trajmap.curvature.trace import deflated_trace, hutchinson, hutchpp, xtrace
 from trajmap.data.trajectory import Trajectory
@@ -147,7 +147,7 @@ def test_gauss_newton_is_the_dense_fisher_and_the_hessian_at_a_perfect_fit():
 
 def test_gradient_covariance():
     objective, x, y = classifier()
-    gradients, weights = batch_gradients(objective, objective.theta, samples=1)
+    gradients, weights = batch_gradients(objective, objective.theta, batch_size=1)
     assert gradients.shape == (40, objective.size)
     np.testing.assert_allclose(weights @ gradients, objective.gradient(objective.theta), atol=1e-12)
     loss = torch.func.grad(lambda t, a, b: flat_loss(objective, a[None], b[None])(t))
@@ -299,9 +299,9 @@ def test_stationary_check_on_a_quadratic():
     run = Trajectory.of(np.array(path))
     space = top_eigenspace(quadratic(np.diag(values)), np.zeros(4), 4, tol=1e-10)
     gradients = np.sqrt(4) * np.concatenate([np.eye(4), -np.eye(4)])
-    found = stationary_check(run, space, gradients, np.full(8, 1 / 8), lr=eta, window=n)
+    found = stationary_check(run, space, gradients, np.full(8, 1 / 8), lr=eta, n_last=n)
     np.testing.assert_allclose(found.ratio[:3], 1, atol=0.15)
-    short = stationary_check(run, space, gradients, np.full(8, 1 / 8), lr=eta, window=40)
+    short = stationary_check(run, space, gradients, np.full(8, 1 / 8), lr=eta, n_last=40)
     whole = eta / (0.01 * (2 - eta * 0.01))
     assert short.expected[3] < 0.1 * whole, "a flat direction has no room in a short window"
     rows = np.array([[0.8 ** abs(i - j) for j in range(9)] for i in range(9)])
@@ -384,7 +384,7 @@ def test_batch_sharpness_against_dense_hessians():
         g = piece.gradient(theta)
         H = np.stack([piece.hvp(theta, e) for e in np.eye(len(theta))])
         bent, squared = bent + g @ H @ g, squared + g @ g
-    assert batch_sharpness(objective, theta, samples=5) == pytest.approx(bent / squared)
+    assert batch_sharpness(objective, theta, batch_size=5) == pytest.approx(bent / squared)
 
 
 def test_full_batch_descent_on_squared_loss_reaches_the_edge():
@@ -416,7 +416,7 @@ def test_dominant_updates_stop_and_bulk_updates_learn():
         Point(20), lambda m, b: (0.5 * diagonal * m() ** 2).sum() + (b.mean(dim=0) * m()).sum(), [noise]
     )
     start = np.r_[[0.0, 0], np.ones(18)]
-    curves = causal_test(objective, start, SgdPlan(lr=0.05, samples=4, n_steps=300), k=2).final
+    curves = causal_test(objective, start, SgdPlan(lr=0.05, batch_size=4, n_steps=300), k=2).final
     assert curves["dominant"] > 0.9 * objective.value(start)
     assert curves["bulk"] < 0.1 * objective.value(start)
     assert curves["SGD"] == pytest.approx(curves["bulk"], abs=0.3)
@@ -425,7 +425,7 @@ def test_dominant_updates_stop_and_bulk_updates_learn():
 def test_training_inside_a_subspace():
     values = np.linspace(1, 2, 10)
     objective, start = quadratic(np.diag(values)), np.ones(10)
-    plan = SgdPlan(lr=0.3, samples=1, n_steps=100, every=10)
+    plan = SgdPlan(lr=0.3, batch_size=1, n_steps=100, every=10)
     found = subspace_training(objective, start, {"first three": np.eye(3, 10), "one": np.ones((1, 10))}, plan)
     final = found.final
     assert final["everywhere"] < 1e-6

@@ -7,9 +7,9 @@ from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
-from trajmap.data.landscape import Grid
 from trajmap.data.layout import Layout
 from trajmap.data.plane import Plane
+from trajmap.data.results.landscape import Grid
 from trajmap.data.trajectory import Trajectory
 from trajmap.directions.interpolation import interpolation_plane
 from trajmap.directions.normalise import filter_norm, no_norm, tensor_norm
@@ -18,10 +18,10 @@ from trajmap.directions.random import random_plane
 from trajmap.errors import InputError, LayoutError
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
-from trajmap.projection.curve import curve
+from trajmap.projection.lift_gaps import lift_gap
 from trajmap.projection.support import PathGeometry
-from trajmap.projection.surface import surface
-from trajmap.projection.tangent import tangent
+from trajmap.projection.surfaces import surface
+from trajmap.projection.tangents import tangent
 from trajmap.reduction.rowspace import RowSpace
 
 rng = np.random.default_rng(0)
@@ -190,9 +190,9 @@ def test_lift_gap_is_zero_on_a_plane_that_holds_the_path_and_exact_off_it():
     objective = bowl(curvatures)
     run = Trajectory.of(gradient_descent(curvatures, np.ones(4)), layout=objective.layout)
     whole = make_pipeline(RowSpace(), PCA(4)).fit(run.iterates)
-    np.testing.assert_allclose(curve(objective, whole, run).gap, 0, atol=1e-10)
+    np.testing.assert_allclose(lift_gap(objective, whole, run).gap, 0, atol=1e-10)
     flat = make_pipeline(RowSpace(), PCA(2)).fit(run.iterates)
-    found = curve(objective, flat, run, every=3)
+    found = lift_gap(objective, flat, run, every=3)
     theta = run.iterates[::3]
     residual = theta - flat.inverse_transform(flat.transform(theta))
     # Δ = −gᵀr + ½ rᵀHr, exactly, for a quadratic
@@ -207,7 +207,7 @@ def test_lift_gap_control_costs_what_an_isotropic_step_costs():
     objective = bowl(np.linspace(0, 2, P))
     run = Trajectory.of(rng.normal(size=(6, P)), layout=objective.layout)
     chart = Plane(np.zeros(P), np.eye(2, P))
-    found = curve(objective, chart, run)
+    found = lift_gap(objective, chart, run)
     # E[L(θ + ρu) − L(θ)] = ½ρ² tr H/P = ½ρ²; the linear term averages to ρ|g|/√P
     excess = found.control_values - found.values
     assert excess.mean() == pytest.approx(0.5 * np.mean(found.residuals**2), rel=0.1)
@@ -219,7 +219,9 @@ def test_path_and_support():
     basis = np.linalg.qr(rng.normal(size=(50, 2)))[0].T
     run = Trajectory.of(np.stack([np.cos(angle), np.sin(angle)], axis=1) @ basis, layout=objective.layout)
     chart = principal_plane(run)
-    land = surface(objective, chart, Grid.around(chart.transform(run.iterates), n=15), trajectory=run, name="arc")
+    land = surface(
+        objective, chart, Grid.around(chart.transform(run.iterates), n_points=15), trajectory=run, name="arc"
+    )
     np.testing.assert_allclose(land.path, chart.transform(run.iterates))
     np.testing.assert_allclose(land.path_values, 0.5, rtol=1e-9)
     np.testing.assert_allclose(land.lifted_values, 0.5, rtol=1e-9)
@@ -258,7 +260,7 @@ def test_tangent_of_curved_and_flat_charts():
         found = tangent(Ring(), [z])
         np.testing.assert_allclose(np.abs(found @ [-np.sin(z), np.cos(z), 0]), 1, rtol=1e-12)
     plane = Plane(np.zeros(6), rng.normal(size=(2, 6)))
-    found = tangent(plane, [3.0, -1.0], step=[0.1, 10])
+    found = tangent(plane, [3.0, -1.0], fd_step=[0.1, 10])
     np.testing.assert_allclose(found @ found.T, np.eye(2), atol=1e-12)
     projector = plane.directions.T @ np.linalg.pinv(plane.directions.T)
     np.testing.assert_allclose(found.T @ found, projector, atol=1e-9)
@@ -286,11 +288,11 @@ def test_worded_errors_come_before_any_evaluation():
     with pytest.raises(LayoutError, match="trajectory: expected"):
         surface(objective, plane, grid, trajectory=Trajectory.of(rng.normal(size=(5, 3))))
     with pytest.raises(LayoutError, match="trajectory: expected"):
-        curve(objective, plane, Trajectory.of(rng.normal(size=(5, 3))))
+        lift_gap(objective, plane, Trajectory.of(rng.normal(size=(5, 3))))
     with pytest.raises(InputError, match="block: expected an integer"):
         surface(objective, plane, grid, block=0, trajectory=run)
-    with pytest.raises(InputError, match="step: expected a finite number > 0"):
-        tangent(plane, [0.0, 0.0], step=0.0)
+    with pytest.raises(InputError, match="fd_step: expected a finite number > 0"):
+        tangent(plane, [0.0, 0.0], fd_step=0.0)
     with pytest.raises(InputError, match="theta: expected shape"):
         random_plane(np.zeros(3), Layout(("w",), ((4,),)))
 

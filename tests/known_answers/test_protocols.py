@@ -8,6 +8,14 @@ import torch
 from scipy.stats import spearmanr
 from sklearn.datasets import load_digits, load_iris
 
+from trajmap.basins.asymmetry import asymmetry_test, sign_consistency, signed_noise, valley_asymmetry
+from trajmap.basins.gradient_walks import gradient_walk, loss_gradient_cloud, stagnation
+from trajmap.basins.matching import unit_groups
+from trajmap.basins.noise import noise_rise
+from trajmap.basins.permuted_copies import permutation_paths
+from trajmap.basins.random_walks import random_walk_rise
+from trajmap.basins.solution_trees import overlaps, solution_tree
+from trajmap.basins.valley_profiles import valley_profile
 from trajmap.curvature.sample_size import hessian_norm_bound, sample_convergence, subspace_change, sufficient_size
 from trajmap.curvature.scalar import curvature_class
 from trajmap.curvature.subspace_size import sample_quadratics, subspace_convergence
@@ -19,13 +27,7 @@ from trajmap.objective.losses import accuracy, supervised
 from trajmap.objective.objective import Objective
 from trajmap.objective.pieces import pieces_of
 from trajmap.objective.samples import sample_losses
-from trajmap.objective.saturation import saturation
-from trajmap.projection.asymmetry import asymmetry_test, sign_consistency, signed_noise, valley_asymmetry
-from trajmap.projection.matching import unit_groups
-from trajmap.projection.noise_rise import noise_rise
-from trajmap.projection.spin_glass import overlaps, permutation_paths, random_walk_rise, solution_tree
-from trajmap.projection.valley_profile import valley_profile
-from trajmap.projection.walks import gradient_walk, loss_gradient_cloud, stagnation
+from trajmap.objective.saturated_units import saturation
 
 rng = np.random.default_rng(0)
 CE = supervised(torch.nn.functional.cross_entropy)
@@ -176,12 +178,12 @@ def test_the_hessian_bound_is_never_violated():
 
 
 def test_sign_consistent_noise_is_flatter_on_the_models_side(digits):
-    sweep = asymmetry_test(digits, digits.theta, metric="error", n=20)
+    sweep = asymmetry_test(digits, digits.theta, metric="error", n_draws=20)
     assert sweep.ratios[-1] >= 1.5
     assert (sweep.minus[-1] > sweep.plus[-1]).mean() >= 0.9
     assert spearmanr(sweep.shares, sweep.plus.mean(axis=1))[0] <= -0.8
     assert spearmanr(sweep.shares, sweep.ratios)[0] >= 0.8
-    gauss = asymmetry_test(digits, digits.theta, shares=(0.0,), metric="error", n=80)
+    gauss = asymmetry_test(digits, digits.theta, shares=(0.0,), metric="error", n_draws=80)
     assert 0.8 < gauss.ratios[0] < 1.25
     np.testing.assert_array_equal(gauss.plus[0, :20], sweep.plus[0])
     with pytest.raises(InputError, match="metric: expected one of loss, error"):
@@ -193,7 +195,7 @@ def test_noise_raises_the_loss_by_half_the_trace():
     bend = torch.tensor(np.linspace(0.5, 2, 40))
     bowl = of_function(lambda t: 0.5 * (bend * t**2).sum(), 40)
     theta = rng.normal(size=40)
-    found = noise_rise(bowl, theta, scales=(0.1, 0.4), n=3000)
+    found = noise_rise(bowl, theta, scales=(0.1, 0.4), n_draws=3000)
     expected = 0.5 * np.square(found.scales) * (theta @ theta) * float(bend.sum()) / 40
     np.testing.assert_allclose(found.rises, expected, rtol=0.1)
     assert found.start == pytest.approx(bowl.value(theta))
@@ -212,8 +214,8 @@ def test_the_valley_across_a_runs_mean():
     np.testing.assert_allclose(found.asymmetries[:2], -0.5)
     assert np.abs(found.asymmetries[2:]).max() < 0.5
     assert found.kinds[0] == "v-basin"
-    with pytest.raises(InputError, match="window: expected 3 to 30 iterates"):
-        valley_profile(walls, run, window=2)
+    with pytest.raises(InputError, match="n_last: expected 3 to 30 iterates"):
+        valley_profile(walls, run, n_last=2)
     with pytest.raises(InputError, match="a run that moves"):
         valley_profile(walls, Trajectory.of(np.ones((5, 8)), layout=walls.layout))
 
@@ -344,7 +346,7 @@ def test_gradient_walks():
 
 def test_stagnation():
     walk = np.r_[np.linspace(9, 5, 40), np.full(50, 5.0), np.linspace(5, 1, 40), np.full(30, 1.0)]
-    count, length = stagnation(walk, window=5)
+    count, length = stagnation(walk, n_last=5)
     assert count == 2
     assert 30 < length < 50
     assert stagnation(np.linspace(1, 0, 100)) == (0, 0.0)

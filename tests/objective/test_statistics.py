@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from trajmap.data.landscape import Grid
 from trajmap.data.plane import Plane
+from trajmap.data.results.landscape import Grid
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.losses import accuracy, supervised
 from trajmap.objective.objective import Objective
 from trajmap.objective.sampling import standard_error
-from trajmap.projection.surface import surface
+from trajmap.projection.surfaces import surface
 from trajmap.recording.recorder import Recorder
 
 

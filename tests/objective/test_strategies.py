@@ -72,10 +72,10 @@ STRATEGIES = {
     "cheaper": Strategy(cheaper=True),
     "oneDNN": Strategy(onednn=True),
     "channels last": Strategy(channels_last=True),
-    "samples": Strategy(samples=16),
+    "samples": Strategy(batch_size=16),
     "planes": Strategy(planes=True),
     "vmap": Strategy(points=4),
-    "all": Strategy(cheaper=True, onednn=True, channels_last=True, samples=7, planes=True),
+    "all": Strategy(cheaper=True, onednn=True, channels_last=True, batch_size=7, planes=True),
 }
 
 
@@ -196,11 +196,11 @@ def test_a_strategy_with_other_values_is_refused(monkeypatch):
     eager(monkeypatch, {"planes": True})
     assert chosen(objective, frame.points(Z), Z, frame) == PLAIN
     worst = Objective(nn.Linear(6, 4), lambda m, b: (m(b[0]) ** 2).mean(dim=1).max(), [(x, y)])
-    eager(monkeypatch, {"samples": 16})
+    eager(monkeypatch, {"batch_size": 16})
     assert chosen(worst, np.zeros((1, 28)) + 1) == PLAIN, "a maximum is not a mean of pieces' maxima"
-    eager(monkeypatch, {"samples": 16})
+    eager(monkeypatch, {"batch_size": 16})
     mean = Objective(nn.Linear(6, 4), lambda m, b: (m(b[0]) ** 2).mean(), [(x, y)])
-    assert chosen(mean, np.zeros((1, 28)) + 1).samples == 16
+    assert chosen(mean, np.zeros((1, 28)) + 1).batch_size == 16
 
 
 def test_a_forward_that_writes_to_buffers_is_evaluated_the_plain_way():
@@ -241,7 +241,7 @@ def test_a_loss_with_derivatives_inside():
     u = t @ v.T + net[2].bias.detach()
     ddu = (-2 * t * (1 - t**2) * W.T**2) @ v.T
     assert objective.value(objective.theta) == pytest.approx(float((ddu + u).square().mean()), rel=1e-12)
-    found = evaluated(objective, Strategy(samples=8), thetas)["loss"]
+    found = evaluated(objective, Strategy(batch_size=8), thetas)["loss"]
     np.testing.assert_allclose(found, objective.values(thetas), rtol=1e-12)
     assert not suits(objective, Strategy(onednn=True))
 

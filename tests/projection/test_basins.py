@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from trajmap.data.connection import Connection
+from trajmap.basins.barriers import barrier, barrier_matrix
+from trajmap.basins.matching import UnitGroup, match_weights, permute, unit_groups
+from trajmap.basins.paths import BezierPath, PolygonalPath, SegmentPath, path_length, path_losses, train_path
+from trajmap.basins.valleys import valley_height
 from trajmap.data.layout import Layout
+from trajmap.data.results.connection import Connection
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.examples import digits
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
 from trajmap.objective.predictions import function_distance
-from trajmap.projection.barrier import barrier, barrier_matrix
-from trajmap.projection.matching import UnitGroup, match_weights, permute, unit_groups
-from trajmap.projection.paths import BezierPath, PolygonalPath, SegmentPath, path_length, path_losses, train_path
-from trajmap.projection.valley import valley_height
 from trajmap.recording.recorder import Recorder
 
 
@@ -55,15 +55,15 @@ def test_barriers_of_wells():
         lambda m, x: ((m(x) ** 2 - 1) ** 2).mean(),
         [torch.ones(1, 1, dtype=torch.float64)],
     )
-    found = barrier(well, [-1.0], [1.0], n=41, n_steps=0)
+    found = barrier(well, [-1.0], [1.0], n_points=41, n_steps=0)
     assert found.barrier("segment") == pytest.approx(1.0)
     assert found.lengths[0] == pytest.approx(2.0)
     assert found.holds == "unknown", "no sister, no matching and no curve"
     for reason in ("no sister run", "hidden units were not matched", "a curve was not tried"):
         assert reason in found.verdict
-    sought = barrier(well, [-1.0], [1.0], n=41, n_steps=20, groups=(), sisters=[([-1.0], [-0.9])])
+    sought = barrier(well, [-1.0], [1.0], n_points=41, n_steps=20, groups=(), sisters=[([-1.0], [-0.9])])
     assert sought.holds == "two", "on a line there is no way around"
-    assert sought.noise == pytest.approx(barrier(well, [-1.0], [-0.9], n=41, n_steps=0).climb("segment"))
+    assert sought.noise == pytest.approx(barrier(well, [-1.0], [-0.9], n_points=41, n_steps=0).climb("segment"))
     assert sought.verdict.startswith("two basins: the easiest way found")
     assert barrier(well, [0.9], [1.1], n_steps=0).holds == "one"
     nothing = np.full(3, np.nan)
@@ -115,7 +115,7 @@ def test_a_climb_has_the_error_of_its_batches():
         lambda m, x: ((m(torch.ones_like(x)) ** 2 - 1) ** 2 * x).mean(),
         [torch.full((1, 1), height, dtype=torch.float64) for height in heights],
     )
-    found = barrier(well, [-1.0], [1.0], n=41, n_steps=0)
+    found = barrier(well, [-1.0], [1.0], n_points=41, n_steps=0)
     assert found.climb("segment") == pytest.approx(2.0)
     assert found.errors[0] == pytest.approx(1.0)
     assert found.interval("segment")[0] == pytest.approx(2 - 1.645)
@@ -146,7 +146,7 @@ def test_each_end_keeps_its_own_statistics(tmp_path):
     groups = unit_groups(objective)
     found = barrier(
         objective.for_run(runs[0]), runs[0].theta(-1), runs[1].theta(-1), at_b=objective.for_run(runs[1]),
-        groups=groups, n=9, n_steps=0,
+        groups=groups, n_points=9, n_steps=0,
     )  # fmt: skip
     with torch.no_grad():
         expected = [float((model(x) - y).square().mean()) for model in models]
@@ -191,7 +191,7 @@ def test_a_curve_is_trained_around_a_hill(kind):
     )
     a, b = np.array([-2.0, 0.0]), np.array([2.0, 0.0])
     straight = barrier_of(hill, SegmentPath(a, b))
-    around = train_path(hill, kind(a, b), n_steps=200, learning_rate=0.1)
+    around = train_path(hill, kind(a, b), n_steps=200, lr=0.1)
     assert straight > 0.9
     assert path_length(around) > 4
     assert barrier_of(hill, around) < 0.05 * straight
@@ -262,7 +262,7 @@ def test_no_permutation_connects_the_counter_example():
     objective = Objective(model, error, [(x, y)], check=False)  # a share of errors moves in steps
     assert objective.value(A) == objective.value(B) == 0
     groups = unit_groups(model)
-    found = barrier(objective, A, B, groups=groups, n=101, n_steps=0)
+    found = barrier(objective, A, B, groups=groups, n_points=101, n_steps=0)
     assert found.barrier("after matching") >= 0.23
     every = [
         barrier_of(objective, SegmentPath(A, permute(B, objective.layout, groups, [np.array(p), np.array(q)])), n=101)
@@ -277,7 +277,7 @@ def test_trained_networks(trained):
     """Sisters share a basin; other initialisations have a barrier that matching lowers and a curve goes around."""
     model, objective, runs = trained
     ends = {name: run.theta(-1) for name, run in runs.items()}
-    sister = barrier(objective, ends["a"], ends["sister"], n=15, n_steps=0)
+    sister = barrier(objective, ends["a"], ends["sister"], n_points=15, n_steps=0)
     assert sister.barrier("segment") < 0.05
     found = barrier(
         objective,
@@ -285,7 +285,7 @@ def test_trained_networks(trained):
         ends["b"],
         groups=unit_groups(model),
         sisters=[(ends["a"], ends["sister"])],
-        n=15,
+        n_points=15,
         n_steps=60,
     )
     assert found.barrier("segment") > 0.2
@@ -295,7 +295,7 @@ def test_trained_networks(trained):
     assert found.n_sisters == 1
     assert found.noise == pytest.approx(sister.climb("segment"))
     assert "(a sister's: " in found.verdict
-    table = barrier_matrix(objective, np.array(list(ends.values())), names=list(ends), noise=0.05, n=7)
+    table = barrier_matrix(objective, np.array(list(ends.values())), names=list(ends), noise=0.05, n_points=7)
     assert table.values.shape == (3, 3)
     np.testing.assert_array_equal(table.values, table.values.T)
     assert table.values[0, 1] < 0.05 < table.values[0, 2]
@@ -314,7 +314,7 @@ def test_valley_height_of_sgd_on_a_quadratic():
             path.append(x)
     objective = quadratic(np.diag(lam))
     run = Trajectory.of(np.array(path)[::20], layout=objective.layout)
-    found = valley_height(objective, run, window=run.n_iterates)
+    found = valley_height(objective, run, n_last=run.n_iterates)
     expected = 0.5 * np.sum(eta * C / (2 - eta * lam))
     assert found.height == pytest.approx(expected, rel=0.05)
     assert found.forecast == pytest.approx(found.height, rel=1e-6), "on a quadratic the two are one"
@@ -333,8 +333,8 @@ def test_the_forecast_sees_steep_directions_of_little_variance():
     objective = quadratic(np.diag(lam))
     run = Trajectory.of(X, layout=objective.layout)
     exact = 0.5 * np.sum(lam * X.var(axis=0))
-    assert valley_height(objective, run, window=n, n_products=60).forecast == pytest.approx(exact, rel=1e-6)
-    found = [valley_height(objective, run, window=n, n_products=12, random_state=seed) for seed in range(40)]
+    assert valley_height(objective, run, n_last=n, n_products=60).forecast == pytest.approx(exact, rel=1e-6)
+    found = [valley_height(objective, run, n_last=n, n_products=12, random_state=seed) for seed in range(40)]
     forecasts, errors = (np.array([getattr(f, name) for f in found]) for name in ("forecast", "forecast_error"))
     assert forecasts.mean() == pytest.approx(exact, rel=0.05)
     assert np.mean(np.abs(forecasts - exact) <= 2.5 * errors) > 0.85
@@ -347,7 +347,7 @@ def test_no_gain_where_the_last_iterate_is_better():
     objective = quadratic(np.eye(5))
     rng = np.random.default_rng(0)
     way = np.linspace(3, 1, 40)[:, None] * np.ones(5) + 0.05 * rng.normal(size=(40, 5))
-    found = valley_height(objective, Trajectory.of(way, layout=objective.layout), window=20)
+    found = valley_height(objective, Trajectory.of(way, layout=objective.layout), n_last=20)
     assert found.gain < 0 < found.height
     assert found.holds == "no"
     assert found.high < 0
@@ -364,7 +364,7 @@ def test_an_interval_of_the_gain_covers_other_windows():
             x = x - eta * (lam * x + rng.normal(size=20))
             path.append(x)
         run = Trajectory.of(np.array(path), layout=objective.layout)
-        found.append(valley_height(objective, run, window=300, n_products=20))
+        found.append(valley_height(objective, run, n_last=300, n_products=20))
     usual = np.mean([f.average for f in found])
     hits = [f.low <= f.last - usual <= f.high for f in found]
     assert np.mean(hits) >= 0.8, "two standard errors of 60 repeats below nine tenths"
@@ -377,7 +377,7 @@ def test_the_gain_has_the_error_of_the_batches():
     targets = [torch.full((1, 1), value, dtype=torch.float64) for value in (-4.0, 4.0, -4.0, 4.1)]
     objective = Objective(model, lambda m, y: (m(torch.ones_like(y)) - y).square().mean(), targets)
     run = Trajectory.of(np.array([[1.0], [-1], [1], [-1], [1], [-1], [1], [-1], [1.1]]), layout=objective.layout)
-    found = valley_height(objective, run, window=9)
+    found = valley_height(objective, run, n_last=9)
     assert found.gain > 0.5
     assert found.low < 0
     assert found.holds == "no"
@@ -386,7 +386,7 @@ def test_the_gain_has_the_error_of_the_batches():
 def test_worded_errors():
     objective = quadratic(np.eye(3))
     run = Trajectory.of(np.eye(3, 3), layout=objective.layout)
-    with pytest.raises(InputError, match="window: expected 4 to 3 iterates"):
+    with pytest.raises(InputError, match="n_last: expected 4 to 3 iterates"):
         valley_height(objective, run)
     with pytest.raises(InputError, match="b: expected shape"):
         barrier(objective, np.zeros(3), np.zeros(4))
@@ -425,7 +425,7 @@ def test_distance_as_functions():
     a = objective.theta.astype(float)
     twin = permute(a, objective.layout, unit_groups(model), [np.array([3, 1, 0, 5, 4, 2])])
     other = a + np.random.default_rng(0).normal(size=len(a))
-    found = barrier(objective, a, twin, sisters=[(a, other)], n_steps=0, n=5, probes=x)
+    found = barrier(objective, a, twin, sisters=[(a, other)], n_steps=0, n_points=5, probes=x)
     assert found.function_distance < 1e-3
     roots = [np.sqrt(torch.softmax(objective.outputs(t, x).double(), 1).numpy()) for t in (a, other)]
     assert found.sister_distance == pytest.approx(np.sqrt(np.mean(np.sum((roots[0] - roots[1]) ** 2, axis=1) / 2)))

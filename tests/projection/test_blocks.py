@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from trajmap.data.landscape import Grid
 from trajmap.data.plane import Plane
+from trajmap.data.results.landscape import Grid
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.losses import accuracy, supervised
 from trajmap.objective.objective import Objective
-from trajmap.projection.surface import surface
+from trajmap.projection.surfaces import surface
 
 GRID = Grid((np.linspace(-1, 1, 9), np.linspace(-1, 1, 7)))
 
@@ -95,7 +95,7 @@ def test_a_killed_surface_goes_on(here, tmp_path):
     assert not (tmp_path / "parts").exists()
     with pytest.raises(KilledError):
         surface(objective, plane, GRID, trajectory=run, block=8, out=tmp_path / "parts", progress=stop)
-    other = Grid.around(plane.transform(run.iterates), n=5)
+    other = Grid.around(plane.transform(run.iterates), n_points=5)
     with pytest.warns(RuntimeWarning, match="4 blocks of other work.*starts anew"):
         changed = surface(objective, plane, other, trajectory=run, out=tmp_path / "parts")
     np.testing.assert_array_equal(changed.values, surface(objective, plane, other).values)
@@ -105,10 +105,10 @@ def test_a_killed_surface_goes_on(here, tmp_path):
 SCRIPT = """
 import os, sys
 import numpy as np, torch
-from trajmap.data.landscape import Grid
+from trajmap.data.results.landscape import Grid
 from trajmap.data.plane import Plane
 from trajmap.objective.objective import Objective
-from trajmap.projection.surface import surface
+from trajmap.projection.surfaces import surface
 
 scale, shift, killed = float(sys.argv[2]), float(sys.argv[3]), sys.argv[4] == "killed"
 torch.manual_seed(0)

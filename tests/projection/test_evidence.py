@@ -7,16 +7,16 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
 from trajmap.data.fan import Fan
-from trajmap.data.landscape import Grid
 from trajmap.data.plane import Plane
+from trajmap.data.results.landscape import Grid
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 from trajmap.projection.adaptive import refined_surface
 from trajmap.projection.evidence import lift_area, lift_metrics, walk_shares
-from trajmap.projection.held_out import held_out_gap
+from trajmap.projection.held_out import held_out_lift_gap
 from trajmap.projection.parametric import ParametricChart
-from trajmap.projection.surface import surface
+from trajmap.projection.surfaces import surface
 from trajmap.reduction.rowspace import RowSpace
 from trajmap.scores.validation import TimeBlockSplit
 
@@ -52,7 +52,7 @@ def fan_run():
 
 def flat(run, n=41):
     chart = make_pipeline(RowSpace(), PCA(2, svd_solver="full")).fit(run.iterates)
-    return surface(BOWL, chart, Grid.around(chart.transform(run.iterates), n=n), trajectory=run)
+    return surface(BOWL, chart, Grid.around(chart.transform(run.iterates), n_points=n), trajectory=run)
 
 
 def test_one_run_is_a_curve_and_a_cloud_is_a_surface():
@@ -69,7 +69,7 @@ def test_area_and_rank_do_not_depend_on_the_coordinates():
     run = fan_run()
     Z = PCA(2, svd_solver="full").fit(run.iterates)
     plane = Plane(Z.mean_, Z.components_ * [[5.0], [0.2]])
-    found = surface(BOWL, plane, Grid.around(plane.transform(run.iterates), n=41), trajectory=run)
+    found = surface(BOWL, plane, Grid.around(plane.transform(run.iterates), n_points=41), trajectory=run)
     assert found.area == pytest.approx(flat(run).area, rel=0.1)
     assert found.rank_ratio == pytest.approx(flat(run).rank_ratio, rel=0.05)
 
@@ -133,7 +133,7 @@ def test_held_out_gap_refits_on_what_stays():
         seen.append(rows)
         return make_pipeline(RowSpace(), PCA(2)).fit(run.iterates[rows])
 
-    gap = held_out_gap(BOWL, fit, run, TimeBlockSplit(4).split(run.iterates), decompose=True)
+    gap = held_out_lift_gap(BOWL, fit, run, TimeBlockSplit(4).split(run.iterates), decompose=True)
     assert [len(rows) for rows in seen] == [30] * 4
     assert gap.steps.tolist() == list(range(40))
     for rows in seen:
@@ -176,7 +176,7 @@ def test_refined_surface_looks_closely_at_nan_and_keeps_it():
 def test_refined_surface_keeps_the_path_and_its_evidence():
     run = curve_run()
     chart = make_pipeline(RowSpace(), PCA(2)).fit(run.iterates)
-    grid = Grid.around(chart.transform(run.iterates), n=7)
+    grid = Grid.around(chart.transform(run.iterates), n_points=7)
     found = refined_surface(BOWL, chart, grid, levels=1, trajectory=run)
     assert found.support.shape == found.values.shape == (13, 13)
     np.testing.assert_array_equal(found.support[::2, ::2], surface(BOWL, chart, grid, trajectory=run).support)

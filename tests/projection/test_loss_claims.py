@@ -315,7 +315,7 @@ import numpy as np, torch
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
 from trajmap.projection.loss_claim import loss_knows_it
-from trajmap.projection.valley import valley_height
+from trajmap.basins.valleys import valley_height
 P, T = 4_000_000, 20
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 model = torch.nn.Linear(P, 1, bias=False)
@@ -324,7 +324,7 @@ run = Trajectory.open(sys.argv[1])
 if sys.argv[2] == "claim":
     loss_knows_it(objective, run, n_draws=1)
 else:
-    valley_height(objective, run, window=T, n_products=4)
+    valley_height(objective, run, n_last=T, n_products=4)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / (4 * P))
 """
 

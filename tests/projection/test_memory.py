@@ -12,11 +12,11 @@ import sys
 import numpy as np, torch
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
-from trajmap.data.landscape import Grid
+from trajmap.data.results.landscape import Grid
 from trajmap.data.plane import Plane
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
-from trajmap.projection.surface import surface
+from trajmap.projection.surfaces import surface
 from trajmap.reduction.rowspace import RowSpace
 
 
@@ -38,7 +38,7 @@ def copies(width, T, folder):
         grid = Grid((np.linspace(-0.1, 0.1, 5),) * 2)
     else:
         chart = make_pipeline(RowSpace(), PCA(2)).fit(run.iterates)
-        grid = Grid.around(chart.transform(run.iterates), n=5)
+        grid = Grid.around(chart.transform(run.iterates), n_points=5)
     del rows
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # the peak is counted from here

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from trajmap.data.landscape import Grid
+from trajmap.data.results.landscape import Grid
 from trajmap.directions.interpolation import interpolation_plane
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
-from trajmap.projection.surface import surface
+from trajmap.projection.surfaces import surface
 
 
 @pytest.mark.filterwarnings("ignore")

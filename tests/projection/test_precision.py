@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from trajmap.data.landscape import Grid
 from trajmap.data.plane import Plane
+from trajmap.data.results.landscape import Grid
 from trajmap.errors import InputError
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
-from trajmap.projection.surface import surface
+from trajmap.projection.surfaces import surface
 
 
 def problem():

@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch import nn
 
+from trajmap.basins.barriers import barrier, barrier_matrix
+from trajmap.basins.matching import match_weights, permute, permute_buffers
+from trajmap.basins.permuted_copies import permutation_paths
+from trajmap.basins.unit_group import UnitGroup
+from trajmap.basins.units import unit_groups
 from trajmap.errors import InputError
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
-from trajmap.projection.barrier import barrier, barrier_matrix
-from trajmap.projection.matching import match_weights, permute, permute_buffers
-from trajmap.projection.spin_glass import permutation_paths
-from trajmap.projection.unit_group import UnitGroup
-from trajmap.projection.units import unit_groups
 
 
 def normalised(*, affine=True, seed=0):
@@ -80,7 +80,7 @@ def test_statistics_computed_anew_need_no_care():
     for groups in (unit_groups(objective), unit_groups(model)):  # those of the model were made for kept statistics
         b = permute(a, objective.layout, unit_groups(objective), [ORDER])
         assert objective.value(b) == pytest.approx(objective.value(a), rel=1e-9)
-        assert barrier(objective, a, b, groups=groups, n=5, n_steps=0).barrier("after matching") < 1e-12
+        assert barrier(objective, a, b, groups=groups, n_points=5, n_steps=0).barrier("after matching") < 1e-12
 
 
 def test_statistics_are_those_of_the_objective():
@@ -90,7 +90,7 @@ def test_statistics_are_those_of_the_objective():
     own = unit_groups(objective)
     b = permute(objective.theta, objective.layout, own, [ORDER])
     assert objective.value(b) == pytest.approx(objective.value(objective.theta), abs=1e-20)
-    found = barrier(objective, objective.theta, b, groups=unit_groups(model, x), n=5, n_steps=0)
+    found = barrier(objective, objective.theta, b, groups=unit_groups(model, x), n_points=5, n_steps=0)
     assert found.barrier("segment") > 1e-3
     assert found.barrier("after matching") < 1e-12
     assert permutation_paths(objective, objective.theta, unit_groups(model, x)[0], (2, 4)).barriers.min() > 0

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from trajmap.cli import main
-from trajmap.data.checkpoint_files import find_checkpoints
+from trajmap.data.checkpoints.files import find_checkpoints
 from trajmap.errors import InputError, LayoutError
 from trajmap.recording.checkpoints import from_checkpoints
 

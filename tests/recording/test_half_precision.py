@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from trajmap.data.iterates import Iterates
-from trajmap.data.store import iterate_path
+from trajmap.data.store.iterates import Iterates
+from trajmap.data.store.store import iterate_path
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError, LayoutError
 from trajmap.recording.recorder import Recorder

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from trajmap.data.second_moments import moments_path
+from trajmap.data.store.second_moments import moments_path
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import RunFormatError
 from trajmap.recording.recorder import Recorder

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from trajmap.data.store import iterate_path
+from trajmap.data.store.store import iterate_path
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.recording.recorder import Recorder

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from trajmap.data.store import iterate_path
+from trajmap.data.store.store import iterate_path
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError, LayoutError
 from trajmap.recording.recorder import Recorder
@@ -197,7 +197,7 @@ def test_reading_while_the_run_is_written(tmp_path):
         seen = 0
         for _ in range(10):
             training.steps(1, recorder)
-            recorder._tape._writer.flush()
+            recorder._buffer._writer.flush()
             run = Trajectory.open(tmp_path / "run", verify=True)
             assert run.n_iterates > seen
             seen = run.n_iterates

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from trajmap.data.delta16 import decode, encode
-from trajmap.data.store import iterate_path
+from trajmap.data.store.delta16 import decode, encode
+from trajmap.data.store.store import iterate_path
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.recording.recorder import Recorder

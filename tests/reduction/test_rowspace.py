@@ -20,9 +20,9 @@ from sklearn.pipeline import make_pipeline
 from trajmap.data import gram
 from trajmap.data.fan import Fan
 from trajmap.data.gram import isometric_coordinates
-from trajmap.data.iterates import Iterates
 from trajmap.data.layout import Layout
-from trajmap.data.store import Notes, RunHeader, iterate_path, write_iterate
+from trajmap.data.store.iterates import Iterates
+from trajmap.data.store.store import Notes, RunHeader, iterate_path, write_iterate
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError, RunFormatError
 from trajmap.recording.recorder import Recorder

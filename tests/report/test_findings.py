@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from trajmap.data.artefacts import Artefacts
-from trajmap.data.asymmetry import Asymmetry
 from trajmap.data.claim import Claim
-from trajmap.data.connection import Connection
-from trajmap.data.edge_gauge import EdgeGauge
-from trajmap.data.eigenspace import Eigenspace
-from trajmap.data.landscape import Grid, Landscape
-from trajmap.data.lift_gap import LiftGap
 from trajmap.data.reduction import Reduction
+from trajmap.data.results.asymmetry import Asymmetry
+from trajmap.data.results.connection import Connection
+from trajmap.data.results.edge_gauge import EdgeGauge
+from trajmap.data.results.eigenspace import Eigenspace
+from trajmap.data.results.landscape import Grid, Landscape
+from trajmap.data.results.lift_gap import LiftGap
+from trajmap.data.results.variance_spectrum import VarianceSpectrum
 from trajmap.data.trajectory import Trajectory
-from trajmap.data.variance_spectrum import VarianceSpectrum
-from trajmap.report.cautions import cautions
+from trajmap.report.cautions import list_cautions
 from trajmap.report.findings import (
     find_alignment,
     find_basins,
@@ -202,7 +202,7 @@ def told(found):
 
 def test_cautions_fire_and_stay_silent(run_folder, tmp_path):
     artefacts = Artefacts.of(run_folder)
-    text = told(cautions(Trajectory.open(run_folder), artefacts))
+    text = told(list_cautions(Trajectory.open(run_folder), artefacts))
     assert "One run is a curve" in text
     assert "negative eigenvalues down to -1" in text
     assert "did not reach the asked residual" in text
@@ -210,11 +210,11 @@ def test_cautions_fire_and_stay_silent(run_folder, tmp_path):
     assert "Adam" not in text
     wave = np.cos(np.pi * np.arange(40) / 39)[:, None]
     Reduction(wave, wave, wave, "pca").save(artefacts.path("embeddings", "pca"))
-    assert "half cosine of time" in told(cautions(Trajectory.open(run_folder), artefacts))
+    assert "half cosine of time" in told(list_cautions(Trajectory.open(run_folder), artefacts))
     calm = Trajectory.of(np.eye(4))
-    assert cautions(calm, Artefacts.of(tmp_path / "nothing")) == []
+    assert list_cautions(calm, Artefacts.of(tmp_path / "nothing")) == []
     broken = Trajectory.of(np.array([[1.0], [np.nan], [3]]))
-    assert "1 iterates hold NaN" in told(cautions(broken, Artefacts.of(tmp_path / "nothing")))
+    assert "1 iterates hold NaN" in told(list_cautions(broken, Artefacts.of(tmp_path / "nothing")))
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_no_two_findings_of_a_run_deny_each_other(ratios, lowest, wavy, nouns, t
     values = np.array([3.0, 2, lowest])
     Eigenspace(values, np.eye(3, 9), np.full(3, 0.01), np.ones(3, bool), 9).save(artefacts.path("hessian", "4"))
     space = dataclasses.replace(nouns["alignment"], eigenvalues=np.tile(values, (3, 1)))
-    standing = cautions(Trajectory.of(np.eye(4)), artefacts)
+    standing = list_cautions(Trajectory.of(np.eye(4)), artefacts)
     cases = itertools.product(
         (gap_of(0.5, 0.1), gap_of(0.0, 0.1)), (0.95, 0.3, 0.05), ((0.2, (0.4, 0.9)), (0.95, (0.1, 0.9))),
         ("yes", "no", "unknown"),

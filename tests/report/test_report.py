@@ -84,7 +84,7 @@ def test_names_are_escaped(page):
 def test_missing_artefacts_name_their_command(run_folder):
     shutil.rmtree(run_folder / "artefacts")
     text = write_report(run_folder, run_folder / "other.html", title="T").read_text(encoding="utf-8")
-    for verb in ("claims", "score", "surface", "hessian", "compare", "curves", "walks", "samples", "sensitivity"):
+    for verb in ("claims", "score", "surface", "hessian", "align", "lines", "walks", "samples", "sensitivity"):
         assert f"trajmap {verb} " in text
     assert "<h1>T</h1>" in text
     assert str(run_folder.parent) not in text, "where the run lay on its author's disk is not told"

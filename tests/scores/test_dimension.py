@@ -48,7 +48,7 @@ def test_points_that_repeat_count_once(dimension):
 def test_windows_are_those_of_the_times_that_were():
     X = np.random.default_rng(0).uniform(size=(200, 2))
     spread = np.repeat(X, 3, axis=0)
-    assert two_nn_dimension(spread, window=3) == two_nn_dimension(X, window=1)
+    assert two_nn_dimension(spread, theiler_window=3) == two_nn_dimension(X, theiler_window=1)
 
 
 def test_a_regular_grid_has_no_ratio_of_neighbours():
@@ -57,7 +57,7 @@ def test_a_regular_grid_has_no_ratio_of_neighbours():
 
 
 def test_worded_errors():
-    with pytest.raises(InputError, match="window: expected one that leaves 20 neighbours"):
-        likelihood_dimension(np.random.default_rng(0).normal(size=(30, 2)), window=10)
+    with pytest.raises(InputError, match="theiler_window: expected one that leaves 20 neighbours"):
+        likelihood_dimension(np.random.default_rng(0).normal(size=(30, 2)), theiler_window=10)
     with pytest.raises(InputError, match="enough pairs"):
         correlation_dimension(np.ones((4, 2)))

@@ -8,7 +8,7 @@ from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.scores.neighbourhood import trustworthiness
 from trajmap.scores.null import random_walk, random_walk_ratios, step_norms
-from trajmap.scores.null_test import null_test
+from trajmap.scores.null_tests import null_test
 from trajmap.scores.relaxation import fit_relaxation
 from trajmap.scores.statistics import (
     STATISTICS,

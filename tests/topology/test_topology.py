@@ -4,12 +4,12 @@ import gudhi
 import numpy as np
 import pytest
 
-from trajmap.data.landscape import Grid, Landscape
+from trajmap.data.results.landscape import Grid, Landscape
 from trajmap.errors import InputError
 from trajmap.topology.distances import bottleneck_distance, wasserstein_distance
 from trajmap.topology.graphs import delaunay_graph, gabriel_graph, grid_graph, neighbour_graph
-from trajmap.topology.merge_tree import basin_profile, merge_tree
-from trajmap.topology.persistence import persistence
+from trajmap.topology.merge_trees import basin_profile, merge_tree
+from trajmap.topology.persistence_pairs import persistence
 
 rng = np.random.default_rng(0)
 

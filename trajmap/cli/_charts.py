@@ -39,10 +39,10 @@ CHARTS = (*EMBEDDINGS, "random", "hessian")
 def open_run(folder: Path) -> Trajectory:
     """Open a run once; iterates with NaN or inf are left out, with a word."""
     trajectory = Trajectory.open(folder)
-    broken = int((~trajectory.is_finite).sum())
-    if not broken:
+    n_nonfinite = int((~trajectory.is_finite).sum())
+    if not n_nonfinite:
         return trajectory
-    message = f"{folder}: {broken} of {trajectory.n_iterates} iterates hold NaN or inf and are left out"
+    message = f"{folder}: {n_nonfinite} of {trajectory.n_iterates} iterates hold NaN or inf and are left out"
     warnings.warn(message, RuntimeWarning, stacklevel=2)
     return trajectory.finite()
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 from trajmap import __version__
 from trajmap.cli import (
+    align,
     basin,
     claims,
     collect,
-    compare,
-    curves,
     demo,
     embed,
     hessian,
     info,
+    lines,
     plot,
     report,
     samples,
@@ -39,10 +39,10 @@ VERBS = (
     claims,
     surface,
     hessian,
-    compare,
+    align,
     basin,
     topology,
-    curves,
+    lines,
     walks,
     samples,
     sensitivity,
@@ -55,7 +55,7 @@ A run folder is what trajmap.Recorder writes. Each verb reads it and leaves its 
 needs no more arguments:
 
   trajmap embed RUN && trajmap score RUN && trajmap surface RUN --objective my.py:make_objective
-  trajmap hessian RUN --objective my.py:make_objective && trajmap compare RUN --objective my.py:make_objective
+  trajmap hessian RUN --objective my.py:make_objective && trajmap align RUN --objective my.py:make_objective
   trajmap report RUN
 
 Exit status: 0 done, 1 failed, 2 wrong use."""

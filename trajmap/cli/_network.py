@@ -4,10 +4,10 @@ from typing import Any
 
 import torch
 
+from trajmap.basins.unit_group import UnitGroups
+from trajmap.basins.units import unit_groups
 from trajmap.cli._progress import say
 from trajmap.objective.objective import Objective
-from trajmap.projection.unit_group import UnitGroups
-from trajmap.projection.units import unit_groups
 
 __all__ = ["hidden_units", "inputs_of", "probes_of"]
 

@@ -15,7 +15,7 @@ import numpy as np
 from trajmap._validation import worded
 from trajmap.cli._progress import say
 from trajmap.data.artefacts import Artefacts
-from trajmap.data.loss_check import LossCheck
+from trajmap.data.results.loss_check import LossCheck
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError, TrajmapError
 from trajmap.examples import digits

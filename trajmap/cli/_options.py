@@ -27,18 +27,18 @@ def add_objective(parser: argparse.ArgumentParser) -> None:
 
 
 def add_all(parser: argparse.ArgumentParser, help_text: str) -> None:
-    """Add the wish for everything there is."""
+    """Add the flag for everything there is."""
     parser.add_argument("--all", action="store_true", help=help_text)
 
 
 def add_charts(parser: argparse.ArgumentParser, charts: Sequence[str], default: Sequence[str]) -> None:
     """Add the choice of charts."""
-    told = "all" if list(default) == list(charts) else ", ".join(default)
+    text = "all" if list(default) == list(charts) else ", ".join(default)
     parser.add_argument(
         "--charts",
         nargs="+",
         choices=charts,
         default=list(default),
         metavar="CHART",
-        help=f"any of {', '.join(charts)} (default: {told})",
+        help=f"any of {', '.join(charts)} (default: {text})",
     )

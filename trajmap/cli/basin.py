@@ -5,6 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from trajmap.basins.barriers import barrier
+from trajmap.basins.matching import groups_at, match_weights
+from trajmap.basins.solution_trees import solution_tree
+from trajmap.basins.valleys import valley_height
 from trajmap.cli._charts import open_run
 from trajmap.cli._network import hidden_units, probes_of
 from trajmap.cli._objective import objective_of
@@ -12,10 +16,6 @@ from trajmap.cli._options import add_objective, add_run
 from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.sisters import require_other, require_sister
-from trajmap.projection.barrier import barrier
-from trajmap.projection.matching import groups_at, match_weights
-from trajmap.projection.spin_glass import solution_tree
-from trajmap.projection.valley import valley_height
 
 __all__ = ["add_arguments", "run"]
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from trajmap.cli import (
+    align,
     basin,
     claims,
-    compare,
-    curves,
     embed,
     hessian,
+    lines,
     report,
     samples,
     score,
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
     say("Hessian along the run")
     _call(hessian, args, ["--edge", "--density", "--causal"] if args.all else [])
     say("tangent, gradient and step inside the top eigenspace (medians along the run)")
-    _call(compare, args, [])
+    _call(align, args, [])
     if args.all:
         _rest(args)
     _call(report, args, [])
@@ -85,7 +85,7 @@ def _rest(args: argparse.Namespace) -> None:
     """Run the verbs that the short demo leaves out."""
     say("loss over two planes mined for their shape")
     _call(surface, args, ["--charts", "saddle", "ring", "--n", str(args.n)])
-    for verb, options in ((topology, ["--rings"]), (curves, []), (walks, []), (samples, []), (sensitivity, [])):
+    for verb, options in ((topology, ["--rings"]), (lines, []), (walks, []), (samples, []), (sensitivity, [])):
         say(str(verb.__doc__).splitlines()[0].rstrip("."))
         _call(verb, args, options)
 

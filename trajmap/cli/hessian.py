@@ -15,7 +15,7 @@ from trajmap.curvature.edge import edge_gauge
 from trajmap.curvature.eigenspace import top_eigenspace
 from trajmap.curvature.trace import deflated_trace
 from trajmap.data.artefacts import Artefacts
-from trajmap.data.eigenspace import Eigenspace
+from trajmap.data.results.eigenspace import Eigenspace
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
@@ -98,13 +98,13 @@ def _batch(args: argparse.Namespace, trajectory: Trajectory) -> int | None:
 def _edge(args: argparse.Namespace, objective: Objective, trajectory: Trajectory, artefacts: Artefacts) -> None:
     with bar("edge of stability", "iterate") as progress:
         gauge = edge_gauge(
-            objective, trajectory, samples=_batch(args, trajectory), lr=args.lr, n_at=args.at, tol=args.tol,
+            objective, trajectory, batch_size=_batch(args, trajectory), lr=args.lr, n_at=args.at, tol=args.tol,
             method="forward" if args.forward_only else "products", random_state=args.seed, progress=progress,
         )  # fmt: skip
     gauge.save(artefacts.path("edge"))
     for step, ratio, threshold, reason in zip(gauge.steps, gauge.ratio, gauge.threshold, gauge.reasons, strict=True):
-        told = f"{ratio:.3g} times the threshold, {threshold:.4g}" if np.isfinite(ratio) else f"unknown: {reason}"
-        say(f"  step {int(step):>7}  {told}")
+        text = f"{ratio:.3g} times the threshold, {threshold:.4g}" if np.isfinite(ratio) else f"unknown: {reason}"
+        say(f"  step {int(step):>7}  {text}")
     say(f"  {gauge.verdict}")
 
 
@@ -132,7 +132,7 @@ def _causal(args: argparse.Namespace, objective: Objective, trajectory: Trajecto
     rate = (trajectory.settings.get("optimizer") or {}).get("lr") if args.lr is None else args.lr
     if rate is None:
         raise InputError(worded("--causal", "a run that says its learning rate", "none", "say --lr"))
-    plan = SgdPlan(lr=float(rate), samples=_batch(args, trajectory) or 32, random_state=args.seed)
+    plan = SgdPlan(lr=float(rate), batch_size=_batch(args, trajectory) or 32, random_state=args.seed)
     start = trajectory.theta(trajectory.n_iterates // 2)
     with bar("trainings", "run") as progress:
         curves = causal_test(objective, start, plan, k=args.k, progress=progress)

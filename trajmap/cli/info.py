@@ -8,9 +8,9 @@ import numpy as np
 
 from trajmap.cli._options import add_run
 from trajmap.cli._progress import printable, say
-from trajmap.data.buffers import BufferLayout
-from trajmap.data.checkpoint_files import bytes_of
-from trajmap.data.iterates import Iterates
+from trajmap.data.checkpoints.files import bytes_of
+from trajmap.data.store.buffers import BufferLayout
+from trajmap.data.store.iterates import Iterates
 from trajmap.data.trajectory import Trajectory
 
 __all__ = ["add_arguments", "run"]
@@ -63,9 +63,9 @@ def _steps(trajectory: Trajectory) -> Iterator[str]:
         yield history.unclosed
     for entry in history.dropped:
         yield f"dropped {entry}"
-    broken = steps[~trajectory.is_finite]
-    if len(broken):
-        yield f"NaN or inf in {len(broken)} iterates, the first at step {broken[0]}"
+    n_nonfinite = steps[~trajectory.is_finite]
+    if len(n_nonfinite):
+        yield f"NaN or inf in {len(n_nonfinite)} iterates, the first at step {n_nonfinite[0]}"
 
 
 def _storage(trajectory: Trajectory) -> Iterator[str]:

@@ -10,7 +10,7 @@ from trajmap.cli._charts import DEFAULTS, EMBEDDINGS, fit_chart, fit_row_space, 
 from trajmap.cli._options import add_all, add_charts, add_run, add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
-from trajmap.data.score_table import ScoreTable
+from trajmap.data.results.score_table import ScoreTable
 from trajmap.data.sisters import require_sister
 from trajmap.scores.columns import ALL_COLUMNS, COLUMNS
 from trajmap.scores.null import explained_variance

@@ -12,7 +12,7 @@ from trajmap.cli._objective import objective_of
 from trajmap.cli._options import add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
-from trajmap.data.sensitivity import Sensitivity
+from trajmap.data.results.sensitivity import Sensitivity
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
 from trajmap.sensitivity.chart import chart_derivatives
@@ -90,5 +90,5 @@ def _retrained(args: argparse.Namespace, objective: Objective, trajectory: Traje
     found = np.abs(retrained_sensitivity(objective, ends, measure=measure).values)
     for k in range(found.shape[1]):
         rho = [rank_agreement(found[0, k], other[k], n_boot=1)[0] for other in found[1:]]
-        told = ", ".join(f"{value:+.2f}" for value in rho)
-        say(f"  order {k + 1}: ranking at the end against the other trainings' ends {told}")
+        text = ", ".join(f"{value:+.2f}" for value in rho)
+        say(f"  order {k + 1}: ranking at the end against the other trainings' ends {text}")

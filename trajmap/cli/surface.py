@@ -14,8 +14,8 @@ from trajmap.cli._objective import objective_of
 from trajmap.cli._options import add_charts, add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.data.artefacts import Artefacts
-from trajmap.data.landscape import Grid, Landscape
-from trajmap.data.lift_gap import LiftGap
+from trajmap.data.results.landscape import Grid, Landscape
+from trajmap.data.results.lift_gap import LiftGap
 from trajmap.data.sisters import require_sister
 from trajmap.data.trajectory import Trajectory
 from trajmap.directions.hessian import hessian_plane
@@ -23,9 +23,9 @@ from trajmap.directions.mined_planes import mine_ring, mine_saddle
 from trajmap.objective.objective import Objective
 from trajmap.plots.animation import save_animation
 from trajmap.projection.critical import critical_points
-from trajmap.projection.curve import curve
-from trajmap.projection.held_out import held_out_gap
-from trajmap.projection.surface import surface
+from trajmap.projection.held_out import held_out_lift_gap
+from trajmap.projection.lift_gaps import lift_gap
+from trajmap.projection.surfaces import surface
 from trajmap.scores.validation import TailSplit, TimeBlockSplit
 
 __all__ = ["add_arguments", "run"]
@@ -134,7 +134,9 @@ def _gaps(
         title = f"{name}{where}"
         yield (
             title,
-            curve(objective.for_run(iterates), chart, iterates, every=args.every, name=title, random_state=args.seed),
+            lift_gap(
+                objective.for_run(iterates), chart, iterates, every=args.every, name=title, random_state=args.seed
+            ),
         )
     if name not in args.held_out:
         return
@@ -143,7 +145,7 @@ def _gaps(
         title = f"{name}{where}"
         yield (
             title,
-            held_out_gap(
+            held_out_lift_gap(
                 objective,
                 lambda rows: fit_on(args.run_folder, name, args.seed, rows),
                 trajectory,
@@ -162,8 +164,8 @@ def _critical(artefacts: Artefacts, name: str, chart: Any, objective: Objective,
     for i, kind in enumerate(found.kinds):
         hidden = [word for word, flag in (("slope", found.hidden_slope[i]), ("saddle", found.hidden_saddle[i])) if flag]
         place = ", ".join(f"{v:.3g}" for v in found.z[i])
-        told = f"hides a {' and a '.join(hidden)}" if hidden else "nothing hidden"
-        say(f"    {kind} at ({place}), loss {found.values[i]:.4g}: {told}")
+        text = f"hides a {' and a '.join(hidden)}" if hidden else "nothing hidden"
+        say(f"    {kind} at ({place}), loss {found.values[i]:.4g}: {text}")
 
 
 def _described(name: str, land: Landscape) -> str:
@@ -182,4 +184,4 @@ def _grid(chart: Any, name: str, iterates: object, args: argparse.Namespace) -> 
         # around the minimum, as far as the run moved along either direction
         reach = float(np.abs(Z).max())
         return Grid((np.linspace(-reach, reach, args.n), np.linspace(-reach, reach, args.n)))
-    return Grid.around(Z, n=args.n, margin=args.margin)
+    return Grid.around(Z, n_points=args.n, margin=args.margin)

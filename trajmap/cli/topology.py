@@ -8,11 +8,11 @@ from trajmap._validation import worded
 from trajmap.cli._options import add_run
 from trajmap.cli._progress import say
 from trajmap.data.artefacts import Artefacts
-from trajmap.data.landscape import Landscape
-from trajmap.data.persistence_diagram import PersistenceDiagram
+from trajmap.data.results.landscape import Landscape
+from trajmap.data.results.persistence_diagram import PersistenceDiagram
 from trajmap.errors import InputError
-from trajmap.topology.merge_tree import basin_profile, merge_tree
-from trajmap.topology.persistence import persistence
+from trajmap.topology.merge_trees import basin_profile, merge_tree
+from trajmap.topology.persistence_pairs import persistence
 
 __all__ = ["add_arguments", "run"]
 

@@ -5,6 +5,10 @@ import argparse
 import numpy as np
 
 from trajmap._validation import Array
+from trajmap.basins.gradient_walks import loss_gradient_cloud, stagnation
+from trajmap.basins.noise import noise_rise
+from trajmap.basins.permuted_copies import permutation_paths
+from trajmap.basins.random_walks import random_walk_rise
 from trajmap.cli._charts import open_run
 from trajmap.cli._network import hidden_units, inputs_of
 from trajmap.cli._objective import objective_of
@@ -16,10 +20,7 @@ from trajmap.data.artefacts import Artefacts
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
-from trajmap.objective.saturation import saturation
-from trajmap.projection.noise_rise import noise_rise
-from trajmap.projection.spin_glass import permutation_paths, random_walk_rise
-from trajmap.projection.walks import loss_gradient_cloud, stagnation
+from trajmap.objective.saturated_units import saturation
 
 __all__ = ["add_arguments", "run"]
 
@@ -51,10 +52,10 @@ def run(args: argparse.Namespace) -> None:
     )
     walk.save(artefacts.path("walk"))
     say(f"  random walks rise by {walk.mean[-1]:.3g} ± {walk.error[-1]:.1g}, {walk.ratio:.3g} of ½σ²t tr H")
-    noise = noise_rise(objective, theta, n=args.draws, random_state=seed)
+    noise = noise_rise(objective, theta, n_draws=args.draws, random_state=seed)
     noise.save(artefacts.path("noise"))
-    told = ", ".join(f"{scale:g}: {rise:.3g}" for scale, rise in zip(noise.scales, noise.rises, strict=True))
-    say(f"  rise under noise of a part of the weights' norm, {told}")
+    text = ", ".join(f"{scale:g}: {rise:.3g}" for scale, rise in zip(noise.scales, noise.rises, strict=True))
+    say(f"  rise under noise of a part of the weights' norm, {text}")
     _permuted(artefacts, objective, theta, seed)
     cloud = loss_gradient_cloud(
         objective, width=args.width, n_walks=args.walks, n_steps=args.steps, relative_step=0.01, random_state=seed,
@@ -91,7 +92,7 @@ def _saturated(artefacts: Artefacts, objective: Objective, trajectory: Trajector
         say(f"  saturation is left out ({error})")
         return
     found.save(artefacts.path("saturation"))
-    told = ", ".join(
+    text = ", ".join(
         f"layer {n} {a:.2g} → {b:.2g}" for n, a, b in zip(found.names, *found.values[[0, -1]], strict=True)
     )
-    say(f"  saturation from start to end: {told}")
+    say(f"  saturation from start to end: {text}")

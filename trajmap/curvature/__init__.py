@@ -1,21 +1,21 @@
 """The Hessian along a run, and how the run lies in it, beside random subspaces."""
 
-from trajmap.curvature.alignment import alignment
+from trajmap.curvature.alignments import alignment
 from trajmap.curvature.angles import overlap, overlap_baseline, principal_angles
-from trajmap.curvature.batch_sharpness import batch_sharpness
 from trajmap.curvature.causal import SgdPlan, causal_test, subspace_training
-from trajmap.curvature.critical_sharpness import critical_sharpness
 from trajmap.curvature.density import largest_gap, spectral_density
-from trajmap.curvature.direction_curvatures import direction_curvatures
+from trajmap.curvature.directional import direction_curvatures
 from trajmap.curvature.edge import edge_gauge
 from trajmap.curvature.eigenspace import top_eigenspace
-from trajmap.curvature.generalized_sharpness import generalized_sharpness
-from trajmap.curvature.lanczos import by_magnitude, lanczos, largest, smallest
+from trajmap.curvature.lanczos import by_magnitude, lanczos_pairs, largest, smallest
 from trajmap.curvature.operators import batch_gradients, covariance_product, gauss_newton, restricted
 from trajmap.curvature.path import displacement, eigenspace_path, grassmann_distance
 from trajmap.curvature.sample_size import hessian_norm_bound, sample_convergence, subspace_change, sufficient_size
 from trajmap.curvature.scalar import curvature_class, scalar_curvature
 from trajmap.curvature.shares import drift_share, frozen_quadratic_run, isotropic_share, noise_share
+from trajmap.curvature.sharpness_batch import batch_sharpness
+from trajmap.curvature.sharpness_critical import critical_sharpness
+from trajmap.curvature.sharpness_generalized import generalized_sharpness
 from trajmap.curvature.stationary import quadratic_horizon, stationary_check, window_factor
 from trajmap.curvature.subspace_size import sample_quadratics, subspace_convergence
 from trajmap.curvature.trace import deflated_trace, hutchinson, hutchpp, xtrace
@@ -44,7 +44,7 @@ __all__ = [
     "hutchinson",
     "hutchpp",
     "isotropic_share",
-    "lanczos",
+    "lanczos_pairs",
     "largest",
     "largest_gap",
     "noise_share",

@@ -40,8 +40,7 @@ def orthonormal_rows(name: str, A: Array) -> Array:
     Q, R = np.linalg.qr((A / np.where(norms == 0, 1, norms)).T)
     if A.shape[0] > A.shape[1] or np.abs(np.diag(R)).min() < 1e-12:
         raise InputError(worded(name, "linearly independent rows", "dependent ones"))
-    basis: Array = Q.T
-    return basis
+    return Q.T
 
 
 def principal_angles(A: Array, B: Array) -> Array:
@@ -153,8 +152,7 @@ def overlap_baseline(d: int, k: int, size: int, *, n_draws: int = 2000, random_s
     check_count("k", k, low=d)
     check_count("size", size, low=d + k)
     if d == 1:
-        exact: Array = scipy.stats.beta(k / 2, (size - k) / 2).ppf(QUANTILES)
-        return exact
+        return scipy.stats.beta(k / 2, (size - k) / 2).ppf(QUANTILES)
     rng = np.random.default_rng(random_state)
     draws = np.empty(n_draws)
     for i in range(n_draws):

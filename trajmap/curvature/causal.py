@@ -8,8 +8,8 @@ import numpy as np
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
 from trajmap.curvature.angles import orthonormal_rows
 from trajmap.curvature.eigenspace import top_eigenspace
-from trajmap.data.eigenspace import Eigenspace
-from trajmap.data.training_curves import TrainingCurves
+from trajmap.data.results.eigenspace import Eigenspace
+from trajmap.data.results.training_curves import TrainingCurves
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 from trajmap.objective.pieces import pieces_of
@@ -27,7 +27,7 @@ class SgdPlan:
     ----------
     lr, momentum : float
         Of SGD.
-    samples : int
+    batch_size : int
         Batch size.
     n_steps : int
         Steps.
@@ -38,7 +38,7 @@ class SgdPlan:
     """
 
     lr: float
-    samples: int
+    batch_size: int
     n_steps: int = 500
     momentum: float = 0.0
     every: int = 25
@@ -46,7 +46,7 @@ class SgdPlan:
 
     def __post_init__(self) -> None:
         check_positive("lr", self.lr)
-        for name in ("samples", "n_steps", "every"):
+        for name in ("batch_size", "n_steps", "every"):
             check_count(name, getattr(self, name))
 
 
@@ -153,8 +153,7 @@ class _Fixed:
         self._basis = basis
 
     def __call__(self, point: Array, step: int, v: Array) -> Array:
-        out: Array = (v @ self._basis.T) @ self._basis
-        return out
+        return (v @ self._basis.T) @ self._basis
 
 
 class _Following:
@@ -178,7 +177,7 @@ class _Runner:
 
     def __init__(self, objective: Objective, theta: Array, plan: SgdPlan) -> None:
         self._objective, self._theta, self._plan = objective, theta.astype(np.float64), plan
-        self._pieces = pieces_of(objective, plan.samples)
+        self._pieces = pieces_of(objective, plan.batch_size)
         self._order = np.random.default_rng(plan.random_state).integers(len(self._pieces), size=plan.n_steps)
         self.steps = np.unique(np.r_[np.arange(0, plan.n_steps + 1, plan.every), plan.n_steps]).astype(float)
 

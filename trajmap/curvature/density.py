@@ -7,7 +7,7 @@ from trajmap._validation import Array, check_array, check_count
 from trajmap.curvature.krylov import Krylov
 from trajmap.curvature.operators import Product, as_operator
 from trajmap.curvature.probes import random_signs
-from trajmap.data.spectral_density import SpectralDensity
+from trajmap.data.results.spectral_density import SpectralDensity
 from trajmap.objective.operator import Operator
 
 __all__ = ["largest_gap", "spectral_density"]

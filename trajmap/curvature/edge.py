@@ -7,13 +7,13 @@ import numpy as np
 import torch
 
 from trajmap._validation import Array, check_choice, check_count, check_positive, worded
-from trajmap.curvature.batch_sharpness import drawn_sharpness
-from trajmap.curvature.critical_sharpness import critical_step
 from trajmap.curvature.eigenspace import top_eigenspace
-from trajmap.curvature.lanczos import lanczos, largest
+from trajmap.curvature.lanczos import lanczos_pairs, largest
+from trajmap.curvature.sharpness_batch import drawn_sharpness
+from trajmap.curvature.sharpness_critical import critical_step
 from trajmap.curvature.stable_steps import StepRule, is_adaptive
 from trajmap.curvature.steps_of_run import StepsOfRun
-from trajmap.data.edge_gauge import EdgeGauge
+from trajmap.data.results.edge_gauge import EdgeGauge
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
@@ -32,7 +32,7 @@ def edge_gauge(
     objective: Objective,
     trajectory: Trajectory,
     *,
-    samples: int | None = None,
+    batch_size: int | None = None,
     lr: float | None = None,
     at: Sequence[int] | Array | None = None,
     n_at: int = 8,
@@ -59,7 +59,7 @@ def edge_gauge(
         The training loss.
     trajectory : Trajectory
         The run; its settings and scalars as the recorder writes them.
-    samples : int, optional
+    batch_size : int, optional
         The optimizer's batch size; by default ``settings["batch_size"]``, and full-batch descent where there is none.
     lr : float, optional
         The learning rate instead of what the run says, or where it does not, as one collected from checkpoints; plain
@@ -105,9 +105,9 @@ def edge_gauge(
     if not steps.says_rate:
         got, repair = trajectory.settings.get("optimizer") or "none", "say lr=… (--lr on the command line)"
         raise InputError(worded("trajectory", "settings['optimizer'] with a learning rate", got, repair))
-    samples = trajectory.settings.get("batch_size") if samples is None else check_count("samples", samples)
+    batch_size = trajectory.settings.get("batch_size") if batch_size is None else check_count("batch_size", batch_size)
     adaptive = not steps.refused and is_adaptive(steps.entry)
-    probe = _Probe(objective.along(trajectory), 0 if adaptive else samples or 0, tol, forward, random_state)
+    probe = _Probe(objective.along(trajectory), 0 if adaptive else batch_size or 0, tol, forward, random_state)
     places = steps.places(check_count("n_at", n_at)) if at is None else [int(place) for place in at]
     rows, normalised = [], keeps_statistics(objective.model)
     for done, place in enumerate(places):
@@ -117,7 +117,7 @@ def edge_gauge(
     kind = "critical sharpness" if forward else "sharpness"
     if adaptive:
         kind = f"preconditioned {kind}"
-    elif samples and not forward:
+    elif batch_size and not forward:
         kind = "batch sharpness"
     return EdgeGauge(
         trajectory.steps[places],
@@ -128,7 +128,7 @@ def edge_gauge(
         np.array([row.low for row in rows]),
         np.array([row.high for row in rows]),
         [row.reason for row in rows],
-        not samples,
+        not batch_size,
     )
 
 
@@ -167,7 +167,7 @@ class _Probe:
         """λ_max of what the recursion sees, with its residual."""
         felt = _Felt(self.objective.hessian(theta), rule)
         rng = np.random.default_rng(self.random_state)
-        found = lanczos(
+        found = lanczos_pairs(
             felt, rng.standard_normal(felt.size), 1, tol=self.tol, max_products=_MOST_PRODUCTS, order=largest, rng=rng
         )
         ratio, residual = float(found.values[0]), float(found.residuals[0])
@@ -180,7 +180,7 @@ class _Probe:
 
     def _in_batches(self, theta: Array, rule: StepRule) -> _Row:
         found, error = drawn_sharpness(
-            self.objective, theta, samples=self.samples, random_state=self.random_state, rule=rule
+            self.objective, theta, batch_size=self.samples, random_state=self.random_state, rule=rule
         )
         low, high = found - 2 * error, (found + 2 * error) * rule.noisy
         reason = "" if np.isfinite(found) else "no batch has a gradient"

@@ -3,9 +3,9 @@
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
-from trajmap.curvature.lanczos import Order, by_magnitude, lanczos
+from trajmap.curvature.lanczos import Order, by_magnitude, lanczos_pairs
 from trajmap.curvature.probes import random_normal
-from trajmap.data.eigenspace import Eigenspace
+from trajmap.data.results.eigenspace import Eigenspace
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 
@@ -87,7 +87,7 @@ def top_eigenspace(
     limit = 20 * k + 40 if max_products is None else check_count("max_products", max_products, low=k)
     rng = np.random.default_rng(random_state)
     hessian = objective.hessian(theta, method=method)
-    found = lanczos(
+    found = lanczos_pairs(
         hessian,
         random_normal(hessian, rng) if start is None else _start(start, objective.size, rng),
         k,

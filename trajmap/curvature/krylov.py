@@ -55,8 +55,7 @@ class Rows:
         for columns in _blocks(vector):
             block = vector[columns]
             total += torch.cat([chunk[:, columns] @ block for _, chunk in self._full()])
-        found: Array = total.cpu().numpy()
-        return found
+        return total.cpu().numpy()
 
     def subtract(self, weights: Array, vector: torch.Tensor) -> float:
         """Subtract a combination of the rows from a vector, in place; give the norm of what is left."""
@@ -209,8 +208,7 @@ class Krylov:
 
     def coupling(self, row: int) -> Array:
         """Coupling of a multiplied row to the pending ones."""
-        found: Array = self._T[self.pending, row]
-        return found
+        return self._T[self.pending, row]
 
     def gather(self, strengths: Array) -> None:
         """Turn the pending rows in their span so that the last is a combination of them, weights (pending,)."""
@@ -293,8 +291,7 @@ class Krylov:
         everywhere = np.zeros((weights.shape[1], len(self.rows)))
         everywhere[:, self.multiplied] = weights.T
         self.rows.combine(everywhere)
-        found: Array = self.rows.in_one_piece().cpu().numpy()
-        return found
+        return self.rows.in_one_piece().cpu().numpy()
 
     def _append(self, vector: torch.Tensor, length: float) -> None:
         self.rows.append(vector, length)

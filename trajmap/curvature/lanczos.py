@@ -12,7 +12,7 @@ from trajmap.curvature.operators import Product, as_operator
 from trajmap.curvature.probes import random_normal
 from trajmap.objective.memory import frame_budget
 
-__all__ = ["Order", "Ritz", "by_magnitude", "lanczos", "largest", "smallest"]
+__all__ = ["Order", "Ritz", "by_magnitude", "lanczos_pairs", "largest", "smallest"]
 
 Order = Callable[[Array], Array]
 
@@ -43,7 +43,7 @@ class Ritz:
     n_products: int
 
 
-def lanczos(
+def lanczos_pairs(
     product: Product,
     start: Array | torch.Tensor,
     k: int,
@@ -141,8 +141,7 @@ class _Goal:
     def apart(self, a: Array, b: Array, part: float) -> Array:
         """Tell where values rank apart by more than a part of the second, and than rounding."""
         floor = self.rounding * max(np.abs(a).max(), np.abs(b).max())
-        found: Array = np.abs(self.order(a) - self.order(b)) > np.maximum(part * np.abs(b), floor)
-        return found
+        return np.abs(self.order(a) - self.order(b)) > np.maximum(part * np.abs(b), floor)
 
     def displaced(self, values: Array) -> Array:
         """Tell which ranks a missing copy of an earlier eigenvalue would change."""
@@ -150,8 +149,7 @@ class _Goal:
 
     def looked_for(self, values: Array) -> Array:
         """Eigenvalues of which another copy would change the list."""
-        found: Array = values[self.apart(values, np.broadcast_to(values[-1], values.shape), max(self.tol, MARGIN))]
-        return found
+        return values[self.apart(values, np.broadcast_to(values[-1], values.shape), max(self.tol, MARGIN))]
 
 
 MARGIN = 0.1

@@ -124,8 +124,8 @@ class _GaussNewton(Operator):
             for weight, (x, y) in zip(self._parts.weights, self._parts.batches, strict=True):
                 outputs = twin.module(x)
                 twin.state.restore()
-                bent = self._bent(outputs, _pushed(outputs, twin.leaves, along), y)
-                total.add_(twin.join(_pulled(outputs, twin.leaves, bent)), alpha=weight)
+                Hv = self._bent(outputs, _pushed(outputs, twin.leaves, along), y)
+                total.add_(twin.join(_pulled(outputs, twin.leaves, Hv)), alpha=weight)
         return total
 
     def _bent(self, outputs: torch.Tensor, pushed: torch.Tensor, y: Any) -> torch.Tensor:
@@ -153,7 +153,7 @@ def _pushed(outputs: torch.Tensor, leaves: list[torch.nn.Parameter], along: list
     return found
 
 
-def batch_gradients(objective: Objective, theta: Array, *, samples: int = 0) -> tuple[Array, Array]:
+def batch_gradients(objective: Objective, theta: Array, *, batch_size: int = 0) -> tuple[Array, Array]:
     """Gradients of the loss on each batch, or on pieces of batches.
 
     Parameters
@@ -162,7 +162,7 @@ def batch_gradients(objective: Objective, theta: Array, *, samples: int = 0) -> 
         The loss.
     theta : array-like, shape (P,)
         The point.
-    samples : int
+    batch_size : int
         Samples a piece, as the optimizer's batch size; 0 for the objective's own batches.
 
     Returns
@@ -174,7 +174,7 @@ def batch_gradients(objective: Objective, theta: Array, *, samples: int = 0) -> 
     """
     parts = objective.parts
     point = objective.tensor(theta)
-    pieces, shares = split_batches(parts.batches, parts.weighing, samples)
+    pieces, shares = split_batches(parts.batches, parts.weighing, batch_size)
     rows = [as_array(objective.on_batches(pieces[i : i + 1], [1.0]).gradient(point)) for i in range(len(pieces))]
     return np.stack(rows), np.array(shares)
 

@@ -11,7 +11,7 @@ from trajmap._validation import Array, check_array, check_count, worded
 from trajmap.curvature.angles import overlap, principal_angles
 from trajmap.curvature.eigenspace import top_eigenspace
 from trajmap.curvature.lanczos import Order, by_magnitude
-from trajmap.data.eigenspace import Eigenspace
+from trajmap.data.results.eigenspace import Eigenspace
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective

@@ -47,5 +47,5 @@ def quadratic_forms(operator: Operator, n: int, rng: np.random.Generator) -> Ite
     """
     for _ in range(n):
         v = random_signs(operator, rng)
-        bent = operator.multiply(v)
-        yield dot(v, bent), dot(bent, bent)
+        Hv = operator.multiply(v)
+        yield dot(v, Hv), dot(Hv, Hv)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
-from trajmap.data.sample_convergence import SampleConvergence
+from trajmap.data.results.sample_convergence import SampleConvergence
 from trajmap.errors import InputError
 
 __all__ = ["hessian_norm_bound", "sample_convergence", "subspace_change", "sufficient_size"]

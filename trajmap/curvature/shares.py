@@ -15,8 +15,7 @@ def isotropic_share(k: int, size: int) -> Array:
     from scipy.stats import beta
 
     check_count("k", k, high=size - 1)
-    found: Array = beta.ppf([0.05, 0.5, 0.95], k / 2, (size - k) / 2)
-    return found
+    return beta.ppf([0.05, 0.5, 0.95], k / 2, (size - k) / 2)
 
 
 def noise_share(basis: Array, gradients: Array, weights: Array) -> float:

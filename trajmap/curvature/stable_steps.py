@@ -267,8 +267,7 @@ def _nadam(group: Group, count: int) -> float:
 
 
 def _root(group: Group, values: Array, count: int) -> Array:
-    found: Array = np.sqrt(np.maximum(values, 0)) + group.number("eps", 1e-8)
-    return found
+    return np.sqrt(np.maximum(values, 0)) + group.number("eps", 1e-8)
 
 
 def _corrected(group: Group, values: Array, count: int) -> Array:

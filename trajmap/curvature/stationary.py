@@ -6,7 +6,7 @@ import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
 from trajmap.curvature.shares import frozen_quadratic_run
-from trajmap.data.eigenspace import Eigenspace
+from trajmap.data.results.eigenspace import Eigenspace
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
@@ -31,8 +31,7 @@ class StationaryCheck:
     @property
     def ratio(self) -> Array:
         """Measured over expected, shape (k,): 1 for a stationary quadratic."""
-        found: Array = self.measured / self.expected
-        return found
+        return self.measured / self.expected
 
 
 def window_factor(decay: float, n: int) -> float:
@@ -66,7 +65,7 @@ def stationary_check(
     weights: Array,
     *,
     lr: float,
-    window: int | None = None,
+    n_last: int | None = None,
 ) -> StationaryCheck:
     """Compare a late window's variances along eigenvectors with those of SGD without momentum in a quadratic valley.
 
@@ -80,7 +79,7 @@ def stationary_check(
         Batch gradients there, from `batch_gradients` with the optimizer's batch size: the noise C.
     lr : float
         Learning rate η.
-    window : int, optional
+    n_last : int, optional
         Last iterates; a third of the run by default.
 
     Returns
@@ -98,9 +97,9 @@ def stationary_check(
     S. Mandt, M. Hoffman, D. Blei, Stochastic gradient descent as approximate Bayesian inference, 2017.
     """
     rate = check_positive("lr", lr)
-    n = max(4, trajectory.n_iterates // 3) if window is None else window
+    n = max(4, trajectory.n_iterates // 3) if n_last is None else n_last
     if not 4 <= n <= trajectory.n_iterates:
-        raise InputError(worded("window", f"4 to {trajectory.n_iterates} iterates", n))
+        raise InputError(worded("n_last", f"4 to {trajectory.n_iterates} iterates", n))
     V = space.eigenvectors.astype(np.float64)
     along = np.stack([V @ np.asarray(trajectory.theta(i), dtype=np.float64)
                       for i in range(trajectory.n_iterates - n, trajectory.n_iterates)])  # fmt: skip

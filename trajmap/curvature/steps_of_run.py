@@ -57,10 +57,10 @@ class StepsOfRun:
     @property
     def says_rate(self) -> bool:
         """Whether a learning rate is known, or needs not be, since the optimizer is refused."""
-        told = any(
+        text = any(
             "lr" in entry or all("lr" in group for group in entry.get("groups", [{}])) for entry in self._entries
         )
-        return self._lr is not None or told or bool(self.refused)
+        return self._lr is not None or text or bool(self.refused)
 
     def places(self, many: int) -> list[int]:
         """Choose so many iterates, evenly among those of which the step can be known."""

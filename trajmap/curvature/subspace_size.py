@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
-from trajmap.data.subspace_convergence import SubspaceConvergence
+from trajmap.data.results.subspace_convergence import SubspaceConvergence
 from trajmap.errors import InputError
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.objective import Objective
@@ -86,14 +86,14 @@ def subspace_convergence(
     for _ in range(check_count("n_perm", n_perm)):
         measured += np.mean(_change(cloud[rng.permutation(N)], k) ** 2, axis=1) / n_perm
     d = np.diagonal(hessians, axis1=1, axis2=2)
-    bent = float(np.sum(_variance(hessians)))
+    Hv = float(np.sum(_variance(hessians)))
     quadratic = float(_variance(values + sigma**2 / 2 * d.sum(axis=1)) + sigma**2 * np.sum(_variance(gradients)))
     published = sigma**4 / 4 * float(2 * np.sum(_variance(d)) + _variance(d.sum(axis=1)))
     return SubspaceConvergence(
         k,
         measured,
         float(np.mean(_variance(cloud))),
-        quadratic + sigma**4 / 2 * bent,
+        quadratic + sigma**4 / 2 * Hv,
         float(np.mean(_variance(even))),
         published,
         float(sigma),
@@ -130,8 +130,7 @@ def sample_quadratics(objective: Objective, theta: Array, directions: Array) -> 
         return losses_by_sample(objective, point + z @ rows)
 
     def slope(z: torch.Tensor, i: int) -> torch.Tensor:
-        found: torch.Tensor = torch.func.jvp(losses, (z,), (unit[i],))[1]
-        return found
+        return torch.func.jvp(losses, (z,), (unit[i],))[1]
 
     with isolated_rng(), warnings.catch_warnings():
         # torch writes some of its own forward derivatives in a scripting language it is about to drop
@@ -144,8 +143,8 @@ def sample_quadratics(objective: Objective, theta: Array, directions: Array) -> 
         hessians = np.empty((len(gradients), D, D))
         for i in range(D):
             for j in range(i + 1):
-                bent = torch.func.jvp(lambda z, i=i: slope(z, i), (zero,), (unit[j],))[1]
-                hessians[:, i, j] = hessians[:, j, i] = as_array(bent)
+                Hv = torch.func.jvp(lambda z, i=i: slope(z, i), (zero,), (unit[j],))[1]
+                hessians[:, i, j] = hessians[:, j, i] = as_array(Hv)
         return as_array(losses(zero)).astype(np.float64), gradients, hessians
 
 
@@ -153,11 +152,9 @@ def _change(samples: Array, sizes: Array) -> Array:
     """Mean of the first k + 1 rows minus mean of the first k, by size."""
     total = np.cumsum(samples, axis=0)
     ways = (-1, *[1] * (samples.ndim - 1))
-    found: Array = (samples[sizes] - total[sizes - 1] / sizes.reshape(ways)) / (sizes.reshape(ways) + 1)
-    return found
+    return (samples[sizes] - total[sizes - 1] / sizes.reshape(ways)) / (sizes.reshape(ways) + 1)
 
 
 def _variance(samples: Array) -> Array:
     """Over the first axis, without bias."""
-    found: Array = samples.var(axis=0, ddof=1)
-    return found
+    return samples.var(axis=0, ddof=1)

@@ -9,7 +9,7 @@ from trajmap._validation import Array, check_count
 from trajmap.curvature.krylov import Rows, dot, norm, wide
 from trajmap.curvature.operators import Product, as_operator
 from trajmap.curvature.probes import quadratic_forms, random_signs, random_sphere
-from trajmap.data.eigenspace import Eigenspace
+from trajmap.data.results.eigenspace import Eigenspace
 from trajmap.objective.operator import Operator
 
 __all__ = ["TraceEstimate", "deflated_trace", "hutchinson", "hutchpp", "xtrace"]
@@ -67,7 +67,7 @@ def hutchinson(product: Product, size: int, *, n_products: int = 30, random_stat
     30.0
     """
     n, operator = check_count("n_products", n_products, low=2), as_operator(product, size)
-    found = [bent for bent, _ in quadratic_forms(operator, n, np.random.default_rng(random_state))]
+    found = [Hv for Hv, _ in quadratic_forms(operator, n, np.random.default_rng(random_state))]
     return TraceEstimate(float(np.mean(found)), _student(float(np.std(found, ddof=1) / np.sqrt(n)), n - 1), n)
 
 
@@ -103,14 +103,14 @@ def deflated_trace(
         V.append(operator.tensor(vector))
     # (VVᵀ)⁺: to rounding the identity for eigenvectors of one search; without what repeated vectors leave of rounding
     inverse = np.linalg.pinv(np.stack([V.inner(V[i]) for i in range(k)]), rcond=1e-10, hermitian=True)
-    bent = np.stack([V.inner(operator.multiply(V[i])) for i in range(k)])
+    Hv = np.stack([V.inner(operator.multiply(V[i])) for i in range(k)])
     found = []
     for _ in range(n):
         rest = random_signs(operator, rng)
         V.subtract(inverse @ V.inner(rest), rest)
         found.append(dot(rest, operator.multiply(rest)))
     error = _student(float(np.std(found, ddof=1) / np.sqrt(n)), n - 1)
-    return TraceEstimate(float(np.sum(inverse * bent)) + float(np.mean(found)), error, n + k)
+    return TraceEstimate(float(np.sum(inverse * Hv)) + float(np.mean(found)), error, n + k)
 
 
 def hutchpp(product: Product, size: int, *, n_products: int = 30, random_state: int = 0) -> TraceEstimate:
@@ -152,10 +152,10 @@ def hutchpp(product: Product, size: int, *, n_products: int = 30, random_state: 
         Q.remove(rest, norm(rest))
         # the direction of a draw beside the range is independent of its length, whose mean is known
         rest *= np.sqrt(beside) / norm(rest)
-        bent = operator.multiply(rest)
-        found.append(dot(rest, bent))
-        Q.remove(bent, norm(bent))
-        squares.append(dot(bent, bent))
+        Hv = operator.multiply(rest)
+        found.append(dot(rest, Hv))
+        Q.remove(Hv, norm(Hv))
+        squares.append(dot(Hv, Hv))
     terms = np.array(found)
     return TraceEstimate(inside + float(terms.mean()), _error(terms, terms, np.array(squares), beside), 2 * m + len(Q))
 
@@ -242,8 +242,8 @@ def _error(found: Array, terms: Array, squares: Array, beside: float) -> float:
     # 2(‖B‖_F² − (tr B)²/n)·n/(n + 2); each may be far too small by chance, and seldom both
     m, n = len(found), beside
     spread = float(np.var(found, ddof=1))
-    told = 2 * (float(np.mean(squares)) - float(np.mean(terms)) ** 2 / n) * n / (n + 2)
-    return _student(float(np.sqrt(max(spread, told) / m)), m)
+    text = 2 * (float(np.mean(squares)) - float(np.mean(terms)) ** 2 / n) * n / (n + 2)
+    return _student(float(np.sqrt(max(spread, text) / m)), m)
 
 
 def _student(error: float, degrees: int) -> float:

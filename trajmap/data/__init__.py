@@ -1,21 +1,21 @@
 """Nouns: frozen dataclasses of NumPy arrays that know how to save and open themselves. No torch here."""
 
-from trajmap.data.alignment import Alignment
 from trajmap.data.artefacts import Artefacts
-from trajmap.data.connection import Connection
-from trajmap.data.eigenspace import Eigenspace
 from trajmap.data.fan import Fan
 from trajmap.data.history import History
-from trajmap.data.iterates import Iterates
-from trajmap.data.landscape import Grid, Landscape
 from trajmap.data.layout import Layout
-from trajmap.data.lift_gap import LiftGap
-from trajmap.data.null_test import NullTest
 from trajmap.data.plane import Plane
 from trajmap.data.reduction import Reduction
-from trajmap.data.score_table import ScoreTable
+from trajmap.data.results.alignment import Alignment
+from trajmap.data.results.connection import Connection
+from trajmap.data.results.eigenspace import Eigenspace
+from trajmap.data.results.landscape import Grid, Landscape
+from trajmap.data.results.lift_gap import LiftGap
+from trajmap.data.results.null_test import NullTest
+from trajmap.data.results.score_table import ScoreTable
+from trajmap.data.results.variance_spectrum import VarianceSpectrum
+from trajmap.data.store.iterates import Iterates
 from trajmap.data.trajectory import Trajectory
-from trajmap.data.variance_spectrum import VarianceSpectrum
 
 __all__ = [
     "Alignment",

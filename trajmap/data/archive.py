@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from trajmap._validation import Array, check_array, frozen_array, worded
-from trajmap.data.array_file import read_arrays, write_arrays
+from trajmap.data.store.array_file import read_arrays, write_arrays
 from trajmap.errors import InputError, RunFormatError
 
 __all__ = ["Saved"]
@@ -29,7 +29,7 @@ class Saved:
     Examples
     --------
     >>> import tempfile, numpy as np
-    >>> from trajmap.data.landscape import Grid
+    >>> from trajmap.data.results.landscape import Grid
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Grid((np.array([0.0, 1.0]),)).save(folder + "/grid.npz")
     ...     Grid.open(path).shape

@@ -5,17 +5,17 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
-from trajmap.data.alignment import Alignment
 from trajmap.data.archive import Saved
-from trajmap.data.basin_profile import BasinProfile
 from trajmap.data.claim import Claim
-from trajmap.data.connection import Connection
-from trajmap.data.eigenspace import Eigenspace
-from trajmap.data.landscape import Landscape
-from trajmap.data.lift_gap import LiftGap
-from trajmap.data.merge_tree import MergeTree
-from trajmap.data.persistence_diagram import PersistenceDiagram
 from trajmap.data.reduction import Reduction
+from trajmap.data.results.alignment import Alignment
+from trajmap.data.results.basin_profile import BasinProfile
+from trajmap.data.results.connection import Connection
+from trajmap.data.results.eigenspace import Eigenspace
+from trajmap.data.results.landscape import Landscape
+from trajmap.data.results.lift_gap import LiftGap
+from trajmap.data.results.merge_tree import MergeTree
+from trajmap.data.results.persistence_diagram import PersistenceDiagram
 
 __all__ = ["Artefacts"]
 
@@ -41,7 +41,7 @@ class Artefacts:
         artefacts/topology/<chart>.npz        MergeTree
         artefacts/profiles/<chart>.npz        BasinProfile
         artefacts/rings/<chart>.npz           PersistenceDiagram of degree one
-        artefacts/curves.npz, valley.npz      CurveProfiles
+        artefacts/lines.npz , valley.npz      LineProfiles
         artefacts/asymmetry.npz, bends.npz    Asymmetry, DirectionCurvatures
         artefacts/walk.npz, noise.npz         WalkRise, NoiseRise
         artefacts/permutations.npz            PermutationPaths

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from trajmap._validation import Array, worded
-from trajmap.data.iterates import Iterates
 from trajmap.data.layout import Layout
+from trajmap.data.store.iterates import Iterates
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 

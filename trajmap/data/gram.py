@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from trajmap._validation import Array, worded
-from trajmap.data.iterates import Iterates
+from trajmap.data.store.iterates import Iterates
 from trajmap.errors import InputError
 
 __all__ = [
@@ -40,8 +40,7 @@ _TASK_BYTES = 2**27
 
 def self_product(steps: Array) -> Array:
     """Multiply steps by their transpose."""
-    product: Array = steps @ steps.T
-    return product
+    return steps @ steps.T
 
 
 def column_blocks(size: int, width: int = 8192) -> Iterator[slice]:
@@ -280,5 +279,4 @@ def isometric_coordinates(iterates: Any, *, width: int = 4096) -> Array:
     values, vectors = np.linalg.eigh(centred_gram(steps))
     keep = values > len(steps) * np.finfo(float).eps * values[-1]
     keep[: max(len(values) - most, 0)] = False
-    coordinates: Array = (vectors[:, keep] * np.sqrt(values[keep]))[:, ::-1]
-    return coordinates
+    return (vectors[:, keep] * np.sqrt(values[keep]))[:, ::-1]

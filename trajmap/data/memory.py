@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from trajmap.data.array_file import read_arrays, write_arrays
-from trajmap.data.store import IterateFile
+from trajmap.data.store.array_file import read_arrays, write_arrays
+from trajmap.data.store.store import IterateFile
 from trajmap.errors import RunFormatError
 
 __all__ = ["MEMORY", "Memory"]

@@ -8,8 +8,8 @@ import numpy as np
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
 from trajmap.data.archive import Saved
 from trajmap.data.frame import Frame, stretches
-from trajmap.data.iterates import Iterates
-from trajmap.data.landscape import Grid
+from trajmap.data.results.landscape import Grid
+from trajmap.data.store.iterates import Iterates
 from trajmap.errors import InputError
 
 __all__ = ["Plane"]
@@ -75,14 +75,14 @@ class Plane(Saved):
         """Coefficients of points in the frame, (n, d) → (n, d): the coordinates themselves."""
         return check_array("Z", Z, (None, self.n_components), dtype=np.float64)
 
-    def grid(self, radius: float = 1.0, n: int = 51) -> Grid:
+    def grid(self, radius: float = 1.0, n_points: int = 51) -> Grid:
         """Span the plane around its origin in units of the origin's norm.
 
         Parameters
         ----------
         radius : float
             At the end of an axis the parameters have moved by ``radius·‖origin‖``.
-        n : int
+        n_points : int
             Values an axis; an odd number hits the origin.
 
         Returns
@@ -99,7 +99,7 @@ class Plane(Saved):
         if norm == 0:
             raise InputError(worded("origin", "a point other than zero for a range in its norms", "zero"))
         reach = check_positive("radius", radius) * norm / np.sqrt(np.diag(self.frame().gram()))
-        return Grid(tuple(np.linspace(-a, a, check_count("n", n, low=2)) for a in reach))
+        return Grid(tuple(np.linspace(-a, a, check_count("n_points", n_points, low=2)) for a in reach))
 
     def transform(self, thetas: Any) -> Array:
         """Coordinates of the nearest points of the plane.
@@ -126,8 +126,7 @@ class Plane(Saved):
         for columns in stretches(len(X) + self.n_components, len(self.origin)):
             shifted = np.asarray(X[:, columns], dtype=np.float64) - self.origin[columns]
             products += shifted @ self.directions[:, columns].T.astype(np.float64, copy=False)
-        coordinates: Array = np.linalg.solve(self.frame().gram(), products.T).T
-        return coordinates
+        return np.linalg.solve(self.frame().gram(), products.T).T
 
     def inverse_transform(self, Z: Array) -> Array:
         """Points of the plane at some coordinates.

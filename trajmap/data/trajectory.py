@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, frozen_array, worded
-from trajmap.data.buffers import BufferLayout
-from trajmap.data.checkpoint_files import find_checkpoints, holds_checkpoints, steps_of
-from trajmap.data.checkpoint_rows import open_checkpoints
+from trajmap.data.checkpoints.files import find_checkpoints, holds_checkpoints, steps_of
+from trajmap.data.checkpoints.rows import open_checkpoints
 from trajmap.data.history import History
-from trajmap.data.iterates import Iterates
 from trajmap.data.layout import Layout
 from trajmap.data.number_format import narrowed, promoted
-from trajmap.data.rows import Row
-from trajmap.data.run_folder import read_run
-from trajmap.data.second_moments import MomentsNote, SecondMoments, write_moments
-from trajmap.data.store import Notes, RunHeader, iterate_path, new_identity, write_iterate
+from trajmap.data.store.buffers import BufferLayout
+from trajmap.data.store.iterates import Iterates
+from trajmap.data.store.rows import Row
+from trajmap.data.store.run_folder import read_run
+from trajmap.data.store.second_moments import MomentsNote, SecondMoments, write_moments
+from trajmap.data.store.store import Notes, RunHeader, iterate_path, new_identity, write_iterate
 from trajmap.errors import InputError
 
 __all__ = ["Trajectory"]

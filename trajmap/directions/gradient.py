@@ -51,11 +51,11 @@ def gradient_plane(objective: Objective, theta: Array, *, n_components: int = 2)
         raise InputError(f"theta: expected a point with a finite gradient that is not zero, got norm {norm}")
     rows = [gradient / norm]
     if n_components == 2:
-        bent = objective.hvp(theta, rows[0])
-        beside = bent - (bent @ rows[0]) * rows[0]
+        Hv = objective.hvp(theta, rows[0])
+        beside = Hv - (Hv @ rows[0]) * rows[0]
         size = float(np.linalg.norm(beside))
         # 1e-6: float32 products carry no direction below it
-        if not size > 1e-6 * np.linalg.norm(bent):
+        if not size > 1e-6 * np.linalg.norm(Hv):
             raise InputError("n_components: expected 1 where the gradient is an eigenvector of the Hessian, got 2")
         rows.append(beside / size)
     return Plane(theta, np.stack(rows), "gradient plane")

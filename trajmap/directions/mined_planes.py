@@ -43,7 +43,7 @@ def mine_saddle(
     Returns
     -------
     Plane
-        Two orthogonal directions as long as the radius. Look at them with ``classify_curve``: mining may fail.
+        Two orthogonal directions as long as the radius. Look at them with ``classify_line``: mining may fail.
 
     References
     ----------

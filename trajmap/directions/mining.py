@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from trajmap._validation import Array, check_array, check_count, check_positive
-from trajmap.data.mined_direction import MinedDirection
+from trajmap.data.results.mined_direction import MinedDirection
 from trajmap.objective.differentiable import loss_at
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.objective import Objective
@@ -17,7 +17,7 @@ from trajmap.objective.pieces import pieces_of
 __all__ = ["Shape", "descend", "mine_direction", "v_side", "vvv_basin", "w_basin", "w_peak"]
 
 Losses = dict[float, torch.Tensor]
-Wish = Callable[[Losses, torch.Tensor], torch.Tensor]
+Target = Callable[[Losses, torch.Tensor], torch.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +28,12 @@ class Shape:
     ----------
     offsets : tuple of float
         In lengths of the direction.
-    wish : callable
+    target : callable
         From the losses by offset, and the loss of the model, to what shall be small.
     """
 
     offsets: tuple[float, ...]
-    wish: Wish
+    target: Target
 
 
 def _high(loss: torch.Tensor, here: torch.Tensor, margin: float = 1.0) -> torch.Tensor:
@@ -56,7 +56,7 @@ def mine_direction(
     n_steps: int = 600,
     lr: float = 0.05,
     orthogonal_to: Sequence[Array] = (),
-    samples: int | None = None,
+    batch_size: int | None = None,
     random_state: int = 0,
 ) -> MinedDirection:
     """Find a direction along which the loss has a shape: `w_peak`, `w_basin`, `vvv_basin` or `v_side`.
@@ -82,7 +82,7 @@ def mine_direction(
         Its rate.
     orthogonal_to : sequence of array-like
         Directions to stay orthogonal to.
-    samples : int, optional
+    batch_size : int, optional
         Samples that a step looks at, a random piece of the data; all by default.
     random_state : int
         Seed of the start and of the pieces.
@@ -90,7 +90,7 @@ def mine_direction(
     Returns
     -------
     MinedDirection
-        Look at its class with ``classify_curve``: mining may fail.
+        Look at its class with ``classify_line``: mining may fail.
 
     References
     ----------
@@ -102,7 +102,7 @@ def mine_direction(
     basis = _basis(objective, orthogonal_to)
     here = torch.tensor(objective.value(theta))
 
-    pieces = [objective] if samples is None else pieces_of(objective, check_count("samples", samples))
+    pieces = [objective] if batch_size is None else pieces_of(objective, check_count("batch_size", batch_size))
     turns = np.random.default_rng(random_state)
 
     def target(u: torch.Tensor) -> torch.Tensor:
@@ -110,7 +110,7 @@ def mine_direction(
         piece = pieces[int(turns.integers(len(pieces)))]
         direction = _scaled(u, basis, length)
         losses = {offset: loss_at(piece, point + offset * direction) for offset in shape.offsets}
-        return shape.wish(losses, here)
+        return shape.target(losses, here)
 
     u = descend(objective, target, 1, n_steps, lr, random_state)[0]
     vector = _scaled(u, basis, length).numpy().astype(np.float64)

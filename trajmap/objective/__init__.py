@@ -5,7 +5,7 @@ from trajmap.objective.objective import Objective
 from trajmap.objective.predictions import function_distance, root_probabilities
 from trajmap.objective.samples import sample_losses
 from trajmap.objective.sampling import standard_error
-from trajmap.objective.saturation import saturation
+from trajmap.objective.saturated_units import saturation
 from trajmap.objective.strategy import Strategy
 
 __all__ = [

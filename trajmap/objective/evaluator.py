@@ -58,7 +58,7 @@ class Evaluator:
         if strategy.channels_last:
             batches = batches.map(_channels_last)
         # what cannot be split for certain stays whole
-        self._pieces, self._weights = split_batches(batches, parts.weighing, strategy.samples, strict=False)
+        self._pieces, self._weights = split_batches(batches, parts.weighing, strategy.batch_size, strict=False)
         if strategy != PLAIN:
             self._prepare(frame)
 

@@ -92,14 +92,12 @@ class FunctionModel(torch.nn.Module):
 
     def forward(self) -> torch.Tensor:
         """Value where the parameter is."""
-        found: torch.Tensor = _Value.apply(self.theta, self.given)  # type: ignore[no-untyped-call]
-        return found
+        return _Value.apply(self.theta, self.given)  # type: ignore[no-untyped-call]
 
 
 def call(model: Any, batch: Any) -> torch.Tensor:
     """Loss of a `FunctionModel`, which has no data."""
-    found: torch.Tensor = model()
-    return found
+    return model()
 
 
 def function_model(
@@ -119,8 +117,7 @@ def function_model(
 
 
 def _array(tensor: torch.Tensor) -> Array:
-    found: Array = tensor.detach().cpu().double().numpy().copy()
-    return found
+    return tensor.detach().cpu().double().numpy().copy()
 
 
 def _rows(info: Any, dims: Any, tensors: tuple[torch.Tensor, ...]) -> list[tuple[Array, ...]]:

@@ -52,8 +52,7 @@ class Operator(ABC):
 
 def as_array(tensor: torch.Tensor) -> Array:
     """Bring a tensor to NumPy, in float32 where its own type is narrower."""
-    array: Array = tensor.detach().to("cpu").to(torch.promote_types(tensor.dtype, torch.float32)).numpy()
-    return array
+    return tensor.detach().to("cpu").to(torch.promote_types(tensor.dtype, torch.float32)).numpy()
 
 
 def as_tensor(array: Array, like: torch.Tensor) -> torch.Tensor:

@@ -7,8 +7,8 @@ from trajmap.objective.splitting import split_batches
 __all__ = ["pieces_of"]
 
 
-def pieces_of(objective: Objective, samples: int) -> list[Objective]:
-    """Split an objective into objectives on `samples` samples each; model and layout are shared."""
+def pieces_of(objective: Objective, batch_size: int) -> list[Objective]:
+    """Split an objective into objectives on `batch_size` samples each; model and layout are shared."""
     parts = objective.parts
-    pieces, _ = split_batches(parts.batches, parts.weighing, samples)
+    pieces, _ = split_batches(parts.batches, parts.weighing, batch_size)
     return [objective.on_batches(Batches([piece]), [1.0]) for piece in pieces.kept]

@@ -8,7 +8,7 @@ import torch
 
 from trajmap._validation import Array, check_array, worded
 from trajmap.data.frame import Frame
-from trajmap.data.iterates import Iterates
+from trajmap.data.store.iterates import Iterates
 from trajmap.errors import InputError
 from trajmap.objective.memory import frame_budget
 

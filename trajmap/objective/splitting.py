@@ -17,7 +17,7 @@ def cut(batch: Batch, start: int, stop: int) -> Batch:
 
 
 def split_batches(
-    batches: Batches, weighing: Weighing, samples: int, *, strict: bool = True
+    batches: Batches, weighing: Weighing, batch_size: int, *, strict: bool = True
 ) -> tuple[Batches, list[float]]:
     """Split batches into pieces of some samples each.
 
@@ -27,7 +27,7 @@ def split_batches(
         The data.
     weighing : Weighing
         Their weights; by its rule a piece has its share.
-    samples : int
+    batch_size : int
         Samples a piece; 0 for whole batches.
     strict : bool
         Refuse batches whose sizes are not certain, instead of leaving them whole.
@@ -47,7 +47,7 @@ def split_batches(
     kept: list[Batch] = []
     weights: list[float] = []
     for weight, batch in zip(weighing.weights, batches.kept, strict=True):
-        pieces = _pieces(batch, samples, strict=strict)
+        pieces = _pieces(batch, batch_size, strict=strict)
         measures = None if len(pieces) == 1 else weighing.rule.measures(pieces)
         if len(pieces) > 1 and measures is None:
             measures = np.array([piece.size for piece in pieces], dtype=float)
@@ -59,14 +59,14 @@ def split_batches(
     return Batches(kept), weights
 
 
-def _pieces(batch: Batch, samples: int, *, strict: bool) -> list[Batch]:
+def _pieces(batch: Batch, batch_size: int, *, strict: bool) -> list[Batch]:
     size = batch.size
-    if not samples or (size is not None and size <= samples):
+    if not batch_size or (size is not None and size <= batch_size):
         return [batch]
     if size is None:
         if not strict:
             return [batch]
         shapes = ", ".join(str(tuple(leaf.shape)) for leaf in batch.leaves) or "no tensor"
-        raise InputError(worded("samples", "batches whose tensors all have samples along their first axis", shapes,
+        raise InputError(worded("batch_size", "batches whose tensors all have samples along their first axis", shapes,
                                 "make the batches as small as the pieces are to be"))  # fmt: skip
-    return [cut(batch, start, min(start + samples, size)) for start in range(0, size, samples)]
+    return [cut(batch, start, min(start + batch_size, size)) for start in range(0, size, batch_size)]

@@ -32,7 +32,7 @@ class Strategy:
         Run linear layers by oneDNN's product in float32, which on some CPUs is twice as fast as the BLAS.
     channels_last : bool
         Keep images with their channels last.
-    samples : int
+    batch_size : int
         Samples a forward pass, so that activations stay in the cache; 0 for whole batches.
     planes : bool
         On a flat chart, combine the first layers' outputs, computed once at the origin and along each direction.
@@ -47,7 +47,7 @@ class Strategy:
     cheaper: bool = False
     onednn: bool = False
     channels_last: bool = False
-    samples: int = 0
+    batch_size: int = 0
     planes: bool = False
     points: int = 1
     bfloat16: bool = False
@@ -55,7 +55,7 @@ class Strategy:
     def __str__(self) -> str:
         words = [name.replace("_", " ") for name in ("cheaper", "onednn", "channels_last", "planes", "bfloat16")
                  if getattr(self, name)]  # fmt: skip
-        words += [f"{self.samples} samples"] if self.samples else []
+        words += [f"{self.batch_size} samples"] if self.batch_size else []
         words += [f"{self.points} points"] if self.points > 1 else []
         return ", ".join(words) or "plain"
 

@@ -46,10 +46,10 @@ def tried(
         return None, SUM if total else "the loss of batches taken together is no weighted mean of theirs"
     labels = [labels_of(batch) for batch in batches]
     single = all(label is not None and label.ndim == 1 for label in labels)
-    told = shape or single or all(rule.name != "samples" for rule, _ in agree)
+    text = shape or single or all(rule.name != "samples" for rule, _ in agree)
     # where the losses of batches are equal, as with a last layer of zeros, every rule holds
     clear = sum(not rule.weak for rule, _ in agree) <= 1
-    return (agree[0] if told and clear else None), ""
+    return (agree[0] if text and clear else None), ""
 
 
 def _holds(rule: Rule, losses: list[float], parts: list[Batch], tolerance: float) -> bool:

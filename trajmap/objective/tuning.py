@@ -104,10 +104,10 @@ def choose_strategy(
     if len(points) < _WORTH:
         return PLAIN
     trial = _Trial(objective, points, coefficients, frame)
-    for wish in _wishes(objective, flat=frame is not None):
+    for option in _options(objective, flat=frame is not None):
         if not trial.time_left:
             break
-        trial.attempt(dataclasses.replace(trial.best, **wish))
+        trial.attempt(dataclasses.replace(trial.best, **option))
     known[key] = trial.best
     return trial.best
 
@@ -163,7 +163,7 @@ class _Some(Points):
         self._points.write(self._place, out)
 
 
-def _wishes(objective: Objective, *, flat: bool) -> Iterator[dict[str, Any]]:
+def _options(objective: Objective, *, flat: bool) -> Iterator[dict[str, Any]]:
     """List changes to try, the most promising first."""
     parts = objective.parts
     if objective.like.is_cuda:
@@ -172,11 +172,11 @@ def _wishes(objective: Objective, *, flat: bool) -> Iterator[dict[str, Any]]:
     yield {"cheaper": True}
     if flat:
         yield {"planes": True}
-    yield {"samples": 512}
+    yield {"batch_size": 512}
     yield {"onednn": True}
     if any(isinstance(layer, torch.nn.Conv2d) for layer in parts.twin.module.modules()):
         yield {"channels_last": True}
-    yield from ({"samples": samples} for samples in (256, 1024, 0, 128))
+    yield from ({"batch_size": size} for size in (256, 1024, 0, 128))
 
 
 def _agree(expected: dict[str, Array], found: dict[str, Array], dtype: torch.dtype) -> bool:

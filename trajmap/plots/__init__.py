@@ -7,21 +7,21 @@ from trajmap.plots.barriers import plot_barriers
 from trajmap.plots.claims import plot_claims
 from trajmap.plots.connection import plot_connection
 from trajmap.plots.curvature import plot_density, plot_edge, plot_trainings
-from trajmap.plots.curves import plot_curves
 from trajmap.plots.direction_curvatures import plot_direction_curvatures
 from trajmap.plots.eigenvalues import plot_eigenvalues
 from trajmap.plots.embedding import plot_embedding
 from trajmap.plots.landscape import plot_landscape
 from trajmap.plots.lift_gap import plot_lift_gap
+from trajmap.plots.lines import plot_lines
 from trajmap.plots.normal_profile import plot_normal_profile
-from trajmap.plots.relief import interactive_relief as interactive_relief
-from trajmap.plots.relief import plot_relief as plot_relief
 from trajmap.plots.samples import plot_sample_convergence, plot_subspace_convergence
 from trajmap.plots.saturation import plot_saturation
 from trajmap.plots.scalars import plot_scalars
 from trajmap.plots.scores import plot_scores
 from trajmap.plots.sensitivity import plot_sensitivity
 from trajmap.plots.solutions import plot_solution_tree
+from trajmap.plots.surface_3d import interactive_surface_3d as interactive_surface_3d
+from trajmap.plots.surface_3d import plot_surface_3d as plot_surface_3d
 from trajmap.plots.topology import plot_basins, plot_merge_tree, plot_persistence
 from trajmap.plots.variance import plot_variance
 from trajmap.plots.walks import plot_gradient_cloud, plot_noise_rise, plot_permutation_paths, plot_walk_rise
@@ -33,7 +33,6 @@ __all__ = [
     "plot_basins",
     "plot_claims",
     "plot_connection",
-    "plot_curves",
     "plot_density",
     "plot_direction_curvatures",
     "plot_edge",
@@ -42,6 +41,7 @@ __all__ = [
     "plot_gradient_cloud",
     "plot_landscape",
     "plot_lift_gap",
+    "plot_lines",
     "plot_merge_tree",
     "plot_noise_rise",
     "plot_normal_profile",

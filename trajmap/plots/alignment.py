@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from trajmap.data.alignment import Alignment
+from trajmap.data.results.alignment import Alignment
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:

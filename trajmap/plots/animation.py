@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from trajmap._validation import check_count, worded
-from trajmap.data.landscape import Landscape
+from trajmap.data.results.landscape import Landscape
 from trajmap.errors import InputError
 from trajmap.plots.landscape import plot_landscape
 

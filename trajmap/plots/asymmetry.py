@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trajmap.data.asymmetry import Asymmetry
+from trajmap.data.results.asymmetry import Asymmetry
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:

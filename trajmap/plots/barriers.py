@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trajmap.data.barriers import Barriers
+from trajmap.data.results.barriers import Barriers
 from trajmap.plots.theme import open_axes
 
 if TYPE_CHECKING:

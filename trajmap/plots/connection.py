@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trajmap.data.connection import WAYS, Connection
+from trajmap.data.results.connection import WAYS, Connection
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:

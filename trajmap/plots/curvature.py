@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trajmap.data.edge_gauge import EdgeGauge
-from trajmap.data.spectral_density import SpectralDensity
-from trajmap.data.training_curves import TrainingCurves
+from trajmap.data.results.edge_gauge import EdgeGauge
+from trajmap.data.results.spectral_density import SpectralDensity
+from trajmap.data.results.training_curves import TrainingCurves
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:

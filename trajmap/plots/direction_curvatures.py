@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trajmap.data.direction_curvatures import DirectionCurvatures
+from trajmap.data.results.direction_curvatures import DirectionCurvatures
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:

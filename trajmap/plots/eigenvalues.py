@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trajmap.data.alignment import Alignment
+from trajmap.data.results.alignment import Alignment
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:

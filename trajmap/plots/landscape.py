@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trajmap._validation import Array, worded
-from trajmap.data.critical_points import CriticalPoints
-from trajmap.data.landscape import Landscape
+from trajmap.data.results.critical_points import CriticalPoints
+from trajmap.data.results.landscape import Landscape
 from trajmap.errors import InputError
 from trajmap.plots.theme import COLORS, open_axes
 
@@ -55,8 +55,8 @@ def plot_landscape(landscape: Landscape, *, points: CriticalPoints | None = None
         if points is not None:
             _mark(points, ax)
     n_broken = landscape.values.size - len(finite)
-    broken = f" · {n_broken} cells NaN or inf" if n_broken else ""
-    ax.set_title(f"Loss over {landscape.name or 'the chart'}{broken}")
+    n_nonfinite = f" · {n_broken} cells NaN or inf" if n_broken else ""
+    ax.set_title(f"Loss over {landscape.name or 'the chart'}{n_nonfinite}")
     return ax
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trajmap.data.lift_gap import LiftGap
+from trajmap.data.results.lift_gap import LiftGap
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trajmap.data.normal_profile import NormalProfile
+from trajmap.data.results.normal_profile import NormalProfile
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ def plot_normal_profile(profile: NormalProfile, *, ax: "Axes | None" = None) -> 
     """
     ax = open_axes(ax)
     colours = {"downhill": "lift", "highest curvature": "run", "lowest curvature": "second"}
-    told = False
+    text = False
     for name, losses in zip(profile.names, profile.losses, strict=True):
         if not np.isfinite(losses).any():
             continue
         known = name in colours
-        label = name if known else None if told else "random"
-        told = told or not known
+        label = name if known else None if text else "random"
+        text = text or not known
         ax.plot(profile.offsets, losses, color=COLORS[colours.get(name, "null")], label=label, lw=1.8 if known else 0.9)
     ax.axhline(profile.value + profile.rise, ls=":", color=COLORS["null"], lw=0.8)
     ax.set(xlabel="distance from the chart, in parameter space", ylabel="loss")

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from trajmap.data.sample_convergence import SampleConvergence
-from trajmap.data.subspace_convergence import SubspaceConvergence
+from trajmap.data.results.sample_convergence import SampleConvergence
+from trajmap.data.results.subspace_convergence import SubspaceConvergence
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:

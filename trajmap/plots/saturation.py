@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from trajmap.data.saturation import Saturation
+from trajmap.data.results.saturation import Saturation
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:

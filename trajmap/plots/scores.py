@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trajmap.data.score_table import ScoreTable
+from trajmap.data.results.score_table import ScoreTable
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trajmap.data.sensitivity import Sensitivity
+from trajmap.data.results.sensitivity import Sensitivity
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:

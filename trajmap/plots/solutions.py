@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from trajmap.data.solution_tree import SolutionTree
+from trajmap.data.results.solution_tree import SolutionTree
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Generator
 from typing import Any
 
-__all__ = ["COLORS", "open_axes", "theme"]
+__all__ = ["COLORS", "drawing_theme", "open_axes"]
 
 # Okabe and Ito's colours, told apart by every kind of eye
 COLORS = {
@@ -33,7 +33,7 @@ _SHARED: dict[str, Any] = {
 
 
 @contextlib.contextmanager
-def theme(*, dark: bool = False) -> Generator[None, None, None]:
+def drawing_theme(*, dark: bool = False) -> Generator[None, None, None]:
     """Draw inside with trajmap's look; the settings outside stay as they are.
 
     Parameters

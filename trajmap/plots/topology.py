@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trajmap.data.basin_profile import BasinProfile
-from trajmap.data.merge_tree import MergeTree
-from trajmap.data.persistence_diagram import PersistenceDiagram
+from trajmap.data.results.basin_profile import BasinProfile
+from trajmap.data.results.merge_tree import MergeTree
+from trajmap.data.results.persistence_diagram import PersistenceDiagram
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trajmap.data.variance_spectrum import VarianceSpectrum
+from trajmap.data.results.variance_spectrum import VarianceSpectrum
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trajmap.data.gradient_cloud import GradientCloud
-from trajmap.data.noise_rise import NoiseRise
-from trajmap.data.permutation_paths import PermutationPaths
-from trajmap.data.walk_rise import WalkRise
+from trajmap.data.results.gradient_cloud import GradientCloud
+from trajmap.data.results.noise_rise import NoiseRise
+from trajmap.data.results.permutation_paths import PermutationPaths
+from trajmap.data.results.walk_rise import WalkRise
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ def plot_walk_rise(walks: WalkRise, *, ax: "Axes | None" = None) -> "Axes":
     band = 2 * walks.error
     ax.fill_between(steps, mean - band, mean + band, color=COLORS["run"], alpha=0.25, linewidth=0)
     ax.plot(steps, mean, color=COLORS["run"], label=f"{len(walks.rises)} pairs of walks, ± 2 standard errors")
-    told = ""
+    text = ""
     if np.isfinite(walks.trace):
         ax.plot(steps, walks.expected, "--", color=COLORS["lift"], label="½ σ² t tr H")
-        told = f": {walks.ratio:.2f} of the quadratic's"
+        text = f": {walks.ratio:.2f} of the quadratic's"
     ax.set(xlabel=f"steps of width {walks.sigma:.2g}", ylabel="rise of the loss")
-    ax.set_title(f"Rise along random walks{told}")
+    ax.set_title(f"Rise along random walks{text}")
     ax.legend()
     return ax
 

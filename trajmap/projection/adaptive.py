@@ -6,13 +6,13 @@ from collections.abc import Callable
 import numpy as np
 
 from trajmap._validation import Array, check_count, check_positive
-from trajmap.data.landscape import Grid, Landscape
+from trajmap.data.results.landscape import Grid, Landscape
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
 from trajmap.objective.tuning import evaluator
 from trajmap.projection.chart import Chart
 from trajmap.projection.lifts import PointsSlice, lifted_points
-from trajmap.projection.surface import surface
+from trajmap.projection.surfaces import surface
 
 __all__ = ["refined_surface"]
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from trajmap._validation import Array, worded
-from trajmap.data.array_file import read_arrays, write_arrays
 from trajmap.data.atomic import write_parts
+from trajmap.data.store.array_file import read_arrays, write_arrays
 from trajmap.errors import InputError, RunFormatError
 
 __all__ = ["BlockStore", "Mark", "Outputs"]
@@ -80,8 +80,8 @@ class BlockStore:
             raise InputError(worded("out", "a new folder, or that of an unfinished surface", got, repair))
         if not mark.agrees(label):
             if blocks:
-                told = f"out: {self._out} holds {len(blocks)} blocks of other work (another loss, data, chart or grid)"
-                warnings.warn(f"{told}; they are removed, and the surface starts anew", RuntimeWarning, stacklevel=3)
+                text = f"out: {self._out} holds {len(blocks)} blocks of other work (another loss, data, chart or grid)"
+                warnings.warn(f"{text}; they are removed, and the surface starts anew", RuntimeWarning, stacklevel=3)
             self._remove()
             self._write(_LABEL, {"exact": mark.exact, "values": mark.values.tolist()})
 

@@ -12,7 +12,7 @@ from trajmap.data.frame import stretches
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
 from trajmap.objective.points import ArrayPoints
-from trajmap.projection.curve import curve
+from trajmap.projection.lift_gaps import lift_gap
 from trajmap.projection.moved import MovedPoints
 
 __all__ = ["chart_carries_loss"]
@@ -140,7 +140,7 @@ def _block(
 ) -> _Block | None:
     """Errors of one block; None where no iterate has a finite loss. Objectives are the run's and the unseen's."""
     along, at = objectives
-    gap = curve(at, chart, few, random_state=int(rng.integers(2**31)))
+    gap = lift_gap(at, chart, few, random_state=int(rng.integers(2**31)))
     places, away = _nearest(few.iterates, seen.iterates)
     centres = seen.iterates[places]
     near = along.values(centres)

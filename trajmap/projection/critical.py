@@ -5,15 +5,15 @@ import itertools
 import numpy as np
 
 from trajmap._validation import Array, check_count, check_positive
-from trajmap.data.critical_points import CriticalPoints
-from trajmap.data.landscape import Landscape
-from trajmap.data.pullback import Pullback
+from trajmap.basins.lines import line_losses
+from trajmap.data.results.critical_points import CriticalPoints
+from trajmap.data.results.landscape import Landscape
+from trajmap.data.results.pullback import Pullback
 from trajmap.objective.objective import Objective
 from trajmap.projection.chart import Chart, chart_name, lift
-from trajmap.projection.lines import line_losses
 from trajmap.projection.normal import normal_curvatures
-from trajmap.projection.pullback import pullback
-from trajmap.projection.tangent import tangent
+from trajmap.projection.pullbacks import pullback
+from trajmap.projection.tangents import tangent
 
 __all__ = ["critical_points"]
 
@@ -64,9 +64,9 @@ def critical_points(
     Examples
     --------
     >>> import torch
-    >>> from trajmap.data.landscape import Grid
+    >>> from trajmap.data.results.landscape import Grid
     >>> from trajmap.data.plane import Plane
-    >>> from trajmap.projection.surface import surface
+    >>> from trajmap.projection.surfaces import surface
     >>> model = torch.nn.Linear(3, 1, bias=False)
     >>> flat = Objective(model, lambda m, x: (m(x)[:2] ** 2).sum() - m(x)[2, 0] ** 2, [torch.eye(3)])
     >>> plane, axis = Plane(np.zeros(3), np.eye(2, 3)), np.linspace(-1, 1.1, 8)
@@ -124,14 +124,14 @@ def _candidates(values: Array) -> list[tuple[int, ...]]:
 def _newton(objective: Objective, chart: Chart, start: Array, cell: Array, max_iter: int) -> Pullback | None:
     z = start
     for _ in range(max_iter):
-        found = pullback(objective, chart, z, step=0.05 * cell)
+        found = pullback(objective, chart, z, fd_step=0.05 * cell)
         # pinv: along a flat direction of the chart there is nothing to solve
         move = -np.linalg.pinv(found.hessian, rcond=1e-8, hermitian=True) @ found.gradient
         if not np.isfinite(move).all() or np.abs((z + move - start) / cell).max() > 2:
             return None
         z = z + move
         if np.abs(move / cell).max() < 1e-6:
-            return pullback(objective, chart, z, step=0.05 * cell)
+            return pullback(objective, chart, z, fd_step=0.05 * cell)
     return None
 
 
@@ -139,7 +139,7 @@ def _off_chart(objective: Objective, chart: Chart, found: Pullback, radius: floa
     """Extreme normal curvatures, and the fall of the loss along the normal part of −∇L."""
     theta = lift(chart, found.z[None], objective.size)[0].astype(np.float64)
     scale = 1e-3 * np.maximum(np.abs(found.z), 1.0)
-    basis = tangent(chart, found.z, step=scale)
+    basis = tangent(chart, found.z, fd_step=scale)
     values, _ = normal_curvatures(objective.hessian(theta), basis)
     gradient = objective.gradient(theta)
     normal = gradient - (gradient @ basis.T) @ basis

@@ -27,7 +27,7 @@ class Differentiable(Protocol):
         """Second derivatives, shape (d, d, P)."""
 
 
-def lift_jacobian(chart: Chart, z: Array, *, step: float | Array = 1e-3) -> Array:
+def lift_jacobian(chart: Chart, z: Array, *, fd_step: float | Array = 1e-3) -> Array:
     """Jacobian of a chart's lift, one row a coordinate: exact where the chart knows it, else by central differences.
 
     Parameters
@@ -36,7 +36,7 @@ def lift_jacobian(chart: Chart, z: Array, *, step: float | Array = 1e-3) -> Arra
         The chart.
     z : array-like, shape (d,)
         Coordinates.
-    step : float or array-like of shape (d,)
+    fd_step : float or array-like of shape (d,)
         Half the distance of the differences, in chart coordinates.
 
     Returns
@@ -55,35 +55,35 @@ def lift_jacobian(chart: Chart, z: Array, *, step: float | Array = 1e-3) -> Arra
     [[0.0, 5.0, 0.0]]
     """
     z = check_array("z", z, (None,), dtype=np.float64)
-    steps = _steps(step, z)
+    steps = _steps(fd_step, z)
     if isinstance(chart, Differentiable):
         return chart.jacobian(z)
     known = framed(chart)
     if known is None:
         return _slopes(lambda Z: lift(chart, Z).astype(np.float64), z, steps)
     frame = known.frame()
-    return Combination(coefficient_jacobian(known, frame, z, step=step), frame.basis, np.float64)[:, :]
+    return Combination(coefficient_jacobian(known, frame, z, fd_step=fd_step), frame.basis, np.float64)[:, :]
 
 
-def coefficient_jacobian(known: Framed, frame: Frame, z: Array, *, step: float | Array = 1e-3) -> Array:
+def coefficient_jacobian(known: Framed, frame: Frame, z: Array, *, fd_step: float | Array = 1e-3) -> Array:
     """Differentiate a framed chart's coefficients, shape (d, m): the Jacobian is their product with the basis."""
     z = check_array("z", z, (None,), dtype=np.float64)
-    steps = _steps(step, z)
+    steps = _steps(fd_step, z)
     if isinstance(known, Plane):
         return np.eye(len(z))
     return _slopes(lambda Z: frame_coefficients(known, frame, Z), z, steps)
 
 
-def coefficient_second(known: Framed, frame: Frame, z: Array, *, step: float | Array = 1e-3) -> Array:
+def coefficient_second(known: Framed, frame: Frame, z: Array, *, fd_step: float | Array = 1e-3) -> Array:
     """Second derivatives of a framed chart's coefficients, shape (d, d, m)."""
     z = check_array("z", z, (None,), dtype=np.float64)
-    steps = _steps(step, z)
+    steps = _steps(fd_step, z)
     if isinstance(known, Plane):
         return np.zeros((len(z), len(z), frame.n_vectors))
     return _bends(lambda Z: frame_coefficients(known, frame, Z), z, steps)
 
 
-def lift_second(chart: Chart, z: Array, *, step: float | Array = 1e-3) -> Array:
+def lift_second(chart: Chart, z: Array, *, fd_step: float | Array = 1e-3) -> Array:
     """Second derivatives of a chart's lift, as `lift_jacobian`; zero for a plane.
 
     Parameters
@@ -92,7 +92,7 @@ def lift_second(chart: Chart, z: Array, *, step: float | Array = 1e-3) -> Array:
         The chart.
     z : array-like, shape (d,)
         Coordinates.
-    step : float or array-like of shape (d,)
+    fd_step : float or array-like of shape (d,)
         Half the distance of the differences, in chart coordinates.
 
     Returns
@@ -101,22 +101,21 @@ def lift_second(chart: Chart, z: Array, *, step: float | Array = 1e-3) -> Array:
         ∂²D/∂zᵢ∂zⱼ, float64.
     """
     z = check_array("z", z, (None,), dtype=np.float64)
-    steps = _steps(step, z)
+    steps = _steps(fd_step, z)
     if isinstance(chart, Differentiable):
         return chart.second(z)
     known = framed(chart)
     if known is None:
         return _bends(lambda Z: lift(chart, Z).astype(np.float64), z, steps)
     frame = known.frame()
-    second = coefficient_second(known, frame, z, step=step).reshape(-1, frame.n_vectors)
+    second = coefficient_second(known, frame, z, fd_step=fd_step).reshape(-1, frame.n_vectors)
     return Combination(second, frame.basis, np.float64)[:, :].reshape(len(z), len(z), -1)
 
 
 def _slopes(lifts: Lifts, z: Array, steps: Array) -> Array:
     """Central differences along each coordinate."""
     lifted = lifts(np.concatenate([z + np.diag(steps), z - np.diag(steps)]))
-    rows: Array = (lifted[: len(z)] - lifted[len(z) :]) / (2 * steps[:, None])
-    return rows
+    return (lifted[: len(z)] - lifted[len(z) :]) / (2 * steps[:, None])
 
 
 def _bends(lifts: Lifts, z: Array, steps: Array) -> Array:
@@ -132,8 +131,8 @@ def _bends(lifts: Lifts, z: Array, steps: Array) -> Array:
     return found
 
 
-def _steps(step: float | Array, z: Array) -> Array:
-    steps = np.broadcast_to(np.asarray(step, dtype=np.float64), z.shape)
+def _steps(fd_step: float | Array, z: Array) -> Array:
+    steps = np.broadcast_to(np.asarray(fd_step, dtype=np.float64), z.shape)
     for value in steps:
-        check_positive("step", value)
+        check_positive("fd_step", value)
     return steps

@@ -10,7 +10,7 @@ import torch
 
 from trajmap._validation import Array
 from trajmap.data.frame import Frame
-from trajmap.data.landscape import Grid
+from trajmap.data.results.landscape import Grid
 from trajmap.objective.objective import Objective
 from trajmap.objective.points import ArrayPoints, FramePoints, Points
 from trajmap.objective.strategy import Strategy
@@ -50,8 +50,7 @@ class FrameWork:
         if self._evaluator is None:
             self._points.load()
             self._evaluator = evaluator(self._objective, self._strategy, self._frame)
-        found: dict[str, Array] = self._evaluator.evaluate(self._points.at(points), points)
-        return found
+        return self._evaluator.evaluate(self._points.at(points), points)
 
     def packed(self, folder: Path) -> "_Filed":
         """Write the frame to files that the processes of one machine share."""

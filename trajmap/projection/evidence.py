@@ -3,9 +3,9 @@
 import numpy as np
 
 from trajmap._validation import Array
-from trajmap.data.landscape import Grid, Landscape
+from trajmap.data.results.landscape import Grid, Landscape
 from trajmap.projection.chart import Chart
-from trajmap.projection.lift_map import LiftMap, lift_map
+from trajmap.projection.lift_maps import LiftMap, lift_map
 
 __all__ = ["axis_labels", "lift_area", "lift_metrics", "walk_shares"]
 
@@ -36,7 +36,7 @@ def lift_metrics(chart: Chart | LiftMap, grid: Grid, support: Array, *, most: in
         places = np.sort(np.random.default_rng(random_state).choice(places, most, replace=False))
     half = np.array([np.diff(axis).mean() / 2 for axis in grid.axes])
     seen = lift_map(chart)
-    found = [seen.jacobian(grid.points[i], step=half) for i in places]
+    found = [seen.jacobian(grid.points[i], fd_step=half) for i in places]
     return np.array([J @ J.T for J in found]).reshape(-1, grid.ndim, grid.ndim)
 
 
@@ -74,8 +74,7 @@ def walk_shares(T: int, d: int) -> Array:
     """
     k = np.arange(1, T)
     eigenvalues = 1 / (2 - 2 * np.cos(k * np.pi / T))
-    shares: Array = eigenvalues[:d] / eigenvalues.sum()
-    return shares
+    return eigenvalues[:d] / eigenvalues.sum()
 
 
 def axis_labels(chart: Chart | LiftMap, gram: Array | None, size: int, land: Landscape, variance: float) -> list[str]:

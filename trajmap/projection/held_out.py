@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 
 from trajmap._validation import Array
-from trajmap.data.lift_gap import LiftGap
+from trajmap.data.results.lift_gap import LiftGap
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
-from trajmap.projection.curve import curve
+from trajmap.projection.lift_gaps import lift_gap
 
-__all__ = ["held_out_gap"]
+__all__ = ["held_out_lift_gap"]
 
 Splits = Iterable[tuple[Array, Array]]
 
 
-def held_out_gap(
+def held_out_lift_gap(
     objective: Objective,
     fit: Callable[[Array], Any],
     trajectory: Trajectory,
@@ -67,7 +67,7 @@ def held_out_gap(
     >>> bowl = Objective(torch.nn.Linear(2, 1, bias=False), lambda m, x: m(x).square().sum() / 2, [torch.eye(2)])
     >>> run = Trajectory.of(np.array([[2.0, 0], [1, 0], [1, 1], [2, 2]]), layout=bowl.layout)
     >>> flat = lambda rows: Plane(np.zeros(2), np.array([[1.0, 0]]))
-    >>> held_out_gap(bowl, flat, run, [(np.array([0, 1]), np.array([2, 3]))]).gap.tolist()
+    >>> held_out_lift_gap(bowl, flat, run, [(np.array([0, 1]), np.array([2, 3]))]).gap.tolist()
     [-0.5, -2.0]
     """
     parts = []
@@ -76,7 +76,7 @@ def held_out_gap(
         rows = np.asarray(test)[::every]
         rows = rows if len(rows) > 1 else np.asarray(test)[[0, -1]]
         parts.append(
-            curve(objective, chart, trajectory.take(rows), decompose=decompose, name=name, random_state=random_state)
+            lift_gap(objective, chart, trajectory.take(rows), decompose=decompose, name=name, random_state=random_state)
         )
     steps = np.concatenate([part.steps for part in parts])
     order = np.argsort(steps, kind="stable")

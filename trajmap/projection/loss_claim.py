@@ -102,9 +102,9 @@ def loss_knows_it(
             _NAME, "the loss is not a finite number at the start or at the end of the run", _NULLS, tried=tried
         )
     work = _Surrogates(objective, kept, coordinates - coordinates[0], judged, random_state)
-    told = None if progress is None else _told(progress, 2 * n_draws)
+    text = None if progress is None else _told(progress, 2 * n_draws)
     which = np.array([(kind, draw) for kind in range(2) for draw in range(n_draws)])
-    found = run_blocks(work, which, block=1, executor=executor, progress=told)["loss"]
+    found = run_blocks(work, which, block=1, executor=executor, progress=text)["loss"]
     return _claim(own, along, found.reshape(2, n_draws, -1), judged, tried, random_state)
 
 
@@ -192,8 +192,7 @@ class _GaussianRows:
         shape = (self.shape[0], self._width)
         made = [np.random.default_rng((*self._seed, tile)).standard_normal(shape, self.dtype.type) for tile in tiles]
         first = tiles.start * self._width
-        block: Array = np.concatenate(made, axis=1)[key[0], start - first : stop - first]
-        return block
+        return np.concatenate(made, axis=1)[key[0], start - first : stop - first]
 
 
 def _finite(trajectory: Trajectory) -> Trajectory | None:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, check_positive
-from trajmap.data.normal_profile import NormalProfile
+from trajmap.basins.lines import line_losses
+from trajmap.data.results.normal_profile import NormalProfile
 from trajmap.objective.objective import Objective
 from trajmap.projection.chart import Chart, chart_name, lift
-from trajmap.projection.lines import line_losses
-from trajmap.projection.tangent import tangent
+from trajmap.projection.tangents import tangent
 
 __all__ = ["normal_curvatures", "normal_profile"]
 
@@ -69,10 +69,10 @@ def normal_profile(
     z: Array,
     *,
     radius: float,
-    n: int = 21,
+    n_points: int = 21,
     n_random: int = 3,
     rise: float | None = None,
-    step: float | Array = 1e-3,
+    fd_step: float | Array = 1e-3,
     random_state: int = 0,
 ) -> NormalProfile:
     """Evaluate the loss along directions orthogonal to a chart at one point.
@@ -90,13 +90,13 @@ def normal_profile(
         Coordinates.
     radius : float
         How far to go on both sides, in parameter distance; the run's reach is a natural choice.
-    n : int
+    n_points : int
         Offsets, odd to hit the point itself.
     n_random : int
         Random directions.
     rise : float, optional
         Rise of the loss that ends a half-width; by default the loss at the point, which is then doubled.
-    step : float or array-like
+    fd_step : float or array-like
         Of the lift's differences.
     random_state : int
         Seed.
@@ -122,17 +122,17 @@ def normal_profile(
     ([4.0, 4.0], [0.5, 0.5])
     """
     z = check_array("z", z, (None,), dtype=np.float64)
-    radius, n = check_positive("radius", radius), check_count("n", n, low=3)
+    radius, n_points = check_positive("radius", radius), check_count("n_points", n_points, low=3)
     theta = lift(chart, z[None], objective.size)[0].astype(np.float64)
-    basis = tangent(chart, z, step=step)
+    basis = tangent(chart, z, fd_step=fd_step)
     gradient = objective.gradient(theta)
     downhill = -_off(gradient, basis)
     values, vectors = normal_curvatures(objective.hessian(theta), basis, random_state=random_state)
     rng = np.random.default_rng(random_state)
     names = ["downhill", "highest curvature", "lowest curvature"]
     names += [f"random {i + 1}" for i in range(check_count("n_random", n_random, low=0))]
-    offsets = np.linspace(-radius, radius, n)
-    losses = np.full((len(names), n), np.nan)
+    offsets = np.linspace(-radius, radius, n_points)
+    losses = np.full((len(names), n_points), np.nan)
     for i in range(len(names)):
         direction = (downhill, vectors[1], vectors[0])[i] if i < 3 else _off(rng.standard_normal(len(theta)), basis)
         norm = np.linalg.norm(direction)
@@ -147,5 +147,4 @@ def normal_profile(
 
 def _off(v: Array, basis: Array) -> Array:
     """Leave the part of a vector that is orthogonal to a basis of orthonormal rows."""
-    out: Array = v - (v @ basis.T) @ basis
-    return out
+    return v - (v @ basis.T) @ basis

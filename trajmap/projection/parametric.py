@@ -87,5 +87,4 @@ def _product(
 ) -> torch.Tensor:
     """Jacobian times a direction by two backward passes, whose number does not grow with P."""
     jvp: Any = torch.autograd.functional.jvp
-    found: torch.Tensor = jvp(function, point, direction, create_graph=True)[1]
-    return found
+    return jvp(function, point, direction, create_graph=True)[1]

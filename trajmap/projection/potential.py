@@ -3,8 +3,8 @@
 import numpy as np
 
 from trajmap._validation import Array, check_array, worded
-from trajmap.data.effective_potential import EffectivePotential
-from trajmap.data.landscape import Grid
+from trajmap.data.results.effective_potential import EffectivePotential
+from trajmap.data.results.landscape import Grid
 from trajmap.errors import InputError
 
 __all__ = ["effective_potential"]

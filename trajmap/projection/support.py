@@ -8,7 +8,7 @@ from trajmap._validation import Array, check_count
 from trajmap.data.frame import Frame, stretches
 from trajmap.data.gram import centred_gram, column_blocks
 from trajmap.projection.frames import Framed, reduced, remembered
-from trajmap.projection.lift_map import gram_factors
+from trajmap.projection.lift_maps import gram_factors
 
 __all__ = ["PathGeometry"]
 

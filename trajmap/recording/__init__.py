@@ -1,6 +1,6 @@
 """An optimizer's iterates into a run folder."""
 
-from trajmap.data.checkpoint_files import find_checkpoints
+from trajmap.data.checkpoints.files import find_checkpoints
 from trajmap.recording.branches import branch
 from trajmap.recording.checkpoints import from_checkpoints, link_checkpoints
 from trajmap.recording.recorder import Recorder

@@ -8,11 +8,11 @@ import torch
 from trajmap import __version__
 from trajmap._models import check_parameter
 from trajmap._validation import describe, worded
-from trajmap.data.buffers import BufferLayout
 from trajmap.data.layout import Layout
 from trajmap.data.number_format import FLOATS, promoted
 from trajmap.data.plain import plain_json
-from trajmap.data.store import RunHeader, new_identity
+from trajmap.data.store.buffers import BufferLayout
+from trajmap.data.store.store import RunHeader, new_identity
 from trajmap.errors import InputError
 from trajmap.recording.selections import Select
 from trajmap.recording.sketch import CountSketch

@@ -13,9 +13,9 @@ from trajmap.recording._arguments import as_number
 from trajmap.recording.coverage import Coverage
 from trajmap.recording.ledger import Entry, Ledger, changed_options, described, present_rates, require_optimizer
 from trajmap.recording.moments import Moments, present_moments
+from trajmap.recording.run_buffer import Numbers, RunBuffer
 from trajmap.recording.selections import Select
 from trajmap.recording.stepping import Stepper, unwrapped_optimizer
-from trajmap.recording.tape import Numbers, Tape
 from trajmap.recording.witness import Witness
 
 __all__ = ["Attachments"]
@@ -98,22 +98,22 @@ class Attachments:
         self._rates = present_rates(stepper.optimizer)
         self._changed = changed_options(stepper.optimizer, self._entries[id(stepper.optimizer)])
         self._witness.mark()
-        told: dict[str, Any] = (
+        text: dict[str, Any] = (
             {"optimizers": self._ledger.entries()} if self._ledger.stepped(stepper.optimizer, step) else {}
         )
         late = self._coverage.late(self.optimizers)
         if late:
-            told["unrecorded"] = {"from": step, "names": late}
+            text["unrecorded"] = {"from": step, "names": late}
             message = f"{self._path}: from step {step} on {len(late)} parameters are trained that the run does not "
             message += f"hold ({_listed(late)}); repair: select=matching('*') records them from the beginning"
             warnings.warn(message, RecordingWarning, stacklevel=8)
         idle = self._coverage.idle(self.optimizers) if self._ledger.is_first_step else []
         if idle:
-            told["untrained"] = idle
+            text["untrained"] = idle
             message = f"{self._path}: {len(idle)} recorded parameters are in no attached optimizer ({_listed(idle)})"
             message += "; repair: record the part that is trained, or choose it by select=matching(…)"
             warnings.warn(message, RecordingWarning, stacklevel=8)
-        return told
+        return text
 
     def scalars(self) -> Numbers:
         """Scalars of the last step: rates, who made it, overflows before it."""
@@ -138,11 +138,11 @@ class Attachments:
         """Whether something else has been put into the model since the last step."""
         return self._witness.changed()
 
-    def warn_of_moves(self, step: int, tape: Tape) -> None:
+    def warn_of_moves(self, step: int, buffer: RunBuffer) -> None:
         """Say once that something else moves the weights, so that iterates are not what the next step starts from."""
-        if self._has_warned or tape.last != step or not self._witness.touched():
+        if self._has_warned or buffer.last != step or not self._witness.touched():
             return
-        moved, norm = tape.moved()
+        moved, norm = buffer.moved()
         if moved > 1e-6 * norm:  # more than SAM's way back rounds
             self._has_warned = True
             message = f"{self._path}: after step {step} the weights were changed by other than the optimizer, which "

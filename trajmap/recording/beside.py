@@ -3,9 +3,9 @@
 import warnings
 from pathlib import Path
 
-from trajmap.data.run_folder import read_run
-from trajmap.data.second_moments import kept_notes
-from trajmap.data.store import RunHeader
+from trajmap.data.store.run_folder import read_run
+from trajmap.data.store.second_moments import kept_notes
+from trajmap.data.store.store import RunHeader
 from trajmap.data.thinning import Thinning
 from trajmap.recording.budget import Budget
 from trajmap.recording.moments import Moments, MomentsLog, bytes_of_moments

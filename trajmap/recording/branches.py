@@ -18,7 +18,7 @@ __all__ = ["branch"]
 
 def branch(
     recorder: Recorder,
-    go_on: Callable[[int, Recorder], object],
+    continue_training: Callable[[int, Recorder], object],
     *,
     n_branches: int = 4,
     path: str | os.PathLike[str] | None = None,
@@ -29,9 +29,9 @@ def branch(
     ----------
     recorder : Recorder
         An attached recorder. It records nothing meanwhile.
-    go_on : callable
-        ``go_on(k, recorder)`` takes some steps with the recorder's own model and optimizers, over batches in an
-        order that depends on k, and may record scalars with the branch's recorder.
+    continue_training : callable
+        ``continue_training(k, recorder)`` takes some steps with the recorder's own model and optimizers, over batches
+        in an order that depends on k, and may record scalars with the branch's recorder.
     n_branches : int
         Number of continuations.
     path : path-like, optional
@@ -50,20 +50,20 @@ def branch(
     Notes
     -----
     Afterwards parameters, buffers, gradients, modes, the optimizer's state and PyTorch's random states are as they
-    were. Other objects that `go_on` changes, as data loaders and schedulers, are its own affair.
+    were. Other objects that `continue_training` changes, as data loaders and schedulers, are its own affair.
 
     Examples
     --------
     >>> import tempfile
     >>> model = torch.nn.Linear(2, 1)
     >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    >>> def go_on(k, recorder):
+    >>> def continue_training(k, recorder):
     ...     for _ in range(3):
     ...         optimizer.zero_grad()
     ...         model(torch.full((1, 2), float(k))).sum().backward()
     ...         optimizer.step()
     >>> with Recorder(model, tempfile.mkdtemp() + "/run").attach(optimizer) as recorder:
-    ...     fan = branch(recorder, go_on, n_branches=2)
+    ...     fan = branch(recorder, continue_training, n_branches=2)
     >>> fan.names, fan.iterates.shape
     (('0', '1'), (8, 3))
     """
@@ -84,7 +84,7 @@ def branch(
                 with own.attach(optimizers[0], step=step):
                     for other in optimizers[1:]:
                         own.attach(other)
-                    go_on(k, own)
+                    continue_training(k, own)
         finally:
             state.restore()
     return Fan.open([home / name for name in names])

@@ -9,7 +9,7 @@ from typing import Any
 
 from trajmap._validation import worded
 from trajmap.data.number_format import stored_dtype
-from trajmap.data.store import RunHeader
+from trajmap.data.store.store import RunHeader
 from trajmap.data.thinning import Thinning
 from trajmap.errors import DiskWarning, InputError
 

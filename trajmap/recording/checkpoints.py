@@ -10,12 +10,12 @@ import torch
 
 from trajmap._models import unwrapped
 from trajmap._validation import check_choice, check_count, worded
-from trajmap.data.checkpoint_files import Paths, find_checkpoints, steps_of
-from trajmap.data.checkpoint_names import Wanted
-from trajmap.data.checkpoint_rows import CheckpointRow, open_checkpoints
+from trajmap.data.checkpoints.files import Paths, find_checkpoints, steps_of
+from trajmap.data.checkpoints.names import Wanted
+from trajmap.data.checkpoints.rows import CheckpointRow, open_checkpoints
 from trajmap.data.number_format import FLOATS, promoted, stored_dtype, wide_dtype
-from trajmap.data.store import RunHeader, new_identity
-from trajmap.data.stored_tensor import StoredTensor
+from trajmap.data.store.store import RunHeader, new_identity
+from trajmap.data.store.stored_tensor import StoredTensor
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.recording._arguments import kept_buffers

@@ -9,17 +9,17 @@ import torch
 
 from trajmap._validation import worded
 from trajmap.data.layout import Layout
-from trajmap.data.run_folder import shard_folder
-from trajmap.data.store import RunHeader
+from trajmap.data.store.run_folder import shard_folder
+from trajmap.data.store.store import RunHeader
 from trajmap.errors import InputError
 
-__all__ = ["Role", "role_of"]
+__all__ = ["RankPlan", "role_of"]
 
 Stretch = tuple[int, int]
 
 
 @dataclasses.dataclass(frozen=True)
-class Role:
+class RankPlan:
     """What this process records.
 
     Parameters
@@ -50,7 +50,7 @@ class Role:
             ).write(path)
 
 
-def role_of(path: Path, chosen: Mapping[str, torch.Tensor]) -> Role:
+def role_of(path: Path, chosen: Mapping[str, torch.Tensor]) -> RankPlan:
     """Find out what this process records: all, nothing (not the first of several copies), or its shard.
 
     Parameters
@@ -62,7 +62,7 @@ def role_of(path: Path, chosen: Mapping[str, torch.Tensor]) -> Role:
 
     Returns
     -------
-    Role
+    RankPlan
         Its part. With DTensors all processes must call this together.
 
     Raises
@@ -74,7 +74,7 @@ def role_of(path: Path, chosen: Mapping[str, torch.Tensor]) -> Role:
     spread = torch.distributed.is_available() and torch.distributed.is_initialized()
     rank = torch.distributed.get_rank() if spread else 0
     if not any(_is_dtensor(p) for p in chosen.values()):
-        return Role(path, dict(chosen) if rank == 0 else {}, layout, is_first=rank == 0)
+        return RankPlan(path, dict(chosen) if rank == 0 else {}, layout, is_first=rank == 0)
     own, stretches = {}, []
     for name, where in layout.slices.items():
         low, high = _local_stretch(name, chosen[name], where, rank)
@@ -83,7 +83,7 @@ def role_of(path: Path, chosen: Mapping[str, torch.Tensor]) -> Role:
             stretches.append([low, high])
     gathered: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(gathered, stretches)
-    return Role(shard_folder(path, rank), own, layout, gathered, rank == 0)
+    return RankPlan(shard_folder(path, rank), own, layout, gathered, rank == 0)
 
 
 def _is_dtensor(tensor: torch.Tensor) -> bool:

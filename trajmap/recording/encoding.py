@@ -6,8 +6,8 @@ from typing import Protocol
 import numpy as np
 
 from trajmap._validation import Array
-from trajmap.data.delta16 import BLOCK, decode, encode
-from trajmap.data.store import Notes, RunHeader, write_delta, write_iterate
+from trajmap.data.store.delta16 import BLOCK, decode, encode
+from trajmap.data.store.store import Notes, RunHeader, write_delta, write_iterate
 from trajmap.recording.snapshot import Slot
 
 __all__ = ["DeltaRows", "Encoding", "FullRows", "count_broken"]

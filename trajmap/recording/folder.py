@@ -8,7 +8,7 @@ from trajmap._validation import worded
 from trajmap.data.atomic import is_part
 from trajmap.data.memory import MEMORY
 from trajmap.data.owner import OWNER
-from trajmap.data.store import RunHeader
+from trajmap.data.store.store import RunHeader
 from trajmap.errors import FolderTakenError, InputError, RunFormatError
 
 __all__ = ["clear_parts", "empty", "require_free"]

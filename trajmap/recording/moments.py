@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from trajmap._validation import Array
-from trajmap.data.second_moments import MomentsNote
-from trajmap.data.store import RunHeader
+from trajmap.data.store.second_moments import MomentsNote
+from trajmap.data.store.store import RunHeader
 from trajmap.data.thinning import Thinning
 from trajmap.recording.snapshot import local_tensor
 

@@ -1,6 +1,6 @@
 """Scalars of batches whose gradients are accumulated."""
 
-from trajmap.recording.tape import Numbers
+from trajmap.recording.run_buffer import Numbers
 
 __all__ = ["Pool"]
 

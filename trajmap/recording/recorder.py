@@ -26,7 +26,7 @@ from trajmap.recording.schedules import every as fixed_interval
 from trajmap.recording.selections import Select, requires_grad
 from trajmap.recording.sitting import Plan, Sitting
 from trajmap.recording.sketch import CountSketch
-from trajmap.recording.storage import Storage, make_tape
+from trajmap.recording.storage import Storage, make_buffer
 
 __all__ = ["Recorder"]
 
@@ -156,11 +156,11 @@ class Recorder:
         allowed = None if budget is None else as_bytes(budget)
         storage = Storage(deltas, sketch, wait, overwrite, resume, allowed, interval)
         kept = kept_buffers(model) if buffers and role.is_first else {}
-        # processes that another one records for have no tape, and all they do is count
-        self._tape = make_tape(role, kept, noted, storage) if own else None
+        # processes that another one records for have no buffer, and all they do is count
+        self._buffer = make_buffer(role, kept, noted, storage) if own else None
         self._attached = Attachments(self.path, model, select, own)
         plan = Plan(when, interval, own if norms else [])
-        self._sitting = Sitting(self.path, self._tape, self._attached, noted, plan)
+        self._sitting = Sitting(self.path, self._buffer, self._attached, noted, plan)
         self.closed = False
 
     def accumulates_when(self, accumulating: Callable[[], bool]) -> None:
@@ -208,8 +208,8 @@ class Recorder:
             or a run is resumed and neither a step is known nor a recorded iterate equals the model.
         """
         self._require_open()
-        if expected_steps is not None and self._tape is not None:
-            self._tape.expect(check_count("expected_steps", expected_steps))
+        if expected_steps is not None and self._buffer is not None:
+            self._buffer.expect(check_count("expected_steps", expected_steps))
         self._sitting.attach(optimizer, step, check_count("moments", moments, low=0))
         return self
 
@@ -271,7 +271,7 @@ class Recorder:
 
     def state_dict(self) -> dict[str, int]:
         """Say how far the run is, to be kept in a checkpoint beside the model's and the optimizer's states."""
-        return {"step": self._sitting.step if self._attached or self._tape is None else self._tape.last}
+        return {"step": self._sitting.step if self._attached or self._buffer is None else self._buffer.last}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Take up where a checkpoint was made, before the optimizer is attached; InputError otherwise."""

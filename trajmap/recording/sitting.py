@@ -16,9 +16,9 @@ from trajmap.recording._arguments import gradient_norm
 from trajmap.recording.attachments import Attachments
 from trajmap.recording.moments import Moments, keeps_moments
 from trajmap.recording.pool import Pool
+from trajmap.recording.run_buffer import Numbers, RunBuffer
 from trajmap.recording.schedules import Schedule
 from trajmap.recording.stepping import Stepper
-from trajmap.recording.tape import Numbers, Tape
 
 __all__ = ["Plan", "Sitting"]
 
@@ -43,26 +43,26 @@ class Plan:
 
 
 class Sitting:
-    """Count the steps between the making of a recorder and its closing, and write on the tape.
+    """Count the steps between the making of a recorder and its closing, and write on the buffer.
 
     Parameters
     ----------
     path : pathlib.Path
         The run folder, for the words of a warning.
-    tape : Tape or None
+    buffer : RunBuffer or None
         Where iterates go; None where another process records.
     attached : Attachments
         The optimizers.
     settings : dict
-        What ``run.json`` says, until the tape has begun.
+        What ``run.json`` says, until the buffer has begun.
     plan : Plan
         When to record.
     """
 
     def __init__(
-        self, path: Path, tape: Tape | None, attached: Attachments, settings: dict[str, Any], plan: Plan
+        self, path: Path, buffer: RunBuffer | None, attached: Attachments, settings: dict[str, Any], plan: Plan
     ) -> None:
-        self.path, self.tape, self.attached, self._settings, self._plan = path, tape, attached, settings, plan
+        self.path, self.buffer, self.attached, self._settings, self._plan = path, buffer, attached, settings, plan
         self.restored: int | None = None
         self.accumulating: Callable[[], bool] = lambda: False
         self.step = self._n_due = 0
@@ -70,18 +70,18 @@ class Sitting:
         self._pool = Pool()
         self._pid = os.getpid()
         self._told_fork = self._told_sealed = self._keeps_moments = False
-        if tape is not None:
+        if buffer is not None:
             # at the end of the interpreter, or of everything that knows us, what is held is written
-            self._finish = weakref.finalize(self, _finish, tape, self._pid)
+            self._finish = weakref.finalize(self, _finish, buffer, self._pid)
 
     def attach(self, optimizer: Any, step: int | None, moments: int) -> None:
         """Listen to an optimizer from now on; keep its second moments at so many iterates at most."""
         optimizer, entry = self.attached.described(optimizer)
-        wanted = moments if self.tape is not None and not self._keeps_moments and keeps_moments(optimizer) else 0
+        wanted = moments if self.buffer is not None and not self._keeps_moments and keeps_moments(optimizer) else 0
         self._attach(optimizer, entry, step)
-        if wanted and self.tape is not None:
+        if wanted and self.buffer is not None:
             self._keeps_moments = True
-            self.tape.moments.keep(wanted, self.step)
+            self.buffer.moments.keep(wanted, self.step)
 
     def _attach(self, optimizer: Any, entry: dict[str, Any], step: int | None) -> None:
         if self.attached:
@@ -96,20 +96,20 @@ class Sitting:
 
     def record(self, step: int | None, numbers: Numbers) -> None:
         """Add scalars to the present iterate, or take one by hand."""
-        if self.tape is None or self._is_forked():
+        if self.buffer is None or self._is_forked():
             return
         if self.attached:
-            self._record_attached(self.tape, step, numbers)
+            self._record_attached(self.buffer, step, numbers)
             return
-        first = self.tape.last < 0
-        step = self.tape.next_step() if step is None else step
-        check_count("step", step, low=max(self.tape.last, 0))
-        self.tape.splice(step)
-        if self._is_sealed(self.tape, step, numbers):
+        first = self.buffer.last < 0
+        step = self.buffer.next_step() if step is None else step
+        check_count("step", step, low=max(self.buffer.last, 0))
+        self.buffer.resume_at(step)
+        if self._is_sealed(self.buffer, step, numbers):
             return
-        if step != self.tape.last or not self.tape.amend(numbers):
-            self._n_due += step != self.tape.last and not first
-            self.tape.take(step, numbers, due=self._n_due)
+        if step != self.buffer.last or not self.buffer.add_scalars(numbers):
+            self._n_due += step != self.buffer.last and not first
+            self.buffer.take(step, numbers, due=self._n_due)
 
     def pool(self, numbers: Numbers) -> None:
         """Keep the scalars of one of several batches of a step."""
@@ -117,90 +117,90 @@ class Sitting:
 
     def hold(self) -> None:
         """Keep a copy of the present iterate, should it be the last."""
-        tape = self.tape
+        buffer = self.buffer
         if (
-            tape is None
+            buffer is None
             or self._is_forked()
             or not self.attached
-            or tape.last == self.step
-            or tape.has_aside(self.step)
+            or buffer.last == self.step
+            or buffer.has_aside(self.step)
         ):
             return
         if not self.attached.changed():
-            tape.keep_aside(self.step)
+            buffer.keep_aside(self.step)
 
     def close(self, *, complete: bool) -> None:
         """Finish; after an error the present parameters may be half a step, so only what is held is written."""
         self.attached.release()
-        if self.tape is None or self._is_forked():
+        if self.buffer is None or self._is_forked():
             return
         self._finish.detach()
         self._note(self.attached.last_words())
-        if complete and self.attached and not self.tape.stopped:
-            self._take_last(self.tape)
-        self.tape.close()
+        if complete and self.attached and not self.buffer.stopped:
+            self._take_last(self.buffer)
+        self.buffer.close()
 
-    def _take_last(self, tape: Tape) -> None:
+    def _take_last(self, buffer: RunBuffer) -> None:
         """Record the last step, unless something else is in the model by now."""
         changed = self.step > 0 and self.attached.changed()
         if changed:
             self._note({"ends": f"the weights were changed after step {self.step}; the last iterate is not they"})
         last = {**self.attached.scalars(), **self._loose}
-        aside = tape.last != self.step and tape.take_aside(self.step, last)
-        if tape.last == self.step and (aside or not changed):
-            tape.add_moments(self._moments(tape, None))
-        elif tape.last != self.step and not changed:
-            tape.take(self.step, last, wait=True, moments=self._moments(tape, None))
-        elif tape.last != self.step:
+        aside = buffer.last != self.step and buffer.take_aside(self.step, last)
+        if buffer.last == self.step and (aside or not changed):
+            buffer.add_moments(self._moments(buffer, None))
+        elif buffer.last != self.step and not changed:
+            buffer.take(self.step, last, wait=True, moments=self._moments(buffer, None))
+        elif buffer.last != self.step:
             message = f"{self.path}: after step {self.step} the weights were changed by other than the optimizer, as "
-            message += f"by an average, so that step is left out and the run ends at step {tape.last}; repair: hold()"
+            message += f"by an average, so that step is left out and the run ends at step {buffer.last}; repair: hold()"
             warnings.warn(message + " or close() before that", RecordingWarning, stacklevel=4)
 
     def _start(self, step: int | None) -> int:
         """Take the first iterate, or find out where an earlier session is gone on with."""
-        if self.tape is None:
+        if self.buffer is None:
             return step or 0
-        if self.tape.last < 0 and self.tape.resumed:
-            return self.tape.go_on(step)
-        if self.tape.last < 0:
-            self.tape.take(step or 0, {}, due=0)
-        return self.tape.last
+        if self.buffer.last < 0 and self.buffer.resumed:
+            return self.buffer.resume(step)
+        if self.buffer.last < 0:
+            self.buffer.take(step or 0, {}, due=0)
+        return self.buffer.last
 
     def _note_earlier(self) -> None:
         """Say in the header what an earlier session, or one by hand, could not."""
-        if self.tape is None:
+        if self.buffer is None:
             return
-        noted = self.tape.begun_with
+        noted = self.buffer.begun_with
         if "optimizer" not in noted:
             self._note({"optimizer": self._settings["optimizer"]})
-        elif self.tape.resumed:
+        elif self.buffer.resumed:
             self.attached.begin_from(noted, self.step)
 
-    def _record_attached(self, tape: Tape, step: int | None, numbers: Numbers) -> None:
+    def _record_attached(self, buffer: RunBuffer, step: int | None, numbers: Numbers) -> None:
         if step is not None and step != self.step:
             raise InputError(worded("step", f"{self.step}, the optimizer's steps so far", step, "leave step out"))
         if step is None and self.accumulating():
             self.pool(numbers)
             return
         numbers = self._pool.means(self.step, numbers)
-        if step is None and self.step != tape.last:
+        if step is None and self.step != buffer.last:
             self._loose.update(numbers)
             return
-        if self._is_sealed(tape, self.step, numbers):
+        if self._is_sealed(buffer, self.step, numbers):
             return
         numbers = {**self._loose, **numbers}
-        if self.step != tape.last or not tape.amend(numbers):
-            tape.take(self.step, {**self.attached.scalars(), **numbers})
+        if self.step != buffer.last or not buffer.add_scalars(numbers):
+            buffer.take(self.step, {**self.attached.scalars(), **numbers})
 
     def flush(self) -> None:
         """Wait until everything that was taken is on the disk."""
-        if self.tape is not None and not self._is_forked():
-            self.tape.flush()
+        if self.buffer is not None and not self._is_forked():
+            self.buffer.flush()
 
     @property
     def n_durable(self) -> int:
         """Iterates of this session that are on the disk."""
-        return 0 if self.tape is None else self.tape.n_durable
+        return 0 if self.buffer is None else self.buffer.n_durable
 
     def _is_forked(self) -> bool:
         """Whether this is a copy of the process that records: it has no thread that writes, and the run is not its."""
@@ -212,9 +212,9 @@ class Sitting:
             warnings.warn(message + "not recorded; repair: make a Recorder there", RecordingWarning, stacklevel=4)
         return True
 
-    def _is_sealed(self, tape: Tape, step: int, numbers: Numbers) -> bool:
+    def _is_sealed(self, buffer: RunBuffer, step: int, numbers: Numbers) -> bool:
         """Whether the iterate of a step is on the disk by a flush, so that scalars come too late for it."""
-        if step != tape.last or not tape.sealed:
+        if step != buffer.last or not buffer.sealed:
             return False
         if numbers and not self._told_sealed:
             self._told_sealed = True
@@ -223,17 +223,17 @@ class Sitting:
         return True
 
     def _before_step(self) -> None:
-        if self.tape is None or self.tape.stopped or self._is_forked():
+        if self.buffer is None or self.buffer.stopped or self._is_forked():
             return
         try:
-            self.attached.warn_of_moves(self.step, self.tape)
+            self.attached.warn_of_moves(self.step, self.buffer)
         except Warning:  # the user has asked for warnings as errors
             raise
         except Exception as error:  # nothing of ours stops a training
-            self.tape.stop(error)
+            self.buffer.stop(error)
 
     def _after_step(self, stepper: Stepper) -> None:
-        if self.tape is None:
+        if self.buffer is None:
             self._count(stepper)
         elif not self._is_forked():
             try:
@@ -241,46 +241,46 @@ class Sitting:
             except Warning:
                 raise
             except Exception as error:  # as above
-                self.tape.stop(error)
+                self.buffer.stop(error)
 
     def _count(self, stepper: Stepper) -> None:
         if self.attached.was_skipped(stepper):
             return
         self.step += 1
         self._loose = {}
-        if self.tape is not None and self.tape.stopped:
+        if self.buffer is not None and self.buffer.stopped:
             return
         self._note(self.attached.stepped(stepper, self.step))
-        if self.tape is not None and self._plan.schedule(self.step, self.tape.relative_change):
+        if self.buffer is not None and self._plan.schedule(self.step, self.buffer.relative_change):
             self._n_due = self._n_due + 1 if self._plan.every is None else self.step // self._plan.every
-            if self.tape.is_due(self._n_due):
-                norms = self._step_norms(self.tape)
-                moments = self._moments(self.tape, self._n_due)
-                self.tape.take(self.step, {**self.attached.scalars(), **norms}, due=self._n_due, moments=moments)
+            if self.buffer.is_due(self._n_due):
+                norms = self._step_norms(self.buffer)
+                moments = self._moments(self.buffer, self._n_due)
+                self.buffer.take(self.step, {**self.attached.scalars(), **norms}, due=self._n_due, moments=moments)
                 self.attached.forget_overflows()
 
-    def _moments(self, tape: Tape, due: int | None) -> Moments | None:
+    def _moments(self, buffer: RunBuffer, due: int | None) -> Moments | None:
         """Copy the optimizers' second moments, where they are to be kept; what fails here costs nothing else."""
-        if not self._keeps_moments or tape.stopped or not tape.moments.wants(due):
+        if not self._keeps_moments or buffer.stopped or not buffer.moments.wants(due):
             return None
         try:
             return self.attached.moments()
         except Exception as error:
-            tape.moments.lose(error)
+            buffer.moments.lose(error)
             return None
 
     def _note(self, settings: dict[str, Any]) -> None:
         self._settings.update(settings)
-        if settings and self.tape is not None:
-            self.tape.note(settings)
+        if settings and self.buffer is not None:
+            self.buffer.note(settings)
 
-    def _step_norms(self, tape: Tape) -> Numbers:
+    def _step_norms(self, buffer: RunBuffer) -> Numbers:
         if not self._plan.measured:
             return {}
-        return {"grad_norm": gradient_norm(self._plan.measured), "update_norm": tape.moved()[0]}
+        return {"grad_norm": gradient_norm(self._plan.measured), "update_norm": buffer.moved()[0]}
 
 
-def _finish(tape: Tape, pid: int) -> None:
+def _finish(buffer: RunBuffer, pid: int) -> None:
     """Write what is held of a recording that nobody closed, in the process that recorded it."""
     if os.getpid() == pid:
-        tape.close()
+        buffer.close()

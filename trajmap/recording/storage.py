@@ -1,4 +1,4 @@
-"""How a run is kept: which copies, which files, how many bytes; a tape is made accordingly."""
+"""How a run is kept: which copies, which files, how many bytes; a buffer is made accordingly."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from trajmap._validation import worded
 from trajmap.errors import InputError
 from trajmap.recording._arguments import make_header
 from trajmap.recording.budget import Budget, Pace, bytes_of
-from trajmap.recording.distributed import Role
+from trajmap.recording.distributed import RankPlan
 from trajmap.recording.encoding import DeltaRows, FullRows
+from trajmap.recording.run_buffer import RunBuffer
 from trajmap.recording.sketch import CountSketch, SketchSnapshot
 from trajmap.recording.snapshot import Snapshot, make_snapshot
-from trajmap.recording.tape import Tape
 from trajmap.recording.writer import RunWriter
 
-__all__ = ["Storage", "make_tape"]
+__all__ = ["Storage", "make_buffer"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +33,12 @@ class Storage:
     every: int | None = None  # steps from one iterate to the next, if that is fixed
 
 
-def make_tape(role: Role, buffers: Mapping[str, torch.Tensor], settings: dict[str, Any], storage: Storage) -> "Tape":
-    """Make the tape of a process's part of a run; nothing is written yet."""
-    own = list(role.parameters.values())
-    header = make_header(role.parameters, buffers, settings, storage.sketch)
+def make_buffer(
+    plan: RankPlan, buffers: Mapping[str, torch.Tensor], settings: dict[str, Any], storage: Storage
+) -> "RunBuffer":
+    """Make the buffer of a process's part of a run; nothing is written yet."""
+    own = list(plan.parameters.values())
+    header = make_header(plan.parameters, buffers, settings, storage.sketch)
     if storage.deltas and header.dtype != "float32":
         got = "a sketch" if storage.sketch else f"{header.dtype} parameters"
         raise InputError(worded("dtype", "float32 parameters for delta16", got, "leave dtype out"))
@@ -47,7 +49,7 @@ def make_tape(role: Role, buffers: Mapping[str, torch.Tensor], settings: dict[st
             worded("dtype", "buffers with names of their own for delta16", f"one called {clash[0]}", repair)
         )
     if storage.budget is not None:
-        _require_thinnable(storage, role)
+        _require_thinnable(storage, plan)
     snapshot: Snapshot
     if storage.sketch is not None:
         snapshot = SketchSnapshot(own, storage.sketch)
@@ -55,38 +57,38 @@ def make_tape(role: Role, buffers: Mapping[str, torch.Tensor], settings: dict[st
         dtype: torch.dtype = getattr(torch, header.dtype)
         snapshot = make_snapshot(own, list(buffers.values()), header.layout, dtype)
     encoding = DeltaRows() if storage.deltas else FullRows()
-    writer = RunWriter(role.path, overwrite=storage.overwrite, resume=storage.resume, encoding=encoding)
-    common = role.path.parent
-    return Tape(
-        role.path,
+    writer = RunWriter(plan.path, overwrite=storage.overwrite, resume=storage.resume, encoding=encoding)
+    common = plan.path.parent
+    return RunBuffer(
+        plan.path,
         writer,
         snapshot,
         header,
         wait=storage.wait,
-        before=lambda header: role.write_common(common, header),
-        room=Pace(role.path, bytes_of(header, {}), storage.every)
+        before=lambda header: plan.write_common(common, header),
+        room=Pace(plan.path, bytes_of(header, {}), storage.every)
         if storage.budget is None
         else Budget(storage.budget, header),
-        beside=_make_full_tape(role, buffers, settings, storage),
+        beside=_make_full_buffer(plan, buffers, settings, storage),
     )
 
 
-def _require_thinnable(storage: Storage, role: Role) -> None:
+def _require_thinnable(storage: Storage, plan: RankPlan) -> None:
     """Raise unless any iterate can be removed by itself."""
     repair = "leave budget out and choose every, or record plain iterates in one process"
     if storage.deltas:
         raise InputError(worded("budget", "iterates that are stored whole", "dtype='delta16'", repair))
     if storage.sketch is not None and storage.sketch.full_every is not None:
         raise InputError(worded("budget", "one kind of iterates", "sketches with whole ones beside", repair))
-    if role.shards is not None:
+    if plan.shards is not None:
         raise InputError(worded("budget", "a run that one process writes", "shards", repair))
 
 
-def _make_full_tape(
-    role: Role, buffers: Mapping[str, torch.Tensor], settings: dict[str, Any], storage: Storage
-) -> "tuple[Tape, int] | None":
-    """Make the tape of the whole iterates beside a sketch, if such are wanted."""
+def _make_full_buffer(
+    plan: RankPlan, buffers: Mapping[str, torch.Tensor], settings: dict[str, Any], storage: Storage
+) -> "tuple[RunBuffer, int] | None":
+    """Make the buffer of the whole iterates beside a sketch, if such are wanted."""
     if storage.sketch is None or storage.sketch.full_every is None:
         return None
-    beside = dataclasses.replace(role, path=role.path / "full", shards=None)
-    return make_tape(beside, buffers, settings, dataclasses.replace(storage, sketch=None)), storage.sketch.full_every
+    beside = dataclasses.replace(plan, path=plan.path / "full", shards=None)
+    return make_buffer(beside, buffers, settings, dataclasses.replace(storage, sketch=None)), storage.sketch.full_every

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from trajmap._validation import worded
 from trajmap.data.owner import BEAT, Ownership
-from trajmap.data.second_moments import MomentsNote, moments_path, write_moments
-from trajmap.data.store import Notes, RunHeader, iterate_path, iterate_place
+from trajmap.data.store.second_moments import MomentsNote, moments_path, write_moments
+from trajmap.data.store.store import Notes, RunHeader, iterate_path, iterate_place
 from trajmap.errors import InputError, LayoutError
 from trajmap.recording.encoding import Encoding, FullRows, count_broken
 from trajmap.recording.folder import clear_parts, empty, require_free

@@ -22,5 +22,4 @@ def _product_on(device: str, steps: Array) -> Array:
     pinned = torch.device(device).type == "cuda"
     host = torch.from_numpy(np.ascontiguousarray(steps))
     moved = (host.pin_memory() if pinned else host).to(device, non_blocking=pinned)
-    product: Array = (moved @ moved.T).cpu().numpy()
-    return product
+    return (moved @ moved.T).cpu().numpy()

@@ -43,8 +43,7 @@ class Half:
 
     def arrays(self) -> tuple[Array, Layers]:
         def array(tensor: "torch.Tensor") -> Array:
-            values: Array = tensor.detach().numpy().astype(np.float64)
-            return values
+            return tensor.detach().numpy().astype(np.float64)
 
         return array(self.linear), [(array(weight), array(bias)) for weight, bias in self.layers]
 
@@ -53,7 +52,7 @@ def minimise(
     loss: "Callable[[], torch.Tensor]",
     halves: Sequence[Half],
     max_iter: int,
-    learning_rate: float,
+    lr: float,
     *,
     judge: Callable[[], float] | None = None,
 ) -> tuple[list[float], list[float]]:
@@ -69,7 +68,7 @@ def minimise(
     import torch
 
     tensors = [tensor for half in halves for tensor in half.tensors]
-    optimizer = torch.optim.Adam(tensors, lr=learning_rate)
+    optimizer = torch.optim.Adam(tensors, lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max_iter)
     curve, judged = [], []
     best, kept = float("inf"), [tensor.detach().clone() for tensor in tensors]

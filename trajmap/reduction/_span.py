@@ -8,7 +8,7 @@ import numpy as np
 from trajmap._validation import Array
 from trajmap.data.frame import stretches
 from trajmap.data.gram import column_blocks, wide_blocks
-from trajmap.data.iterates import Iterates
+from trajmap.data.store.iterates import Iterates
 
 __all__ = ["LazyBasis", "Span"]
 
@@ -101,8 +101,7 @@ class Span:
         basis = self.read()[1]
         if isinstance(basis, LazyBasis):
             basis = _read(basis, width=self._width, keep=True)[1]
-        components: Array = basis.astype(np.float64)
-        return components
+        return basis.astype(np.float64)
 
     def project(self, X: Any) -> Array:
         """Coordinates of points, (m, r); NaN where they hold NaN or inf."""

@@ -36,7 +36,7 @@ class Autoencoder(Embedding):
         Widths of the encoder's hidden layers, reversed in the decoder; () for a linear autoencoder.
     max_iter : int
         Full-batch Adam steps at most.
-    learning_rate : float
+    lr : float
         Of Adam; it decays to zero along a cosine.
     standardise : bool
         Divide each coordinate by its own deviation.
@@ -76,7 +76,7 @@ class Autoencoder(Embedding):
         *,
         hidden: tuple[int, ...] = (64,),
         max_iter: int = 600,
-        learning_rate: float = 1e-2,
+        lr: float = 1e-2,
         standardise: bool = False,
         early_stopping: bool = False,
         n_decoders: int = 1,
@@ -85,7 +85,7 @@ class Autoencoder(Embedding):
         self.n_components = n_components
         self.hidden = hidden
         self.max_iter = max_iter
-        self.learning_rate = learning_rate
+        self.lr = lr
         self.standardise = standardise
         self.early_stopping = early_stopping
         self.n_decoders = n_decoders
@@ -94,7 +94,7 @@ class Autoencoder(Embedding):
     def _check_parameters(self, X: Array) -> None:
         check_dimension(self.n_components, X)
         check_count("max_iter", self.max_iter)
-        check_positive("learning_rate", self.learning_rate)
+        check_positive("lr", self.lr)
         check_count("random_state", self.random_state, low=0, high=2**32 - 1)
         check_count("n_decoders", self.n_decoders)
         for width in self.hidden:
@@ -127,8 +127,7 @@ class Autoencoder(Embedding):
     def _spread(self, Z: Array) -> Array:
         """Disagreement of the decoders."""
         lifted = np.array([forward(Z / self._unit, *half) * self._scale for half in self._decoders])
-        deviation: Array = np.sqrt(np.sum(lifted.var(axis=0), axis=1))
-        return deviation
+        return np.sqrt(np.sum(lifted.var(axis=0), axis=1))
 
     def _train(self, points: Array, components: Array) -> None:
         """Train in torch, on a random state of our own, and keep arrays."""
@@ -149,7 +148,7 @@ class Autoencoder(Embedding):
             return (first(encoder(some)) - some).square().sum(dim=1).mean() / variance
 
         curve, held_curve = minimise(
-            lambda: error(kept), [encoder, first], self.max_iter, self.learning_rate,
+            lambda: error(kept), [encoder, first], self.max_iter, self.lr,
             judge=(lambda: float(error(out))) if self.early_stopping else None,
         )  # fmt: skip
         codes = encoder(kept).detach()
@@ -158,7 +157,7 @@ class Autoencoder(Embedding):
             def own_error(half: Half = other) -> Any:
                 return (half(codes) - kept).square().sum(dim=1).mean() / variance
 
-            minimise(own_error, [other], self.max_iter, self.learning_rate)
+            minimise(own_error, [other], self.max_iter, self.lr)
         self._encoder = encoder.arrays()
         self._decoders = [half.arrays() for half in decoders]
         self.loss_curve_, self.held_out_curve_ = np.array(curve), np.array(held_curve)

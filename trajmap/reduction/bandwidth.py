@@ -185,8 +185,7 @@ def local_scales(X: Array, n_neighbors: int) -> Array:
     if not distances.min() > 0:
         got = f"{int(np.sum(distances == 0))} that coincide with {n_neighbors} others"
         raise InputError(worded("X", "points with distinct neighbours", got, "more neighbours, or a fixed bandwidth"))
-    scales: Array = distances / np.exp(np.mean(np.log(distances)))
-    return scales
+    return distances / np.exp(np.mean(np.log(distances)))
 
 
 def kernel_slope(X: Array) -> tuple[float, float]:
@@ -244,5 +243,4 @@ def _kth_distance(X: Array, k: int) -> Array:
     if k >= len(X):
         raise InputError(worded("n_neighbors", f"less than the {len(X)} points", k, "ask for fewer neighbours"))
     distances, _ = NearestNeighbors(n_neighbors=k + 1, algorithm="kd_tree").fit(X).kneighbors(X)
-    kth: Array = distances[:, k]
-    return kth
+    return distances[:, k]

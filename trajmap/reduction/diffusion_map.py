@@ -192,12 +192,10 @@ class DiffusionMap(Embedding):
         """Bandwidth scale of new points: that of the nearest fitted one."""
         if self.variable is None:
             return np.ones(len(squares))
-        nearest: Array = self._scales[squares.argmin(axis=1)]
-        return nearest
+        return self._scales[squares.argmin(axis=1)]
 
     def _lift(self, Z: Array) -> Array:
-        lifted: Array = self._neighbours.predict(Z)
-        return lifted
+        return self._neighbours.predict(Z)
 
     def _check_spectrum(self, values: Array) -> None:
         got = f"epsilon = {self.epsilon_:.3g}"

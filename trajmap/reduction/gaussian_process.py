@@ -61,10 +61,8 @@ class GaussianProcessLift(Lift):
 
     def _predict(self, Z: Array) -> Array:
         scores = np.asarray(self._model.predict(self._trend.scaled(Z))).reshape(len(Z), -1)
-        lifted: Array = self._trend(Z) + self._unit * scores @ self._basis
-        return lifted
+        return self._trend(Z) + self._unit * scores @ self._basis
 
     def _uncertainty(self, Z: Array) -> Array:
         _, deviation = self._model.predict(self._trend.scaled(Z), return_std=True)
-        total: Array = self._unit * np.linalg.norm(deviation.reshape(len(Z), -1), axis=1)
-        return total
+        return self._unit * np.linalg.norm(deviation.reshape(len(Z), -1), axis=1)

@@ -98,8 +98,7 @@ class LinearLift(Lift):
         self._model = LinearRegression().fit(Z, X)
 
     def _predict(self, Z: Array) -> Array:
-        lifted: Array = self._model.predict(Z)
-        return lifted
+        return self._model.predict(Z)
 
 
 class BarycentricLift(Lift):
@@ -124,8 +123,7 @@ class BarycentricLift(Lift):
         self._model = fit_barycentric_lift(Z, X, n_neighbors=self.n_neighbors)
 
     def _predict(self, Z: Array) -> Array:
-        lifted: Array = self._model.predict(Z)
-        return lifted
+        return self._model.predict(Z)
 
 
 class ThinPlateLift(Lift):
@@ -160,8 +158,7 @@ class ThinPlateLift(Lift):
         )
 
     def _predict(self, Z: Array) -> Array:
-        lifted: Array = self._model(Z)
-        return lifted
+        return self._model(Z)
 
 
 class KernelRidgeLift(Lift):
@@ -194,8 +191,7 @@ class KernelRidgeLift(Lift):
         self._model = model.fit(self._trend.scaled(Z), X - self._trend(Z))
 
     def _predict(self, Z: Array) -> Array:
-        lifted: Array = self._trend(Z) + self._model.predict(self._trend.scaled(Z))
-        return lifted
+        return self._trend(Z) + self._model.predict(self._trend.scaled(Z))
 
 
 class LinearTrend:
@@ -207,10 +203,8 @@ class LinearTrend:
         self._model = LinearRegression().fit(self.scaled(Z), X)
 
     def __call__(self, Z: Array) -> Array:
-        trend: Array = self._model.predict(self.scaled(Z))
-        return trend
+        return self._model.predict(self.scaled(Z))
 
     def scaled(self, Z: Array) -> Array:
         """Coordinates of unit variance."""
-        scaled: Array = (Z - self._centre) / self._scale
-        return scaled
+        return (Z - self._centre) / self._scale

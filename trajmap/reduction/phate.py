@@ -91,9 +91,7 @@ class Phate(Embedding):
 
     def _restrict(self, X: Array) -> Array:
         """Fitted points keep their coordinates; others are placed among their nearest fitted neighbours."""
-        placed: Array = self._places.predict(X)
-        return placed
+        return self._places.predict(X)
 
     def _lift(self, Z: Array) -> Array:
-        lifted: Array = self._neighbours.predict(Z)
-        return lifted
+        return self._neighbours.predict(Z)

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from trajmap._validation import Array, check_choice, check_count, check_positive, worded
 from trajmap.data.frame import Frame
 from trajmap.data.gram import require_finite, step_gram
-from trajmap.data.iterates import Iterates
+from trajmap.data.store.iterates import Iterates
 from trajmap.errors import InputError
 from trajmap.reduction._checks import check_inverse, fix_signs
 from trajmap.reduction._decomposition import decompose
@@ -241,8 +241,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def embedding_(self) -> Array:
         """Coordinates of the fitted points, shape (n, r)."""
         check_is_fitted(self)
-        coordinates: Array = self._left * self.singular_values_
-        return coordinates
+        return self._left * self.singular_values_
 
     @property
     def mean_(self) -> Array:

@@ -85,8 +85,7 @@ class UMAP(Embedding):
             return np.asarray(self._umap.transform(X), dtype=np.float64)
 
     def _lift(self, Z: Array) -> Array:
-        lifted: Array = self._neighbours.predict(Z)
-        return lifted
+        return self._neighbours.predict(Z)
 
 
 def _start(X: Array, d: int) -> str:

@@ -6,17 +6,17 @@ from typing import Any
 import numpy as np
 
 from trajmap.data.artefacts import Artefacts
-from trajmap.data.loss_check import LossCheck
+from trajmap.data.results.loss_check import LossCheck
+from trajmap.data.results.variance_spectrum import VarianceSpectrum
 from trajmap.data.trajectory import Trajectory
-from trajmap.data.variance_spectrum import VarianceSpectrum
 from trajmap.report import warnings as warn
 from trajmap.report.finding import Finding
 from trajmap.report.findings import below_zero, find_variance
 
-__all__ = ["cautions"]
+__all__ = ["list_cautions"]
 
 
-def cautions(trajectory: Trajectory, artefacts: Artefacts) -> list[Finding]:
+def list_cautions(trajectory: Trajectory, artefacts: Artefacts) -> list[Finding]:
     """Collect the warnings that apply to a run and its artefacts.
 
     Parameters

@@ -7,41 +7,41 @@ from typing import Any
 
 from trajmap.data.archive import Saved
 from trajmap.data.artefacts import Artefacts
-from trajmap.data.asymmetry import Asymmetry
-from trajmap.data.curve_profiles import CurveProfiles
-from trajmap.data.direction_curvatures import DirectionCurvatures
-from trajmap.data.edge_gauge import EdgeGauge
-from trajmap.data.gradient_cloud import GradientCloud
-from trajmap.data.noise_rise import NoiseRise
-from trajmap.data.permutation_paths import PermutationPaths
-from trajmap.data.sample_convergence import SampleConvergence
-from trajmap.data.saturation import Saturation
-from trajmap.data.score_table import ScoreTable
-from trajmap.data.sensitivity import Sensitivity
-from trajmap.data.solution_tree import SolutionTree
-from trajmap.data.spectral_density import SpectralDensity
-from trajmap.data.subspace_convergence import SubspaceConvergence
-from trajmap.data.training_curves import TrainingCurves
+from trajmap.data.results.asymmetry import Asymmetry
+from trajmap.data.results.direction_curvatures import DirectionCurvatures
+from trajmap.data.results.edge_gauge import EdgeGauge
+from trajmap.data.results.gradient_cloud import GradientCloud
+from trajmap.data.results.line_profiles import LineProfiles
+from trajmap.data.results.noise_rise import NoiseRise
+from trajmap.data.results.permutation_paths import PermutationPaths
+from trajmap.data.results.sample_convergence import SampleConvergence
+from trajmap.data.results.saturation import Saturation
+from trajmap.data.results.score_table import ScoreTable
+from trajmap.data.results.sensitivity import Sensitivity
+from trajmap.data.results.solution_tree import SolutionTree
+from trajmap.data.results.spectral_density import SpectralDensity
+from trajmap.data.results.subspace_convergence import SubspaceConvergence
+from trajmap.data.results.training_curves import TrainingCurves
+from trajmap.data.results.variance_spectrum import VarianceSpectrum
+from trajmap.data.results.walk_rise import WalkRise
 from trajmap.data.trajectory import Trajectory
-from trajmap.data.variance_spectrum import VarianceSpectrum
-from trajmap.data.walk_rise import WalkRise
 from trajmap.plots.alignment import plot_alignment
 from trajmap.plots.asymmetry import plot_asymmetry
 from trajmap.plots.claims import plot_claims
 from trajmap.plots.connection import plot_connection
 from trajmap.plots.curvature import plot_density, plot_edge, plot_trainings
-from trajmap.plots.curves import plot_curves
 from trajmap.plots.direction_curvatures import plot_direction_curvatures
 from trajmap.plots.eigenvalues import plot_eigenvalues
 from trajmap.plots.landscape import plot_landscape
 from trajmap.plots.lift_gap import plot_lift_gap
+from trajmap.plots.lines import plot_lines
 from trajmap.plots.samples import plot_sample_convergence, plot_subspace_convergence
 from trajmap.plots.saturation import plot_saturation
 from trajmap.plots.scalars import plot_scalars
 from trajmap.plots.scores import plot_scores
 from trajmap.plots.sensitivity import plot_sensitivity
 from trajmap.plots.solutions import plot_solution_tree
-from trajmap.plots.theme import theme
+from trajmap.plots.theme import drawing_theme
 from trajmap.plots.topology import plot_basins, plot_merge_tree, plot_persistence
 from trajmap.plots.variance import plot_variance
 from trajmap.plots.walks import plot_gradient_cloud, plot_noise_rise, plot_permutation_paths, plot_walk_rise
@@ -54,10 +54,10 @@ Drawing = Callable[[Any], Any]
 SINGLE: dict[str, tuple[type[Saved], Callable[..., Any]]] = {
     "variance": (VarianceSpectrum, plot_variance),
     "scores": (ScoreTable, plot_scores),
-    "curves": (CurveProfiles, plot_curves),
+    "lines": (LineProfiles, plot_lines),
     "bends": (DirectionCurvatures, plot_direction_curvatures),
     "asymmetry": (Asymmetry, plot_asymmetry),
-    "valley": (CurveProfiles, plot_curves),
+    "valley": (LineProfiles, plot_lines),
     "walk": (WalkRise, plot_walk_rise),
     "noise": (NoiseRise, plot_noise_rise),
     "permutations": (PermutationPaths, plot_permutation_paths),
@@ -143,7 +143,7 @@ def _render(draw: Drawing, *, wide: bool, dark: bool) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with theme(dark=dark):
+    with drawing_theme(dark=dark):
         figure = Figure(figsize=(10.2, 4.2) if wide else (6.4, 4.8), layout="constrained")
         FigureCanvasAgg(figure)
         draw(figure.add_subplot())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from trajmap.data.claim import ALPHA
-from trajmap.data.null_test import NullTest
+from trajmap.data.results.null_test import NullTest
 
 __all__ = ["Finding"]
 

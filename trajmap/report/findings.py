@@ -5,19 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from trajmap.data.alignment import Alignment
 from trajmap.data.claim import Claim
-from trajmap.data.connection import Connection
-from trajmap.data.curve_profiles import CurveProfiles
-from trajmap.data.edge_gauge import EdgeGauge
-from trajmap.data.landscape import Landscape
-from trajmap.data.lift_gap import LiftGap
-from trajmap.data.merge_tree import MergeTree
-from trajmap.data.score_table import ScoreTable
-from trajmap.data.sensitivity import Sensitivity
-from trajmap.data.training_curves import TrainingCurves
+from trajmap.data.results.alignment import Alignment
+from trajmap.data.results.connection import Connection
+from trajmap.data.results.edge_gauge import EdgeGauge
+from trajmap.data.results.landscape import Landscape
+from trajmap.data.results.lift_gap import LiftGap
+from trajmap.data.results.line_profiles import LineProfiles
+from trajmap.data.results.merge_tree import MergeTree
+from trajmap.data.results.score_table import ScoreTable
+from trajmap.data.results.sensitivity import Sensitivity
+from trajmap.data.results.training_curves import TrainingCurves
+from trajmap.data.results.variance_spectrum import VarianceSpectrum
 from trajmap.data.trajectory import Trajectory
-from trajmap.data.variance_spectrum import VarianceSpectrum
 from trajmap.report import sentences as say
 from trajmap.report.finding import Finding
 
@@ -27,9 +27,9 @@ __all__ = [
     "find_charts",
     "find_claims",
     "find_curvature",
-    "find_curves",
     "find_edge",
     "find_gaps",
+    "find_lines",
     "find_run",
     "find_scores",
     "find_sensitivity",
@@ -238,10 +238,10 @@ def find_sensitivity(found: Sensitivity) -> Finding:
     )
 
 
-def find_curves(curves: CurveProfiles) -> Finding:
+def find_lines(curves: LineProfiles) -> Finding:
     """Take what the loss looks like along random lines, and what was found when other shapes were asked for."""
     kinds = dict(zip(curves.names, curves.kinds, strict=True))
     random = [kind for name, kind in kinds.items() if name.startswith("random")]
     mined = {name: kind for name, kind in kinds.items() if name.startswith("mined")}
     share = random.count("v-basin") / len(random) if random else np.nan
-    return Finding(say.curves, share, facts={"n": len(random), "mined": mined})
+    return Finding(say.lines, share, facts={"n": len(random), "mined": mined})

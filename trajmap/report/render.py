@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from trajmap.report.finding import Finding
 
-__all__ = ["Figure", "Section", "render"]
+__all__ = ["Figure", "Section", "render_page"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Section:
         return self.title.lower().replace(" ", "-")
 
 
-def render(title: str, subtitle: str, sections: Sequence[Section], *, embedded: str = "") -> str:
+def render_page(title: str, subtitle: str, sections: Sequence[Section], *, embedded: str = "") -> str:
     """Build the page.
 
     Parameters

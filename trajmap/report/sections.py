@@ -6,14 +6,14 @@ from typing import TypeVar
 
 from trajmap.data.archive import Saved
 from trajmap.data.artefacts import Artefacts
-from trajmap.data.asymmetry import Asymmetry
-from trajmap.data.curve_profiles import CurveProfiles
-from trajmap.data.edge_gauge import EdgeGauge
-from trajmap.data.sample_convergence import SampleConvergence
-from trajmap.data.score_table import ScoreTable
-from trajmap.data.sensitivity import Sensitivity
-from trajmap.data.training_curves import TrainingCurves
-from trajmap.data.variance_spectrum import VarianceSpectrum
+from trajmap.data.results.asymmetry import Asymmetry
+from trajmap.data.results.edge_gauge import EdgeGauge
+from trajmap.data.results.line_profiles import LineProfiles
+from trajmap.data.results.sample_convergence import SampleConvergence
+from trajmap.data.results.score_table import ScoreTable
+from trajmap.data.results.sensitivity import Sensitivity
+from trajmap.data.results.training_curves import TrainingCurves
+from trajmap.data.results.variance_spectrum import VarianceSpectrum
 from trajmap.report.finding import Finding
 from trajmap.report.findings import (
     find_alignment,
@@ -21,9 +21,9 @@ from trajmap.report.findings import (
     find_charts,
     find_claims,
     find_curvature,
-    find_curves,
     find_edge,
     find_gaps,
+    find_lines,
     find_scores,
     find_sensitivity,
     find_topology,
@@ -91,10 +91,10 @@ KINDS = (
          (("tree", "Basins of the landscape: each ends where it meets a deeper one."),
           ("profile", "Each basin as wide as its number of grid points."),
           ("rings", "Valleys around a hill: born where they close, dead at its top."))),
-    Kind("Curves", _one("curves", CurveProfiles, find_curves), "trajmap curves {run} {objective}",
-         (("curves", "Grey: random directions, the baseline."),
+    Kind("Lines", _one("lines", LineProfiles, find_lines), "trajmap lines {run} {objective}",
+         (("lines", "Grey: random directions, the baseline."),
           ("bends", "Random directions see the mean curvature: they bend up whenever the trace is positive."))),
-    Kind("Asymmetry", _one("asymmetry", Asymmetry, find_asymmetry), "trajmap curves {run} {objective}",
+    Kind("Asymmetry", _one("asymmetry", Asymmetry, find_asymmetry), "trajmap lines {run} {objective}",
          (("asymmetry", "Share 0, Gaussian noise, is the control."),
           ("valley", "Across the averaged end of the run; grey: random directions."))),
     Kind("Walks", find_walks, "trajmap walks {run} {objective}",
@@ -116,7 +116,7 @@ KINDS = (
          (("edge", "1: the largest stable sharpness."),)),
     Kind("Causal test", _one("trainings", TrainingCurves, find_trainings), "trajmap hessian {run} --causal {objective}",
          (("trainings", "Updates in and off the top."),)),
-    Kind("Alignment", _all(Artefacts.comparisons, find_alignment), "trajmap compare {run} {objective}",
+    Kind("Alignment", _all(Artefacts.comparisons, find_alignment), "trajmap align {run} {objective}",
          (("alignment", "Bands: 5–95 % of random subspaces."),)),
     Kind("Sample size", _one("samples", SampleConvergence, find_samples), "trajmap samples {run} {objective}",
          (("samples", "Dashed: independent samples."),
@@ -134,7 +134,7 @@ _ALTERNATIVES = {
     "solutions": "Dendrogram of the ends of several runs",
     "gap": "Loss of iterates, of their lifts and of a random control by step for the chart",
     "scores": "Table of scores beside those of random walks",
-    "curves": "Loss along random, mined and sign-consistent lines through the end of the run",
+    "lines": "Loss along random, mined and sign-consistent lines through the end of the run",
     "bends": "Histogram of the curvatures of random directions",
     "asymmetry": "Loss on both sides of the model by the share of its signs in the noise",
     "valley": "Loss along the path's mean direction through the mean of the last iterates",

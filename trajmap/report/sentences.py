@@ -13,9 +13,9 @@ __all__ = [
     "charts",
     "claims",
     "curvature",
-    "curves",
     "edge",
     "gaps",
+    "lines",
     "run",
     "samples",
     "scores",
@@ -244,7 +244,7 @@ def sensitivity(found: Finding) -> str:
     return f"The loss depends most on {told} (mean absolute derivatives over {found.facts['n']} points)."
 
 
-def curves(found: Finding) -> str:
+def lines(found: Finding) -> str:
     """Say what random lines show, and what was found when other shapes were asked for."""
     mined = "; ".join(f"{name}: found {kind}" for name, kind in found.facts["mined"].items())
     text = f"{found.value:.0%} of {found.facts['n']} random directions show the model at the bottom of a single valley"

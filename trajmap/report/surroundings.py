@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from trajmap.data.artefacts import Artefacts
-from trajmap.data.asymmetry import Asymmetry
-from trajmap.data.gradient_cloud import GradientCloud
-from trajmap.data.noise_rise import NoiseRise
-from trajmap.data.permutation_paths import PermutationPaths
-from trajmap.data.sample_convergence import SampleConvergence
-from trajmap.data.walk_rise import WalkRise
+from trajmap.data.results.asymmetry import Asymmetry
+from trajmap.data.results.gradient_cloud import GradientCloud
+from trajmap.data.results.noise_rise import NoiseRise
+from trajmap.data.results.permutation_paths import PermutationPaths
+from trajmap.data.results.sample_convergence import SampleConvergence
+from trajmap.data.results.walk_rise import WalkRise
 from trajmap.report import sentences as say
 from trajmap.report.finding import Finding
 

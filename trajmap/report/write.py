@@ -9,13 +9,13 @@ from trajmap.data.artefacts import Artefacts
 from trajmap.data.atomic import write_parts
 from trajmap.data.trajectory import Trajectory
 from trajmap.report import warnings as warn
-from trajmap.report.cautions import cautions
+from trajmap.report.cautions import list_cautions
 from trajmap.report.figures import draw_figures
 from trajmap.report.finding import Finding
 from trajmap.report.findings import find_run
-from trajmap.report.reliefs import reliefs
-from trajmap.report.render import Figure, Section, render
+from trajmap.report.render import Figure, Section, render_page
 from trajmap.report.sections import KINDS, Kind, alternative
+from trajmap.report.surfaces_3d import embed_surfaces
 
 __all__ = ["write_report"]
 
@@ -97,8 +97,8 @@ def write_report(
     sections = _sections(trajectory, artefacts, shlex.quote(name))
     target = Path(run) / "report.html" if path is None else Path(path)
     heading = title or f"Where the optimizer went: {name}"
-    embedded = reliefs(artefacts.landscapes()) if interactive else ""
-    page = render(heading, _subtitle(trajectory), sections, embedded=embedded)
+    embedded = embed_surfaces(artefacts.landscapes()) if interactive else ""
+    page = render_page(heading, _subtitle(trajectory), sections, embedded=embedded)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_parts(target, [page.encode("utf-8")])
     return target
@@ -126,9 +126,9 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
         names = [name for name in names if name.endswith(unseen)] or names
         # a section shows several charts: each caption says whose picture it is
         of = {n: n.removeprefix(prefix).removeprefix("-") for n in names}
-        told = {n: f"{chart[0].upper()}{chart[1:]}: {caption[0].lower()}{caption[1:]}" if chart else caption
+        text = {n: f"{chart[0].upper()}{chart[1:]}: {caption[0].lower()}{caption[1:]}" if chart else caption
                 for n, chart in of.items()}  # fmt: skip
-        return [Figure(light[n], dark[n], alternative(n), told[n]) for n in names]
+        return [Figure(light[n], dark[n], alternative(n), text[n]) for n in names]
 
     def section(kind: Kind) -> Section:
         finding = kind.find(artefacts)
@@ -137,7 +137,7 @@ def _sections(trajectory: Trajectory, artefacts: Artefacts, run: str) -> list[Se
         pictures = [figure for prefix, caption in kind.figures for figure in figures(prefix, caption)]
         return Section(kind.title, finding, missing, pictures, wide=kind.wide)
 
-    warnings = cautions(trajectory, artefacts)
+    warnings = list_cautions(trajectory, artefacts)
     return [
         Section("The run", find_run(trajectory), figures=figures("scalars", "Losses that were recorded.")),
         *map(section, KINDS),

@@ -14,7 +14,7 @@ from trajmap.scores.dimension import (
 from trajmap.scores.distances import path_order, shepard_correlation, stress
 from trajmap.scores.neighbourhood import continuity, local_continuity, neighbour_overlap, trustworthiness
 from trajmap.scores.null import explained_variance, random_walk, random_walk_ratios, step_norms
-from trajmap.scores.null_test import null_test
+from trajmap.scores.null_tests import null_test
 from trajmap.scores.rank_errors import rank_error_after, rank_error_before
 from trajmap.scores.reconstruction import OtherRun, reconstruction_error, transfer_error
 from trajmap.scores.stability import seed_stability

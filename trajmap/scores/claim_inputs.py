@@ -5,7 +5,7 @@ import numpy as np
 from trajmap._validation import Array, check_array
 from trajmap.data.claim import ALPHA
 from trajmap.data.gram import isometric_coordinates
-from trajmap.data.iterates import Iterates
+from trajmap.data.store.iterates import Iterates
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.scores.surrogates import check_size

@@ -96,8 +96,7 @@ def _cosines(X: Array) -> Array:
     steps = np.diff(X, axis=0)
     norms = np.linalg.norm(steps, axis=1)
     units = steps / np.where(norms > 1e-12 * norms.max(), norms, np.nan)[:, None]
-    cosines: Array = units @ units.T
-    return cosines
+    return units @ units.T
 
 
 def _profile(cosines: Array, groups: Array) -> Array:
@@ -108,8 +107,7 @@ def _profile(cosines: Array, groups: Array) -> Array:
         means = groups @ values / groups.sum(axis=1)
     else:
         means = groups @ np.where(known, values, 0.0) / np.maximum(groups @ known, 1)
-    profile: Array = np.round(means / RESOLUTION) * RESOLUTION
-    return profile
+    return np.round(means / RESOLUTION) * RESOLUTION
 
 
 def _groups(n: int) -> Array:
@@ -140,14 +138,12 @@ def _in_blocks(cosines: Array, rng: np.random.Generator) -> Array:
     block = max(1, min(round(n**0.5), n // 20))  # with fewer than twenty, a first block stays first too often
     pieces = np.split(np.arange(n), np.arange(int(rng.integers(block)), n, block))
     order = np.concatenate([pieces[i] for i in rng.permutation(len(pieces))])
-    shuffled: Array = cosines[np.ix_(order, order)]
-    return shuffled
+    return cosines[np.ix_(order, order)]
 
 
 def _flipped(cosines: Array, rng: np.random.Generator) -> Array:
     signs = rng.choice([-1.0, 1.0], size=len(cosines))
-    flipped: Array = cosines * np.outer(signs, signs)
-    return flipped
+    return cosines * np.outer(signs, signs)
 
 
 def _shuffled(X: Array, rng: np.random.Generator) -> Array:

@@ -96,14 +96,14 @@ ALL_COLUMNS = {
         "0 to 1, 1 best; neighbours shown were neighbours; random walks score high too",
     ),
     "trust beyond time": _more(
-        lambda c: trustworthiness(c.own, n_neighbors=c.quick(), window=c.window),
+        lambda c: trustworthiness(c.own, n_neighbors=c.quick(), theiler_window=c.window),
         "the same without neighbours in time (a tenth of the run), which any order of the run gets right",
     ),
     "continuity": _more(
         lambda c: continuity(c.own, n_neighbors=c.quick()), "0 to 1, 1 best; neighbours before are neighbours shown"
     ),
     "local continuity": _more(
-        lambda c: local_continuity(c.own, n_neighbors=c.quick(), window=c.window),
+        lambda c: local_continuity(c.own, n_neighbors=c.quick(), theiler_window=c.window),
         "overlap of neighbours above chance, 0 for chance, below 1; without neighbours in time",
     ),
     "neighbour overlap": _more(

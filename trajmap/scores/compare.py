@@ -6,7 +6,7 @@ from typing import Any
 from trajmap._validation import worded
 from trajmap.data.fan import Fan
 from trajmap.data.gram import isometric_coordinates
-from trajmap.data.score_table import ScoreTable
+from trajmap.data.results.score_table import ScoreTable
 from trajmap.data.sisters import require_sister
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError

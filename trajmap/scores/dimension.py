@@ -43,14 +43,14 @@ def participation_ratio(X: Array) -> float:
     return float(values.sum() ** 2 / np.sum(values**2))
 
 
-def correlation_dimension(X: Array, *, window: int = 0, lower: float = 0.02, upper: float = 0.2) -> float:
+def correlation_dimension(X: Array, *, theiler_window: int = 0, lower: float = 0.02, upper: float = 0.2) -> float:
     """Slope of the number of close pairs against their distance: C(ε) ~ ε^d.
 
     Parameters
     ----------
     X : array-like, shape (n, r)
         Points in time order; of equal ones the first is kept.
-    window : int
+    theiler_window : int
         Theiler window: pairs with |i − j| ≤ window are left out. Without one, a smooth run has dimension 1
         because successive points lie on a curve.
     lower, upper : float
@@ -78,7 +78,7 @@ def correlation_dimension(X: Array, *, window: int = 0, lower: float = 0.02, upp
     """
     check_fraction("lower", lower)
     check_fraction("upper", upper)
-    distances = np.sort(_pairs(X, window))
+    distances = np.sort(_pairs(X, theiler_window))
     n = len(distances)
     places = np.unique(np.geomspace(max(lower * n, 1), max(upper * n, 1), 40).astype(int)) - 1
     places = places[places < n]
@@ -88,7 +88,7 @@ def correlation_dimension(X: Array, *, window: int = 0, lower: float = 0.02, upp
     return float(slope)
 
 
-def likelihood_dimension(X: Array, *, n_neighbors: int = 20, window: int = 0) -> float:
+def likelihood_dimension(X: Array, *, n_neighbors: int = 20, theiler_window: int = 0) -> float:
     """Maximum-likelihood dimension from the distances to the k nearest neighbours, with MacKay's average.
 
     Parameters
@@ -97,7 +97,7 @@ def likelihood_dimension(X: Array, *, n_neighbors: int = 20, window: int = 0) ->
         Points in time order; of equal ones the first is kept.
     n_neighbors : int
         k.
-    window : int
+    theiler_window : int
         Theiler window.
 
     Returns
@@ -120,11 +120,11 @@ def likelihood_dimension(X: Array, *, n_neighbors: int = 20, window: int = 0) ->
     >>> round(likelihood_dimension(square))
     2
     """
-    near = _nearest(X, check_count("n_neighbors", n_neighbors, low=3), window)
+    near = _nearest(X, check_count("n_neighbors", n_neighbors, low=3), theiler_window)
     return _inverse(np.log(near[:, -1:] / near[:, :-1]).sum(axis=1) / (near.shape[1] - 2))
 
 
-def two_nn_dimension(X: Array, *, window: int = 0) -> float:
+def two_nn_dimension(X: Array, *, theiler_window: int = 0) -> float:
     """Dimension from the ratio of the distances to the two nearest neighbours.
 
     Without a Theiler window it is useless on time-ordered points: the two nearest are the step before and the
@@ -134,7 +134,7 @@ def two_nn_dimension(X: Array, *, window: int = 0) -> float:
     ----------
     X : array-like, shape (n, r)
         Points in time order; of equal ones the first is kept.
-    window : int
+    theiler_window : int
         Theiler window.
 
     Returns
@@ -158,7 +158,7 @@ def two_nn_dimension(X: Array, *, window: int = 0) -> float:
     >>> round(two_nn_dimension(square))
     2
     """
-    near = _nearest(X, 2, window)
+    near = _nearest(X, 2, theiler_window)
     return _inverse(np.log(near[:, 1] / near[:, 0]))
 
 
@@ -168,26 +168,26 @@ def _inverse(logs: Array) -> float:
     return float(1 / logs.mean())
 
 
-def _masked(X: Array, window: int) -> Array:
+def _masked(X: Array, theiler_window: int) -> Array:
     """Distances of distinct points, infinite within the window."""
     X = check_array("X", X, (None, None), dtype=np.float64)
     times = np.sort(np.unique(X, axis=0, return_index=True)[1])
     distances = cdist(X[times], X[times])
-    near = np.abs(np.subtract.outer(times, times)) <= check_count("window", window, low=0)
+    near = np.abs(np.subtract.outer(times, times)) <= check_count("theiler_window", theiler_window, low=0)
     distances[near] = np.inf
     return distances
 
 
-def _pairs(X: Array, window: int) -> Array:
-    distances = _masked(X, window)
+def _pairs(X: Array, theiler_window: int) -> Array:
+    distances = _masked(X, theiler_window)
     upper = distances[np.triu_indices(len(distances), 1)]
     return upper[np.isfinite(upper)]
 
 
-def _nearest(X: Array, k: int, window: int) -> Array:
-    distances = _masked(X, window)
+def _nearest(X: Array, k: int, theiler_window: int) -> Array:
+    distances = _masked(X, theiler_window)
     fewest = int(np.isfinite(distances).sum(axis=1).min(initial=len(distances)))
     if fewest < k:
-        got = f"{window}, which leaves {fewest} of {len(distances)} distinct points"
-        raise InputError(worded("window", f"one that leaves {k} neighbours a point", got))
+        got = f"{theiler_window}, which leaves {fewest} of {len(distances)} distinct points"
+        raise InputError(worded("theiler_window", f"one that leaves {k} neighbours a point", got))
     return np.sort(distances, axis=1)[:, :k]

@@ -12,7 +12,7 @@ from trajmap.scores.ranks import ranking
 __all__ = ["continuity", "local_continuity", "neighbour_overlap", "trustworthiness"]
 
 
-def trustworthiness(reduction: Reduction, *, n_neighbors: int = 5, window: int = 0) -> float:
+def trustworthiness(reduction: Reduction, *, n_neighbors: int = 5, theiler_window: int = 0) -> float:
     """Whether neighbours in the embedding were neighbours before.
 
     T(k) = 1 − 2/(nk(2n − 3k − 1)) Σ_i Σ_{j ∈ U_k(i)} (r(i, j) − k), where U_k(i) are the k nearest embedded
@@ -24,7 +24,7 @@ def trustworthiness(reduction: Reduction, *, n_neighbors: int = 5, window: int =
         The points and their embedding.
     n_neighbors : int
         k, less than half the number of points.
-    window : int
+    theiler_window : int
         Theiler window: neighbours in time, |i − j| ≤ window, do not count.
 
     Returns
@@ -49,11 +49,11 @@ def trustworthiness(reduction: Reduction, *, n_neighbors: int = 5, window: int =
     >>> trustworthiness(Reduction(X, X, X), n_neighbors=2)
     1.0
     """
-    k, ranks = ranking(reduction, n_neighbors, window)
+    k, ranks = ranking(reduction, n_neighbors, theiler_window)
     return _penalised(ranks.before, ranks.after, ranks.candidates, k)
 
 
-def continuity(reduction: Reduction, *, n_neighbors: int = 5, window: int = 0) -> float:
+def continuity(reduction: Reduction, *, n_neighbors: int = 5, theiler_window: int = 0) -> float:
     """Whether neighbours before are neighbours in the embedding: trustworthiness with the roles swapped.
 
     Parameters
@@ -62,7 +62,7 @@ def continuity(reduction: Reduction, *, n_neighbors: int = 5, window: int = 0) -
         The points and their embedding.
     n_neighbors : int
         k, less than half the number of points.
-    window : int
+    theiler_window : int
         Theiler window: neighbours in time, |i − j| ≤ window, do not count.
 
     Returns
@@ -86,11 +86,11 @@ def continuity(reduction: Reduction, *, n_neighbors: int = 5, window: int = 0) -
     >>> continuity(Reduction(X, X[:, :1], X), n_neighbors=2)
     1.0
     """
-    k, ranks = ranking(reduction, n_neighbors, window)
+    k, ranks = ranking(reduction, n_neighbors, theiler_window)
     return _penalised(ranks.after, ranks.before, ranks.candidates, k)
 
 
-def neighbour_overlap(reduction: Reduction, *, n_neighbors: int = 5, window: int = 0) -> float:
+def neighbour_overlap(reduction: Reduction, *, n_neighbors: int = 5, theiler_window: int = 0) -> float:
     """Share of the k nearest neighbours that are the same before and after.
 
     Parameters
@@ -99,7 +99,7 @@ def neighbour_overlap(reduction: Reduction, *, n_neighbors: int = 5, window: int
         The points and their embedding.
     n_neighbors : int
         k, less than half the number of points.
-    window : int
+    theiler_window : int
         Theiler window: neighbours in time, |i − j| ≤ window, do not count.
 
     Returns
@@ -119,12 +119,12 @@ def neighbour_overlap(reduction: Reduction, *, n_neighbors: int = 5, window: int
     >>> neighbour_overlap(Reduction(X, -X, X), n_neighbors=2)
     1.0
     """
-    k, ranks = ranking(reduction, n_neighbors, window)
+    k, ranks = ranking(reduction, n_neighbors, theiler_window)
     before, after = ranks.near(k)
     return float((before & after).sum() / (k * len(before)))
 
 
-def local_continuity(reduction: Reduction, *, n_neighbors: int = 5, window: int = 0) -> float:
+def local_continuity(reduction: Reduction, *, n_neighbors: int = 5, theiler_window: int = 0) -> float:
     """Local continuity meta-criterion: the neighbour overlap above what a random embedding has.
 
     LCMC(k) = overlap(k) − k/(n − 1), with the number of neighbours that count in the place of n − 1.
@@ -135,7 +135,7 @@ def local_continuity(reduction: Reduction, *, n_neighbors: int = 5, window: int 
         The points and their embedding.
     n_neighbors : int
         k, less than half the number of points.
-    window : int
+    theiler_window : int
         Theiler window: neighbours in time, |i − j| ≤ window, do not count.
 
     Returns
@@ -159,9 +159,9 @@ def local_continuity(reduction: Reduction, *, n_neighbors: int = 5, window: int 
     >>> local_continuity(Reduction(X, X, X), n_neighbors=2)
     0.6000000000000001
     """
-    k, ranks = ranking(reduction, n_neighbors, window)
+    k, ranks = ranking(reduction, n_neighbors, theiler_window)
     chance = float(np.mean(k / ranks.candidates))
-    return neighbour_overlap(reduction, n_neighbors=n_neighbors, window=window) - chance
+    return neighbour_overlap(reduction, n_neighbors=n_neighbors, theiler_window=theiler_window) - chance
 
 
 def _penalised(truth: Array, shown: Array, candidates: Array, k: int) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, worded
-from trajmap.data.variance_spectrum import VarianceSpectrum
+from trajmap.data.results.variance_spectrum import VarianceSpectrum
 from trajmap.errors import InputError
 
 __all__ = [
@@ -48,8 +48,7 @@ def random_walk_ratios(n_components: int) -> Array:
     [0.6079, 0.152, 0.0675]
     """
     k = np.arange(1, check_count("n_components", n_components) + 1)
-    ratios: Array = 6 / (np.pi * k) ** 2
-    return ratios
+    return 6 / (np.pi * k) ** 2
 
 
 def step_norms(X: Array) -> Array:
@@ -159,14 +158,12 @@ def _ratios(X: Array, k: int) -> Array:
 def isotropic_steps(rng: np.random.Generator, norms: Array, size: int) -> Array:
     """Draw steps in R^size of given norms and independent directions, in at most as many coordinates as steps."""
     rows = isotropic_rows(rng, len(norms), size)
-    scaled: Array = rows * (norms / np.linalg.norm(rows, axis=1))[:, None]
-    return scaled
+    return rows * (norms / np.linalg.norm(rows, axis=1))[:, None]
 
 
 def signed_steps(rng: np.random.Generator, steps: Array) -> Array:
     """Take each step forwards or backwards at random: norms and covariance stay, what adds up goes."""
-    signed: Array = steps * rng.choice([-1.0, 1.0], size=(len(steps), 1))
-    return signed
+    return steps * rng.choice([-1.0, 1.0], size=(len(steps), 1))
 
 
 def isotropic_rows(rng: np.random.Generator, n: int, size: int) -> Array:

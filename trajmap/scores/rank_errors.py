@@ -9,7 +9,7 @@ from trajmap.scores.ranks import ranking
 __all__ = ["rank_error_after", "rank_error_before"]
 
 
-def rank_error_before(reduction: Reduction, *, n_neighbors: int = 5, window: int = 0) -> float:
+def rank_error_before(reduction: Reduction, *, n_neighbors: int = 5, theiler_window: int = 0) -> float:
     """Mean relative rank error over the neighbours that the points have before.
 
     MRRE = Σ_i Σ_{j: r(i,j) ≤ k} |r(i, j) − ρ(i, j)| / r(i, j), over its value when ranks are reversed, with r the
@@ -21,7 +21,7 @@ def rank_error_before(reduction: Reduction, *, n_neighbors: int = 5, window: int
         The points and their embedding.
     n_neighbors : int
         k, less than half the number of points.
-    window : int
+    theiler_window : int
         Theiler window: neighbours in time, |i − j| ≤ window, do not count.
 
     Returns
@@ -44,11 +44,11 @@ def rank_error_before(reduction: Reduction, *, n_neighbors: int = 5, window: int
     >>> rank_error_before(Reduction(X, X, X), n_neighbors=2)
     0.0
     """
-    k, ranks = ranking(reduction, n_neighbors, window)
+    k, ranks = ranking(reduction, n_neighbors, theiler_window)
     return _relative(ranks.before, ranks.after, ranks.candidates, k)
 
 
-def rank_error_after(reduction: Reduction, *, n_neighbors: int = 5, window: int = 0) -> float:
+def rank_error_after(reduction: Reduction, *, n_neighbors: int = 5, theiler_window: int = 0) -> float:
     """Mean relative rank error over the neighbours that the points have in the embedding.
 
     Parameters
@@ -57,7 +57,7 @@ def rank_error_after(reduction: Reduction, *, n_neighbors: int = 5, window: int 
         The points and their embedding.
     n_neighbors : int
         k, less than half the number of points.
-    window : int
+    theiler_window : int
         Theiler window: neighbours in time, |i − j| ≤ window, do not count.
 
     Returns
@@ -80,7 +80,7 @@ def rank_error_after(reduction: Reduction, *, n_neighbors: int = 5, window: int 
     >>> rank_error_after(Reduction(X, X, X), n_neighbors=2)
     0.0
     """
-    k, ranks = ranking(reduction, n_neighbors, window)
+    k, ranks = ranking(reduction, n_neighbors, theiler_window)
     return _relative(ranks.after, ranks.before, ranks.candidates, k)
 
 

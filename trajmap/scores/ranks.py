@@ -36,14 +36,14 @@ class Ranking:
         return tuple((r > 0) & (r <= n_neighbors) for r in (self.before, self.after))  # type: ignore[return-value]
 
 
-def neighbour_ranks(X: Array, *, window: int = 0) -> Array:
+def neighbour_ranks(X: Array, *, theiler_window: int = 0) -> Array:
     """Rank of every point among the neighbours of every other.
 
     Parameters
     ----------
     X : numpy.ndarray, shape (n, r)
         The points, in time order if there is a window.
-    window : int
+    theiler_window : int
         Leave out neighbours in time: pairs with |i − j| ≤ window (J. Theiler, 1986).
 
     Returns
@@ -56,13 +56,13 @@ def neighbour_ranks(X: Array, *, window: int = 0) -> Array:
     --------
     >>> neighbour_ranks(np.array([[0.0], [1.0], [3.0]])).tolist()
     [[0, 1, 2], [1, 0, 2], [2, 1, 0]]
-    >>> neighbour_ranks(np.array([[0.0], [1.0], [3.0]]), window=1).tolist()
+    >>> neighbour_ranks(np.array([[0.0], [1.0], [3.0]]), theiler_window=1).tolist()
     [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
     """
-    return _ranks(cdist(X, X), window)
+    return _ranks(cdist(X, X), theiler_window)
 
 
-def ranking(reduction: Reduction, n_neighbors: int, window: int) -> tuple[int, Ranking]:
+def ranking(reduction: Reduction, n_neighbors: int, theiler_window: int) -> tuple[int, Ranking]:
     """Check k and the window, and rank; the last reduction's ranks are kept for the next score of it.
 
     Parameters
@@ -71,7 +71,7 @@ def ranking(reduction: Reduction, n_neighbors: int, window: int) -> tuple[int, R
         The points and their embedding.
     n_neighbors : int
         k, less than half the number of neighbours that count.
-    window : int
+    theiler_window : int
         Theiler window.
 
     Returns
@@ -87,16 +87,18 @@ def ranking(reduction: Reduction, n_neighbors: int, window: int) -> tuple[int, R
         If k or the window is too large, or a coordinate is not finite.
     """
     n = len(reduction.X)
-    k, window = check_count("n_neighbors", n_neighbors), check_count("window", window, low=0)
-    fewest = n - 1 - min(2 * window, n - 1)
-    if window and not k < (fewest + 1) / 2:
-        raise InputError(worded("window", f"fewer than {max((n - 2 * k - 1) // 2, 0)} steps of {n} points", window))
+    k, theiler_window = check_count("n_neighbors", n_neighbors), check_count("theiler_window", theiler_window, low=0)
+    fewest = n - 1 - min(2 * theiler_window, n - 1)
+    if theiler_window and not k < (fewest + 1) / 2:
+        raise InputError(
+            worded("theiler_window", f"fewer than {max((n - 2 * k - 1) // 2, 0)} steps of {n} points", theiler_window)
+        )
     if not k < n / 2:
         raise InputError(worded("n_neighbors", f"less than half of the {n} points", k))
     for name, points in (("X", reduction.X), ("Z", reduction.Z)):
         if not np.isfinite(points).all():
             raise InputError(worded(name, "finite numbers", "NaN or inf"))
-    return k, _ranked(reduction, window)
+    return k, _ranked(reduction, theiler_window)
 
 
 @functools.lru_cache(maxsize=2)
@@ -109,20 +111,20 @@ def distances_of(reduction: Reduction) -> tuple[Array, Array]:
 
 
 @functools.lru_cache(maxsize=2)
-def _ranked(reduction: Reduction, window: int) -> Ranking:
-    before, after = (_ranks(distances, window) for distances in distances_of(reduction))
+def _ranked(reduction: Reduction, theiler_window: int) -> Ranking:
+    before, after = (_ranks(distances, theiler_window) for distances in distances_of(reduction))
     n = len(before)
     i = np.arange(n)
-    candidates = np.maximum(i - window, 0) + np.maximum(n - 1 - i - window, 0)
+    candidates = np.maximum(i - theiler_window, 0) + np.maximum(n - 1 - i - theiler_window, 0)
     return Ranking(before, after, candidates)
 
 
-def _ranks(distances: Array, window: int) -> Array:
+def _ranks(distances: Array, theiler_window: int) -> Array:
     n = len(distances)
     distances = distances.copy()
     # what does not count comes first, whatever the duplicates, and its ranks are taken off the others
     rows = np.arange(n)
-    for gap in range(-window, window + 1):
+    for gap in range(-theiler_window, theiler_window + 1):
         within = rows[max(0, -gap) : n - max(0, gap)]
         distances[within, within + gap] = -1
     order = distances.argsort(axis=1)
@@ -130,7 +132,7 @@ def _ranks(distances: Array, window: int) -> Array:
     counts = np.arange(n, dtype=np.int32)
     for row, places in zip(ranks, order, strict=True):
         row[places] = counts
-    if window:
-        ranks -= (np.minimum(rows, window) + np.minimum(n - 1 - rows, window)).astype(np.int32)[:, None]
+    if theiler_window:
+        ranks -= (np.minimum(rows, theiler_window) + np.minimum(n - 1 - rows, theiler_window)).astype(np.int32)[:, None]
         np.maximum(ranks, 0, out=ranks)
     return ranks

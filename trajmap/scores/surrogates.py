@@ -113,8 +113,7 @@ def ornstein_uhlenbeck(X: Array, size: int, rng: np.random.Generator) -> Array:
         Coordinates of the surrogate.
     """
     path = fit_relaxation([X]).draw(rng)[0]
-    centred: Array = path - path.mean(axis=0)
-    return centred
+    return path - path.mean(axis=0)
 
 
 SURROGATES: dict[str, Surrogate] = {
@@ -143,5 +142,4 @@ def check_size(size: int | None) -> int:
 
 def _summed(steps: Array) -> Array:
     points = np.vstack([np.zeros(steps.shape[1]), np.cumsum(steps, axis=0)])
-    centred: Array = points - points.mean(axis=0)
-    return centred
+    return points - points.mean(axis=0)

@@ -8,7 +8,7 @@ import numpy as np
 from trajmap._registry import pick
 from trajmap._validation import Array, check_array, check_count
 from trajmap.data.reduction import Reduction
-from trajmap.data.score_table import ScoreTable
+from trajmap.data.results.score_table import ScoreTable
 from trajmap.scores.columns import ALL_COLUMNS, COLUMNS, Case, row
 from trajmap.scores.distances import path_order, shepard_correlation, stress
 from trajmap.scores.neighbourhood import continuity, local_continuity, neighbour_overlap, trustworthiness

@@ -4,12 +4,12 @@ import numpy as np
 import torch
 
 from trajmap._validation import Array, check_array, check_count, worded
-from trajmap.data.sensitivity import Sensitivity
+from trajmap.data.results.sensitivity import Sensitivity
 from trajmap.errors import InputError
 from trajmap.objective.differentiable import loss_at
 from trajmap.objective.objective import Objective
 from trajmap.objective.operator import as_tensor
-from trajmap.projection.affine import as_plane
+from trajmap.projection.affine_charts import as_plane
 from trajmap.projection.chart import Chart, lift
 from trajmap.projection.derivatives import lift_jacobian, lift_second
 from trajmap.sensitivity.derivatives import diagonal_derivatives
@@ -18,7 +18,7 @@ __all__ = ["chart_derivatives"]
 
 
 def chart_derivatives(
-    objective: Objective, chart: Chart, z: Array, *, orders: int = 3, step: float = 1e-3
+    objective: Objective, chart: Chart, z: Array, *, orders: int = 3, fd_step: float = 1e-3
 ) -> Sensitivity:
     """Differentiate the reduced loss L(D(z)) along each coordinate, up to third order.
 
@@ -36,7 +36,7 @@ def chart_derivatives(
         Coordinates.
     orders : int
         Highest order, at most 3.
-    step : float
+    fd_step : float
         Half the distance of the differences of a curved lift.
 
     Returns
@@ -64,8 +64,8 @@ def chart_derivatives(
     flat = as_plane(chart, np.vstack([z, z + np.eye(len(z)), z - np.eye(len(z))]), objective.size)
     known = chart if flat is None else flat
     base = objective.tensor(lift(known, z[None], objective.size)[0])
-    J = as_tensor(lift_jacobian(known, z, step=step), objective.like)
-    second = as_tensor(lift_second(known, z, step=step), objective.like)
+    J = as_tensor(lift_jacobian(known, z, fd_step=fd_step), objective.like)
+    second = as_tensor(lift_second(known, z, fd_step=fd_step), objective.like)
 
     def along(i: int) -> Array:
         def loss(h: torch.Tensor) -> torch.Tensor:

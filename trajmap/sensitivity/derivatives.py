@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from trajmap._validation import Array, check_array, check_count, worded
-from trajmap.data.sensitivity import Sensitivity
+from trajmap.data.results.sensitivity import Sensitivity
 from trajmap.errors import InputError
 from trajmap.objective.differentiable import loss_at
 from trajmap.objective.isolation import isolated_rng

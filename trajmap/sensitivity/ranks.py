@@ -44,8 +44,7 @@ def spearman_table(X: Array, y: Array, *, n_boot: int = 500, random_state: int =
 
     def correlations(rows: Array) -> Array:
         ranks = rankdata(np.column_stack([X[rows], y[rows]]), axis=0)
-        found: Array = np.corrcoef(ranks.T)[-1, :-1]
-        return found
+        return np.corrcoef(ranks.T)[-1, :-1]
 
     draws = np.array([correlations(rng.integers(len(X), size=len(X))) for _ in range(check_count("n_boot", n_boot))])
     return np.column_stack([correlations(np.arange(len(X))), *np.quantile(draws, [0.025, 0.975], axis=0)])

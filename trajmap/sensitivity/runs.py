@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from trajmap._validation import Array, check_count, worded
-from trajmap.data.sensitivity import Sensitivity
+from trajmap.data.results.sensitivity import Sensitivity
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective

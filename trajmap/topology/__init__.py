@@ -2,8 +2,8 @@
 
 from trajmap.topology.distances import bottleneck_distance, wasserstein_distance
 from trajmap.topology.graphs import delaunay_graph, gabriel_graph, grid_graph, neighbour_graph
-from trajmap.topology.merge_tree import basin_profile, merge_tree
-from trajmap.topology.persistence import persistence
+from trajmap.topology.merge_trees import basin_profile, merge_tree
+from trajmap.topology.persistence_pairs import persistence
 
 __all__ = [
     "basin_profile",

@@ -1,7 +1,7 @@
 """How far two persistence diagrams are apart."""
 
 from trajmap._optional import optional_import
-from trajmap.data.persistence_diagram import PersistenceDiagram
+from trajmap.data.results.persistence_diagram import PersistenceDiagram
 
 __all__ = ["bottleneck_distance", "wasserstein_distance"]
 

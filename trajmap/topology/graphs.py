@@ -112,10 +112,8 @@ def gabriel_graph(points: Array) -> Array:
     radii = 0.5 * np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)
     nearest = cKDTree(points).query(centres, 1)[0]
     # a third point on the ball's own rim, as on a grid's diagonals, does not close the edge
-    found: Array = edges[nearest >= radii * (1 - 1e-9)]
-    return found
+    return edges[nearest >= radii * (1 - 1e-9)]
 
 
 def _unique(pairs: Array) -> Array:
-    found: Array = np.unique(np.sort(pairs, axis=1), axis=0)
-    return found
+    return np.unique(np.sort(pairs, axis=1), axis=0)

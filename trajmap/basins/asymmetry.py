@@ -1,0 +1,198 @@
+"""Valleys that rise slowly on one side: sign-consistent noise, and the asymmetry along a path."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, check_count, check_positive, worded
+from trajmap.data.results.asymmetry import Asymmetry
+from trajmap.data.results.line_profiles import side_asymmetry
+from trajmap.errors import InputError
+from trajmap.objective.objective import Objective
+
+__all__ = ["asymmetry_test", "sign_consistency", "signed_noise", "valley_asymmetry"]
+
+
+def sign_consistency(a: Array, b: Array) -> float:
+    """Share of entries with the same sign: 1 for a point with itself, ½ for independent ones, 0 for opposites.
+
+    Of two models from different starts those with more of it are better connected by a straight line, as published;
+    their cosine says as much.
+
+    Parameters
+    ----------
+    a, b : array-like, shape (P,)
+        Points, or a noise and a point.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Examples
+    --------
+    >>> sign_consistency([1.0, -2.0], [3.0, 4.0])
+    0.5
+    """
+    a = check_array("a", a, (None,))
+    b = check_array("b", b, a.shape)
+    return float(np.mean(np.sign(a) == np.sign(b)))
+
+
+def signed_noise(
+    theta: Array,
+    *,
+    share: float = 1.0,
+    scale: float = 0.5,
+    normalise: Callable[[Array, Array], Array] | None = None,
+    random_state: int = 0,
+) -> Array:
+    """Draw Gaussian noise of which a share of the entries take the sign of the model's, as published.
+
+    Parameters
+    ----------
+    theta : array-like, shape (P,)
+        The model.
+    share : float
+        Entries whose sign is set: 0 for Gaussian noise, 1 for sign-consistent noise.
+    scale : float
+        Norm of the noise, in units of ‖θ‖.
+    normalise : callable, optional
+        ``normalise(noise, theta)`` scales the noise before `scale` does, instead of to ‖θ‖: filter by filter for
+        example by ``lambda d, t: filter_norm(d, t, layout)``.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    numpy.ndarray, shape (P,)
+        The noise.
+
+    Raises
+    ------
+    InputError
+        If `share` lies outside [0, 1].
+
+    Examples
+    --------
+    >>> sign_consistency(signed_noise([3.0, -4.0, 5.0]), [3.0, -4.0, 5.0])
+    1.0
+    """
+    theta = check_array("theta", theta, (None,), dtype=np.float64)
+    if not 0 <= share <= 1:
+        raise InputError(worded("share", "a number in [0, 1]", share))
+    rng = np.random.default_rng(random_state)
+    noise = rng.standard_normal(len(theta))
+    chosen = rng.permutation(len(theta))[: round(share * len(theta))]
+    # an entry of zero has no sign to take
+    noise[chosen] = np.abs(noise[chosen]) * np.where(theta[chosen] == 0, 1.0, np.sign(theta[chosen]))
+    if normalise is not None:
+        return np.asarray(normalise(noise, theta)) * check_positive("scale", scale)
+    return noise * (check_positive("scale", scale) * np.linalg.norm(theta) / np.linalg.norm(noise))
+
+
+def asymmetry_test(
+    objective: Objective,
+    theta: Array,
+    *,
+    shares: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0),
+    scale: float = 0.5,
+    n_draws: int = 20,
+    metric: str = "loss",
+    normalise: Callable[[Array, Array], Array] | None = None,
+    random_state: int = 0,
+) -> Asymmetry:
+    """Compare both sides of a model along noises that take its signs in a growing share of their entries.
+
+    Follows the published protocol; its share 0 is the control.
+
+    Parameters
+    ----------
+    objective : Objective
+        The loss, with its metrics.
+    theta : array-like, shape (P,)
+        The model.
+    shares : sequence of float
+        Shares of entries whose sign is the model's, each in [0, 1].
+    scale : float
+        Norm of the noise, in units of ‖θ‖.
+    n_draws : int
+        Draws a share; the same draws serve all shares.
+    metric : str
+        ``"loss"``, or the name of one of the objective's metrics.
+    normalise : callable, optional
+        As of `signed_noise`.
+    random_state : int
+        Seed of the first draw.
+
+    Returns
+    -------
+    Asymmetry
+        The measure on both sides: ratios above 1 say that the side of the model's own signs is flatter.
+
+    Raises
+    ------
+    InputError
+        If there is no such metric.
+
+    References
+    ----------
+    X.-C. Li, J.-L. Tang, S. Zhang, L. Li, D.-C. Zhan, Exploring and exploiting the asymmetric valley of deep neural
+    networks, 2024.
+    """
+    theta = check_array("theta", theta, (objective.size,), dtype=np.float64)
+    if metric not in objective.parts.functions:
+        raise InputError(worded("metric", f"one of {', '.join(objective.parts.functions)}", repr(metric)))
+    seeds = range(random_state, random_state + check_count("n_draws", n_draws))
+
+    def sides(share: float, seed: int) -> Array:
+        noise = signed_noise(theta, share=share, scale=scale, normalise=normalise, random_state=seed)
+        return objective.evaluate(np.stack([theta + noise, theta - noise]))[metric]
+
+    found = np.array([[sides(share, seed) for seed in seeds] for share in shares])
+    return Asymmetry(np.array(shares, dtype=np.float64), found[:, :, 0], found[:, :, 1], metric, float(scale))
+
+
+def valley_asymmetry(offsets: Array, losses: Array, *, reach: float = 1.0) -> float:
+    """Measure how much faster a loss rises on one side of its middle than on the other.
+
+    Parameters
+    ----------
+    offsets : array-like, shape (n,)
+        Increasing, symmetric around 0.
+    losses : array-like, shape (n,)
+        Loss at them, as along the mean direction of a path.
+    reach : float
+        Part of the longest offset to use, in (0, 1].
+
+    Returns
+    -------
+    float
+        (rise on the right − rise on the left)/(their sum) of the mean rises, in [−1, 1]: 0 for a symmetric valley,
+        near 1
+        where only the right side rises. The published definition asks for a ratio c of slopes: (1 + a)/(1 − a) is it,
+        in the mean.
+
+    Raises
+    ------
+    InputError
+        If the offsets are not symmetric, or `reach` lies outside (0, 1].
+
+    References
+    ----------
+    H. He, G. Huang, Y. Yuan, Asymmetric valleys: beyond sharp and flat local minima, 2019 (reconstructed).
+
+    Examples
+    --------
+    >>> x = np.linspace(-1, 1, 21)
+    >>> round(valley_asymmetry(x, np.where(x > 0, 3 * x, -x)), 6)
+    0.5
+    """
+    x = check_array("offsets", offsets, (None,), dtype=np.float64)
+    y = check_array("losses", losses, (len(x),), dtype=np.float64)
+    if not 0 < reach <= 1:
+        raise InputError(worded("reach", "a number in (0, 1]", reach))
+    if not np.allclose(x, -x[::-1]):
+        raise InputError(worded("offsets", "values symmetric around 0", x))
+    inside = np.abs(x) <= reach * x[-1] + 1e-12
+    return side_asymmetry(x[inside], y[inside])

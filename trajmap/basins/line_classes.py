@@ -1,0 +1,110 @@
+"""The kind of a loss curve through a point."""
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, check_fraction, worded
+from trajmap.data.results.line_class import LineClass
+from trajmap.errors import InputError
+
+__all__ = ["classify_line", "curve_kind"]
+
+
+def classify_line(offsets: Array, losses: Array, *, simplify: float = 0.01, near: float = 0.05) -> LineClass:
+    """Name the shape of the loss along a line through a model at offset 0.
+
+    Minima less deep than a part of the range are noise and are merged. With what is left: one minimum at the model is a
+    v-basin, one elsewhere a v-side; two with the model in one a w-basin, two either side of it a w-peak; three with the
+    model in the middle one a vvv-basin. A minimum at the end of the line is a slope that goes on and does not count.
+
+    This reconstructs the classes of the paper, whose exact rules are not public.
+
+    Parameters
+    ----------
+    offsets : array-like, shape (n,)
+        Increasing, with 0 inside.
+    losses : array-like, shape (n,)
+        Finite.
+    simplify : float
+        Least depth of a minimum, as a part of the range.
+    near : float
+        What counts as at the model, as a part of the length of the line; a minimum at exactly that distance does, on
+        both sides.
+
+    Returns
+    -------
+    LineClass
+        The name and the minima.
+
+    Raises
+    ------
+    InputError
+        If the offsets do not increase through 0, or a loss is not finite.
+
+    References
+    ----------
+    X.-C. Li, L. Li, D.-C. Zhan, Visualizing, rethinking, and mining the loss landscape of deep neural networks, 2024.
+
+    Examples
+    --------
+    >>> x = np.linspace(-1.5, 1.5, 61)
+    >>> [classify_line(x, f).name for f in (x**2, (x - 0.5) ** 2, (x**2 - 1) ** 2, x**2 * (x**2 - 1) ** 2)]
+    ['v-basin', 'v-side', 'w-peak', 'vvv-basin']
+    """
+    x = check_array("offsets", offsets, (None,), dtype=np.float64)
+    y = check_array("losses", losses, (len(x),), dtype=np.float64)
+    check_fraction("simplify", simplify)
+    if len(x) < 5 or not np.all(np.diff(x) > 0) or not x[0] < 0 < x[-1]:
+        raise InputError(worded("offsets", "at least 5 increasing values around 0", x))
+    if not np.isfinite(y).all():
+        raise InputError(worded("losses", "finite values", "NaN or inf"))
+    if np.ptp(y) <= 1e-12 * max(1.0, float(np.abs(y).max())):
+        return LineClass("flat", np.empty(0), np.empty(0), np.empty(0))
+    places = _minima(y, simplify * float(np.ptp(y)))
+    inner = places[(places > 0) & (places < len(x) - 1)]
+    at = x[inner]
+    between = [float(y[a : b + 1].max() - max(y[a], y[b])) for a, b in zip(inner[:-1], inner[1:], strict=True)]  # ruff: ignore[zip-instead-of-pairwise]
+    name = _name(at, near * float(x[-1] - x[0]))
+    if not len(at) and 0 < int(y.argmax()) < len(y) - 1:
+        name = "hill"  # it falls on both sides, beyond the line's ends
+    return LineClass(name, at, y[inner], np.array(between))
+
+
+def curve_kind(offsets: Array, losses: Array) -> str:
+    """Name the shape as `classify_line` does; a curve with NaN or inf has no class and is ``"not finite"``."""
+    return classify_line(offsets, losses).name if np.isfinite(losses).all() else "not finite"
+
+
+def _name(at: Array, width: float) -> str:
+    model = np.abs(at) <= width * (1 + 1e-9)  # an offset at exactly the width is one, however it was rounded
+    if len(at) == 0:
+        return "monotone"
+    if len(at) == 1:
+        return "v-basin" if model[0] else "v-side"
+    if len(at) == 2:
+        if model.any():
+            return "w-basin"
+        return "w-peak" if at[0] < 0 < at[1] else "2-valley"
+    if len(at) == 3 and model[1]:
+        return "vvv-basin"
+    return f"{len(at)}-valley"
+
+
+def _minima(y: Array, threshold: float) -> Array:
+    """Places of minima that survive merging the pairs of less persistence, in order (the elder rule on a line)."""
+    parent: dict[int, int] = {}
+    deaths: dict[int, float] = {}
+    for i in np.argsort(y, kind="stable").tolist():
+        roots = sorted({_find(parent, j) for j in (i - 1, i + 1) if j in parent}, key=lambda j: float(y[j]))
+        parent[i] = roots[0] if roots else i
+        for root in roots[1:]:
+            parent[root] = roots[0]
+            deaths[root] = float(y[i])
+    tops = [i for i in parent if _find(parent, i) == i or i in deaths]
+    kept = [i for i in tops if deaths.get(i, np.inf) - float(y[i]) > threshold]
+    return np.array(sorted(kept), dtype=np.int64)
+
+
+def _find(parent: dict[int, int], i: int) -> int:
+    while parent[i] != i:
+        i = parent[i]
+    return i

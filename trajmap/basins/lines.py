@@ -1,0 +1,55 @@
+"""Losses along several lines through one point, each with its class."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from trajmap._validation import Array
+from trajmap.basins.line_classes import curve_kind
+from trajmap.data.frame import Frame
+from trajmap.data.results.line_profiles import LineProfiles
+from trajmap.objective.objective import Objective
+from trajmap.objective.points import FramePoints
+from trajmap.objective.tuning import evaluator
+
+__all__ = ["line_losses", "line_profiles"]
+
+
+def line_losses(objective: Objective, point: Array, direction: Array, offsets: Array) -> Array:
+    """Evaluate the loss at point + offset·direction, of shape (P,) both, by one combination an offset; shape (n,)."""
+    points = FramePoints(Frame(point, direction[None]), np.asarray(offsets)[:, None], objective.like)
+    return evaluator(objective).evaluate(points, only=["loss"])["loss"]
+
+
+def line_profiles(
+    objective: Objective,
+    point: Array,
+    directions: Mapping[str, Array] | Iterable[tuple[str, Array]],
+    offsets: Array,
+    *,
+    through: str,
+) -> LineProfiles:
+    """Evaluate the loss along lines through a point.
+
+    Parameters
+    ----------
+    objective : Objective
+        The loss.
+    point : array-like, shape (P,)
+        What lies at offset 0.
+    directions : mapping of str to array-like of shape (P,), or iterable of pairs
+        By name; from an iterable one at a time is held.
+    offsets : array-like, shape (n,)
+        Positions, in lengths of each direction.
+    through : str
+        What the point is.
+
+    Returns
+    -------
+    LineProfiles
+        Losses and classes.
+    """
+    pairs = directions.items() if isinstance(directions, Mapping) else directions
+    found = {name: line_losses(objective, np.asarray(point), np.asarray(row), offsets) for name, row in pairs}
+    kinds = [curve_kind(offsets, row) for row in found.values()]
+    return LineProfiles(offsets, np.array(list(found.values())), list(found), kinds, through)

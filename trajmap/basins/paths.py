@@ -1,0 +1,188 @@
+"""Paths between two points: the segment, and curves trained to keep the loss low."""
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, check_count, check_positive
+from trajmap.objective.objective import Objective
+
+__all__ = ["BezierPath", "PolygonalPath", "SegmentPath", "climb", "path_length", "path_losses", "train_path"]
+
+
+class SegmentPath:
+    """The straight path from a to b.
+
+    Parameters
+    ----------
+    a, b : array-like, shape (P,)
+        The ends.
+
+    Examples
+    --------
+    >>> SegmentPath([0.0, 0.0], [2.0, 4.0]).points([0.25]).tolist()
+    [[0.5, 1.0]]
+    """
+
+    name = "segment"
+
+    def __init__(self, a: Array, b: Array) -> None:
+        self.a = check_array("a", a, (None,), dtype=np.float64)
+        self.b = check_array("b", b, self.a.shape, dtype=np.float64)
+
+    def points(self, t: Array) -> Array:
+        """Points at positions, shape (n, P)."""
+        t = np.asarray(t, dtype=np.float64)[:, None]
+        return (1 - t) * self.a + t * self.b
+
+
+class BezierPath(SegmentPath):
+    """Quadratic Bézier curve (1 − t)² a + 2 t (1 − t) θ + t² b.
+
+    Parameters
+    ----------
+    a, b : array-like, shape (P,)
+        The ends.
+    middle : array-like, shape (P,), optional
+        θ, the control point; half-way by default, which is the segment.
+
+    References
+    ----------
+    T. Garipov et al., Loss surfaces, mode connectivity, and fast ensembling of DNNs, 2018.
+
+    Examples
+    --------
+    >>> BezierPath([0.0], [0.0], [2.0]).points([0.5]).tolist()
+    [[1.0]]
+    """
+
+    name = "Bézier curve"
+
+    def __init__(self, a: Array, b: Array, middle: Array | None = None) -> None:
+        super().__init__(a, b)
+        half = 0.5 * (self.a + self.b)
+        self.middle = half if middle is None else check_array("middle", middle, self.a.shape, dtype=np.float64)
+
+    def points(self, t: Array) -> Array:
+        """Points at positions, shape (n, P)."""
+        t = np.asarray(t, dtype=np.float64)[:, None]
+        return (1 - t) ** 2 * self.a + self.weight(t) * self.middle + t**2 * self.b
+
+    def weight(self, t: Array) -> Array:
+        """How much a point moves with θ."""
+        return 2 * t * (1 - t)
+
+
+class PolygonalPath(BezierPath):
+    """Two segments, from a to θ and from θ to b.
+
+    Examples
+    --------
+    >>> PolygonalPath([0.0], [4.0], [1.0]).points([0.25, 0.75]).tolist()
+    [[0.5], [2.5]]
+    """
+
+    name = "polygonal chain"
+
+    def points(self, t: Array) -> Array:
+        """Points at positions, shape (n, P)."""
+        t = np.asarray(t, dtype=np.float64)[:, None]
+        w = self.weight(t)
+        left, right = np.maximum(1 - 2 * t, 0), np.maximum(2 * t - 1, 0)
+        return left * self.a + w * self.middle + right * self.b
+
+    def weight(self, t: Array) -> Array:
+        """How much a point moves with θ."""
+        return 1 - np.abs(2 * t - 1)
+
+
+def path_losses(objective: Objective, path: SegmentPath, t: Array) -> Array:
+    """Evaluate the loss at positions of a path.
+
+    Parameters
+    ----------
+    objective : Objective
+        The loss.
+    path : SegmentPath
+        A segment or a curve.
+    t : numpy.ndarray, shape (n,)
+        Positions in [0, 1].
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,)
+        Losses; NaN and inf are kept.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = torch.nn.Linear(1, 1, bias=False)
+    >>> well = Objective(model, lambda m, x: ((m(x) ** 2 - 1) ** 2).mean(), [torch.ones(1, 1)])
+    >>> path_losses(well, SegmentPath([-1.0], [1.0]), np.array([0.0, 0.5, 1.0])).tolist()
+    [0.0, 1.0, 0.0]
+    """
+    return np.array([objective.value(path.points(np.array([s]))[0]) for s in t])
+
+
+def path_length(path: SegmentPath, *, n_points: int = 129) -> float:
+    """Length of a path in parameter space, by a chain of n points."""
+    before, total = path.points(np.zeros(1))[0], 0.0
+    for s in np.linspace(0, 1, n_points)[1:]:
+        after = path.points(np.array([s]))[0]
+        total += float(np.linalg.norm(after - before))
+        before = after
+    return total
+
+
+def climb(t: Array, losses: Array) -> float:
+    """Highest loss above the straight line between the ends' losses, at least 0."""
+    return float(np.max(losses - (1 - t) * losses[0] - t * losses[-1]))
+
+
+def train_path(
+    objective: Objective,
+    path: BezierPath,
+    *,
+    n_steps: int = 300,
+    lr: float | None = None,
+    random_state: int = 0,
+) -> BezierPath:
+    """Move the middle of a curve so that the mean loss along it is low: E over uniform t of L(φ(t)).
+
+    Parameters
+    ----------
+    objective : Objective
+        The loss.
+    path : BezierPath
+        Where to start; its class is kept.
+    n_steps : int
+        Steps of Adam, each at one random position in each third of the curve.
+    lr : float, optional
+        Of Adam, decaying along a cosine; by default a hundredth of the ends' root mean square distance per
+        parameter, and 1e-3 at least.
+    random_state : int
+        Seed of the positions.
+
+    Returns
+    -------
+    BezierPath
+        The trained curve; its ends are those given.
+
+    References
+    ----------
+    T. Garipov et al., Loss surfaces, mode connectivity, and fast ensembling of DNNs, 2018.
+    """
+    rng = np.random.default_rng(random_state)
+    n_steps = check_count("n_steps", n_steps)
+    distance = np.linalg.norm(path.b - path.a) / np.sqrt(len(path.a))
+    rate = max(0.05 * distance, 1e-3) if lr is None else check_positive("lr", lr)
+    middle = path.middle.copy()
+    first, second = np.zeros_like(middle), np.zeros_like(middle)
+    for step in range(1, n_steps + 1):
+        current = type(path)(path.a, path.b, middle)
+        gradient = np.zeros_like(middle)
+        for t in ((rng.uniform(size=3) + np.arange(3)) / 3)[:, None]:
+            gradient += current.weight(t) * objective.gradient(current.points(t)[0]) / 3
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        adapted = first / (1 - 0.9**step) / (np.sqrt(second / (1 - 0.999**step)) + 1e-12)
+        middle = middle - rate * 0.5 * (1 + np.cos(np.pi * step / n_steps)) * adapted
+    return type(path)(path.a, path.b, middle)

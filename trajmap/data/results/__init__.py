@@ -1,0 +1,1 @@
+"""What the verbs find: one noun a file, arrays only."""

@@ -1,0 +1,194 @@
+"""A grid of chart coordinates and the loss over it."""
+
+import dataclasses
+
+import numpy as np
+
+from trajmap._validation import Array, check_array, check_count, check_positive, frozen_array, worded
+from trajmap.data.archive import Saved
+from trajmap.errors import InputError
+
+__all__ = ["Grid", "Landscape"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Grid(Saved):
+    """A rectangular grid in R^d; it owns its axis order.
+
+    Parameters
+    ----------
+    axes : tuple of numpy.ndarray
+        One strictly increasing axis a coordinate, of at least 2 values.
+
+    Raises
+    ------
+    InputError
+        If an axis is not finite, or not increasing.
+
+    Examples
+    --------
+    >>> grid = Grid((np.array([0.0, 1.0]), np.array([5.0, 6.0, 7.0])))
+    >>> grid.shape
+    (2, 3)
+    >>> grid.points[1]
+    array([0., 6.])
+    """
+
+    axes: tuple[Array, ...]
+
+    def __post_init__(self) -> None:
+        axes = tuple(check_array("axes", axis, (None,), dtype=np.float64) for axis in self.axes)
+        if not axes:
+            raise InputError(worded("axes", "at least one axis", "none"))
+        for axis in axes:
+            if len(axis) < 2 or not np.isfinite(axis).all() or not np.all(np.diff(axis) > 0):
+                raise InputError(worded("axes", "at least 2 finite, strictly increasing values an axis", axis))
+        object.__setattr__(self, "axes", tuple(frozen_array(axis) for axis in axes))
+
+    @classmethod
+    def around(cls, Z: Array, n_points: int = 51, margin: float = 0.2) -> "Grid":
+        """Span the bounding box of some coordinates, widened.
+
+        Parameters
+        ----------
+        Z : array-like, shape (n_points, d)
+            Coordinates, for example of a trajectory.
+        n_points : int
+            Values an axis.
+        margin : float
+            Widening on each side, as a part of the axis's range.
+
+        Returns
+        -------
+        Grid
+            The grid; an axis on which all coordinates agree gets a range of 1 around them.
+
+        Raises
+        ------
+        InputError
+            If the coordinates are not a finite (n_points, d) array.
+        """
+        Z = check_array("Z", Z, (None, None), dtype=np.float64)
+        n_points, margin = check_count("n_points", n_points, low=2), check_positive("margin", margin, zero=True)
+        if not np.isfinite(Z).all():
+            raise InputError(worded("Z", "finite coordinates", "NaN or inf"))
+        low, high = Z.min(axis=0), Z.max(axis=0)
+        flat = high - low <= 1e-12 * np.maximum(np.abs(low), np.abs(high))
+        low, high = np.where(flat, low - 0.5, low), np.where(flat, high + 0.5, high)
+        pad = margin * (high - low)
+        return cls(tuple(np.linspace(a, b, n_points) for a, b in zip(low - pad, high + pad, strict=True)))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of values on each axis."""
+        return tuple(len(axis) for axis in self.axes)
+
+    @property
+    def ndim(self) -> int:
+        """d, the number of axes."""
+        return len(self.axes)
+
+    @property
+    def points(self) -> Array:
+        """All grid points, shape (∏nᵢ, d), the last axis fastest: ``values.ravel()[i]`` is at ``points[i]``."""
+        return np.stack([part.ravel() for part in np.meshgrid(*self.axes, indexing="ij")], axis=1)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Landscape(Saved):
+    """The loss over a chart, and the path through it.
+
+    Parameters
+    ----------
+    grid : Grid
+        Chart coordinates.
+    values : numpy.ndarray, shape grid.shape
+        Loss of the lifted grid points; NaN and inf are kept.
+    path : numpy.ndarray, shape (T, d), or None
+        Chart coordinates of the iterates.
+    path_values : numpy.ndarray, shape (T,), or None
+        Loss of the iterates themselves (not of their lifts).
+    lifted_values : numpy.ndarray, shape (T,), or None
+        Loss of the iterates' lifts: minus `path_values` it is the lift gap.
+    distance : numpy.ndarray, shape grid.shape, or None
+        Distance in R^P of each lifted grid point from the nearest iterate.
+    support : numpy.ndarray of bool, shape grid.shape, or None
+        True where `distance` ≤ `reach`: where the run says something about the cell.
+    reach : float
+        The largest supported distance; NaN where there is no path.
+    metrics : dict of str to numpy.ndarray of shape grid.shape
+        Further quantities over the grid.
+    name : str
+        Name of the chart, for titles.
+    labels : list of str
+        What each axis measures: its unit in parameter distance, or the variance it holds and what chance would.
+    residuals : numpy.ndarray, shape (T,), or None
+        Distance of each iterate from its own lift: how far off the chart the path runs.
+    rank_ratio : float
+        Median σ_d/σ₁ of the lift's Jacobian over supported cells, axes scaled to the picture; near 0 the picture
+        shows a curve, stretched.
+    area : float
+        Parameter area of the supported cells; NaN unless there are two axes and a path.
+    spread : float
+        How the area grows when the reach is doubled, as a power of two: near 1 a band around a curve widens, near 0
+        a surface is filled already.
+    strategy : str
+        How the loss was evaluated.
+    runs : dict of str to int
+        Where the path is of several runs, one after the other: their names, and how many iterates each has.
+    """
+
+    grid: Grid
+    values: Array
+    path: Array | None = None
+    path_values: Array | None = None
+    lifted_values: Array | None = None
+    distance: Array | None = None
+    support: Array | None = None
+    reach: float = float("nan")
+    metrics: dict[str, Array] = dataclasses.field(default_factory=dict)
+    name: str = ""
+    labels: list[str] = dataclasses.field(default_factory=list)
+    residuals: Array | None = None
+    rank_ratio: float = float("nan")
+    area: float = float("nan")
+    spread: float = float("nan")
+    strategy: str = ""
+    runs: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._freeze("values", self.values, self.grid.shape)
+        length = None if self.path is None else len(self.path)
+        if self.runs and sum(self.runs.values()) != length:
+            raise InputError(worded("runs", f"{length} iterates, as the path has", f"{sum(self.runs.values())}"))
+        self._freeze("path", self.path, (length, self.grid.ndim))
+        self._freeze("path_values", self.path_values, (length,))
+        self._freeze("lifted_values", self.lifted_values, (length,))
+        self._freeze("residuals", self.residuals, (length,))
+        self._freeze("distance", self.distance, self.grid.shape)
+        self._freeze("support", self.support, self.grid.shape, dtype=bool)
+
+    @property
+    def axis_labels(self) -> list[str]:
+        """One label an axis, plain ones where none were given."""
+        plain = [f"coordinate {i + 1}" for i in range(self.grid.ndim)]
+        return self.labels if len(self.labels) == self.grid.ndim else plain
+
+    @property
+    def paths(self) -> dict[str, slice]:
+        """Where in `path` each run is, by name: one without a name where there is one run, none without a path."""
+        if self.path is None:
+            return {}
+        if not self.runs:
+            return {"": slice(0, len(self.path))}
+        ends = np.cumsum(list(self.runs.values()))
+        return {name: slice(int(end) - n, int(end)) for (name, n), end in zip(self.runs.items(), ends, strict=True)}
+
+    @property
+    def is_a_curve(self) -> bool:
+        """Whether the supported part is a band around the path: one run, seen as a surface."""
+        return bool(self.spread > 0.5)
+
+    def _freeze(self, name: str, value: Array | None, shape: tuple[int | None, ...], dtype: type = float) -> None:
+        if value is not None:
+            object.__setattr__(self, name, frozen_array(check_array(name, value, shape, dtype=dtype)))

@@ -1,0 +1,34 @@
+"""The name of a loss curve's shape."""
+
+import dataclasses
+
+from trajmap._validation import Array
+from trajmap.data.archive import Saved
+
+__all__ = ["LineClass"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LineClass(Saved):
+    """Minima of a curve, and its name.
+
+    Parameters
+    ----------
+    name : str
+        ``"v-basin"``, ``"v-side"``, ``"w-basin"``, ``"w-peak"``, ``"vvv-basin"``, ``"monotone"``, ``"hill"``,
+        ``"flat"`` or ``"k-valley"``.
+    positions, depths : numpy.ndarray, shape (m,)
+        Where the minima are, and their losses.
+    barriers : numpy.ndarray, shape (m - 1,)
+        Highest loss between neighbouring minima, above the higher of the two; empty where there are none.
+    """
+
+    name: str
+    positions: Array
+    depths: Array
+    barriers: Array
+
+    def __post_init__(self) -> None:
+        self._keep("positions", (None,))
+        self._keep("depths", self.positions.shape)
+        self._keep("barriers", (max(len(self.positions) - 1, 0),))

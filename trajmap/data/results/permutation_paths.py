@@ -1,0 +1,44 @@
+"""Losses on the straight ways to equal networks whose hidden units changed places."""
+
+import dataclasses
+
+import numpy as np
+
+from trajmap._validation import Array
+from trajmap.data.archive import Saved
+
+__all__ = ["PermutationPaths"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PermutationPaths(Saved):
+    """Losses between a solution and copies of it with pairs of units swapped, by the number of units.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray of int, shape (m,)
+        Units that changed places.
+    t : numpy.ndarray, shape (n,)
+        Positions, from 0 to 1.
+    losses : numpy.ndarray, shape (m, n_draws, n)
+        Losses; a swap is its own inverse, so each row is symmetric up to rounding.
+
+    Examples
+    --------
+    >>> PermutationPaths(np.array([2]), np.linspace(0, 1, 3), np.array([[[1.0, 3, 1]]])).barriers.tolist()
+    [[2.0]]
+    """
+
+    counts: Array
+    t: Array
+    losses: Array
+
+    def __post_init__(self) -> None:
+        self._keep("counts", (None,), dtype=np.int64)
+        self._keep("t", (None,))
+        self._keep("losses", (len(self.counts), None, len(self.t)))
+
+    @property
+    def barriers(self) -> Array:
+        """Highest loss of each way above its ends', shape (m, n_draws)."""
+        return self.losses.max(axis=2) - 0.5 * (self.losses[:, :, 0] + self.losses[:, :, -1])

@@ -1,0 +1,1 @@
+"""A run on disk: the files, their rows, and the iterates read from them."""

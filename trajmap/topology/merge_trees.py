@@ -1,0 +1,187 @@
+"""Merge trees by union and find."""
+
+import numpy as np
+from scipy import ndimage
+
+from trajmap._validation import Array, check_array, check_count, worded
+from trajmap.data.results.basin_profile import BasinProfile
+from trajmap.data.results.landscape import Landscape
+from trajmap.data.results.merge_tree import MergeTree
+from trajmap.errors import InputError
+from trajmap.topology.graphs import grid_graph
+
+__all__ = ["basin_profile", "merge_tree"]
+
+
+def merge_tree(
+    landscape: Landscape | Array,
+    *,
+    graph: Array | None = None,
+    superlevel: bool = False,
+    masked: bool = False,
+    supported: bool = True,
+) -> MergeTree:
+    """Find the minima of a landscape, and the saddles where their basins merge as the level rises.
+
+    Values are visited from low to high, equal ones in the order of their places; where two basins meet, the one with
+    the higher minimum ends (the elder rule). A vertex where several meet is one saddle. Minima on the grid's boundary
+    count and are flagged, as are those beside unsupported cells: what lies outside is not known.
+
+    Parameters
+    ----------
+    landscape : Landscape or array-like
+        The loss over a grid of any number of axes, or values of any shape.
+    graph : array-like of int, shape (m, 2), optional
+        Neighbours, as places in the raveled values; the grid's with its diagonals by default.
+    superlevel : bool
+        Peaks instead of basins: the tree of the negated values.
+    masked : bool
+        Leave cells of NaN or inf out, as holes; else they are refused.
+    supported : bool
+        Leave out the cells that a landscape's run does not support: what lies there is the chart's invention. Where a
+        landscape has no support, all cells count.
+
+    Returns
+    -------
+    MergeTree
+        Pairs by descending persistence.
+
+    Raises
+    ------
+    InputError
+        If values are NaN or inf and `masked` is not set, or edges name vertices that are not there.
+
+    References
+    ----------
+    T. Xie et al., Evaluating loss landscapes from a topology perspective, 2024 (the published method; its trees are by
+    the topology toolkit).
+
+    Examples
+    --------
+    >>> x, y = np.meshgrid(np.linspace(-2, 2, 41), np.linspace(-1, 1, 21), indexing="ij")
+    >>> tree = merge_tree((x**2 - 1) ** 2 + y**2)
+    >>> tree.n_minima, tree.n_saddles, tree.persistence.tolist()
+    (2, 1, [1.0])
+    """
+    array = np.asarray(landscape.values if isinstance(landscape, Landscape) else landscape, dtype=np.float64)
+    values = -array.ravel() if superlevel else array.ravel()
+    support = landscape.support if supported and isinstance(landscape, Landscape) else None
+    counted = np.ones(len(values), dtype=bool) if support is None else support.ravel()
+    inside = counted & np.isfinite(values)
+    if not masked and (inside != counted).any():
+        got = f"{int((inside != counted).sum())} cells of NaN or inf"
+        raise InputError(worded("landscape", "finite values", got, "pass masked=True to leave them out"))
+    if not inside.any():
+        got, repair = ("none", "") if support is None else ("none on supported cells", "pass supported=False")
+        raise InputError(worded("landscape", "at least one finite value", got, repair))
+    edges = grid_graph(array.shape) if graph is None else check_array("graph", graph, (None, 2), dtype=np.int64)
+    if len(edges) and (edges.min() < 0 or edges.max() >= len(values)):
+        raise InputError(worded("graph", f"vertices in [0, {len(values) - 1}]", f"{edges.min()} to {edges.max()}"))
+    found = _Union(values, inside, edges)
+    found.run()
+    edge_places = np.zeros(len(values), dtype=bool)
+    if graph is None:
+        edge_places = _boundary(array.shape)
+        if support is not None:  # beyond an unsupported neighbour the loss may go on falling
+            edge_places |= ndimage.binary_dilation(~support, np.ones((3,) * array.ndim)).ravel()
+    return found.tree(edge_places, supported=support is not None)
+
+
+class _Union:
+    """Union and find over vertices in ascending order."""
+
+    def __init__(self, values: Array, inside: Array, edges: Array) -> None:
+        n = len(values)
+        edges = edges[inside[edges].all(axis=1)]
+        both = np.concatenate([edges, edges[:, ::-1]])
+        both = both[np.argsort(both[:, 0], kind="stable")]
+        self._starts = np.searchsorted(both[:, 0], np.arange(n + 1)).tolist()
+        self._others = both[:, 1].tolist()
+        order = np.argsort(np.where(inside, values, np.inf), kind="stable")[: int(inside.sum())]
+        self._order, self._values, self._top = order.tolist(), values, float(values[inside].max())
+        self._rank = np.empty(n, dtype=np.int64)
+        self._rank[order] = np.arange(len(order))
+        self._root = [-1] * n  # −1: not yet under water
+        self._deaths: dict[int, tuple[int, int]] = {}  # minimum: (saddle, minimum it merges into)
+        self._minima: list[int] = []
+        self._basin = np.full(n, -1)
+
+    def run(self) -> None:
+        root, rank, others, starts = self._root, self._rank, self._others, self._starts
+        for v in self._order:
+            roots: list[int] = []
+            for u in others[starts[v] : starts[v + 1]]:
+                if root[u] >= 0:
+                    r = u
+                    while root[r] != r:
+                        root[r] = root[root[r]]
+                        r = root[r]
+                    if r not in roots:
+                        roots.append(r)
+            if not roots:
+                root[v] = v
+                self._minima.append(v)
+                self._basin[v] = v
+                continue
+            # a root is its component's lowest minimum
+            elder = min(roots, key=rank.__getitem__)
+            root[v] = elder
+            self._basin[v] = elder
+            for r in roots:
+                if r != elder:
+                    root[r] = elder
+                    self._deaths[r] = (v, elder)
+
+    def tree(self, boundary: Array, *, supported: bool) -> MergeTree:
+        minima = np.array(self._minima)
+        saddles = np.array([self._deaths.get(m, (-1, -1))[0] for m in self._minima])
+        births = self._values[minima]
+        deaths = np.where(saddles >= 0, self._values[saddles], np.inf)
+        order = np.lexsort((births, -(deaths - births)))
+        row = {int(minima[i]): place for place, i in enumerate(order)}
+        row[-1] = -1
+        parents = np.array([row[self._deaths.get(int(minima[i]), (-1, -1))[1]] for i in order])
+        basins = np.array([row[int(b)] for b in self._basin])
+        return MergeTree(
+            minima[order], saddles[order], births[order], deaths[order], parents, basins, boundary[minima[order]],
+            self._top, supported,
+        )  # fmt: skip
+
+
+def _boundary(shape: tuple[int, ...]) -> Array:
+    inner = np.zeros(shape, dtype=bool)
+    inner[tuple(slice(1, -1) for _ in shape)] = True
+    return ~inner.ravel()
+
+
+def basin_profile(landscape: Landscape | Array, tree: MergeTree, *, levels: int = 40) -> BasinProfile:
+    """Width of each basin by level, for the drawing of a topological landscape profile.
+
+    Follows the published drawing: a basin's width is its number of grid points.
+
+    Parameters
+    ----------
+    landscape : Landscape or array-like
+        What the tree was made of; negated for a superlevel tree.
+    tree : MergeTree
+        Its tree.
+    levels : int
+        Levels a basin.
+
+    Returns
+    -------
+    BasinProfile
+        To be drawn by ``plot_basins``.
+
+    References
+    ----------
+    C. Geniesse et al., Visualizing loss functions as topological landscape profiles, 2024.
+    """
+    values = np.asarray(landscape.values if isinstance(landscape, Landscape) else landscape, dtype=float).ravel()
+    levels = check_count("levels", levels, low=2)
+    heights, widths = [], []
+    for i, (birth, death) in enumerate(zip(tree.births, tree.deaths, strict=True)):
+        inside = np.sort(values[tree.basins == i])
+        heights.append(np.linspace(birth, death if np.isfinite(death) else tree.top, levels))
+        widths.append(np.searchsorted(inside, heights[-1], side="right").astype(float))
+    return BasinProfile(np.array(heights), np.array(widths))
