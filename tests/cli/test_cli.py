@@ -1,6 +1,8 @@
 """The verbs compose through the run folder; wrong use and failures are told apart by the exit status."""
 
 import html.parser
+import json
+import re
 import subprocess
 import sys
 
@@ -9,7 +11,7 @@ import pytest
 import torch
 
 from trajmap.cli import main
-from trajmap.cli._main import VERBS
+from trajmap.cli._verbs import verbs
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.results.asymmetry import Asymmetry
 from trajmap.data.results.edge_gauge import EdgeGauge
@@ -278,13 +280,13 @@ def test_info_prints_what_a_run_holds(study, capsys):
     ("arguments", "message"),
     [
         (["info", "nowhere"], "nowhere: expected a run folder"),
-        (["surface", "{run}"], "--objective: expected FILE.py:FUNCTION"),
-        (["surface", "{run}", "--objective", "nofile.py:f"], "with an existing file"),
-        (["surface", "{run}", "--objective", "{my}:absent"], "expected a function absent"),
-        (["surface", "{run}", "--objective", "{my}:not_an_objective"], "expected a function that returns"),
-        (["surface", "{run}", "--objective", "{my}:other_layout"], "objective: expected the same parameters"),
+        (["surface", "RUN"], "--objective: expected FILE.py:FUNCTION"),
+        (["surface", "RUN", "--objective", "nofile.py:f"], "with an existing file"),
+        (["surface", "RUN", "--objective", "{my}:absent"], "expected a function absent"),
+        (["surface", "RUN", "--objective", "{my}:not_an_objective"], "expected a function that returns"),
+        (["surface", "RUN", "--objective", "{my}:other_layout"], "objective: expected the same parameters"),
         (["align", "{sister}", "--objective", "{my}:make_objective"], "repair: trajmap hessian"),
-        (["embed", "{run}", "--charts", "autoencoder", "--seed", "-1"], "random_state"),
+        (["embed", "RUN", "--charts", "autoencoder", "--seed", "-1"], "random_state"),
     ],
 )
 def test_failure_is_one_line_and_status_1(study, arguments, message, capsys):
@@ -316,12 +318,105 @@ def test_wrong_chart_lists_the_choices(capsys):
     assert "autoencoder" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", [verb.__name__.rpartition(".")[2] for verb in VERBS])
+@pytest.mark.parametrize("verb", list(verbs()))
 def test_help(verb, capsys):
     with pytest.raises(SystemExit) as stop:
         main([verb, "--help"])
     assert stop.value.code == 0
     assert "usage: trajmap" in capsys.readouterr().out
+
+
+def test_a_newcomer_sees_four_commands(capsys):
+    assert main([]) == 0
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("  trajmap ")] == [
+        "demo", "look", "info", "help",
+    ]  # fmt: skip
+
+
+def test_help_lists_each_verb_with_its_group(capsys):
+    assert main(["help"]) == 0
+    text = capsys.readouterr().out
+    assert all(re.search(rf"^  {name} ", text, re.MULTILINE) for name in verbs())
+    assert main(["help", "info"]) == 0
+    assert "usage: trajmap info" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["help"], ["info", "RUN"], ["plot", "RUN"], ["report", "RUN"]])
+def test_torch_is_not_loaded_to_read_a_run(words, tmp_path):
+    Trajectory.of(np.eye(4)).save(tmp_path / "run")
+    words = [str(tmp_path / "run") if word == "RUN" else word for word in words]
+    code = f"import sys; from trajmap.cli import main; assert main({words!r}) == 0; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["surfaec", "run"], "did you mean surface?"),
+        (["embed", ".", "--chart", "pca"], "did you mean --charts?"),
+        (["embed", ".", "--charts", "pac"], "invalid choice: 'pac'"),
+        (["embed", ".", "other"], "got other"),
+    ],
+)
+def test_wrong_use_says_what_was_meant(words, meant, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    assert meant in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["embed", "--charts", "pca", "RUN"], ["--seed=1", "embed", "RUN", "--charts", "pca"]]
+)
+def test_options_stand_before_and_after_the_run(words, study, tmp_path):
+    run = tmp_path / "run"
+    Trajectory.of(np.random.default_rng(0).normal(size=(9, 5))).save(run)
+    assert main([str(run) if word == "RUN" else word for word in words]) == 0
+    assert list(Artefacts.of(run).embeddings()) == ["pca"]
+
+
+def test_json_and_quiet(tmp_path, capsys):
+    run = tmp_path / "run"
+    Trajectory.of(np.random.default_rng(0).normal(size=(9, 5))).save(run)
+    assert main(["embed", str(run), "--charts", "pca", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["verb"], found["options"]["charts"], found["written"]) == ("embed", ["pca"], ["embeddings/pca.npz"])
+    assert "reconstruction error" in found["lines"][-1]
+    assert main(["embed", str(run), "--charts", "pca", "--quiet"]) == 0
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["score", "RUN", "--sister", "nowhere"], "--sister: expected a run folder"),
+        (["info", "nowhere"], "RUN: expected a run folder"),
+        (["basin", "RUN", "nowhere"], "OTHER: expected a run folder"),
+        (["surface", "RUN", "--film", "film.txt"], "expected a .gif or .mp4 file"),
+        (["surface", "RUN", "--every", "0"], "--every: expected an integer"),
+        (["hessian", "RUN", "--device", "nonsense", "--objective", "MY.py:make_objective"], "device: expected one of"),
+    ],
+)
+def test_arguments_are_checked_before_any_work(words, message, tmp_path, capsys):
+    run = tmp_path / "run"
+    Trajectory.of(np.eye(4)).save(run)
+    (tmp_path / "my.py").write_text("def make_objective():\n    raise AssertionError('work')\n")
+    replaced = [word.replace("RUN", str(run)).replace("MY.py", str(tmp_path / "my.py")) for word in words]
+    assert main(replaced) == 1
+    assert message in capsys.readouterr().err
+    assert not (run / "artefacts").exists()
+
+
+def test_an_error_in_the_users_loss_names_the_users_line(tmp_path, capsys):
+    run = tmp_path / "run"
+    Trajectory.of(np.random.default_rng(0).normal(size=(9, 3)).astype("f4")).save(run)
+    (tmp_path / "my.py").write_text(
+        "import numpy as np\nimport trajmap\n\ncalls = []\n\ndef f(theta):\n    calls.append(1)\n"
+        "    return float(theta @ theta) if len(calls) < 30 else {}['late']\n\n"
+        "def make_objective():\n    return trajmap.Objective.from_function(f, size=3)\n"
+    )
+    assert main(["surface", str(run), "--charts", "pca", "--objective", f"{tmp_path / 'my.py'}:make_objective"]) == 1
+    assert "my.py, line 8: KeyError: 'late', in the line: return float" in capsys.readouterr().err
 
 
 def test_installed_command_answers():

@@ -1,83 +1,61 @@
 """Parse the command line, call the verb, and turn errors into one line and an exit status."""
 
 import argparse
+import os
 import sys
+import textwrap
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 from trajmap import __version__
-from trajmap.cli import (
-    align,
-    basin,
-    claims,
-    collect,
-    demo,
-    embed,
-    hessian,
-    info,
-    lines,
-    plot,
-    report,
-    samples,
-    score,
-    sensitivity,
-    surface,
-    topology,
-    walks,
-)
+from trajmap.cli import _output
+from trajmap.cli._parsing import VerbParser, nearest
 from trajmap.cli._progress import printable
+from trajmap.cli._verbs import GROUPS, Verb, load, verbs
 from trajmap.errors import TrajmapError
 
-__all__ = ["main"]
+__all__ = ["main", "make_parser"]
 
-VERBS = (
-    demo,
-    collect,
-    info,
-    embed,
-    score,
-    claims,
-    surface,
-    hessian,
-    align,
-    basin,
-    topology,
-    lines,
-    walks,
-    samples,
-    sensitivity,
-    plot,
-    report,
-)
+_FIRST = """\
+trajmap: where did my optimizer go, and what is the landscape there?
 
-_EPILOG = """\
-A run folder is what trajmap.Recorder writes. Each verb reads it and leaves its result in it, so the next verb
-needs no more arguments:
+  trajmap demo                                       train a small network and map its run
+  trajmap look RUN --objective my.py:make_objective  map a run of yours: one page
+  trajmap info RUN                                   what a run folder, or a folder of checkpoints, holds
+  trajmap help                                       everything else
 
-  trajmap embed RUN && trajmap score RUN && trajmap surface RUN --objective my.py:make_objective
-  trajmap hessian RUN --objective my.py:make_objective && trajmap align RUN --objective my.py:make_objective
-  trajmap report RUN
+A run folder is what trajmap.Recorder writes:
 
-Exit status: 0 done, 1 failed, 2 wrong use."""
+  with trajmap.Recorder(model, "RUN").attach(optimizer):
+      train(model, optimizer)
+"""
+_STATUS = "Exit status: 0 done, 1 failed, 2 wrong use, 130 interrupted."
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Build the parser of every verb."""
-    parser = argparse.ArgumentParser(
-        prog="trajmap",
-        description="Where did my optimizer go, and what is the landscape there?",
-        epilog=_EPILOG,
+def make_parser(verb: Verb) -> VerbParser:
+    """Build the parser of a verb.
+
+    Parameters
+    ----------
+    verb : Verb
+        The verb; its file is imported.
+
+    Returns
+    -------
+    VerbParser
+        Its parser.
+    """
+    parser = VerbParser(
+        prog=f"trajmap {verb.name}", description=verb.text, epilog=_STATUS, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"trajmap {__version__}")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for verb in VERBS:
-        name = verb.__name__.rpartition(".")[2]
-        text = (verb.__doc__ or "").strip()
-        child = verbs.add_parser(name, help=text.splitlines()[0], description=text)
-        child.add_argument("--debug", action="store_true", help="show the traceback of an error")
-        verb.add_arguments(child)
-        child.set_defaults(run=verb.run)
+    )  # fmt: skip
+    module = load(verb)
+    module.add_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(run=module.run)
     return parser
 
 
@@ -92,29 +70,93 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0 done, 1 failed; wrong use leaves with 2.
+        Exit status: 0 done, 1 failed, 130 interrupted.
 
     Raises
     ------
-    TrajmapError
-        Only with ``--debug``; otherwise it becomes one line on stderr.
-    OSError
-        As well.
+    SystemExit
+        With status 2, after wrong use.
     """
-    args = make_parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    # options of a verb may come before it: the first word that is a verb is the one
+    place = next((i for i, word in enumerate(words) if not word.startswith("-")), None)
+    name = words[0] if place is None and words else "" if place is None else words[place]
+    if not words:
+        print(_FIRST, end="")
+        return 0
+    if (place is None and set(words) & {"-V", "--version"}) or name == "version":
+        print(f"trajmap {__version__}")
+        return 0
+    if (place is None and set(words) & {"-h", "--help"}) or name == "help":
+        return _help(words[words.index("help") + 1 :] if name == "help" else [])
+    if name not in verbs():
+        print(f"trajmap: expected a verb, got {printable(name)}{nearest(name, list(verbs()))}", file=sys.stderr)
+        print("repair: trajmap help lists them", file=sys.stderr)
+        raise SystemExit(2)
+    parser = make_parser(verbs()[name])
+    args = parser.read([word for i, word in enumerate(words) if i != place])
+    return _run(name, parser, args)
+
+
+def _run(name: str, parser: VerbParser, args: argparse.Namespace) -> int:
     plain = warnings.formatwarning
     # a warning is a remark on the user's run here, not on a line of our code
-    warnings.formatwarning = lambda message, *_, **__: f"trajmap {args.verb}: {printable(str(message))}\n"
+    warnings.formatwarning = lambda message, *_, **__: f"trajmap {name}: {printable(str(message))}\n"
     try:
-        args.run(args)
+        parser.require_inputs(args)
+        with _output.chosen(name, args):
+            args.run(args)
+    except BrokenPipeError:
+        # the reader, such as head, has seen enough; Python would complain once more when it closes the stream
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (TrajmapError, OSError) as error:
         if args.debug:
             raise
-        print(f"trajmap {args.verb}: {printable(str(error))}", file=sys.stderr)
+        print(f"trajmap {name}: {printable(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"trajmap {args.verb}: interrupted", file=sys.stderr)
+        print(f"trajmap {name}: interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+    except Exception as error:
+        text = None if args.debug else _of_the_user(args, error)
+        if text is None:
+            raise
+        print(f"trajmap {name}: {printable(text)}", file=sys.stderr)
         return 1
     finally:
         warnings.formatwarning = plain
+    return 0
+
+
+def _of_the_user(args: argparse.Namespace, error: Exception) -> str | None:
+    """Word an error that arose in the user's own loss or model; None for one of ours."""
+    if not getattr(args, "objective", None):
+        return None
+    from trajmap.cli._objective import users_line
+
+    return users_line(error, Path(args.objective.rpartition(":")[0]).resolve())
+
+
+def _help(names: Sequence[str]) -> int:
+    """Print the verbs by group, or the help of one."""
+    if names and names[0] in verbs():
+        make_parser(verbs()[names[0]]).print_help()
+        return 0
+    print("usage: trajmap VERB RUN [options]          trajmap help VERB shows the options\n")
+    for group, title in GROUPS.items():
+        members = [verb for verb in verbs().values() if verb.group == group]
+        if members:
+            print(f"{title}:")
+        for verb in members:
+            lines = textwrap.wrap(verb.summary, 100 - 16)
+            print(f"  {verb.name:<13} {lines[0]}")
+            for line in lines[1:]:
+                print(f"{'':16}{line}")
+        if members:
+            print()
+    print(textwrap.fill(
+        "Each verb reads a run folder, or a folder of checkpoints, and leaves its result in RUN/artefacts, so the next "
+        "verb needs no more arguments. Every verb takes --json, --quiet and --debug.", 100))  # fmt: skip
+    print(_STATUS)
     return 0

@@ -1,5 +1,6 @@
 """Find the loss of a run: the user's own function, or the one of a shipped example."""
 
+import argparse
 import contextlib
 import importlib.util
 import sys
@@ -20,11 +21,12 @@ from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError, TrajmapError
 from trajmap.examples import digits
 from trajmap.objective.objective import Objective
+from trajmap.objective.placement import default_device
 
-__all__ = ["load_objective", "objective_of"]
+__all__ = ["load_objective", "objective_of", "users_line"]
 
 
-def load_objective(spec: str | None, trajectory: Trajectory) -> Objective:
+def load_objective(spec: str | None, trajectory: Trajectory, device: str | None = None) -> Objective:
     """Make the objective of a run.
 
     Only ``--objective`` runs code of the user's choosing: a run folder can name a shipped example by its
@@ -36,6 +38,8 @@ def load_objective(spec: str | None, trajectory: Trajectory) -> Objective:
         ``FILE.py:FUNCTION``, or None for a run of a shipped example.
     trajectory : Trajectory
         The run; the objective must have its layout.
+    device : str, optional
+        Where the loss is evaluated, unless the function says it.
 
     Returns
     -------
@@ -49,33 +53,31 @@ def load_objective(spec: str | None, trajectory: Trajectory) -> Objective:
     LayoutError
         If the objective's parameters are not the run's.
     """
-    if spec is None:
-        objective: Any = _of_example(trajectory)
-    else:
-        objective = _call(spec)
+    with default_device(device):
+        objective: Any = _of_example(trajectory) if spec is None else _call(spec)
     if not isinstance(objective, Objective):
         raise InputError(worded("--objective", "a function that returns a trajmap.Objective", objective))
     trajectory.layout.require(objective.layout, "objective")
     return objective
 
 
-def objective_of(spec: str | None, trajectory: Trajectory, folder: Path) -> Objective:
+def objective_of(args: argparse.Namespace, trajectory: Trajectory) -> Objective:
     """Load the objective of a run with the BatchNorm statistics that the run recorded, and say how it compares.
 
     Parameters
     ----------
-    spec, trajectory : str or None, Trajectory
-        As for `load_objective`.
-    folder : pathlib.Path
-        Where the run lies.
+    args : argparse.Namespace
+        With ``objective``, ``device`` and ``run_folder``.
+    trajectory : Trajectory
+        The run.
 
     Returns
     -------
     Objective
         The loss of the run.
     """
-    objective = load_objective(spec, trajectory).for_run(trajectory)
-    _compare(objective, trajectory, folder)
+    objective = load_objective(args.objective, trajectory, args.device).for_run(trajectory)
+    _compare(objective, trajectory, args.run_folder)
     return objective
 
 
@@ -164,9 +166,30 @@ def _users_errors(path: Path) -> Generator[None, None, None]:
         repair = 'put what the script does when it is run under if __name__ == "__main__"'
         raise InputError(worded("--objective", f"that {path.name} can be imported", "an exit", repair)) from error
     except Exception as error:
-        place, line = _place(error, path)
-        got = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise InputError(f"--objective: {place}: {got}" + (f", in the line: {line}" if line else "")) from error
+        # while the file is imported, an error without a line of it is still the file's
+        raise InputError(users_line(error, path) or f"--objective: {path.name}: {error!r}") from error
+
+
+def users_line(error: Exception, path: Path) -> str | None:
+    """Word an error by the line of the user's own code in which it arose.
+
+    Parameters
+    ----------
+    error : Exception
+        What was raised.
+    path : pathlib.Path
+        The file of ``--objective``.
+
+    Returns
+    -------
+    str or None
+        File, line, error and the text of the line; None if none of the user's lines was running.
+    """
+    place, line = _place(error, path)
+    if not place:
+        return None
+    got = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"--objective: {place}: {got}" + (f", in the line: {line}" if line else "")
 
 
 def _place(error: Exception, path: Path) -> tuple[str, str]:
@@ -179,5 +202,5 @@ def _place(error: Exception, path: Path) -> tuple[str, str]:
         if Path(frame.filename).is_relative_to(path.parent) and "site-packages" not in frame.filename
     ]
     if not own:
-        return path.name, ""
+        return "", ""
     return f"{Path(own[-1].filename).name}, line {own[-1].lineno}", (own[-1].line or "").strip()

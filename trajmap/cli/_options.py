@@ -7,9 +7,12 @@ from pathlib import Path
 __all__ = ["add_all", "add_charts", "add_objective", "add_run", "add_seed"]
 
 
-def add_run(parser: argparse.ArgumentParser) -> None:
-    """Add the run folder."""
-    parser.add_argument("run_folder", type=Path, metavar="RUN", help="a run folder written by trajmap.Recorder")
+def add_run(parser: argparse.ArgumentParser, *, made: bool = False) -> None:
+    """Add the run folder: one that is there, or one that the verb makes."""
+    text = (
+        "the run folder to be made" if made else "a run folder written by trajmap.Recorder, or a folder of checkpoints"
+    )
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help=text)
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +27,7 @@ def add_objective(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.py:FUNCTION",
         help="a function without arguments that returns a trajmap.Objective; runs of the demo need none",
     )
+    parser.add_argument("--device", help="where the loss is evaluated, as cuda or cuda:1, unless the function says it")
 
 
 def add_all(parser: argparse.ArgumentParser, help_text: str) -> None:

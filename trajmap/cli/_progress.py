@@ -1,12 +1,17 @@
-"""Progress bars for whatever takes longer than two seconds."""
+"""Result lines, and how far a long call is."""
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable, Generator
 
 from tqdm import tqdm
 
+from trajmap.cli._output import is_silent, keep
+
 __all__ = ["bar", "printable", "say"]
+
+_PAUSE = 10.0  # seconds between two lines in a log file
 
 
 def printable(text: str) -> str:
@@ -33,19 +38,24 @@ def printable(text: str) -> str:
 
 
 def say(text: str = "") -> None:
-    """Print a result line on stdout, above any bar that is running."""
+    """Print a result line on stdout, above any bar that is running; see `trajmap.cli._output`."""
+    if is_silent():
+        keep(text)
+        return
     tqdm.write("\n".join(map(printable, text.split("\n"))), file=sys.stdout)
     sys.stdout.flush()
 
 
 @contextlib.contextmanager
 def bar(description: str, unit: str = "it") -> Generator[Callable[[int, int], None], None, None]:
-    """Show a bar while a long call reports ``progress(done, total)``.
+    """Show how far a long call is that reports ``progress(done, total)``.
+
+    On a terminal this is a bar, from half a second on; elsewhere a line on stderr every ten seconds.
 
     Parameters
     ----------
     description : str
-        What is going on.
+        What is done.
     unit : str
         What is counted.
 
@@ -54,11 +64,33 @@ def bar(description: str, unit: str = "it") -> Generator[Callable[[int, int], No
     callable
         To be called with the work done and the whole work.
     """
-    # on a terminal only: a log file has no use for it
-    with tqdm(desc=description, unit=unit, delay=2.0, leave=False, disable=None, dynamic_ncols=True) as meter:
+    if is_silent():
+        yield lambda done, total: None
+        return
+    if not sys.stderr.isatty():
+        yield _Lines(description, unit)
+        return
+    with tqdm(desc=description, unit=unit, delay=0.5, leave=False, dynamic_ncols=True) as meter:
 
         def progress(done: int, total: int) -> None:
             meter.total = total
             meter.update(done - meter.n)
 
         yield progress
+
+
+class _Lines:
+    """For a log file: how far the work is, and how long it will take, every ten seconds."""
+
+    def __init__(self, description: str, unit: str) -> None:
+        self._description, self._unit = description, unit
+        self._start = self._last = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._last < _PAUSE or not 0 < done < total:
+            return
+        self._last = now
+        left = (now - self._start) * (total - done) / done
+        text = f"{self._description}: {done} of {total} {self._unit}s, {left:.0f} s left"
+        print(printable(text), file=sys.stderr, flush=True)

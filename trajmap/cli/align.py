@@ -15,6 +15,8 @@ from trajmap.errors import InputError
 
 __all__ = ["add_arguments", "run"]
 
+GROUP, ORDER = "road", 60
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -27,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Keep one alignment a chart, from the eigenspaces that ``trajmap hessian`` left."""
     trajectory = open_run(args.run_folder)
-    objective = objective_of(args.objective, trajectory, args.run_folder)
+    objective = objective_of(args, trajectory)
     artefacts = Artefacts.of(args.run_folder)
     spaces = artefacts.eigenspaces()
     if not spaces:

@@ -19,6 +19,8 @@ from trajmap.data.sisters import require_other, require_sister
 
 __all__ = ["add_arguments", "run"]
 
+GROUP, ORDER = "road", 70
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -41,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the valley height and one verdict an other run; keep the losses along the ways and the tree of ends."""
     trajectory = open_run(args.run_folder)
-    objective = objective_of(args.objective, trajectory, args.run_folder)
+    objective = objective_of(args, trajectory)
     artefacts = Artefacts.of(args.run_folder)
     say(str(valley_height(objective, trajectory)))
     here = trajectory.theta(-1)

@@ -27,6 +27,8 @@ from trajmap.scores.claim_reproducible import reproducible, reproducible_beyond_
 
 __all__ = ["add_arguments", "run"]
 
+GROUP, ORDER = "road", 30
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -85,7 +87,7 @@ def _of_the_path(trajectory: Trajectory, sister: Trajectory | None, draws: int, 
 
 def _of_the_loss(args: argparse.Namespace, trajectory: Trajectory, sister: Trajectory | None) -> dict[str, Claim]:
     try:
-        objective = objective_of(args.objective, trajectory, args.run_folder)
+        objective = objective_of(args, trajectory)
     except InputError:
         if args.objective is not None:
             raise

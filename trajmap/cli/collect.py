@@ -15,10 +15,12 @@ from trajmap.recording.sketch import CountSketch
 
 __all__ = ["add_arguments", "run"]
 
+GROUP, ORDER = "start", 60
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add_run(parser)
+    add_run(parser, made=True)
     parser.add_argument("checkpoints", type=Path, nargs="+", help="checkpoints, or one folder of them")
     parser.add_argument("--key", help="where in a checkpoint the state dict is, as ema or state.model")
     parser.add_argument(

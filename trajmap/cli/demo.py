@@ -25,6 +25,8 @@ from trajmap.examples import digits
 
 __all__ = ["add_arguments", "run"]
 
+GROUP, ORDER = "start", 10
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""

@@ -11,6 +11,8 @@ from trajmap.scores.reconstruction import reconstruction_error
 
 __all__ = ["add_arguments", "run"]
 
+GROUP, ORDER = "road", 10
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""

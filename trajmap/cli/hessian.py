@@ -22,6 +22,8 @@ from trajmap.objective.objective import Objective
 
 __all__ = ["add_arguments", "run"]
 
+GROUP, ORDER = "road", 50
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -53,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Keep one eigenspace a compared iterate, each started from the one before."""
     trajectory = open_run(args.run_folder)
-    objective = objective_of(args.objective, trajectory, args.run_folder)
+    objective = objective_of(args, trajectory)
     artefacts = Artefacts.of(args.run_folder)
     if args.forward_only:
         _edge(args, objective, trajectory, artefacts)

@@ -15,6 +15,8 @@ from trajmap.data.trajectory import Trajectory
 
 __all__ = ["add_arguments", "run"]
 
+GROUP, ORDER = "start", 30
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""

@@ -22,6 +22,8 @@ from trajmap.objective.objective import Objective
 
 __all__ = ["add_arguments", "run"]
 
+GROUP, ORDER = "studies", 20
+
 SHAPES = {"w-peak": w_peak, "w-basin": w_basin, "vvv-basin": vvv_basin, "v-side": v_side}
 REACHES = (1.0, 1.5, 2.25)  # of a mined direction, in norms of the weights
 
@@ -43,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch-size", type=int, default=512, help="samples that a step of mining looks at (default: %(default)s)"
     )
     parser.add_argument("--random", type=int, default=10, help="random directions, as control (default: %(default)s)")
-    parser.add_argument("--draws", type=int, default=8, help="draws of signed noise a share (default: %(default)s)")
+    parser.add_argument(
+        "--noise-draws", type=int, default=8, help="draws of signed noise a share (default: %(default)s)"
+    )
     parser.add_argument(
         "--scale", type=float, default=0.5, help="norm of that noise over the weights' (default: %(default)s)"
     )
@@ -53,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Keep the profiles and print their classes."""
     trajectory = open_run(args.run_folder)
-    objective = objective_of(args.objective, trajectory, args.run_folder)
+    objective = objective_of(args, trajectory)
     artefacts, theta = Artefacts.of(args.run_folder), trajectory.theta(-1)
     lines = _directions(args, objective, trajectory)
     profiles = line_profiles(objective, theta, lines, np.linspace(-1.5, 1.5, 61), through="the end of the run")
@@ -105,7 +109,7 @@ def _valley(args: argparse.Namespace, objective: Objective, trajectory: Trajecto
     """Both sides of the end along signed noise, and of the mean of the last iterates along the path."""
     artefacts = Artefacts.of(args.run_folder)
     sweep = asymmetry_test(
-        objective, trajectory.theta(-1), n_draws=args.draws, scale=args.scale, random_state=args.seed
+        objective, trajectory.theta(-1), n_draws=args.noise_draws, scale=args.scale, random_state=args.seed
     )
     sweep.save(artefacts.path("asymmetry"))
     text = ", ".join(f"{share:.0%}: {ratio:.3g}" for share, ratio in zip(sweep.shares, sweep.ratios, strict=True))

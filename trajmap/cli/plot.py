@@ -11,6 +11,8 @@ from trajmap.report.figures import draw_figures
 
 __all__ = ["add_arguments", "run"]
 
+GROUP, ORDER = "start", 50
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""

@@ -15,6 +15,8 @@ from trajmap.objective.samples import sample_losses
 
 __all__ = ["add_arguments", "run"]
 
+GROUP, ORDER = "studies", 40
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -32,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Keep both curves, and print their slopes and how many samples are enough."""
     trajectory = open_run(args.run_folder)
-    objective = objective_of(args.objective, trajectory, args.run_folder)
+    objective = objective_of(args, trajectory)
     artefacts, theta = Artefacts.of(args.run_folder), trajectory.theta(-1)
     losses = sample_losses(objective, theta[None])[0]
     found = sample_convergence(losses, n_perm=args.orders, random_state=args.seed)

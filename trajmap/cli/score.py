@@ -19,6 +19,8 @@ from trajmap.scores.table import score_table
 
 __all__ = ["add_arguments", "run", "transfer"]
 
+GROUP, ORDER = "road", 20
+
 # a fit of these takes seconds, and each draw of the null is a fit
 _SLOW = ("autoencoder", "umap", "phate")
 

@@ -22,6 +22,8 @@ from trajmap.sensitivity.runs import path_sensitivity, retrained_sensitivity
 
 __all__ = ["add_arguments", "run"]
 
+GROUP, ORDER = "studies", 50
+
 Measure = Callable[[Objective, Array], Sensitivity]
 
 
@@ -45,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Keep the derivatives at some iterates, and print the variables that matter most."""
     trajectory = open_run(args.run_folder)
-    objective = objective_of(args.objective, trajectory, args.run_folder)
+    objective = objective_of(args, trajectory)
     measure = _measure(args, check_count("--orders", args.orders))
     every = max(1, -(-trajectory.n_iterates // check_count("--at", args.at)))
     with bar("sensitivity", "iterate") as progress:

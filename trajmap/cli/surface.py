@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from trajmap._validation import check_count
 from trajmap.cli._charts import CHARTS, DEFAULTS, EMBEDDINGS, fit_chart, fit_on, open_run
 from trajmap.cli._objective import objective_of
 from trajmap.cli._options import add_charts, add_objective, add_run, add_seed
@@ -21,7 +22,7 @@ from trajmap.data.trajectory import Trajectory
 from trajmap.directions.hessian import hessian_plane
 from trajmap.directions.mined_planes import mine_ring, mine_saddle
 from trajmap.objective.objective import Objective
-from trajmap.plots.animation import save_animation
+from trajmap.plots.animation import film_writer, save_animation
 from trajmap.projection.critical import critical_points
 from trajmap.projection.held_out import held_out_lift_gap
 from trajmap.projection.lift_gaps import lift_gap
@@ -29,6 +30,8 @@ from trajmap.projection.surfaces import surface
 from trajmap.scores.validation import TailSplit, TimeBlockSplit
 
 __all__ = ["add_arguments", "run"]
+
+GROUP, ORDER = "road", 40
 
 MINED = {"saddle": mine_saddle, "ring": mine_ring}
 
@@ -63,8 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Keep one landscape a chart, and the lift gaps of those that were fitted to the run."""
+    if args.film is not None:
+        film_writer(args.film)
+    check_count("--n", args.n, low=2)
+    check_count("--every", args.every)
     trajectory = open_run(args.run_folder)
-    objective = objective_of(args.objective, trajectory, args.run_folder)
+    objective = objective_of(args, trajectory)
     if args.sister is not None:
         require_sister(trajectory, open_run(args.sister), "--sister")
     artefacts = Artefacts.of(args.run_folder)

@@ -16,6 +16,8 @@ from trajmap.topology.persistence_pairs import persistence
 
 __all__ = ["add_arguments", "run"]
 
+GROUP, ORDER = "studies", 10
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""

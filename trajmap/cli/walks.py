@@ -24,6 +24,8 @@ from trajmap.objective.saturated_units import saturation
 
 __all__ = ["add_arguments", "run"]
 
+GROUP, ORDER = "studies", 30
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -37,14 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--width", type=float, default=1.0, help="gradient walks start in [−WIDTH, WIDTH] (default: %(default)s)"
     )
-    parser.add_argument("--draws", type=int, default=10, help="draws of noise a scale (default: %(default)s)")
+    parser.add_argument("--noise-draws", type=int, default=10, help="draws of noise a scale (default: %(default)s)")
     add_seed(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Keep one artefact a kind of walk, and print what each met."""
     trajectory = open_run(args.run_folder)
-    objective = objective_of(args.objective, trajectory, args.run_folder)
+    objective = objective_of(args, trajectory)
     artefacts, theta, seed = Artefacts.of(args.run_folder), trajectory.theta(-1), args.seed
     trace = hutchinson(objective.hessian(theta), objective.size, n_products=60, random_state=seed).value
     walk = random_walk_rise(
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
     )
     walk.save(artefacts.path("walk"))
     say(f"  random walks rise by {walk.mean[-1]:.3g} ± {walk.error[-1]:.1g}, {walk.ratio:.3g} of ½σ²t tr H")
-    noise = noise_rise(objective, theta, n_draws=args.draws, random_state=seed)
+    noise = noise_rise(objective, theta, n_draws=args.noise_draws, random_state=seed)
     noise.save(artefacts.path("noise"))
     text = ", ".join(f"{scale:g}: {rise:.3g}" for scale, rise in zip(noise.scales, noise.rises, strict=True))
     say(f"  rise under noise of a part of the weights' norm, {text}")

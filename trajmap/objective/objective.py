@@ -27,6 +27,7 @@ from trajmap.objective.kernels import value_kernels
 from trajmap.objective.losses import Loss
 from trajmap.objective.memory import free_memory
 from trajmap.objective.operator import Operator, as_array
+from trajmap.objective.placement import chosen_device
 from trajmap.objective.points import ArrayPoints, Points, as_points
 from trajmap.objective.run_statistics import RunStatistics
 from trajmap.objective.statistics import Statistics, keeps_statistics
@@ -125,7 +126,7 @@ class Objective:
         reduction: str = "mean",
         max_batches: int | None = None,
     ) -> None:
-        place = None if device is None else torch.device(device)
+        place = chosen_device(device)
         module = private_copy(model, dtype, place)
         trainable = [name for name, parameter in unwrapped(model).named_parameters() if parameter.requires_grad]
         names = trainable if layout is None else list(layout.names)

@@ -11,7 +11,7 @@ from trajmap.data.results.landscape import Landscape
 from trajmap.errors import InputError
 from trajmap.plots.landscape import plot_landscape
 
-__all__ = ["save_animation"]
+__all__ = ["film_writer", "save_animation"]
 
 
 def save_animation(
@@ -40,21 +40,15 @@ def save_animation(
     Raises
     ------
     InputError
-        If there is no path over two axes, the suffix is another, or ffmpeg is missing for an MP4.
+        If there is no path over two axes, or `film_writer` refuses the file.
     """
-    from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
+    from matplotlib.animation import FuncAnimation
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    target = Path(path)
+    target, writer = Path(path), film_writer(path)
     if landscape.path is None or landscape.grid.ndim != 2:
         raise InputError(worded("landscape", "a path over a grid of 2 axes", "another landscape"))
-    writers: dict[str, Any] = {".gif": PillowWriter, ".mp4": FFMpegWriter}
-    if target.suffix not in writers:
-        raise InputError(worded("path", "a .gif or .mp4 file", repr(target.name)))
-    writer = writers[target.suffix]
-    if not writer.isAvailable():
-        raise InputError(worded("path", "a .gif where ffmpeg is not installed", repr(target.name), "install ffmpeg"))
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     ax = plot_landscape(landscape, ax=figure.add_subplot())
@@ -73,3 +67,32 @@ def save_animation(
     target.parent.mkdir(parents=True, exist_ok=True)
     FuncAnimation(figure, draw, frames=list(moments)).save(target, writer=writer(fps=fps), dpi=90)
     return target
+
+
+def film_writer(path: str | os.PathLike[str]) -> Any:
+    """Find what writes a film, before anything is computed for it.
+
+    Parameters
+    ----------
+    path : path-like
+        The film's file.
+
+    Returns
+    -------
+    type
+        Matplotlib's writer.
+
+    Raises
+    ------
+    InputError
+        If the suffix is neither ``.gif`` nor ``.mp4``, or ffmpeg is missing for an MP4.
+    """
+    from matplotlib.animation import FFMpegWriter, PillowWriter
+
+    writers: dict[str, Any] = {".gif": PillowWriter, ".mp4": FFMpegWriter}
+    name = Path(path).name
+    if Path(path).suffix not in writers:
+        raise InputError(worded("path", "a .gif or .mp4 file", repr(name)))
+    if not writers[Path(path).suffix].isAvailable():
+        raise InputError(worded("path", "a .gif where ffmpeg is not installed", repr(name), "install ffmpeg"))
+    return writers[Path(path).suffix]
