@@ -25,7 +25,7 @@ from trajmap.cli import (
     topology,
     walks,
 )
-from trajmap.cli._progress import printable
+from trajmap.cli._progress import every_letter, printable
 from trajmap.errors import TrajmapError
 
 __all__ = ["main"]
@@ -101,7 +101,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     OSError
         As well.
     """
-    args = make_parser().parse_args(argv)
+    with every_letter():
+        return _run(make_parser().parse_args(argv))
+
+
+def _run(args: argparse.Namespace) -> int:
     plain = warnings.formatwarning
     # a warning is a remark on the user's run here, not on a line of our code
     warnings.formatwarning = lambda message, *_, **__: f"trajmap {args.verb}: {printable(str(message))}\n"

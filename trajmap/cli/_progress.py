@@ -1,12 +1,13 @@
 """Progress bars for whatever takes longer than two seconds."""
 
 import contextlib
+import io
 import sys
 from collections.abc import Callable, Generator
 
 from tqdm import tqdm
 
-__all__ = ["bar", "printable", "say"]
+__all__ = ["bar", "every_letter", "printable", "say"]
 
 
 def printable(text: str) -> str:
@@ -30,6 +31,20 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+@contextlib.contextmanager
+def every_letter() -> Generator[None, None, None]:
+    """Let stdout and stderr spell out the letters that their encoding lacks, as a Greek one on a Windows console."""
+    streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, io.TextIOWrapper)]
+    before = [stream.errors for stream in streams]
+    for stream in streams:
+        stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        for stream, errors in zip(streams, before, strict=True):
+            stream.reconfigure(errors=errors)
 
 
 def say(text: str = "") -> None:
