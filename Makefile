@@ -9,6 +9,8 @@ WORKERS ?= 2
 # the oldest releases have an environment of their own; where torch's floor is not to be had as a build for this
 # machine, TORCH names the release to take in its place
 FLOORS := build/floors
+# releases of different years warn of each other; what they compute is tested all the same
+OLD := -W ignore::DeprecationWarning -W ignore::FutureWarning
 TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
 
 .PHONY: help install demo test quick coverage experiments faults floors lint types check browser format clean
@@ -62,7 +64,7 @@ floors:
 	$(PYTHON) tools/floors.py --replace torch==$(TORCH) > $(FLOORS)/floors.txt
 	$(FLOORS)/bin/python -m pip install --quiet --disable-pip-version-check -c $(FLOORS)/floors.txt torch
 	$(FLOORS)/bin/python -m pip install --quiet --disable-pip-version-check -c $(FLOORS)/floors.txt -e '.[dev]'
-	$(ONE_THREAD) $(FLOORS)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow"
+	$(ONE_THREAD) $(FLOORS)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" $(OLD)
 
 # every attack of the fault suite in full numbers; `make test` makes a few of each
 faults: install
