@@ -6,13 +6,24 @@ BIN := $(VENV)/bin
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 WORKERS ?= 2
 
-.PHONY: help install demo test faults lint types check browser format clean
+# the oldest releases have an environment of their own; where torch's floor is not to be had as a build for this
+# machine, TORCH names the release to take in its place
+FLOORS := build/floors
+# releases of different years warn of each other; what they compute is tested all the same
+OLD := -W ignore::DeprecationWarning -W ignore::FutureWarning
+TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
+
+.PHONY: help install demo test quick coverage experiments faults floors lint types check browser format clean
 
 help:
 	@echo "make demo     train on real data, map the run, write report.html"
 	@echo "make test     lint, types, tests"
+	@echo "make quick    the tests that are not marked slow (a minute and a half)"
+	@echo "make coverage all tests, and the share of lines that they run; fails under the share that pyproject.toml names"
 	@echo "make faults   thousands of kills, full disks, flipped bits and damaged headers (five minutes)"
-	@echo "make install  the environment in $(VENV), done by the other two when needed"
+	@echo "make floors   the quick tests with the oldest releases that pyproject.toml admits, in $(FLOORS)"
+	@echo "make experiments  every experiment in full, against the numbers it publishes (hours)"
+	@echo "make install  the environment in $(VENV), done by the others when needed"
 
 install: $(VENV)/.installed
 
@@ -37,6 +48,23 @@ types: install
 
 check: install
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+quick: install
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow"
+
+coverage: install
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term:skip-covered
+
+experiments: install
+	TRAJMAP_EXPERIMENTS=long $(ONE_THREAD) $(BIN)/python -m pytest tests/test_experiments.py
+
+# torch first here too, for the same reason
+floors:
+	$(PYTHON) -m venv --clear $(FLOORS)
+	$(PYTHON) tools/floors.py --replace torch==$(TORCH) > $(FLOORS)/floors.txt
+	$(FLOORS)/bin/python -m pip install --quiet --disable-pip-version-check -c $(FLOORS)/floors.txt torch
+	$(FLOORS)/bin/python -m pip install --quiet --disable-pip-version-check -c $(FLOORS)/floors.txt -e '.[dev]'
+	$(ONE_THREAD) $(FLOORS)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" $(OLD)
 
 # every attack of the fault suite in full numbers; `make test` makes a few of each
 faults: install

@@ -1,6 +1,9 @@
-"""A small run folder with every kind of artefact, for whatever reads one."""
+"""Randomness of each test's own, and a small run folder with every kind of artefact, for whatever reads one."""
 
 import dataclasses
+import random
+import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -185,6 +188,30 @@ SINGLE = {
     "edge": "edge",
     "trainings": "trainings",
 }
+
+
+@pytest.fixture
+def seed(request):
+    """A seed of the test's own, from its name: the same in every order and on every machine, printed when it fails."""
+    own = zlib.crc32(request.node.nodeid.encode())
+    request.node.add_report_section("setup", "seed", f"seed = {own}, rng = numpy.random.default_rng({own})")
+    return own
+
+
+@pytest.fixture
+def rng(seed):
+    """NumPy's generator from that seed."""
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(autouse=True)
+def _process_generators(request):
+    """What draws from the process's own generators, as a model's first weights do, depends on no test before either."""
+    own = zlib.crc32(request.node.nodeid.encode())
+    random.seed(own)
+    np.random.seed(own)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(own)
 
 
 @pytest.fixture

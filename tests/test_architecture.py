@@ -1,6 +1,10 @@
 """The house rules, held by measurement: who imports whom, how large a piece may be, what an import costs."""
 
+import abc
 import ast
+import functools
+import importlib
+import inspect
 import pathlib
 import subprocess
 import sys
@@ -141,3 +145,107 @@ def test_public_names_exist_and_are_documented():
     assert set(trajmap.__all__) <= set(dir(trajmap))
     with pytest.raises(AttributeError, match="attribute nonsense"):
         _ = trajmap.nonsense
+
+
+def overridden(classes) -> list[str]:
+    """Methods that do something in one of our classes and are written anew in a class of it; constructors are free."""
+    found = []
+    for cls in classes:
+        for base in cls.__mro__[1:]:
+            ours = base.__module__.partition(".")[0] == cls.__module__.partition(".")[0]
+            if not ours or getattr(base, "_is_protocol", False):
+                continue
+            for name in vars(base).keys() & vars(cls).keys() - {"__init__", "__post_init__"}:
+                method = vars(base)[name]
+                function = getattr(method, "fget", None) or getattr(method, "func", None)  # of a property
+                function = function or getattr(method, "__func__", method)
+                made = inspect.isfunction(function) and function.__code__.co_filename == "<string>"  # by dataclass
+                if inspect.isfunction(function) and not made and not getattr(method, "__isabstractmethod__", False):
+                    found.append(f"{cls.__module__}.{cls.__qualname__} overrides {base.__qualname__}.{name}")
+    return found
+
+
+def test_methods_are_abstract_or_final():
+    classes = set()
+    for path in MODULES:
+        if path.stem != "__main__":
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            classes |= {value for value in vars(importlib.import_module(name)).values() if inspect.isclass(value)}
+    ours = [cls for cls in classes if cls.__module__.startswith("trajmap.")]
+    assert len(ours) > 100
+    assert not overridden(ours)
+
+
+def test_an_overridden_method_is_seen():
+    class Base:
+        def method(self):
+            return 1
+
+        @property
+        def value(self):
+            return 1
+
+        @functools.cached_property
+        def kept(self):
+            return 1
+
+        @classmethod
+        def made(cls):
+            return 1
+
+        @abc.abstractmethod
+        def hook(self):
+            """Nothing."""
+
+    class Derived(Base):
+        method, value, kept, made, hook = (vars(Base)[name] for name in ("method", "value", "kept", "made", "hook"))
+
+    assert {line.rpartition(".")[2] for line in overridden([Derived])} == {"method", "value", "kept", "made"}
+
+
+GENERATORS = {"default_rng", "RandomState", "Generator", "Random", "SeedSequence", "PCG64", "manual_seed", "seed"}
+
+
+def shared_generators(tree: ast.Module) -> list[int]:
+    """Lines of a module that make a generator, or seed the process's own, when the module is read."""
+    pending, found = list(tree.body), []
+    while pending:
+        node = pending.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):  # its defaults are made at once
+            pending += [default for default in [*node.args.defaults, *node.args.kw_defaults] if default is not None]
+            pending += getattr(node, "decorator_list", [])
+            continue
+        if isinstance(node, ast.Call):
+            called = node.func
+            name = getattr(called, "attr", getattr(called, "id", None))
+            if name in GENERATORS:
+                found.append(node.lineno)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Call):
+            pending += [*node.value.args, *node.value.keywords]  # drawn from at once, and kept by nobody
+            continue
+        pending += ast.iter_child_nodes(node)
+    return sorted(found)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_tests_share_no_generator(path):
+    """Each test draws from a generator of its own (fixture `rng`), so that none depends on those before it."""
+    assert not shared_generators(parsed(path))
+
+
+def test_a_shared_generator_is_seen():
+    code = """
+rng = np.random.default_rng(0)
+A, B = torch.Generator().manual_seed(1), 2
+DATA = np.random.default_rng(0).normal(size=3)  # numbers, not a generator
+torch.manual_seed(0)
+class Table:
+    rng = RandomState(0)
+def helper(rng=np.random.default_rng(0)):
+    return np.random.default_rng(0)
+@pytest.fixture
+def own():
+    return np.random.default_rng(0)
+DRAW = lambda: default_rng(0)
+"""
+    assert shared_generators(ast.parse(code)) == [2, 3, 5, 7, 8]

@@ -2,12 +2,14 @@
 
 import ast
 import importlib
+import importlib.metadata
 import inspect
 import os
 import pathlib
 import pkgutil
 import subprocess
 import sys
+import tomllib
 
 import trajmap
 import trajmap.data
@@ -95,5 +97,9 @@ def test_the_stub_names_what_is_there():
 
 
 def test_version_is_told_once():
+    """pyproject.toml reads the package's own, so that the two cannot differ."""
     text = (pathlib.Path(trajmap.__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
-    assert f'version = "{trajmap.__version__}"' in text
+    project = tomllib.loads(text)
+    assert "version" not in project["project"] and project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "trajmap.__version__"}
+    assert importlib.metadata.version("trajmap") == trajmap.__version__

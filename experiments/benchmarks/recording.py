@@ -4,6 +4,7 @@ import argparse
 import os
 import resource
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -83,11 +84,12 @@ def peak_memory(folder: Path, *, size: int, steps: int) -> float:
     for _ in range(3):
         step()
     iterate = 4 * sum(p.numel() for p in model.parameters())
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     with Recorder(model, folder / "memory").attach(optimizer):
         for _ in range(steps):
             step()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / iterate
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before) / iterate
 
 
 def writer_speed(folder: Path, *, size: int, n: int) -> dict[str, float]:

@@ -4,6 +4,7 @@ import argparse
 import multiprocessing
 import resource
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -38,7 +39,8 @@ def peak(function: Callable[[], Any]) -> float:
     def child(pipe: Any) -> None:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         function()
-        pipe.send(1024.0 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+        unit = 1.0 if sys.platform == "darwin" else 1024.0
+        pipe.send(unit * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
 
     inlet, outlet = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("fork").Process(target=child, args=(outlet,))

@@ -43,7 +43,9 @@ def tidy():
     path, known = list(sys.path), set(sys.modules)
     yield
     assert sys.path == path
-    for name in {"parts", "late", "objective_of_objective", "objective_of_my"} & (set(sys.modules) - known):
+    for name in {"parts", "late", "objective_of_objective", "objective_of_my", "objective_of_C:\\my"} & (
+        set(sys.modules) - known
+    ):
         del sys.modules[name]
 
 
@@ -57,6 +59,16 @@ def test_what_lies_beside_is_imported_from_any_folder(tmp_path, monkeypatch):
     assert objective.value(np.ones(3)) == pytest.approx(9.0)
     monkeypatch.chdir(tmp_path / "mine")
     assert load_objective("objective.py:make_objective", RUN).size == 3
+
+
+def test_a_drive_letter_is_part_of_the_path(tmp_path, monkeypatch):
+    """A file that is called so here, as a path is on Windows: the last colon ends it."""
+    write(tmp_path / "mine")
+    monkeypatch.chdir(tmp_path / "mine")
+    (tmp_path / "mine" / "C:\\my.py").write_text(OBJECTIVE)
+    assert load_objective("C:\\my.py:make_objective", RUN).size == 3
+    with pytest.raises(InputError, match=r"FILE.py:FUNCTION with an existing file, got 'C:\\\\my.py'"):
+        load_objective("C:\\my.py", RUN)
 
 
 def test_two_folders_do_not_mix(tmp_path):

@@ -47,10 +47,14 @@ from trajmap.data.results.variance_spectrum import VarianceSpectrum
 from trajmap.data.results.walk_rise import WalkRise
 from trajmap.errors import InputError, RunFormatError
 
-rng = np.random.default_rng(0)
+
+def numbers(*shape):
+    return np.random.default_rng(0).normal(size=shape)
+
+
 GRID = Grid((np.array([0.0, 1, 2]), np.array([0.0, 1])))
 VALUES = np.array([[1.0, np.nan], [2, np.inf], [3, 4]])
-PAIRS = rng.normal(size=(2, 3))
+PAIRS = numbers(2, 3)
 NOUNS = {
     "grid": GRID,
     "landscape": Landscape(
@@ -58,21 +62,21 @@ NOUNS = {
     ),
     "bare landscape": Landscape(GRID, VALUES, metrics={"accuracy": VALUES}),
     "loss check": LossCheck(1.0, np.arange(3.0), "frozen"),
-    "plane": Plane(rng.normal(size=5), rng.normal(size=(2, 5))),
-    "reduction": Reduction(rng.normal(size=(4, 3)), rng.normal(size=(4, 2)), rng.normal(size=(4, 3)), "pca"),
+    "plane": Plane(numbers(5), numbers(2, 5)),
+    "reduction": Reduction(numbers(4, 3), numbers(4, 2), numbers(4, 3), "pca"),
     "eigenspace": Eigenspace(np.ones(2), np.eye(2, 6), np.zeros(2), np.array([True, False]), 7),
     "alignment": Alignment(np.arange(2.0), PAIRS, PAIRS, PAIRS[:, :2], *PAIRS.T, {"vector": np.arange(3.0)}, size=9),
-    "lift gap": LiftGap(*rng.normal(size=(5, 6)), name="pca"),
+    "lift gap": LiftGap(*numbers(5, 6), name="pca"),
     "scores": ScoreTable(["p"], ["a", "b"], np.array([[1.0, np.nan]]), np.zeros((1, 2, 3)), [True, False], ["x", "y"]),
     "valley height": ValleyHeight(1.0, 0.9, 1.1, -0.1, np.nan, 0.2, 0.01, 14),
-    "connection": Connection(np.linspace(0, 1, 4), rng.normal(size=(3, 4)), np.ones(3), 0.1, "b"),
+    "connection": Connection(np.linspace(0, 1, 4), numbers(3, 4), np.ones(3), 0.1, "b"),
     "barriers": Barriers(["a", "b"], np.array([[0, np.nan], [np.nan, 0]]), matched=True),
-    "normal profile": NormalProfile(np.arange(3.0), rng.normal(size=(2, 3)), ["a", "b"], np.ones(2), 1.0, 0.5, 0.1),
+    "normal profile": NormalProfile(np.arange(3.0), numbers(2, 3), ["a", "b"], np.ones(2), 1.0, 0.5, 0.1),
     "critical points": CriticalPoints(PAIRS, *np.ones((1, 2)), PAIRS, PAIRS[:, :2], np.ones(2), np.ones(2), 0.1),
     "pullback": Pullback(np.zeros(2), 1.0, np.ones(2), np.eye(2), np.eye(2), np.eye(2), 1.0, 0.5),
-    "geodesic": Geodesic(rng.normal(size=(4, 2)), 1.0, 2.0, 0.5),
+    "geodesic": Geodesic(numbers(4, 2), 1.0, 2.0, 0.5),
     "potential": EffectivePotential(GRID, VALUES, 60.0, 1.0, 0.9, 0.8),
-    "density": SpectralDensity(rng.normal(size=(2, 3)), np.full((2, 3), 1 / 3), 9),
+    "density": SpectralDensity(numbers(2, 3), np.full((2, 3), 1 / 3), 9),
     "edge": EdgeGauge(np.arange(2.0), np.ones(2), np.ones(2), 4.0, "sharpness"),
     "refused edge": EdgeGauge(
         np.arange(2.0), np.full(2, np.nan), np.ones(2), np.nan, "sharpness", reasons=["a", "b"], full_batch=False
@@ -90,16 +94,16 @@ NOUNS = {
         2.0,
     ),
     "diagram": PersistenceDiagram(np.array([[0.0, np.inf], [1, 3]]), 1),
-    "sensitivity": Sensitivity(rng.normal(size=(2, 3, 2)), ["a", "b"]),
-    "lines": LineProfiles(np.arange(3.0), rng.normal(size=(2, 3)), ["a", "b"], ["v-basin", "flat"]),
+    "sensitivity": Sensitivity(numbers(2, 3, 2), ["a", "b"]),
+    "lines": LineProfiles(np.arange(3.0), numbers(2, 3), ["a", "b"], ["v-basin", "flat"]),
     "basins": BasinProfile(np.ones((2, 3)), np.ones((2, 3))),
     "curve class": LineClass("w-peak", np.array([-1.0, 1]), np.zeros(2), np.ones(1)),
     "mined direction": MinedDirection(np.ones(4, dtype=np.float32), np.arange(3.0), VALUES[:, 1]),
     "asymmetry": Asymmetry(np.array([0.0, 1]), PAIRS, PAIRS + 1, "error", 0.5),
-    "direction curvatures": DirectionCurvatures(rng.normal(size=5), 0.1, 0.2),
+    "direction curvatures": DirectionCurvatures(numbers(5), 0.1, 0.2),
     "walk rise": WalkRise(PAIRS, 0.1),
     "noise rise": NoiseRise(np.ones(2), PAIRS, 0.5),
-    "permutation paths": PermutationPaths(np.array([2, 4]), np.arange(3.0), rng.normal(size=(2, 4, 3))),
+    "permutation paths": PermutationPaths(np.array([2, 4]), np.arange(3.0), numbers(2, 4, 3)),
     "gradient cloud": GradientCloud(PAIRS, PAIRS, ["saddle", "flat"]),
     "saturation": Saturation(np.arange(2.0), PAIRS, ["a", "b", "c"]),
     "sample convergence": SampleConvergence(np.arange(1, 4), np.ones(3), -1.0, 0.5, 0.5),
@@ -218,7 +222,7 @@ def test_grid_around_spans_the_points():
     assert grid.axes[1][0] < 5 < grid.axes[1][-1], "a flat axis still has a range"
 
 
-def test_plane_solves_least_squares():
+def test_plane_solves_least_squares(rng):
     plane = NOUNS["plane"]
     thetas = rng.normal(size=(6, 5))
     expected = np.linalg.lstsq(plane.directions.T, (thetas - plane.origin).T, rcond=None)[0].T

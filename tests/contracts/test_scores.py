@@ -14,8 +14,7 @@ from trajmap.scores.ranks import neighbour_ranks
 from trajmap.scores.table import SCORES
 
 each = pytest.mark.parametrize("name", SCORES)
-rng = np.random.default_rng(0)
-POINTS = rng.normal(size=(60, 6))
+POINTS = np.random.default_rng(0).normal(size=(60, 6))
 # value of a perfect embedding of the points
 BEST = dict.fromkeys(SCORES, 1.0) | {
     "local_continuity": 1 - 5 / 59,
@@ -31,7 +30,7 @@ WINDOWED = (
 
 
 @each
-def test_perfect_beats_truncated_beats_shuffled(name):
+def test_perfect_beats_truncated_beats_shuffled(rng, name):
     score = SCORES[name]
     # a noisy curve, since some scores ask for the order in time
     t = np.linspace(0, 4, 60)
@@ -46,7 +45,7 @@ def test_perfect_beats_truncated_beats_shuffled(name):
 
 
 @each
-def test_isometries_change_nothing(name):
+def test_isometries_change_nothing(rng, name):
     score = SCORES[name]
     Z, X_hat = POINTS[:, :2], POINTS * [1, 1, 1, 0, 0, 0]
     Q = np.linalg.qr(rng.normal(size=(6, 6)))[0]
@@ -157,7 +156,7 @@ def test_path_order_of_separate_pieces():
         path_order(Reduction(pieces, pieces, pieces), n_neighbors=40)
 
 
-def test_random_embedding_has_the_closed_form():
+def test_random_embedding_has_the_closed_form(rng):
     n, k = 300, 5
     expected = 1 - (n - 1 - k) * (n - k) / ((n - 1) * (2 * n - 3 * k - 1))
     draws = [Reduction(rng.normal(size=(n, 4)), rng.normal(size=(n, 2)), np.zeros((n, 4))) for _ in range(12)]

@@ -16,8 +16,6 @@ from trajmap.directions.random import random_plane
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 
-rng = np.random.default_rng(0)
-
 
 class Point(torch.nn.Module):
     def __init__(self, size):
@@ -32,13 +30,13 @@ def quadratic(H):
     return Objective(Point(len(H)), lambda m, _: 0.5 * m() @ torch.tensor(H) @ m(), [torch.zeros(1)])
 
 
-def symmetric(P):
+def symmetric(rng, P):
     A = rng.normal(size=(P, P))
     return (A + A.T) / 2
 
 
-def test_hessian_plane_is_spanned_by_the_extreme_eigenvectors():
-    H = symmetric(30)
+def test_hessian_plane_is_spanned_by_the_extreme_eigenvectors(rng):
+    H = symmetric(rng, 30)
     plane = hessian_plane(quadratic(H), rng.normal(size=30), n_top=2, n_bottom=1, tol=1e-8)
     vectors = np.linalg.eigh(H)[1][:, [-1, -2, 0]].T
     np.testing.assert_allclose(np.abs(np.sum(plane.directions * vectors, axis=1)), 1, atol=1e-8)
@@ -46,8 +44,8 @@ def test_hessian_plane_is_spanned_by_the_extreme_eigenvectors():
         hessian_plane(quadratic(H), np.zeros(30), n_top=0)
 
 
-def test_gradient_plane_holds_the_first_steps_of_gradient_descent():
-    H, theta = symmetric(12), rng.normal(size=12)
+def test_gradient_plane_holds_the_first_steps_of_gradient_descent(rng):
+    H, theta = symmetric(rng, 12), rng.normal(size=12)
     plane = gradient_plane(quadratic(H), theta)
     g = H @ theta
     np.testing.assert_allclose(plane.directions[0], g / np.linalg.norm(g))
@@ -62,7 +60,7 @@ def test_gradient_plane_holds_the_first_steps_of_gradient_descent():
         gradient_plane(quadratic(np.eye(5)), np.zeros(5))
 
 
-def test_principal_plane_of_pooled_runs_is_the_pca_of_all_their_iterates():
+def test_principal_plane_of_pooled_runs_is_the_pca_of_all_their_iterates(rng):
     a, b = (Trajectory.of(rng.normal(size=(9, 6)) + shift) for shift in (0, 5))
     plane = principal_plane(Fan(("a", "b"), (a, b)))
     cloud = np.concatenate([a.iterates, b.iterates])
@@ -83,7 +81,7 @@ LAYOUT = Layout(("a.weight", "a.bias", "b.weight"), ((3, 4), (3,), (2, 3)))
         (no_norm, []),
     ],
 )
-def test_each_normalisation_gives_its_groups_the_models_norm(normalise, groups):
+def test_each_normalisation_gives_its_groups_the_models_norm(rng, normalise, groups):
     theta = rng.normal(size=21) * np.geomspace(0.1, 10, 21)
     for direction in random_plane(theta, LAYOUT, normalise=normalise, random_state=4).directions:
         for group in groups:
@@ -92,7 +90,7 @@ def test_each_normalisation_gives_its_groups_the_models_norm(normalise, groups):
         assert not direction[12:15].any()
 
 
-def test_a_users_own_directions_need_not_be_orthogonal():
+def test_a_users_own_directions_need_not_be_orthogonal(rng):
     directions = np.array([[1.0, 0, 0], [3, 0.1, 0]])
     plane = Plane(np.ones(3), directions)
     points = rng.normal(size=(5, 3))
@@ -100,7 +98,7 @@ def test_a_users_own_directions_need_not_be_orthogonal():
     np.testing.assert_allclose(plane.transform(points), expected)
 
 
-def test_ranges_in_units_of_the_norm():
+def test_ranges_in_units_of_the_norm(rng):
     theta = rng.normal(size=21)
     plane = random_plane(theta, LAYOUT, normalise=no_norm)
     grid = plane.grid(0.5, n_points=5)

@@ -11,8 +11,6 @@ from trajmap.directions.mining import mine_direction, v_side, vvv_basin, w_basin
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 
-rng = np.random.default_rng(0)
-
 
 class Point(torch.nn.Module):
     def __init__(self, size):
@@ -51,7 +49,7 @@ def test_classes(losses, name, positions):
         np.testing.assert_allclose(found.positions, positions, atol=0.03)
 
 
-def test_depths_barriers_and_noise():
+def test_depths_barriers_and_noise(rng):
     found = classify_line(X, (X**2 - 1) ** 2)
     np.testing.assert_allclose(found.barriers, 1, atol=1e-9)
     np.testing.assert_allclose(found.depths, 0, atol=1e-9)
@@ -64,7 +62,7 @@ def test_depths_barriers_and_noise():
         classify_line(X, X * np.nan)
 
 
-def test_the_miner_finds_the_negative_eigenvector():
+def test_the_miner_finds_the_negative_eigenvector(rng):
     values = np.r_[-1.0, rng.uniform(0.5, 3, 49)]
     Q = np.linalg.qr(rng.normal(size=(50, 50)))[0]
     H = torch.tensor(Q @ np.diag(values) @ Q.T)
@@ -72,7 +70,7 @@ def test_the_miner_finds_the_negative_eigenvector():
     assert abs(found.vector @ Q[:, 0]) > 0.99
 
 
-def test_mining_on_pieces_of_the_data():
+def test_mining_on_pieces_of_the_data(rng):
     """Each sample is another quadratic; only their mean has the one negative eigenvalue along a fixed axis."""
     bends = torch.tensor(np.abs(rng.normal(2, 0.2, size=(64, 30))))
     bends[:, 0] = torch.tensor(rng.normal(-3, 1, size=64))

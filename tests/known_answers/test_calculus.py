@@ -27,8 +27,6 @@ from trajmap.projection.surfaces import surface
 from trajmap.reduction.diffusion_map import DiffusionMap
 from trajmap.reduction.rowspace import RowSpace
 
-rng = np.random.default_rng(0)
-
 
 class Point(torch.nn.Module):
     def __init__(self, size):
@@ -123,7 +121,7 @@ def test_a_tangent_off_by_an_angle_adds_its_curvature():
     assert pullback(objective, chart, [0.0]).curvatures[0] == pytest.approx(20 * np.sin(angle) ** 2, rel=1e-9)
 
 
-def test_chart_of_a_ring_run_recovers_curvature_and_gap():
+def test_chart_of_a_ring_run_recovers_curvature_and_gap(rng):
     """A noisy run along the ring: the plane's gap is that of its residuals, exactly for the quadratic part."""
     P, h, s = 60, 20.0, 0.02
     angle = np.linspace(0, 2, 300)
@@ -141,7 +139,7 @@ def test_chart_of_a_ring_run_recovers_curvature_and_gap():
     assert gap.gap.mean() == pytest.approx(-0.5 * h * np.trace(covariance), rel=1e-9)
 
 
-def test_quadratic_gap_is_minus_half_trace_of_hessian_and_residual_covariance():
+def test_quadratic_gap_is_minus_half_trace_of_hessian_and_residual_covariance(rng):
     H = np.diag(np.geomspace(0.1, 10, 12))
     objective = of_function(lambda t: 0.5 * t @ torch.tensor(H) @ t, 12)
     thetas = rng.normal(size=(400, 12))
@@ -199,7 +197,7 @@ def test_four_wells_have_nine_critical_points():
     np.testing.assert_allclose(np.sort(np.abs(found.z), axis=None), [0] * 6 + [1] * 12, atol=1e-6)
 
 
-def test_normal_curvatures_by_lanczos_equal_the_dense_ones():
+def test_normal_curvatures_by_lanczos_equal_the_dense_ones(rng):
     P = 300
     A = rng.normal(size=(P, P))
     H = (A + A.T) / 2
@@ -241,7 +239,7 @@ def test_pullback_derivatives_are_those_of_the_loss_on_the_chart():
     assert 0 <= found.tangent_share <= 1
 
 
-def test_flat_charts_are_recognised():
+def test_flat_charts_are_recognised(rng):
     X = rng.normal(size=(40, 30))
     Z = rng.normal(size=(25, 2))
     flat = make_pipeline(RowSpace(), PCA(2)).fit(X)

@@ -18,10 +18,8 @@ from trajmap.examples import digits
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
 
-rng = np.random.default_rng(0)
 
-
-def run(matrix, k, *, tol=1e-10, order=by_magnitude, limit=None, start=None):
+def run(rng, matrix, k, *, tol=1e-10, order=by_magnitude, limit=None, start=None):
     count = []
 
     def product(v):
@@ -35,13 +33,13 @@ def run(matrix, k, *, tol=1e-10, order=by_magnitude, limit=None, start=None):
     return found
 
 
-def with_spectrum(values):
+def with_spectrum(rng, values):
     Q = np.linalg.qr(rng.normal(size=(len(values), len(values))))[0]
     return Q @ np.diag(values) @ Q.T, Q
 
 
 SPECTRA = {
-    "indefinite": np.concatenate([[9.0, -7, 5, -3], rng.uniform(-1, 1, 196)]),
+    "indefinite": np.concatenate([[9.0, -7, 5, -3], np.random.default_rng(0).uniform(-1, 1, 196)]),
     "threefold": np.concatenate([[5.0, 5, 5, 3, 3], np.linspace(0, 1, 195)]),
     "few values": np.repeat([4.0, 1.0, -2.0], [3, 97, 100]),
     "low rank": np.concatenate([[3.0, 2, 1], np.zeros(197)]),
@@ -50,10 +48,10 @@ SPECTRA = {
 
 @pytest.mark.parametrize("name", SPECTRA)
 @pytest.mark.parametrize(("order", "sort"), [(by_magnitude, abs), (largest, float), (smallest, lambda v: -v)])
-def test_eigenpairs_of_known_spectra(name, order, sort):
+def test_eigenpairs_of_known_spectra(rng, name, order, sort):
     values = SPECTRA[name]
-    matrix, _ = with_spectrum(values)
-    found = run(matrix, 5, order=order)
+    matrix, _ = with_spectrum(rng, values)
+    found = run(rng, matrix, 5, order=order)
     expected = np.array(sorted(values, key=sort, reverse=True)[:5])
     np.testing.assert_allclose(sorted(found.values), sorted(expected), atol=1e-8)
     assert found.converged.all()
@@ -62,17 +60,17 @@ def test_eigenpairs_of_known_spectra(name, order, sort):
     np.testing.assert_allclose(found.vectors @ found.vectors.T, np.eye(5), atol=1e-10)
 
 
-def test_no_ghost_copies():
+def test_no_ghost_copies(rng):
     values = np.concatenate([[100.0, 10], rng.uniform(0, 1, 298)])
-    matrix, _ = with_spectrum(values)
-    found = run(matrix, 40, tol=0.0, limit=120)
+    matrix, _ = with_spectrum(rng, values)
+    found = run(rng, matrix, 40, tol=0.0, limit=120)
     assert np.sum(found.values > 50) == 1
     assert np.sum(found.values > 5) == 2
 
 
-def test_reported_residuals_are_the_true_ones_before_convergence():
-    matrix, _ = with_spectrum(np.linspace(-1, 2, 150))
-    found = run(matrix, 6, tol=1e-12, limit=12)
+def test_reported_residuals_are_the_true_ones_before_convergence(rng):
+    matrix, _ = with_spectrum(rng, np.linspace(-1, 2, 150))
+    found = run(rng, matrix, 6, tol=1e-12, limit=12)
     assert not found.converged.all()
     true = np.linalg.norm(found.vectors @ matrix - found.values[:, None] * found.vectors, axis=1)
     np.testing.assert_allclose(found.residuals, true, rtol=1e-8)
@@ -153,7 +151,7 @@ def test_not_converged_is_flagged(trained):
     assert not found.converged.all()
 
 
-def test_principal_angles_in_closed_form():
+def test_principal_angles_in_closed_form(rng):
     e = np.eye(6)
     for phi in (1e-9, 1e-4, 0.3, 1.2):
         turned = np.cos(phi) * e[0] + np.sin(phi) * e[2]
@@ -168,7 +166,7 @@ def test_principal_angles_in_closed_form():
 
 
 @pytest.mark.parametrize(("d", "k", "P"), [(1, 4, 60), (2, 4, 60), (3, 3, 12)])
-def test_overlap_baseline_against_brute_force(d, k, P):
+def test_overlap_baseline_against_brute_force(rng, d, k, P):
     found = overlap_baseline(d, k, P, n_draws=4000)
     draws = []
     for _ in range(4000):
@@ -206,7 +204,7 @@ def test_gradient_share_of_gradient_descent_on_a_quadratic():
     assert found.steps.tolist() == at
 
 
-def test_row_space_baseline_by_brute_force():
+def test_row_space_baseline_by_brute_force(rng):
     objective = bowl(np.geomspace(9, 0.1, 30))
     run = Trajectory.of(np.cumsum(rng.normal(size=(8, 30)), axis=0), layout=objective.layout)
     found = alignment(objective, Plane(np.zeros(30), np.eye(2, 30)), run, k=3, at=[0, 3])
@@ -219,7 +217,7 @@ def test_row_space_baseline_by_brute_force():
     np.testing.assert_allclose(found.baselines["row_space"], np.quantile(draws, [0.05, 0.5, 0.95]), atol=0.05)
 
 
-def test_known_eigenspaces_are_used():
+def test_known_eigenspaces_are_used(rng):
     objective = bowl(np.ones(5))
     run = Trajectory.of(rng.normal(size=(4, 5)), layout=objective.layout)
     mine = Eigenspace(np.array([7.0]), np.eye(1, 5), np.zeros(1), np.array([True]))
@@ -230,7 +228,7 @@ def test_known_eigenspaces_are_used():
         alignment(objective, chart, run, k=2, at=[0, 1], eigenspaces={1: mine})
 
 
-def test_worded_errors(small):
+def test_worded_errors(rng, small):
     objective, _ = small
     theta = objective.theta
     with pytest.raises(InputError, match=r"k: expected an integer in \[1, 75\], got 76"):

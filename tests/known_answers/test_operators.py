@@ -26,7 +26,6 @@ from trajmap.objective.objective import Objective
 from trajmap.objective.pieces import pieces_of
 
 nn, F = torch.nn, torch.nn.functional
-rng = np.random.default_rng(0)
 
 
 class Point(nn.Module):
@@ -83,7 +82,7 @@ def test_hessian_products_equal_the_dense_hessian(activation, norm):
     np.testing.assert_allclose(np.abs(np.sum(space.eigenvectors * vectors.T[::-1][:5], axis=1)), 1, atol=1e-6)
 
 
-def test_attention_is_differentiated_twice_without_a_word():
+def test_attention_is_differentiated_twice_without_a_word(rng):
     torch.manual_seed(0)
     model = nn.TransformerEncoderLayer(8, 2, dim_feedforward=8, dropout=0.0, batch_first=True)
     objective = Objective(model, lambda m, b: m(b).square().mean(), [torch.randn(3, 4, 8)])
@@ -145,7 +144,7 @@ def test_gauss_newton_is_the_dense_fisher_and_the_hessian_at_a_perfect_fit():
         gauss_newton(quadratic(np.eye(2)), np.zeros(2))
 
 
-def test_gradient_covariance():
+def test_gradient_covariance(rng):
     objective, x, y = classifier()
     gradients, weights = batch_gradients(objective, objective.theta, batch_size=1)
     assert gradients.shape == (40, objective.size)
@@ -168,14 +167,14 @@ def test_layer_blocks():
         restricted(objective.hessian(objective.theta), objective.layout, ["9.weight"])
 
 
-def symmetric(values):
+def symmetric(rng, values):
     Q = np.linalg.qr(rng.normal(size=(len(values), len(values))))[0]
     return Q @ np.diag(values) @ Q.T
 
 
 @pytest.mark.parametrize("estimate", [hutchinson, hutchpp, xtrace])
-def test_traces_are_unbiased_and_their_errors_honest(estimate):
-    A = symmetric(np.r_[np.geomspace(50, 1, 8), -np.geomspace(1, 0.01, 72)])
+def test_traces_are_unbiased_and_their_errors_honest(rng, estimate):
+    A = symmetric(rng, np.r_[np.geomspace(50, 1, 8), -np.geomspace(1, 0.01, 72)])
     found = [estimate(lambda v: A @ v, 80, n_products=24, random_state=s) for s in range(150)]
     values, errors = (np.array([getattr(f, name) for f in found]) for name in ("value", "error"))
     assert abs(values.mean() - np.trace(A)) < 4 * values.std() / np.sqrt(150)
@@ -183,8 +182,8 @@ def test_traces_are_unbiased_and_their_errors_honest(estimate):
     assert found[0].n_products <= 24
 
 
-def test_better_estimators_are_better_where_a_few_eigenvalues_lead():
-    A = symmetric(np.r_[np.geomspace(100, 5, 10), 0.01 * rng.normal(size=190)])
+def test_better_estimators_are_better_where_a_few_eigenvalues_lead(rng):
+    A = symmetric(rng, np.r_[np.geomspace(100, 5, 10), 0.01 * rng.normal(size=190)])
     space = top_eigenspace(quadratic(A), np.zeros(200), 10, tol=1e-3)
     spread = {
         "hutchinson": [hutchinson(lambda v: A @ v, 200, n_products=30, random_state=s).value for s in range(60)],
@@ -200,10 +199,10 @@ def test_better_estimators_are_better_where_a_few_eigenvalues_lead():
     assert rms["deflated"] < 0.1 * rms["hutchinson"]
 
 
-def test_density_against_the_eigenvalues():
+def test_density_against_the_eigenvalues(rng):
     # a trace well away from zero, or its relative error says nothing
     values = np.r_[np.full(3, 8.0), np.random.default_rng(11).normal(0.5, 1.0, size=297)]
-    A = symmetric(values)
+    A = symmetric(rng, values)
     found = spectral_density(lambda v: A @ v, 300, n_probes=10, n_steps=80)
     x, width = np.linspace(-4, 9, 200), 0.4
     exact = scipy.stats.norm.pdf(x[:, None], values, width).mean(axis=1)
@@ -226,7 +225,7 @@ def test_density_against_the_eigenvalues():
         spectral_density(lambda v: v * np.nan, 4)
 
 
-def test_eigenspace_path_resumes_and_is_cheaper_than_cold_starts(tmp_path):
+def test_eigenspace_path_resumes_and_is_cheaper_than_cold_starts(rng, tmp_path):
     objective, _, _ = classifier()
     thetas = objective.theta + np.linspace(0, 0.2, 6)[:, None] * rng.normal(size=objective.size)
     run = Trajectory.of(thetas, layout=objective.layout)
@@ -248,7 +247,7 @@ def test_eigenspace_path_resumes_and_is_cheaper_than_cold_starts(tmp_path):
         eigenspace_path(objective, Trajectory.of(np.zeros((3, 4))), 1)
 
 
-def test_isotropic_share_is_beta():
+def test_isotropic_share_is_beta(rng):
     V = np.linalg.qr(rng.normal(size=(60, 4)))[0].T
     draws = rng.normal(size=(20000, 60))
     shares = np.sum((draws @ V.T) ** 2, axis=1) / np.sum(draws**2, axis=1)
@@ -275,12 +274,12 @@ def test_drift_share_has_no_noise_bias():
         drift_share(basis, np.ones((2, P)))
 
 
-def test_noise_share_and_frozen_quadratic():
+def test_noise_share_and_frozen_quadratic(rng):
     C = np.diag([4.0, 3, 2, 1])
     gradients = rng.multivariate_normal(np.ones(4), C, size=4000)
     weights = np.full(4000, 1 / 4000)
     assert noise_share(np.eye(2, 4), gradients, weights) == pytest.approx(0.7, abs=0.02)
-    H, g = symmetric([3.0, 1, 0.2]), rng.normal(size=3)
+    H, g = symmetric(rng, [3.0, 1, 0.2]), rng.normal(size=3)
     path = frozen_quadratic_run(lambda v: H @ v, g, lr=0.3, n_steps=200)
     np.testing.assert_allclose(path[-1], -np.linalg.solve(H, g), atol=1e-4)
     # closed form: x_t = −(I − (I − ηH)^t) H⁻¹ g
@@ -308,8 +307,8 @@ def test_stationary_check_on_a_quadratic():
     assert window_factor(0.8, 9) == pytest.approx(1 - rows.sum() / 81)
 
 
-def test_quadratic_horizon():
-    H = symmetric([3.0, 1, 0.5])
+def test_quadratic_horizon(rng):
+    H = symmetric(rng, [3.0, 1, 0.5])
     objective, x = quadratic(H), np.ones(3)
     path = [x]
     for _ in range(30):
@@ -327,7 +326,7 @@ def test_quadratic_horizon():
     assert cosines.min() < 0.9
 
 
-def test_scalar_curvature():
+def test_scalar_curvature(rng):
     """A sphere of radius R in n + 1 dimensions has n(n − 1)/R² everywhere; a saddle's is negative."""
     for n, R in ((2, 1.0), (3, 2.0), (5, 1.5)):
         cap = of_function(lambda t, R=R: R - (R**2 - t.square().sum()).sqrt(), n)
@@ -335,20 +334,20 @@ def test_scalar_curvature():
         assert scalar_curvature(cap, theta).value == pytest.approx(n * (n - 1) / R**2, rel=1e-6)
     assert scalar_curvature(of_function(lambda t: t[0] ** 2 - t[1] ** 2, 2), [0.0, 0.0]).value == pytest.approx(-8)
     P = 200
-    H = symmetric(np.linspace(0, 2, P))
+    H = symmetric(rng, np.linspace(0, 2, P))
     exact = np.trace(H) ** 2 - np.sum(H**2)
     found = scalar_curvature(quadratic(H), np.zeros(P), n_products=150)
     assert abs(found.value - exact) < 4 * found.error
     assert found.error < 0.1 * exact
 
 
-def test_curvature_class():
+def test_curvature_class(rng):
     assert curvature_class(lambda v: np.array([2.0, 1, 3]) * v, 3)[0] == "convex"
     assert curvature_class(lambda v: np.array([-2.0, -1, -3]) * v, 3)[0] == "concave"
     assert curvature_class(lambda v: 0 * v, 3)[0] == "flat"
     assert curvature_class(lambda v: np.array([2.0, 0]) * v, 2) == ("singular", 0, 1)
     assert curvature_class(lambda v: np.array([2.0, -2]) * v, 2) == ("saddle", 1, 1)
-    A = symmetric(np.r_[rng.uniform(1, 2, 40), rng.uniform(-2, -1, 20)])
+    A = symmetric(rng, np.r_[rng.uniform(1, 2, 40), rng.uniform(-2, -1, 20)])
     kind, negative, positive = curvature_class(lambda v: A @ v, 60)
     assert (kind, negative, positive) == ("saddle", 20, 40)
     assert largest_gap([5.0, 4, 1, 0.9, -3]) == (2, 4.0)

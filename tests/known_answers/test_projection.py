@@ -24,8 +24,6 @@ from trajmap.projection.surfaces import surface
 from trajmap.projection.tangents import tangent
 from trajmap.reduction.rowspace import RowSpace
 
-rng = np.random.default_rng(0)
-
 
 class Point(torch.nn.Module):
     """A model that is its parameter vector."""
@@ -47,7 +45,7 @@ def bowl(curvatures):
     return of_function(lambda t: 0.5 * (diagonal * t.square()).sum(), len(curvatures))
 
 
-def test_quadratic_surface_is_exact_on_any_plane():
+def test_quadratic_surface_is_exact_on_any_plane(rng):
     curvatures = np.array([4.0, 1.0, 0.25, -2.0])
     plane = Plane(rng.normal(size=4), rng.normal(size=(2, 4)))
     grid = Grid((np.linspace(-1, 1, 4), np.linspace(-3, 2, 7)))
@@ -116,7 +114,7 @@ def test_dinh_rescaling():
     assert np.max(np.maximum(plain / scaled, scaled / plain)) > 2
 
 
-def test_filter_norms_are_per_filter():
+def test_filter_norms_are_per_filter(rng):
     layout = Layout(("conv", "bias", "fc"), ((4, 3, 2, 2), (4,), (5, 8)))
     theta = rng.normal(size=layout.size) * np.geomspace(1, 100, layout.size)
     plane = random_plane(theta, layout, random_state=5)
@@ -176,7 +174,7 @@ def test_gradient_descent_on_a_quadratic_has_the_rank_of_its_active_modes(active
     np.testing.assert_allclose(plane.inverse_transform(plane.transform(path)), path, atol=1e-7)
 
 
-def test_principal_plane_through_the_last_iterate():
+def test_principal_plane_through_the_last_iterate(rng):
     run = Trajectory.of(rng.normal(size=(20, 9)))
     plane = principal_plane(run, origin=-1)
     np.testing.assert_array_equal(plane.origin, run.theta(-1))
@@ -202,7 +200,7 @@ def test_lift_gap_is_zero_on_a_plane_that_holds_the_path_and_exact_off_it():
     assert found.steps.tolist() == list(range(0, 60, 3))
 
 
-def test_lift_gap_control_costs_what_an_isotropic_step_costs():
+def test_lift_gap_control_costs_what_an_isotropic_step_costs(rng):
     P = 2000
     objective = bowl(np.linspace(0, 2, P))
     run = Trajectory.of(rng.normal(size=(6, P)), layout=objective.layout)
@@ -213,7 +211,7 @@ def test_lift_gap_control_costs_what_an_isotropic_step_costs():
     assert excess.mean() == pytest.approx(0.5 * np.mean(found.residuals**2), rel=0.1)
 
 
-def test_path_and_support():
+def test_path_and_support(rng):
     objective = bowl(np.ones(50))
     angle = np.linspace(0, np.pi, 80)
     basis = np.linalg.qr(rng.normal(size=(50, 2)))[0].T
@@ -236,7 +234,7 @@ def test_path_and_support():
     assert spacing < land.reach < 5 * spacing
 
 
-def test_distance_keeps_its_digits_near_the_path():
+def test_distance_keeps_its_digits_near_the_path(rng):
     path = 1e3 + np.cumsum(rng.normal(size=(30, 400)), axis=0)
     measure = PathGeometry(path)
     shift = 1e-6 * rng.normal(size=400)
@@ -255,7 +253,7 @@ class Ring:
         return np.stack([np.cos(Z[:, 0]), np.sin(Z[:, 0]), 0 * Z[:, 0]], axis=1)
 
 
-def test_tangent_of_curved_and_flat_charts():
+def test_tangent_of_curved_and_flat_charts(rng):
     for z in (0.0, 0.7, -2.0):
         found = tangent(Ring(), [z])
         np.testing.assert_allclose(np.abs(found @ [-np.sin(z), np.cos(z), 0]), 1, rtol=1e-12)
@@ -273,7 +271,7 @@ class Fold(Ring):
         return np.outer(Z.sum(axis=1), [1.0, 2.0, 3.0])
 
 
-def test_worded_errors_come_before_any_evaluation():
+def test_worded_errors_come_before_any_evaluation(rng):
     objective = bowl(np.ones(4))
     objective.values = None  # any evaluation would fail
     grid = Grid((np.array([0.0, 1]), np.array([0.0, 1])))

@@ -29,7 +29,6 @@ from trajmap.objective.pieces import pieces_of
 from trajmap.objective.samples import sample_losses
 from trajmap.objective.saturated_units import saturation
 
-rng = np.random.default_rng(0)
 CE = supervised(torch.nn.functional.cross_entropy)
 
 
@@ -107,7 +106,7 @@ def test_one_more_sample_on_digits(digits):
         sample_convergence(losses[:5])
 
 
-def test_second_order_expansions_of_samples(digits):
+def test_second_order_expansions_of_samples(rng, digits):
     """Against a dense Hessian of single samples, and the law of the cloud of a trained network."""
     directions = np.linalg.qr(rng.normal(size=(digits.size, 3)))[0].T
     values, gradients, hessians = sample_quadratics(digits, digits.theta, directions)
@@ -127,7 +126,7 @@ def test_second_order_expansions_of_samples(digits):
         subspace_convergence(digits, digits.theta, directions, sigma=0.02, sizes=[0, 5])
 
 
-def test_the_published_form_is_exact_at_a_common_minimum():
+def test_the_published_form_is_exact_at_a_common_minimum(rng):
     """Samples ½ c_i·z² with one minimum: nothing but curvatures along the axes changes."""
     curvatures = torch.tensor(rng.uniform(0.5, 2, size=(60, 4)))
     bowl = Objective(Point(4), lambda m, c: 0.5 * (c * m() ** 2).sum(dim=1).mean(), [curvatures])
@@ -152,7 +151,7 @@ def test_the_change_by_one_sample_over_all_orders():
         assert found.sufficient_size(change * 0.999) == k + 1
 
 
-def test_change_in_the_hessian_subspace_in_closed_form():
+def test_change_in_the_hessian_subspace_in_closed_form(rng):
     a, b, sigma = np.array([3.0, 2, 1]), np.array([3.5, 1.8, 1.1]), 0.7
     z = sigma * rng.normal(size=(400000, 3))
     measured = np.mean((0.5 * (z**2 @ (b - a))) ** 2)
@@ -190,7 +189,7 @@ def test_sign_consistent_noise_is_flatter_on_the_models_side(digits):
         asymmetry_test(digits, digits.theta, metric="accuracy")
 
 
-def test_noise_raises_the_loss_by_half_the_trace():
+def test_noise_raises_the_loss_by_half_the_trace(rng):
     """E[L(θ + ε)] − L(θ) = ½ |ε|² tr H / P on a quadratic."""
     bend = torch.tensor(np.linspace(0.5, 2, 40))
     bowl = of_function(lambda t: 0.5 * (bend * t**2).sum(), 40)
@@ -220,7 +219,7 @@ def test_the_valley_across_a_runs_mean():
         valley_profile(walls, Trajectory.of(np.ones((5, 8)), layout=walls.layout))
 
 
-def test_noise_and_signs():
+def test_noise_and_signs(rng):
     theta = rng.normal(size=5000)
     assert sign_consistency(theta, theta) == 1
     assert sign_consistency(theta, -theta) == 0
@@ -261,7 +260,7 @@ def test_valley_asymmetry():
         valley_asymmetry(x + 1, x**2)
 
 
-def test_random_walks_rise_as_the_trace_says(digits):
+def test_random_walks_rise_as_the_trace_says(rng, digits):
     H = np.diag(np.linspace(-0.5, 3, 30))
     matrix = torch.tensor(H)
     quadratic = of_function(lambda t: 0.5 * t @ matrix @ t, 30)
@@ -291,7 +290,7 @@ def test_permuted_copies(digits):
         permutation_paths(digits, digits.theta, group, [3])
 
 
-def test_a_tree_of_solutions():
+def test_a_tree_of_solutions(rng):
     """Three families of four branches: the tree finds them, isotropic points have none."""
     centres = 5 * rng.normal(size=(3, 100))
     thetas = np.repeat(centres, 4, axis=0) + 0.3 * rng.normal(size=(12, 100))

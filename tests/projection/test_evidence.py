@@ -20,8 +20,6 @@ from trajmap.projection.surfaces import surface
 from trajmap.reduction.rowspace import RowSpace
 from trajmap.scores.validation import TimeBlockSplit
 
-rng = np.random.default_rng(0)
-
 
 class Point(torch.nn.Module):
     def __init__(self, size):
@@ -39,13 +37,13 @@ def of_function(function, size):
 BOWL = of_function(lambda t: t.square().sum(), 40)
 
 
-def curve_run(T=120):
+def curve_run(rng, T=120):
     angle = np.linspace(0, 3, T)
     basis = np.linalg.qr(rng.normal(size=(40, 2)))[0].T
     return Trajectory.of(np.stack([np.cos(angle), np.sin(angle)], axis=1) @ basis, layout=BOWL.layout)
 
 
-def fan_run():
+def fan_run(rng):
     basis = np.linalg.qr(rng.normal(size=(40, 2)))[0].T
     return Trajectory.of(rng.uniform(-1, 1, size=(400, 2)) @ basis, layout=BOWL.layout)
 
@@ -55,8 +53,8 @@ def flat(run, n=41):
     return surface(BOWL, chart, Grid.around(chart.transform(run.iterates), n_points=n), trajectory=run)
 
 
-def test_one_run_is_a_curve_and_a_cloud_is_a_surface():
-    one, cloud = flat(curve_run()), flat(fan_run())
+def test_one_run_is_a_curve_and_a_cloud_is_a_surface(rng):
+    one, cloud = flat(curve_run(rng)), flat(fan_run(rng))
     assert one.is_a_curve
     # a band of half-width reach around an arc of length 3, and two half discs
     assert one.area == pytest.approx(2 * one.reach * 3 + np.pi * one.reach**2, rel=0.1)
@@ -65,8 +63,8 @@ def test_one_run_is_a_curve_and_a_cloud_is_a_surface():
     assert 1 < cloud.area < 4.5, "a part of the square that the cloud fills"
 
 
-def test_area_and_rank_do_not_depend_on_the_coordinates():
-    run = fan_run()
+def test_area_and_rank_do_not_depend_on_the_coordinates(rng):
+    run = fan_run(rng)
     Z = PCA(2, svd_solver="full").fit(run.iterates)
     plane = Plane(Z.mean_, Z.components_ * [[5.0], [0.2]])
     found = surface(BOWL, plane, Grid.around(plane.transform(run.iterates), n_points=41), trajectory=run)
@@ -99,7 +97,7 @@ def test_metrics_of_a_known_lift():
     assert area == pytest.approx(1.5 * 20 * (1 / 4) * (1 / 3))
 
 
-def test_axes_say_the_variance_and_its_null():
+def test_axes_say_the_variance_and_its_null(rng):
     walk = np.cumsum(rng.normal(size=(300, 40)), axis=0)
     land = flat(Trajectory.of(walk, layout=BOWL.layout))
     shares = PCA().fit(walk).explained_variance_ratio_
@@ -125,7 +123,7 @@ def test_axes_say_the_variance_and_its_null():
     np.testing.assert_allclose(found.residuals, 0, atol=1e-12)
 
 
-def test_held_out_gap_refits_on_what_stays():
+def test_held_out_gap_refits_on_what_stays(rng):
     run = Trajectory.of(np.cumsum(rng.normal(size=(40, 40)), axis=0), layout=BOWL.layout)
     seen = []
 
@@ -173,8 +171,8 @@ def test_refined_surface_looks_closely_at_nan_and_keeps_it():
         refined_surface(edge, Plane(np.zeros(2), np.eye(1, 2)), Grid((np.linspace(0, 1, 6),)), tolerance=0)
 
 
-def test_refined_surface_keeps_the_path_and_its_evidence():
-    run = curve_run()
+def test_refined_surface_keeps_the_path_and_its_evidence(rng):
+    run = curve_run(rng)
     chart = make_pipeline(RowSpace(), PCA(2)).fit(run.iterates)
     grid = Grid.around(chart.transform(run.iterates), n_points=7)
     found = refined_surface(BOWL, chart, grid, levels=1, trajectory=run)

@@ -311,13 +311,14 @@ def test_too_few_blocks_are_unknown():
 
 CHILD = """
 import resource, sys
+unit = 1 if sys.platform == "darwin" else 1024
 import numpy as np, torch
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
 from trajmap.projection.loss_claim import loss_knows_it
 from trajmap.basins.valleys import valley_height
 P, T = 4_000_000, 20
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 model = torch.nn.Linear(P, 1, bias=False)
 objective = Objective(model, lambda m, b: (m.weight * b).square().sum(), [torch.ones(1)])
 run = Trajectory.open(sys.argv[1])
@@ -325,7 +326,7 @@ if sys.argv[2] == "claim":
     loss_knows_it(objective, run, n_draws=1)
 else:
     valley_height(objective, run, n_last=T, n_products=4)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / (4 * P))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before) / (4 * P))
 """
 
 

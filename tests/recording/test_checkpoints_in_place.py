@@ -476,9 +476,10 @@ def test_copies_of_an_iterate_in_memory(kind, work, most, tmp_path):
             save_alone(state, folder / f"{i}")
     code = f"""
     import resource, sys, torch
+    unit = 1 if sys.platform == "darwin" else 1024
     from trajmap.recording.checkpoints import from_checkpoints
     folder = sys.argv[1]
-    peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     before = peak()
     {work}
     print((peak() - before) / {P})

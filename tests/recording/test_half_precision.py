@@ -153,10 +153,11 @@ def test_few_copies_in_memory(code, most, tmp_path):
     """Three slots of two bytes a parameter while recording; one row of four while reading, and that of the loop."""
     before = """
     import resource, sys, torch
+    unit = 1 if sys.platform == "darwin" else 1024
     from trajmap.data.trajectory import Trajectory
     from trajmap.recording.recorder import Recorder
     P, folder = 30_000_000, sys.argv[1]
-    peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     """
     if code is READING:
         record(tmp_path / "run", *torch.ones(4, 30_000_000, dtype=torch.bfloat16))

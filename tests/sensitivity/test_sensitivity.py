@@ -17,7 +17,6 @@ from trajmap.sensitivity.derivatives import input_derivatives, weight_derivative
 from trajmap.sensitivity.ranks import rank_agreement, spearman_table
 from trajmap.sensitivity.runs import path_sensitivity, retrained_sensitivity
 
-rng = np.random.default_rng(0)
 MSE = supervised(torch.nn.functional.mse_loss)
 
 
@@ -46,7 +45,7 @@ def test_the_gradient_at_zero_is_minus_twice_spearmans_rho():
     np.testing.assert_allclose(spearman_table(X, y, n_boot=50)[:, 0], rho, atol=1e-12)
 
 
-def test_an_identity_neuron_has_constant_second_derivatives():
+def test_an_identity_neuron_has_constant_second_derivatives(rng):
     X = standard(rng.normal(size=(80, 4)))
     objective = neuron(X, rng.normal(size=80), None)
     found = weight_derivatives(objective, rng.normal(size=5), names=["0.weight"])
@@ -86,7 +85,7 @@ def test_inputs():
         input_derivatives(Objective(model, lambda m, b: m(b).mean(), [x]), cubes.theta)
 
 
-def test_chart_coordinates():
+def test_chart_coordinates(rng):
     model = torch.nn.Linear(4, 1, bias=False).double()
     quartic = Objective(model, lambda m, x: (m(x) ** 4).sum(), [torch.eye(4).double()])
     origin, directions = rng.normal(size=4), rng.normal(size=(2, 4))
@@ -108,7 +107,7 @@ def test_chart_coordinates():
         chart_derivatives(quartic, circle, [0.7], orders=4)
 
 
-def test_along_a_path_and_over_retrainings():
+def test_along_a_path_and_over_retrainings(rng):
     X = standard(rng.normal(size=(40, 3)))
     objective = neuron(X, rng.normal(size=40), torch.nn.Tanh)
     run = Trajectory.of(rng.normal(size=(5, 4)), layout=objective.layout)
@@ -124,7 +123,7 @@ def test_along_a_path_and_over_retrainings():
         path_sensitivity(objective, Trajectory.of(np.zeros((3, 2))))
 
 
-def test_rank_agreement():
+def test_rank_agreement(rng):
     a = rng.normal(size=60)
     b = a + 0.3 * rng.normal(size=60)
     rho, low, high = rank_agreement(a, b)

@@ -11,8 +11,6 @@ from trajmap.topology.graphs import delaunay_graph, gabriel_graph, grid_graph, n
 from trajmap.topology.merge_trees import basin_profile, merge_tree
 from trajmap.topology.persistence_pairs import persistence
 
-rng = np.random.default_rng(0)
-
 
 def plane(low=-2.0, high=2.0, n=41):
     axis = np.linspace(low, high, n)
@@ -68,7 +66,7 @@ def test_a_saddle_on_a_square_has_two_boundary_minima():
 
 @pytest.mark.parametrize("shape", [(30, 40), (12, 11, 10), (200,)])
 @pytest.mark.parametrize("superlevel", [False, True])
-def test_pairs_equal_those_of_gudhi(shape, superlevel):
+def test_pairs_equal_those_of_gudhi(rng, shape, superlevel):
     values = rng.normal(size=shape)
     found = persistence(values, superlevel=superlevel).pairs
     complex_ = gudhi.CubicalComplex(top_dimensional_cells=-values if superlevel else values)
@@ -86,7 +84,7 @@ def test_ties_and_multiple_merges():
     assert (flat.n_minima, flat.smad()) == (1, 0)
 
 
-def test_invariances():
+def test_invariances(rng):
     values = rng.normal(size=(15, 15))
     tree = merge_tree(values)
     scaled = merge_tree(3 * values - 7)
@@ -98,7 +96,7 @@ def test_invariances():
 
 
 @pytest.mark.parametrize("size", [1e-3, 0.1])
-def test_stability(size):
+def test_stability(rng, size):
     values = rng.normal(size=(20, 20))
     moved = values + rng.uniform(-size, size, values.shape)
     a, b = persistence(values), persistence(moved)
@@ -108,7 +106,7 @@ def test_stability(size):
     assert bottleneck_distance(a, a) < 1e-300
 
 
-def test_simplification():
+def test_simplification(rng):
     noisy = (X**2 - 1) ** 2 + Y**2 + 0.05 * rng.normal(size=X.shape)
     tree = merge_tree(noisy)
     assert tree.n_minima > 5
@@ -151,7 +149,7 @@ def test_nan_is_refused_or_left_out():
         merge_tree(np.full((2, 2), np.nan), masked=True)
 
 
-def test_graphs():
+def test_graphs(rng):
     points = np.stack([X.ravel(), Y.ravel()], axis=1)
     corner = grid_graph((41, 41))
     assert len(corner) == 2 * 41 * 40 + 2 * 40 * 40

@@ -10,7 +10,7 @@ from trajmap._validation import Array, check_array, check_count, worded
 from trajmap.basins.asymmetry import sign_consistency
 from trajmap.basins.batch_errors import batch_error
 from trajmap.basins.matching import groups_at, match_weights, require_same_loss
-from trajmap.basins.paths import BezierPath, SegmentPath, climb, path_length, path_losses, train_path
+from trajmap.basins.paths import BezierPath, ParameterPath, SegmentPath, climb, path_length, path_losses, train_path
 from trajmap.basins.unit_group import UnitGroup
 from trajmap.data.results.barriers import Barriers
 from trajmap.data.results.connection import WAYS, Connection
@@ -116,7 +116,7 @@ def _require_two(name: str, a: Array, b: Array) -> None:
         raise InputError(worded(name, "two different points", "a point beside itself", repair))
 
 
-def _with(found: Connection, place: int, path: SegmentPath, ends: Sequence[Objective]) -> Connection:
+def _with(found: Connection, place: int, path: ParameterPath, ends: Sequence[Objective]) -> Connection:
     """Add the losses along a way, its length and the error of its climb."""
     losses, lengths, errors = found.losses.copy(), found.lengths.copy(), found.errors.copy()
     losses[place], errors[place] = _along(ends, path, found.t)
@@ -126,7 +126,7 @@ def _with(found: Connection, place: int, path: SegmentPath, ends: Sequence[Objec
     return dataclasses.replace(found, losses=losses, lengths=lengths, errors=errors)
 
 
-def _along(ends: Sequence[Objective], path: SegmentPath, t: Array) -> tuple[Array, float]:
+def _along(ends: Sequence[Objective], path: ParameterPath, t: Array) -> tuple[Array, float]:
     """Losses along a path, each half with the objective of its end, and the error of their climb over the batches."""
     rows = [ends[int(s > 0.5)].batch_losses(path.points(np.array([s]))[0]) for s in t]
     table, weights = np.array([losses for losses, _ in rows]), rows[0][1]

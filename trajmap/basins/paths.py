@@ -1,14 +1,50 @@
 """Paths between two points: the segment, and curves trained to keep the loss low."""
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, check_positive
 from trajmap.objective.objective import Objective
 
-__all__ = ["BezierPath", "PolygonalPath", "SegmentPath", "climb", "path_length", "path_losses", "train_path"]
+__all__ = [
+    "BezierPath",
+    "ParameterPath",
+    "PolygonalPath",
+    "SegmentPath",
+    "TrainablePath",
+    "climb",
+    "path_length",
+    "path_losses",
+    "train_path",
+]
 
 
-class SegmentPath:
+class ParameterPath(ABC):
+    """A way from a to b through parameter space, for positions t in [0, 1].
+
+    Parameters
+    ----------
+    a, b : array-like, shape (P,)
+        The ends.
+    """
+
+    name: str
+
+    def __init__(self, a: Array, b: Array) -> None:
+        self.a = check_array("a", a, (None,), dtype=np.float64)
+        self.b = check_array("b", b, self.a.shape, dtype=np.float64)
+
+    def points(self, t: Array) -> Array:
+        """Points at positions, shape (n, P)."""
+        return self._points(np.asarray(t, dtype=np.float64)[:, None])
+
+    @abstractmethod
+    def _points(self, t: Array) -> Array:
+        """Points at positions of shape (n, 1)."""
+
+
+class SegmentPath(ParameterPath):
     """The straight path from a to b.
 
     Parameters
@@ -24,17 +60,32 @@ class SegmentPath:
 
     name = "segment"
 
-    def __init__(self, a: Array, b: Array) -> None:
-        self.a = check_array("a", a, (None,), dtype=np.float64)
-        self.b = check_array("b", b, self.a.shape, dtype=np.float64)
-
-    def points(self, t: Array) -> Array:
-        """Points at positions, shape (n, P)."""
-        t = np.asarray(t, dtype=np.float64)[:, None]
+    def _points(self, t: Array) -> Array:
         return (1 - t) * self.a + t * self.b
 
 
-class BezierPath(SegmentPath):
+class TrainablePath(ParameterPath):
+    """A path with one control point θ, which `train_path` moves.
+
+    Parameters
+    ----------
+    a, b : array-like, shape (P,)
+        The ends.
+    middle : array-like, shape (P,), optional
+        θ; half-way by default.
+    """
+
+    def __init__(self, a: Array, b: Array, middle: Array | None = None) -> None:
+        super().__init__(a, b)
+        half = 0.5 * (self.a + self.b)
+        self.middle = half if middle is None else check_array("middle", middle, self.a.shape, dtype=np.float64)
+
+    @abstractmethod
+    def weight(self, t: Array) -> Array:
+        """How much a point at a position moves with θ."""
+
+
+class BezierPath(TrainablePath):
     """Quadratic Bézier curve (1 − t)² a + 2 t (1 − t) θ + t² b.
 
     Parameters
@@ -56,23 +107,23 @@ class BezierPath(SegmentPath):
 
     name = "Bézier curve"
 
-    def __init__(self, a: Array, b: Array, middle: Array | None = None) -> None:
-        super().__init__(a, b)
-        half = 0.5 * (self.a + self.b)
-        self.middle = half if middle is None else check_array("middle", middle, self.a.shape, dtype=np.float64)
-
-    def points(self, t: Array) -> Array:
-        """Points at positions, shape (n, P)."""
-        t = np.asarray(t, dtype=np.float64)[:, None]
+    def _points(self, t: Array) -> Array:
         return (1 - t) ** 2 * self.a + self.weight(t) * self.middle + t**2 * self.b
 
     def weight(self, t: Array) -> Array:
-        """How much a point moves with θ."""
+        """How much a point at a position moves with θ."""
         return 2 * t * (1 - t)
 
 
-class PolygonalPath(BezierPath):
+class PolygonalPath(TrainablePath):
     """Two segments, from a to θ and from θ to b.
+
+    Parameters
+    ----------
+    a, b : array-like, shape (P,)
+        The ends.
+    middle : array-like, shape (P,), optional
+        θ, the corner; half-way by default, which is the segment.
 
     Examples
     --------
@@ -82,26 +133,23 @@ class PolygonalPath(BezierPath):
 
     name = "polygonal chain"
 
-    def points(self, t: Array) -> Array:
-        """Points at positions, shape (n, P)."""
-        t = np.asarray(t, dtype=np.float64)[:, None]
-        w = self.weight(t)
+    def _points(self, t: Array) -> Array:
         left, right = np.maximum(1 - 2 * t, 0), np.maximum(2 * t - 1, 0)
-        return left * self.a + w * self.middle + right * self.b
+        return left * self.a + self.weight(t) * self.middle + right * self.b
 
     def weight(self, t: Array) -> Array:
-        """How much a point moves with θ."""
+        """How much a point at a position moves with θ."""
         return 1 - np.abs(2 * t - 1)
 
 
-def path_losses(objective: Objective, path: SegmentPath, t: Array) -> Array:
+def path_losses(objective: Objective, path: ParameterPath, t: Array) -> Array:
     """Evaluate the loss at positions of a path.
 
     Parameters
     ----------
     objective : Objective
         The loss.
-    path : SegmentPath
+    path : ParameterPath
         A segment or a curve.
     t : numpy.ndarray, shape (n,)
         Positions in [0, 1].
@@ -122,7 +170,7 @@ def path_losses(objective: Objective, path: SegmentPath, t: Array) -> Array:
     return np.array([objective.value(path.points(np.array([s]))[0]) for s in t])
 
 
-def path_length(path: SegmentPath, *, n_points: int = 129) -> float:
+def path_length(path: ParameterPath, *, n_points: int = 129) -> float:
     """Length of a path in parameter space, by a chain of n points."""
     before, total = path.points(np.zeros(1))[0], 0.0
     for s in np.linspace(0, 1, n_points)[1:]:
@@ -139,19 +187,19 @@ def climb(t: Array, losses: Array) -> float:
 
 def train_path(
     objective: Objective,
-    path: BezierPath,
+    path: TrainablePath,
     *,
     n_steps: int = 300,
     lr: float | None = None,
     random_state: int = 0,
-) -> BezierPath:
+) -> TrainablePath:
     """Move the middle of a curve so that the mean loss along it is low: E over uniform t of L(φ(t)).
 
     Parameters
     ----------
     objective : Objective
         The loss.
-    path : BezierPath
+    path : TrainablePath
         Where to start; its class is kept.
     n_steps : int
         Steps of Adam, each at one random position in each third of the curve.
@@ -163,7 +211,7 @@ def train_path(
 
     Returns
     -------
-    BezierPath
+    TrainablePath
         The trained curve; its ends are those given.
 
     References

@@ -11,7 +11,7 @@ from pathlib import Path
 from trajmap import __version__
 from trajmap.cli import _output
 from trajmap.cli._parsing import VerbParser, nearest
-from trajmap.cli._progress import printable
+from trajmap.cli._progress import every_letter, printable
 from trajmap.cli._verbs import GROUPS, Verb, load, verbs
 from trajmap.errors import TrajmapError
 
@@ -77,7 +77,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     SystemExit
         With status 2, after wrong use.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    with every_letter():
+        return _answer(list(sys.argv[1:] if argv is None else argv))
+
+
+def _answer(words: list[str]) -> int:
     # options of a verb may come before it: the first word that is a verb is the one
     place = next((i for i, word in enumerate(words) if not word.startswith("-")), None)
     name = words[0] if place is None and words else "" if place is None else words[place]

@@ -1,6 +1,7 @@
 """Result lines, and how far a long call is."""
 
 import contextlib
+import io
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -9,7 +10,7 @@ from tqdm import tqdm
 
 from trajmap.cli._output import is_silent, keep
 
-__all__ = ["bar", "printable", "say"]
+__all__ = ["bar", "every_letter", "printable", "say"]
 
 _PAUSE = 10.0  # seconds between two lines in a log file
 
@@ -35,6 +36,20 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+@contextlib.contextmanager
+def every_letter() -> Generator[None, None, None]:
+    """Let stdout and stderr spell out the letters that their encoding lacks, as a Greek one on a Windows console."""
+    streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, io.TextIOWrapper)]
+    before = [stream.errors for stream in streams]
+    for stream in streams:
+        stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        for stream, errors in zip(streams, before, strict=True):
+            stream.reconfigure(errors=errors)
 
 
 def say(text: str = "") -> None:

@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import secrets
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
@@ -58,7 +59,7 @@ def write_stream(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
         with aside.open("xb") as file:
             fill(file)
             file.flush()
-            os.fsync(file.fileno())
+            _sync(file.fileno())
         aside.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -80,6 +81,17 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def _sync(handle: int) -> None:
+    """Flush a file to the disk itself; on macOS ``fsync`` leaves it in the disk's own cache."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        with contextlib.suppress(OSError):  # not every file system has it
+            fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(handle)
 
 
 def is_part(name: str) -> bool:

@@ -11,6 +11,7 @@ __all__ = ["copies_budget", "frame_budget", "free_memory", "room", "used_memory"
 
 _CPU = torch.device("cpu")
 _UNKNOWN = 4 * 2**30  # where the system does not say
+_MEMINFO, _STATM = Path("/proc/meminfo"), Path("/proc/self/statm")  # of Linux
 
 
 def free_memory(device: torch.device = _CPU) -> float:
@@ -34,8 +35,7 @@ def used_memory(device: torch.device = _CPU) -> float:
     """Bytes that this process holds on a device; 0 where the system does not say."""
     if device.type == "cuda":
         return float(torch.cuda.memory_allocated(device))
-    statm = Path("/proc/self/statm")
-    return float(statm.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0.0
+    return _pages(1)
 
 
 def room(like: torch.Tensor, *shape: int) -> torch.Tensor:
@@ -61,21 +61,36 @@ def room(like: torch.Tensor, *shape: int) -> torch.Tensor:
 
 
 def _available() -> float:
-    meminfo = Path("/proc/meminfo")
-    if not meminfo.exists():
-        return float(_UNKNOWN)
-    lines = meminfo.read_text(encoding="ascii").splitlines()
+    try:
+        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return _half_of_all()
     return next((float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), float(_UNKNOWN))
+
+
+def _half_of_all() -> float:
+    """Bytes of half of the machine's memory, where it tells that and not what is free, as macOS does."""
+    try:
+        return 0.5 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf, and a system may lack a name of it
+        return float(_UNKNOWN)
 
 
 def _within_limit() -> float:
     """Bytes left of a limit on the process's address space."""
-    statm = Path("/proc/self/statm")
-    if sys.platform == "win32" or not statm.exists():
+    if sys.platform == "win32":
         return float("inf")
     import resource
 
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit == resource.RLIM_INFINITY:
         return float("inf")
-    return limit - float(statm.read_text(encoding="ascii").split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    return limit - _pages(0)
+
+
+def _pages(column: int) -> float:
+    """Bytes that a column of Linux's count of this process's pages says; 0 on other systems."""
+    try:
+        return float(_STATM.read_text(encoding="ascii").split()[column]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0.0

@@ -109,10 +109,6 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     def _n_features_out(self) -> int:
         return int(self.n_components_)
 
-    def _spread(self, Z: Array) -> Array:
-        """Say what the lift itself knows of its error; nothing, unless a member does."""
-        return np.zeros(len(Z))
-
     @abstractmethod
     def _check_parameters(self, X: Array) -> None:
         """Raise InputError for parameters out of range."""
@@ -128,3 +124,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     @abstractmethod
     def _lift(self, Z: Array) -> Array:
         """Points at checked coordinates."""
+
+    @abstractmethod
+    def _spread(self, Z: Array) -> Array:
+        """Give what the lift itself knows of its error at checked coordinates, in units of X; zeros for nothing."""

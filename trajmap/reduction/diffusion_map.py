@@ -197,6 +197,9 @@ class DiffusionMap(Embedding):
     def _lift(self, Z: Array) -> Array:
         return self._neighbours.predict(Z)
 
+    def _spread(self, Z: Array) -> Array:
+        return np.zeros(len(Z))
+
     def _check_spectrum(self, values: Array) -> None:
         got = f"epsilon = {self.epsilon_:.3g}"
         if values[1] > 1 - 1e-12:

@@ -80,8 +80,9 @@ class Lift(BaseEstimator, ABC):
     def _predict(self, Z: Array) -> Array:
         """Lift checked coordinates."""
 
+    @abstractmethod
     def _uncertainty(self, Z: Array) -> Array:
-        return self._stretch(Z)
+        """How far points at checked coordinates may be off; `_stretch(Z)` where the lift itself knows nothing."""
 
 
 class LinearLift(Lift):
@@ -99,6 +100,9 @@ class LinearLift(Lift):
 
     def _predict(self, Z: Array) -> Array:
         return self._model.predict(Z)
+
+    def _uncertainty(self, Z: Array) -> Array:
+        return self._stretch(Z)
 
 
 class BarycentricLift(Lift):
@@ -124,6 +128,9 @@ class BarycentricLift(Lift):
 
     def _predict(self, Z: Array) -> Array:
         return self._model.predict(Z)
+
+    def _uncertainty(self, Z: Array) -> Array:
+        return self._stretch(Z)
 
 
 class ThinPlateLift(Lift):
@@ -160,6 +167,9 @@ class ThinPlateLift(Lift):
     def _predict(self, Z: Array) -> Array:
         return self._model(Z)
 
+    def _uncertainty(self, Z: Array) -> Array:
+        return self._stretch(Z)
+
 
 class KernelRidgeLift(Lift):
     """Linear trend plus kernel ridge regression with a Gaussian kernel; far away it falls back to the trend.
@@ -192,6 +202,9 @@ class KernelRidgeLift(Lift):
 
     def _predict(self, Z: Array) -> Array:
         return self._trend(Z) + self._model.predict(self._trend.scaled(Z))
+
+    def _uncertainty(self, Z: Array) -> Array:
+        return self._stretch(Z)
 
 
 class LinearTrend:

@@ -95,3 +95,6 @@ class Phate(Embedding):
 
     def _lift(self, Z: Array) -> Array:
         return self._neighbours.predict(Z)
+
+    def _spread(self, Z: Array) -> Array:
+        return np.zeros(len(Z))

@@ -87,6 +87,9 @@ class UMAP(Embedding):
     def _lift(self, Z: Array) -> Array:
         return self._neighbours.predict(Z)
 
+    def _spread(self, Z: Array) -> Array:
+        return np.zeros(len(Z))
+
 
 def _start(X: Array, d: int) -> str:
     """Choose where the optimisation starts."""

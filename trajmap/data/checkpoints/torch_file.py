@@ -10,7 +10,9 @@ import dataclasses
 import io
 import pickle
 import re
+import types
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,23 +72,47 @@ class Inert(dict[Any, Any]):
 
 
 class InertUnpickler(pickle.Unpickler):  # ruff: ignore[suspicious-pickle-usage] - see the head of this file
-    """An unpickler that knows plain containers and imports nothing."""
+    """An unpickler that knows plain containers, and what it is given, and imports nothing.
+
+    Parameters
+    ----------
+    stream : io.BytesIO
+        The pickle.
+    known : mapping of (module, name) to object, optional
+        What stands for names that the pickle may use, beside the containers.
+    stored : callable, optional
+        Gives what stands for something outside the pickle, from its description; a stand-in by default.
+    """
+
+    def __init__(
+        self,
+        stream: io.BytesIO,
+        *,
+        known: Mapping[tuple[str, str], Any] = types.MappingProxyType({}),
+        stored: Callable[[Any], Any] | None = None,
+    ) -> None:
+        super().__init__(stream)
+        self._known, self._stored = {**_containers(), **known}, stored or Inert
 
     def find_class(self, module: str, name: str) -> Any:
-        """Give a stand-in for what the pickle names."""
-        if (module, name) == ("collections", "OrderedDict"):
-            return collections.OrderedDict
-        if (module, name) == ("collections", "defaultdict"):
-            return _plain_dict
-        if (module, name) == ("torch", "Size"):
-            return tuple
+        """Give what is known by a name, or a stand-in."""
+        if (module, name) in self._known:
+            return self._known[module, name]
         if module == "torch" and _FORMAT.match(name):
             return name
         return type(name, (Inert,), {})
 
     def persistent_load(self, pid: Any) -> Any:
-        """Give a stand-in for what lies outside the pickle."""
-        return Inert()
+        """Give what stands for something that lies outside the pickle."""
+        return self._stored(pid)
+
+
+def _containers() -> dict[tuple[str, str], Any]:
+    return {
+        ("collections", "OrderedDict"): collections.OrderedDict,
+        ("collections", "defaultdict"): _plain_dict,
+        ("torch", "Size"): tuple,
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,46 +120,10 @@ class _Storage:
     dtype: str
     key: str
 
-
-class _TensorUnpickler(InertUnpickler):
-    """Knows torch's own functions that make a tensor of a storage."""
-
-    def __init__(self, stream: io.BytesIO, archive: "_Archive") -> None:
-        super().__init__(stream)
-        self._archive = archive
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Give what makes a tensor that stays in the file, or a stand-in."""
-        known = {
-            ("torch._utils", "_rebuild_tensor"): self._tensor,
-            ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
-            ("torch._utils", "_rebuild_tensor_v3"): self._typed,
-            ("torch._utils", "_rebuild_parameter"): _first,
-            ("torch._utils", "_rebuild_parameter_with_state"): _first,
-            ("torch._tensor", "_rebuild_from_type_v2"): _of_type,
-        }
-        if (module, name) in known:
-            return known[module, name]
-        if module in {"torch", "torch.storage"} and name in _STORAGES:
-            return _STORAGES[name]
-        return super().find_class(module, name)
-
-    def persistent_load(self, pid: Any) -> Any:
-        """Give the place of a storage."""
+    @classmethod
+    def described(cls, pid: Any) -> "_Storage | Inert":
         kind, dtype, key, *_ = pid
-        return _Storage(dtype, str(key)) if kind == "storage" and isinstance(dtype, str) else Inert()
-
-    def _tensor(self, storage: Any, offset: int, shape: Any, strides: Any, *_: Any) -> Any:
-        if not isinstance(storage, _Storage):
-            return Inert()
-        return self._archive.tensor(storage.key, storage.dtype, int(offset), tuple(shape), tuple(strides))
-
-    def _typed(self, storage: Any, offset: int, shape: Any, strides: Any, *rest: Any) -> Any:
-        """Make a tensor whose storage has no format of its own: the last but one argument names it."""
-        dtype = next((str(word) for word in rest if isinstance(word, str)), "bytes")
-        if not isinstance(storage, _Storage):
-            return Inert()
-        return self._archive.tensor(storage.key, dtype, int(offset), tuple(shape), tuple(strides))
+        return cls(dtype, str(key)) if kind == "storage" and isinstance(dtype, str) else Inert()
 
 
 class _Archive:
@@ -158,9 +148,33 @@ class _Archive:
         entry = self._zip.getinfo(f"{self._root}data.pkl")
         if entry.file_size > _LARGEST_PICKLE:
             raise ValueError("a description of its object that is larger than 1 GiB")
-        return _TensorUnpickler(io.BytesIO(self._zip.read(entry)), self).load()
+        pickled = io.BytesIO(self._zip.read(entry))
+        return InertUnpickler(pickled, known=self._functions(), stored=_Storage.described).load()
 
-    def tensor(
+    def _functions(self) -> dict[tuple[str, str], Any]:
+        """Torch's own functions that make a tensor of a storage, and its names of storages."""
+        return {(module, name): kind for module in ("torch", "torch.storage") for name, kind in _STORAGES.items()} | {
+            ("torch._utils", "_rebuild_tensor"): self._plain,
+            ("torch._utils", "_rebuild_tensor_v2"): self._plain,
+            ("torch._utils", "_rebuild_tensor_v3"): self._typed,
+            ("torch._utils", "_rebuild_parameter"): _first,
+            ("torch._utils", "_rebuild_parameter_with_state"): _first,
+            ("torch._tensor", "_rebuild_from_type_v2"): _of_type,
+        }
+
+    def _plain(self, storage: Any, offset: int, shape: Any, strides: Any, *_: Any) -> Any:
+        if not isinstance(storage, _Storage):
+            return Inert()
+        return self._tensor(storage.key, storage.dtype, int(offset), tuple(shape), tuple(strides))
+
+    def _typed(self, storage: Any, offset: int, shape: Any, strides: Any, *rest: Any) -> Any:
+        """Make a tensor whose storage has no format of its own: the last but one argument names it."""
+        dtype = next((str(word) for word in rest if isinstance(word, str)), "bytes")
+        if not isinstance(storage, _Storage):
+            return Inert()
+        return self._tensor(storage.key, dtype, int(offset), tuple(shape), tuple(strides))
+
+    def _tensor(
         self, key: str, dtype: str, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
     ) -> TensorInFile:
         if key not in self._places:

@@ -263,7 +263,7 @@ def iterate_path(folder: Path, index: int) -> Path:
 def iterate_place(path: str | os.PathLike[str]) -> int | None:
     """Place in the run that an iterate's file is named by; None for a file that is not named so."""
     where = os.fspath(path)
-    name = where[where.rfind(os.sep) + 1 :]
+    name = where[max(where.rfind(os.sep), where.rfind("/")) + 1 :]
     return int(name[:12]) if name[12:] == ".safetensors" and _NUMBERED.fullmatch(name, 0, 12) else None
 
 
