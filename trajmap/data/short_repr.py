@@ -67,7 +67,8 @@ def _short(value: Any) -> str:
 
 def _several(shown: list[str], count: int, brackets: str) -> str:
     more = [f"… {count - len(shown)} more"] if count > len(shown) else []
-    return brackets[0] + ", ".join([*shown, *more]) + brackets[1]
+    comma = "," if brackets == "()" and count == 1 else ""
+    return brackets[0] + ", ".join([*shown, *more]) + comma + brackets[1]
 
 
 def _array(array: Array) -> str:

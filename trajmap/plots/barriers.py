@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trajmap.data.results.barriers import Barriers
-from trajmap.plots.theme import open_axes
+from trajmap.plots.labels import headline
+from trajmap.plots.theme import ink, open_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,12 +41,12 @@ def plot_barriers(barriers: Barriers, *, ax: "Axes | None" = None) -> "Axes":
         for j in places:
             if i == j:
                 continue
-            dark = not np.isfinite(values[i, j]) or values[i, j] < 0.6 * high
+            dark = values[i, j] < 0.6 * high
             dot = " •" if values[i, j] <= barriers.noise else ""
-            colour = "white" if dark else "#111111"
-            ax.text(j, i, f"{values[i, j]:.2g}{dot}", ha="center", va="center", fontsize=8, color=colour)
+            colour = ink()[0] if not np.isfinite(values[i, j]) else "white" if dark else "#111111"
+            ax.text(j, i, f"{values[i, j]:.2g}{dot}", ha="center", va="center", fontsize="small", color=colour)
     bar = ax.figure.colorbar(image, ax=ax, pad=0.02)
     bar.set_label("barrier, in units of the loss")
     within = "" if np.isnan(barriers.noise) else f" (• within the sisters' {barriers.noise:.2g})"
-    ax.set_title(f"Barriers{' after matching units' if barriers.matched else ''}{within}")
+    headline(ax, f"Barriers{' after matching units' if barriers.matched else ''}{within}")
     return ax
