@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from trajmap._validation import Array, check_array, frozen_array, worded
-from trajmap.data.short_repr import short_repr
+from trajmap.data.reprs import short_repr
 from trajmap.data.store.array_file import read_arrays, write_arrays
 from trajmap.errors import InputError, RunFormatError
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from trajmap.data.results.direction_curvatures import DirectionCurvatures
 from trajmap.plots.labels import headline, legend_below
-from trajmap.plots.scales import drawable
+from trajmap.plots.scales import bins_of, drawable
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def plot_direction_curvatures(found: DirectionCurvatures, *, ax: "Axes | None" =
     """
     ax = open_axes(ax)
     known = drawable(found.values[np.isfinite(found.values)])
-    counts, *_ = ax.hist(known, bins=max(5, len(known) // 4), color=COLORS["run"], alpha=0.75, edgecolor="white",
+    bins = bins_of(known, max(5, len(known) // 4))
+    counts, *_ = ax.hist(known, bins=bins, color=COLORS["run"], alpha=0.75, edgecolor="white",
                         linewidth=0.6, label="measured")  # fmt: skip
     ax.set_ylim(0, 1.05 * max(1.0, float(np.max(counts))))
     low, high = found.mean - 2 * found.deviation, found.mean + 2 * found.deviation

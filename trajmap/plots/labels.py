@@ -200,6 +200,7 @@ def _places(ax: "Axes", lines: Sequence[Line], at: Sequence[int]) -> tuple[Array
     points = np.array([[x[i], y[i]] for (_, x, y, _), i in zip(lines, at, strict=True)], dtype=float)
     with np.errstate(all="ignore"):  # zero on a logarithmic axis
         places = np.nan_to_num(ax.transAxes.inverted().transform(ax.transData.transform(points)))
+    places = np.clip(places, -0.05, 1.05)  # what lies beyond the limits of the axes is named at their edge
     high = 0.8 * ax.get_window_extent().height * 72 / ax.figure.dpi  # a layout takes room for title and labels
     rows = max(text.count("\n") + 1 for text, *_ in lines)
     return places, spread(np.clip(places[:, 1], 0, 1), 1.2 * rows * _points("small") / max(high, 1.0))

@@ -6,7 +6,7 @@ import numpy as np
 
 from trajmap.data.results.null_test import NullTest
 from trajmap.plots.labels import headline
-from trajmap.plots.scales import drawable
+from trajmap.plots.scales import bins_of, drawable
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:
@@ -33,9 +33,8 @@ def plot_null_test(test: NullTest, *, ax: "Axes | None" = None) -> "Axes":
     ax = open_axes(ax)
     draws = drawable(test.null[np.isfinite(test.null)])
     if len(draws):
-        ax.hist(
-            draws, bins=max(5, min(30, len(draws) // 4)), color=COLORS["null"], alpha=0.6, edgecolor="white", lw=0.5
-        )
+        bins = bins_of(draws, max(5, min(30, len(draws) // 4)))
+        ax.hist(draws, bins=bins, color=COLORS["null"], alpha=0.6, edgecolor="white", lw=0.5)
     if np.isfinite(test.value):
         value = float(drawable(np.array(test.value)))
         ax.axvline(value, color=COLORS["run"], lw=2)

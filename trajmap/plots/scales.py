@@ -10,18 +10,27 @@ from trajmap.data.results.landscape import Landscape
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["LONGEST", "drawable", "equal_distance", "is_log", "levels_of", "use_log"]
+__all__ = ["LONGEST", "bins_of", "drawable", "equal_distance", "is_log", "levels_of", "use_log"]
 
 LONGEST = 3.0  # sides of a picture in equal units; a longer one would be a thread
 _STRETCHED = 0.75  # height over width where it is
-_MOST, _LEAST = 1e300, 1e-300  # the library takes sums and margins of what it draws
+_MOST, _LEAST = 1e150, 1e-150  # margins and ticks beyond them, as the library counts them, are to stay numbers
 
 
 def drawable(values: Array) -> Array:
-    """Give values as a picture can hold them: NaN for what is not finite, sizes from 1e-300 to 1e300, 0 below."""
+    """Give values as a picture can hold them: NaN for what is not finite, sizes from 1e-150 to 1e150, 0 below."""
     values = np.asarray(values, dtype=np.float64)
     kept = np.where(np.isfinite(values), np.clip(np.nan_to_num(values), -_MOST, _MOST), np.nan)
     return np.where(np.abs(kept) < _LEAST, 0.0, kept)
+
+
+def bins_of(values: Array, n: int) -> Array:
+    """Edges of n bins over drawable values, shape (n + 1,); they increase where all values are equal, too."""
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    if high - low <= 1e3 * n * np.spacing(max(abs(low), abs(high))):
+        around = 0.5 * max(abs(low), abs(high)) or 0.5
+        low, high = low - around, high + around
+    return np.linspace(low, high, n + 1)
 
 
 def is_log(*values: Array) -> bool:
