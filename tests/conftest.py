@@ -19,14 +19,19 @@ from trajmap.data.results.basin_profile import BasinProfile
 from trajmap.data.results.connection import Connection
 from trajmap.data.results.direction_curvatures import DirectionCurvatures
 from trajmap.data.results.edge_gauge import EdgeGauge
+from trajmap.data.results.effective_potential import EffectivePotential
 from trajmap.data.results.eigenspace import Eigenspace
+from trajmap.data.results.geodesic import Geodesic
 from trajmap.data.results.gradient_cloud import GradientCloud
 from trajmap.data.results.landscape import Grid, Landscape
 from trajmap.data.results.lift_gap import LiftGap
 from trajmap.data.results.line_profiles import LineProfiles
+from trajmap.data.results.loss_check import LossCheck
 from trajmap.data.results.merge_tree import MergeTree
+from trajmap.data.results.mined_direction import MinedDirection
 from trajmap.data.results.noise_rise import NoiseRise
 from trajmap.data.results.normal_profile import NormalProfile
+from trajmap.data.results.null_test import NullTest
 from trajmap.data.results.permutation_paths import PermutationPaths
 from trajmap.data.results.persistence_diagram import PersistenceDiagram
 from trajmap.data.results.sample_convergence import SampleConvergence
@@ -37,6 +42,7 @@ from trajmap.data.results.solution_tree import SolutionTree
 from trajmap.data.results.spectral_density import SpectralDensity
 from trajmap.data.results.subspace_convergence import SubspaceConvergence
 from trajmap.data.results.training_curves import TrainingCurves
+from trajmap.data.results.valley_height import ValleyHeight
 from trajmap.data.results.variance_spectrum import VarianceSpectrum
 from trajmap.data.results.walk_rise import WalkRise
 from trajmap.data.trajectory import Trajectory
@@ -165,6 +171,22 @@ NOUNS = {
     "solution_tree": lambda: SolutionTree(
         np.array([[0.0, 1, 1, 2], [2, 3, 4, 3]]), 0.9, np.array([0.5, 0.6]), np.eye(3), ["a", "b", "c"]
     ),
+    "alignments": lambda: {"pca": make_alignment(), "umap": make_alignment()},
+    "lift_gaps": lambda: {name: NOUNS["lift_gap"]() for name in ("pca", "pca on tail", "umap", "mine")},
+    "null_test": lambda: NullTest(5.0, np.linspace(0, 3, 39), "turns", "isotropic steps"),
+    "potential": lambda: EffectivePotential(
+        Grid((np.linspace(-1, 1, 5), np.linspace(0, 2, 4))),
+        np.where(np.arange(20) > 3, np.linspace(0, 3, 20), np.inf).reshape(5, 4),
+        20.0,
+        4.0,
+        0.9,
+        0.8,
+    ),
+    "geodesic": lambda: Geodesic(np.stack([np.linspace(0, 1, 9), np.linspace(0, 1, 9) ** 2], axis=1), 1.4, 1.5, 1.3),
+    "valley_height": lambda: ValleyHeight(1.0, 0.9, 1.1, 0.05, 0.15, 0.2, 0.01, 14),
+    "loss_check": lambda: LossCheck(0.24, np.array([0.20, 0.19, 0.21]), "frozen"),
+    "eigenspace": lambda: Eigenspace(np.array([3.0, -1]), np.eye(2, 9), np.full(2, 0.1), np.array([True, False]), 9),
+    "mined_direction": lambda: MinedDirection(np.ones(4), np.linspace(-1.5, 1.5, 7), np.linspace(-1.5, 1.5, 7) ** 2),
     "embedding": lambda: Reduction(np.eye(6), np.eye(6, 2), np.eye(6), "pca"),
 }
 

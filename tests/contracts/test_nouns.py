@@ -1,6 +1,7 @@
 """Every noun saves and opens as itself, keeps NaN, is read-only, and refuses what is not its own."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -61,6 +62,7 @@ NOUNS = {
         GRID, VALUES, path=PAIRS[:, :2], path_values=PAIRS[:, 0], support=VALUES < 3, reach=0.5, name="é"
     ),
     "bare landscape": Landscape(GRID, VALUES, metrics={"accuracy": VALUES}),
+    "landscape with a scale": Landscape(GRID, VALUES, scale=np.array([2.0, np.nan])),
     "loss check": LossCheck(1.0, np.arange(3.0), "frozen"),
     "plane": Plane(numbers(5), numbers(2, 5)),
     "reduction": Reduction(numbers(4, 3), numbers(4, 2), numbers(4, 3), "pca"),
@@ -146,6 +148,46 @@ def test_is_frozen(name):
         value = getattr(noun, field.name)
         if isinstance(value, np.ndarray):
             assert not value.flags.writeable, field.name
+
+
+@pytest.mark.parametrize("name", NOUNS)
+def test_is_shown_in_a_line(name):
+    shown = repr(NOUNS[name])
+    assert shown.startswith(f"{type(NOUNS[name]).__name__}(")
+    assert len(shown) < 700
+    assert "\n" not in shown
+
+
+def test_a_line_says_shape_range_and_counts():
+    grid = Grid((np.linspace(0, 2, 41), np.linspace(-1, 1, 31)))
+    values = np.linspace(0.5, 2.5, 41 * 31).reshape(41, 31)
+    values[0, 1], values[3, 4] = np.nan, np.inf
+    land = Landscape(grid, values, support=values > 2, name="pca", runs={})
+    assert repr(land) == (
+        "Landscape(grid=Grid(axes=(<41: 0 to 2>, <31: -1 to 1>)), values=<41×31: 0.5 to 2.5, 2 NaN or inf>, "
+        f"support=<41×31: {(values > 2).sum()} true>, name='pca')"
+    )
+    assert repr(Plane(np.zeros(2**21), np.ones((1, 2**21)))).startswith("Plane(origin=<2097152 float64>")
+    assert "value=nan, low=0.5" in repr(NOUNS["critical sharpness"])
+
+
+def test_a_landscape_without_a_scale_opens_and_has_no_extents(tmp_path):
+    """As those written before scales were."""
+    path = tmp_path / "old.npz"
+    Landscape(GRID, VALUES).save(path)
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    manifest = json.loads(arrays["manifest.json"].tobytes())
+    del manifest["fields"]["scale"]
+    arrays["manifest.json"] = np.frombuffer(json.dumps(manifest).encode(), dtype=np.uint8)
+    np.savez(path, **arrays)
+    again = Landscape.open(path)
+    assert again.scale is None
+    assert again.extents is None
+    assert NOUNS["landscape with a scale"].extents is None
+    np.testing.assert_array_equal(Landscape(GRID, VALUES, scale=[3, 2]).extents, [6, 2])
+    with pytest.raises(InputError, match=r"scale: expected shape \(2,\)"):
+        Landscape(GRID, VALUES, scale=[3])
 
 
 def test_opening_runs_no_code(tmp_path):

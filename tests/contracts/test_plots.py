@@ -97,25 +97,6 @@ def test_the_minimum_is_drawn_where_it_is(nouns):
     assert ax.get_ylim() == (-2, 3)
 
 
-def test_unsupported_cells_are_hatched_and_counted(nouns):
-    land = nouns["landscape"]
-    ax = plot_landscape(land, ax=Figure().add_subplot())
-    assert any("////" in (c.hatches or []) for c in ax.collections if hasattr(c, "hatches"))
-    assert f"unsupported: {1 - land.support.mean():.0%}" in ax.get_legend().get_texts()[0].get_text()
-    whole = Landscape(land.grid, land.values, support=np.ones(land.grid.shape, dtype=bool))
-    assert plot_landscape(whole, ax=Figure().add_subplot()).get_legend() is None
-
-
-def test_broken_cells_are_said(nouns):
-    land = nouns["landscape"]
-    values = land.values.copy()
-    values[0, 0], values[3, 4] = np.nan, np.inf
-    figure = Figure()
-    ax = plot_landscape(Landscape(land.grid, values), ax=figure.add_subplot())
-    assert "2 cells NaN or inf" in ax.get_title()
-    figure.savefig(io.BytesIO(), format="png")
-
-
 def test_a_line_and_a_constant():
     line = Landscape(Grid((np.linspace(0, 1, 5),)), np.arange(5.0), support=np.arange(5) < 3)
     assert plot_landscape(line, ax=Figure().add_subplot()).get_ylabel() == "loss"

@@ -123,6 +123,23 @@ def test_axes_say_the_variance_and_its_null(rng):
     np.testing.assert_allclose(found.residuals, 0, atol=1e-12)
 
 
+def test_the_scale_of_an_axis_is_the_length_of_its_unit():
+    """A plane's is exact, with a run and without; a chart's of the polar kind is known; a library's own lift agrees."""
+    plane = Plane(np.ones(40), np.stack([5 * np.eye(40)[3], np.eye(40)[0] - np.eye(40)[7]]))
+    grid = Grid((np.linspace(-1, 1, 5), np.linspace(-3, 3, 4)))
+    run = Trajectory.of(np.random.default_rng(1).normal(size=(9, 40)), layout=BOWL.layout)
+    for land in (surface(BOWL, plane, grid), surface(BOWL, plane, grid, trajectory=run)):
+        np.testing.assert_allclose(land.scale, [5, np.sqrt(2)], rtol=1e-12)
+        np.testing.assert_allclose(land.extents, [10, 6 * np.sqrt(2)], rtol=1e-12)
+    np.testing.assert_allclose(refined_surface(BOWL, plane, grid, levels=1).scale, [5, np.sqrt(2)], rtol=1e-12)
+    flat = torch.zeros(38, dtype=torch.float64)
+    polar = ParametricChart(lambda z: torch.cat([torch.stack([z[0] * z[1].cos(), z[0] * z[1].sin()]), flat]), 2)
+    found = surface(BOWL, polar, Grid((np.linspace(1, 2, 5), np.linspace(0, 1, 4))))
+    np.testing.assert_allclose(found.scale, [1, 1.5], atol=1e-9)  # |∂/∂φ| = r, from 1 to 2
+    skew = make_pipeline(RowSpace(), PCA(2)).fit(run.iterates)
+    np.testing.assert_allclose(surface(BOWL, skew, grid).scale, [1, 1], rtol=1e-9)
+
+
 def test_held_out_gap_refits_on_what_stays(rng):
     run = Trajectory.of(np.cumsum(rng.normal(size=(40, 40)), axis=0), layout=BOWL.layout)
     seen = []

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from trajmap._validation import Array, check_array, frozen_array, worded
+from trajmap.data.reprs import short_repr
 from trajmap.data.store.array_file import read_arrays, write_arrays
 from trajmap.errors import InputError, RunFormatError
 
@@ -35,6 +36,14 @@ class Saved:
     ...     Grid.open(path).shape
     (2,)
     """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "__repr__" not in vars(cls):
+            cls.__repr__ = Saved.__repr__  # type: ignore[method-assign]  # else the dataclass prints every number
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     def _keep(self, name: str, shape: Sequence[int | None], *, dtype: Any = np.float64) -> None:
         """Check a field's shape, convert it, and make it read-only; for ``__post_init__``."""

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trajmap.data.results.asymmetry import Asymmetry
+from trajmap.plots.labels import headline, label_ends
+from trajmap.plots.scales import drawable, use_log
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:
@@ -29,12 +31,17 @@ def plot_asymmetry(sweep: Asymmetry, *, ax: "Axes | None" = None) -> "Axes":
         The axes.
     """
     ax = open_axes(ax)
-    for name, sign, values in (("run", "+", sweep.plus), ("lift", "−", sweep.minus)):
+    drawn = []
+    for name, sign, measured in (("run", "+", sweep.plus), ("lift", "−", sweep.minus)):
+        values = drawable(measured)
         draws = np.repeat(sweep.shares[:, None], values.shape[1], axis=1)
         ax.scatter(draws, values, s=8, color=COLORS[name], alpha=0.35, linewidths=0)
-        ax.plot(sweep.shares, values.mean(axis=1), "o-", color=COLORS[name], label=f"θ {sign} noise")
+        mean = values.mean(axis=1)
+        ax.plot(sweep.shares, mean, "o-" if sign == "+" else "s-", color=COLORS[name])
+        drawn.append((f"θ {sign} noise", sweep.shares, mean, COLORS[name]))
     size = "" if np.isnan(sweep.scale) else f", of norm {sweep.scale:.2g}"
     ax.set(xlabel=f"share of the noise{size} with the model's signs", ylabel=sweep.measure)
-    ax.set_title(f"{sweep.measure}(−)/{sweep.measure}(+): {sweep.ratios[0]:.2f} to {sweep.ratios[-1]:.2f}")
-    ax.legend()
+    headline(ax, f"{sweep.measure}(−)/{sweep.measure}(+): {sweep.ratios[0]:.2f} to {sweep.ratios[-1]:.2f}")
+    use_log(ax, "y", sweep.plus, sweep.minus)
+    label_ends(ax, drawn)
     return ax

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trajmap.data.results.barriers import Barriers
-from trajmap.plots.theme import open_axes
+from trajmap.plots.labels import headline
+from trajmap.plots.scales import drawable
+from trajmap.plots.theme import ink, open_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +31,7 @@ def plot_barriers(barriers: Barriers, *, ax: "Axes | None" = None) -> "Axes":
         The axes.
     """
     ax = open_axes(ax)
-    values = barriers.values
+    values = drawable(barriers.values)
     finite = values[np.isfinite(values)]
     high = float(finite.max()) if len(finite) and finite.max() > 0 else 1.0
     image = ax.imshow(np.ma.masked_invalid(values), cmap="viridis", vmin=0, vmax=high)
@@ -40,12 +42,12 @@ def plot_barriers(barriers: Barriers, *, ax: "Axes | None" = None) -> "Axes":
         for j in places:
             if i == j:
                 continue
-            dark = not np.isfinite(values[i, j]) or values[i, j] < 0.6 * high
-            dot = " •" if values[i, j] <= barriers.noise else ""
-            colour = "white" if dark else "#111111"
-            ax.text(j, i, f"{values[i, j]:.2g}{dot}", ha="center", va="center", fontsize=8, color=colour)
+            dark = values[i, j] < 0.6 * high
+            dot = " •" if barriers.values[i, j] <= barriers.noise else ""
+            colour = ink()[0] if not np.isfinite(values[i, j]) else "white" if dark else "#111111"
+            ax.text(j, i, f"{barriers.values[i, j]:.2g}{dot}", ha="center", va="center", fontsize="small", color=colour)
     bar = ax.figure.colorbar(image, ax=ax, pad=0.02)
     bar.set_label("barrier, in units of the loss")
     within = "" if np.isnan(barriers.noise) else f" (• within the sisters' {barriers.noise:.2g})"
-    ax.set_title(f"Barriers{' after matching units' if barriers.matched else ''}{within}")
+    headline(ax, f"Barriers{' after matching units' if barriers.matched else ''}{within}")
     return ax

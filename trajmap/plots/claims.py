@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trajmap.data.claim import Claim
+from trajmap.plots.labels import chart_words, headline
+from trajmap.plots.scales import drawable
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:
@@ -31,15 +33,11 @@ def plot_claims(claims: Mapping[str, Claim], *, ax: "Axes | None" = None) -> "Ax
     matplotlib.axes.Axes
         The axes.
     """
-    ax = open_axes(ax)
-    for row, claim in enumerate(claims.values()):
-        _draw_row(ax, row, claim)
-    names = [f"{claim.name}{_over(place)}\n{_ANSWERS[claim.holds]}" for place, claim in claims.items()]
-    ax.set(
-        yticks=np.arange(len(names)), yticklabels=names, xticks=[], xlim=(-0.05, 1.05), ylim=(len(names) - 0.4, -0.6)
-    )
-    ax.tick_params(length=0)
-    ax.set_title("Each claim beside its hardest null (grey: draws; bar: 5–95 %)")
+    ax = open_axes(ax, tall=max(1.0, len(claims) / 6))
+    for row, (place, claim) in enumerate(claims.items()):
+        _draw_row(ax, row, place, claim)
+    ax.set(xlim=(-0.03, 1.03), ylim=(len(claims) - 0.45, -0.55), xticks=[], yticks=[])
+    headline(ax, "Claims beside their hardest nulls (bar: 5–95 % of the draws)")
     for side in ("top", "right", "bottom", "left"):
         ax.spines[side].set_visible(False)
     return ax
@@ -47,22 +45,24 @@ def plot_claims(claims: Mapping[str, Claim], *, ax: "Axes | None" = None) -> "Ax
 
 def _over(place: str) -> str:
     """Name the chart of a claim about one."""
-    return f", {place.removeprefix('chart-')}" if place.startswith("chart-") else ""
+    return f", {chart_words(place.removeprefix('chart-'))}" if place.startswith("chart-") else ""
 
 
-def _draw_row(ax: "Axes", row: int, claim: Claim) -> None:
+def _draw_row(ax: "Axes", row: int, place: str, claim: Claim) -> None:
+    colour = COLORS["second"] if claim.holds == "yes" else COLORS["run"] if claim.holds == "no" else COLORS["null"]
+    ax.text(0.0, row - 0.3, f"{claim.name}{_over(place)}", va="center", fontsize="small")
+    ax.text(1.0, row - 0.3, _ANSWERS[claim.holds], va="center", ha="right", fontsize="small", fontweight="bold",
+            color=colour)  # fmt: skip
     draws = claim.draws[claim.hardest] if len(claim.nulls) else np.empty(0)
-    draws = draws[np.isfinite(draws)]
+    draws = drawable(draws[np.isfinite(draws)])
     if not len(draws) or not np.isfinite(claim.value):
-        ax.text(0.0, row, claim.reason or "no draws", va="center", fontsize=8, color=COLORS["null"])
+        ax.text(0.0, row, claim.reason or "no draws", va="center", fontsize="small", color=COLORS["null"])
         return
-    low, high = min(draws.min(), claim.value), max(draws.max(), claim.value)
-    place = [
-        (values - low) / ((high - low) or 1.0) for values in (draws, np.quantile(draws, [0.05, 0.95]), claim.value)
-    ]
-    ax.plot(place[0], np.full(len(draws), row), "|", color=COLORS["null"], alpha=0.5, markersize=9)
-    ax.plot(place[1], [row, row], color=COLORS["null"], linewidth=5, alpha=0.6, solid_capstyle="butt")
-    colour = COLORS["second"] if claim.holds == "yes" else COLORS["run"]
-    ax.plot([place[2]], [row], "o", color=colour, markersize=8)
+    value = float(drawable(np.array(claim.value)))
+    low, high = min(draws.min(), value), max(draws.max(), value)
+    scaled = [(part - low) / ((high - low) or 1.0) for part in (draws, np.quantile(draws, [0.05, 0.95]), value)]
+    ax.plot(scaled[0], np.full(len(draws), row), "|", color=COLORS["null"], alpha=0.5, markersize=7)
+    ax.plot(scaled[1], [row, row], color=COLORS["null"], linewidth=4, alpha=0.6, solid_capstyle="butt")
+    ax.plot([scaled[2]], [row], "o", color=colour, markersize=7)
     words = f"{claim.value:.3g}, p = {claim.p[claim.hardest]:.2g}; {claim.nulls[claim.hardest]}"
-    ax.text(0.0, row + 0.32, words, va="center", fontsize=7)
+    ax.text(0.0, row + 0.3, words, va="center", fontsize="x-small")

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trajmap.data.results.direction_curvatures import DirectionCurvatures
+from trajmap.plots.labels import headline, legend_below
+from trajmap.plots.scales import bins_of, drawable
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:
@@ -29,14 +31,16 @@ def plot_direction_curvatures(found: DirectionCurvatures, *, ax: "Axes | None" =
         The axes.
     """
     ax = open_axes(ax)
-    known = found.values[np.isfinite(found.values)]
-    counts, *_ = ax.hist(known, bins=max(5, len(known) // 4), color=COLORS["run"], label="measured")
-    ax.set_ylim(0, 1.35 * max(1.0, float(np.max(counts))))  # room for the legend
+    known = drawable(found.values[np.isfinite(found.values)])
+    bins = bins_of(known, max(5, len(known) // 4))
+    counts, *_ = ax.hist(known, bins=bins, color=COLORS["run"], alpha=0.75, edgecolor="white",
+                        linewidth=0.6, label="measured")  # fmt: skip
+    ax.set_ylim(0, 1.05 * max(1.0, float(np.max(counts))))
     low, high = found.mean - 2 * found.deviation, found.mean + 2 * found.deviation
-    ax.axvspan(low, high, color=COLORS["lift"], alpha=0.2, linewidth=0, label="from the spectrum: mean ± 2 deviations")
+    ax.axvspan(low, high, color=COLORS["lift"], alpha=0.2, lw=0, zorder=0, label="by the spectrum: mean ± 2 deviations")
     ax.axvline(found.mean, color=COLORS["lift"], ls="--")
     ax.axvline(0, color=COLORS["null"], lw=0.8)
     ax.set(xlabel="curvature along a unit direction", ylabel=f"directions of {len(found.values)}")
-    ax.set_title(f"{found.share_up:.0%} of random directions bend up")
-    ax.legend()
+    headline(ax, f"{found.share_up:.0%} of random directions bend up")
+    legend_below(ax, columns=1)
     return ax

@@ -8,6 +8,9 @@ from trajmap._validation import Array, worded
 from trajmap.data.results.critical_points import CriticalPoints
 from trajmap.data.results.landscape import Landscape
 from trajmap.errors import InputError
+from trajmap.plots.labels import axis_words, chart_words, headline, note_below
+from trajmap.plots.paths import draw_paths
+from trajmap.plots.scales import drawable, equal_distance, levels_of, use_log
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:
@@ -15,13 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_landscape"]
 
+_KINDS = {"minimum": "v", "saddle": "X", "maximum": "^"}
+
 
 def plot_landscape(landscape: Landscape, *, points: CriticalPoints | None = None, ax: "Axes | None" = None) -> "Axes":
-    """Draw filled contours of the loss, the path coloured by time, and the unsupported region hatched.
+    """Draw filled contours of the loss, the paths over them, and the region that the runs do not support in grey.
 
-    Cells farther from every iterate than `landscape.reach` are hatched: there the chart extrapolates. Cells
-    with NaN or inf are left grey. The colour scale is logarithmic where the loss is positive and spans more than
-    a factor of ten.
+    Axes are drawn in equal parameter distance where the landscape knows its scale; where one side would be over three
+    times the other, the short one is stretched and says how much. Cells farther from every iterate than
+    `landscape.reach` keep their lightness, which is the loss, and lose their colour: there the chart extrapolates.
+    Cells with NaN or inf are left out and crossed. The scale of the loss is logarithmic where it is positive and spans
+    more than a decade.
 
     Parameters
     ----------
@@ -54,109 +61,112 @@ def plot_landscape(landscape: Landscape, *, points: CriticalPoints | None = None
         _draw_plane(landscape, finite, ax)
         if points is not None:
             _mark(points, ax)
-    n_broken = landscape.values.size - len(finite)
-    n_nonfinite = f" · {n_broken} cells NaN or inf" if n_broken else ""
-    ax.set_title(f"Loss over {landscape.name or 'the chart'}{n_nonfinite}")
+    headline(ax, f"Loss over {chart_words(landscape.name)}")
+    note = _note(landscape, landscape.values.size - len(finite))
+    if note:
+        note_below(ax, note)
     return ax
 
 
 def _draw_line(landscape: Landscape, ax: Any) -> None:
     (axis,) = landscape.grid.axes
-    ax.plot(axis, landscape.values, color=COLORS["run"])
+    ax.plot(axis, drawable(landscape.values), color=COLORS["run"])
+    shown = [landscape.values]
     if landscape.support is not None:
-        ax.fill_between(axis, 0, 1, where=~landscape.support, transform=ax.get_xaxis_transform(), color="#80808030")
+        across = ax.get_xaxis_transform()
+        ax.fill_between(axis, 0, 1, where=~landscape.support, transform=across, color=COLORS["null"], alpha=0.2, lw=0)
     if landscape.path is not None and landscape.path_values is not None:
-        ax.plot(landscape.path[:, 0], landscape.path_values, ".", color=COLORS["lift"], ms=4, label="the iterates' own")
+        own = drawable(landscape.path_values)
+        ax.plot(landscape.path[:, 0], own, ".", color=COLORS["lift"], ms=4, label="the iterates' own")
+        shown.append(own)
         ax.legend()
-    ax.set(xlabel=landscape.axis_labels[0], ylabel="loss")
+    use_log(ax, "y", *shown)
+    ax.set(xlabel=axis_words(landscape.axis_labels[0]), ylabel="loss")
 
 
 def _draw_plane(landscape: Landscape, finite: Array, ax: Any) -> None:
     from matplotlib.colors import LogNorm, Normalize
 
     x, y = landscape.grid.axes
-    levels, values, logarithmic = _levels(finite, np.ma.masked_invalid(landscape.values).T)
-    norm = LogNorm(levels[0], levels[-1]) if logarithmic else Normalize(levels[0], levels[-1])
-    ax.set_facecolor("#9a9a9a")
+    levels, values, logarithmic = levels_of(finite, np.ma.masked_invalid(landscape.values).T)
+    norm = (LogNorm if logarithmic else Normalize)(levels[0], levels[-1])
     filled = ax.contourf(x, y, values, levels=levels, norm=norm, cmap="viridis")
-    ax.contour(x, y, values, levels=levels[::3], norm=norm, colors="white", linewidths=0.4, alpha=0.5)
-    bar = ax.figure.colorbar(filled, ax=ax, pad=0.02)
-    # ticks at powers of ten crowd or vanish on a narrow range: five even levels are always there
-    ticks = levels[:: len(levels) // 4]
+    _veil(landscape, values, levels, norm, ax)
+    ax.contour(x, y, values, levels=levels[::3], norm=norm, colors="white", linewidths=0.5, alpha=0.6)
+    column, row = np.nonzero(~np.isfinite(landscape.values))
+    if len(row):
+        ax.scatter(x[column], y[row], marker="x", color=COLORS["null"], s=9, linewidths=0.7)
+    height, stretches = equal_distance(landscape)
+    labels = [axis_words(label, times) for label, times in zip(landscape.axis_labels, stretches, strict=True)]
+    # the axis is shorter upwards than a variance beside its null is long
+    ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), xlabel=labels[0], ylabel=labels[1].replace(" (", "\n(", 1))
+    for axis in (ax.xaxis, ax.yaxis):  # they say a variance and its null, which takes room
+        axis.label.set_size("small")
+    if height is not None:
+        ax.set_aspect(height * np.ptp(x) / np.ptp(y), adjustable="box")
+    ax.apply_aspect()
+    draw_paths(landscape, ax)
+    wide = max(1.0, 1.0 if height is None else height)  # a narrow picture's bar is a larger part of its width
+    cax = ax.inset_axes((1 + 0.03 * wide, 0, 0.035 * wide, 1))  # as high as the picture, whatever that is
+    bar = ax.figure.colorbar(filled, cax=cax)
+    # ticks at powers of ten crowd or vanish on a narrow range: even levels are always there
+    ticks = levels[:: 12 if height is not None and height < 0.5 else 6]
     bar.set_ticks(ticks, labels=[f"{tick:.3g}" for tick in ticks])
     bar.minorticks_off()
     bar.set_label("loss" + (" (log scale)" if logarithmic else ""))
-    _hatch(landscape, ax)
-    for name, rows in landscape.paths.items():
-        assert landscape.path is not None
-        _draw_path(landscape.path[rows], name, ax)
-    # the axis is shorter upwards than a variance beside its null is long
-    upwards = landscape.axis_labels[1].replace(" (", "\n(", 1)
-    ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), xlabel=landscape.axis_labels[0], ylabel=upwards)
-    for axis in (ax.xaxis, ax.yaxis):  # they say a variance and its null, which takes room
-        axis.label.set_size(8)
 
 
-def _levels(finite: Array, values: Any) -> tuple[Array, Any, bool]:
-    """Give 25 levels that increase, also where all values are equal but for rounding, and values within their range."""
-    low, high = float(finite.min()), float(finite.max())
-    if low > 0 and high > 10 * low:
-        levels = np.geomspace(low, high, 25)
-        if (np.diff(levels) > 0).all():
-            return levels, values, True
-    # the library takes differences of levels and colours: half of the largest number is the largest range
-    most = np.finfo(float).max / 8
-    low, high = max(low, -most), min(high, most)
-    # fewer than a thousand numbers between the ends make no 25 levels
-    if high - low <= 1e3 * max(np.spacing(max(abs(low), abs(high))), np.finfo(float).tiny):
-        around = 0.5 * max(1.0, abs(low), abs(high))
-        low, high = low - around, high + around
-    return np.linspace(low, high, 25), values.clip(low, high), False
-
-
-def _hatch(landscape: Landscape, ax: Any) -> None:
-    """Veil and hatch the cells the run says nothing of."""
+def _veil(landscape: Landscape, values: Any, levels: Array, norm: Any, ax: Any) -> None:
+    """Take the colour of the cells the runs say nothing of, and draw the border."""
     if landscape.support is None or landscape.support.all():
         return
-    from matplotlib.patches import Patch
-
     x, y = landscape.grid.axes
     outside = (~landscape.support).astype(float).T
-    ax.contourf(x, y, outside, levels=[0.5, 1.5], colors=["#ffffff"], alpha=0.35)
-    hatched = ax.contourf(x, y, outside, levels=[0.5, 1.5], colors="none", hatches=["////"])
-    hatched.set_edgecolor("#1b1f24")
-    hatched.set_linewidth(0)
-    share = 1 - landscape.support.mean()
-    text = f"unsupported: {share:.0%} of the cells"
-    if landscape.is_a_curve:
-        text += " (one run: a curve, not a surface)"
+    region = ax.contourf(x, y, outside, levels=[0.5, 1.5], colors="none")
+    grey = ax.contourf(x, y, values, levels=levels, norm=norm, cmap=_without_colour())
+    grey.set_clip_path(region.get_paths()[0], ax.transData)
+    if landscape.support.any():
+        ax.contour(x, y, outside, levels=[0.5], colors=["#1b1f24"], linewidths=0.9)
+
+
+def _without_colour() -> Any:
+    """Viridis with its own lightness, a little paler, and a fifth of its colour."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    colours = colormaps["viridis"](np.linspace(0, 1, 256))[:, :3]
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    light = linear @ [0.2126, 0.7152, 0.0722]
+    encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return ListedColormap(0.2 + 0.76 * (0.8 * encoded[:, None] + 0.2 * colours))
+
+
+def _note(landscape: Landscape, n_broken: int) -> str:
+    """Say what has to be known beside the picture."""
+    found = []
+    if landscape.support is not None and not landscape.support.all():
+        share = 1 - landscape.support.mean()
+        shown = "all" if not landscape.support.any() else ">99.5%" if share > 0.995 else f"{share:.0%}"
+        found.append(f"grey: {shown} of the cells, farther than {landscape.reach:.2g} from every iterate")
+        if landscape.is_a_curve:
+            found.append("one run supports a curve, not a surface")
     if landscape.residuals is not None and np.isfinite(landscape.residuals).any():
-        text += f"\niterates lie {np.nanmedian(landscape.residuals):.2g} off the chart, reach {landscape.reach:.2g}"
-    patch = Patch(facecolor="#c9ced6", edgecolor="#1b1f24", hatch="////", label=text)
-    ax.legend(handles=[patch], loc="upper center", bbox_to_anchor=(0.5, -0.13))
+        off = np.nanmedian(landscape.residuals)
+        where = f"{off:.2g} off" if not off < 1e-6 * landscape.reach else "on"
+        found.append(f"iterates lie {where} the chart")
+    if n_broken:
+        found.append(f"crossed: {n_broken} cell{'s' if n_broken > 1 else ''} NaN or inf")
+    return "\n".join(found)
 
 
 def _mark(points: CriticalPoints, ax: Any) -> None:
-    shapes = {"minimum": "v", "saddle": "X", "maximum": "^"}
+    pen = "#1b1f24"
     hidden = points.hidden_slope | points.hidden_saddle
+    told = set()
     for z, kind, hollow in zip(points.z, points.kinds, hidden, strict=True):
-        face = "none" if hollow else "white"
-        ax.scatter(*z, marker=shapes[kind], s=90, facecolors=face, edgecolors="#D55E00", linewidths=1.6, zorder=6)
-
-
-def _draw_path(path: Array, name: str, ax: Any) -> None:
-    ax.plot(path[:, 0], path[:, 1], color="#111111", linewidth=2.6, alpha=0.55, zorder=3)
-    ax.scatter(path[:, 0], path[:, 1], c=np.arange(len(path)), cmap="autumn", s=7, zorder=4, linewidths=0)
-    for place, marker, text in ((0, "o", "start"), (-1, "*", f"end of {name}" if name else "end")):
-        x, y = path[place]
-        ax.scatter([x], [y], marker=marker, s=110, color="white", edgecolors="#111111", zorder=5)
-        ax.annotate(
-            text,
-            (x, y),
-            xytext=(7, 7),
-            textcoords="offset points",
-            fontsize=9,
-            color="#111111",
-            zorder=6,
-            bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.8, "linewidth": 0},
-        )
+        word = f"{kind}, with a slope or a saddle off the chart" if hollow else kind
+        ax.scatter(*z, marker=_KINDS[kind], s=70, facecolors="none" if hollow else "white", edgecolors=COLORS["lift"],
+                   linewidths=1.6, zorder=6, label=None if word in told else word)  # fmt: skip
+        told.add(word)
+    if told:
+        ax.legend(loc="best", frameon=True, facecolor="white", framealpha=0.8, edgecolor="none", labelcolor=pen)

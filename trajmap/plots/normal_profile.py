@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trajmap.data.results.normal_profile import NormalProfile
+from trajmap.plots.labels import chart_words, headline, label_ends
+from trajmap.plots.scales import drawable, use_log
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:
@@ -30,16 +32,20 @@ def plot_normal_profile(profile: NormalProfile, *, ax: "Axes | None" = None) -> 
     """
     ax = open_axes(ax)
     colours = {"downhill": "lift", "highest curvature": "run", "lowest curvature": "second"}
-    text = False
+    drawn, told = [], False
     for name, losses in zip(profile.names, profile.losses, strict=True):
         if not np.isfinite(losses).any():
             continue
         known = name in colours
-        label = name if known else None if text else "random"
-        text = text or not known
-        ax.plot(profile.offsets, losses, color=COLORS[colours.get(name, "null")], label=label, lw=1.8 if known else 0.9)
-    ax.axhline(profile.value + profile.rise, ls=":", color=COLORS["null"], lw=0.8)
+        colour, shown = COLORS[colours.get(name, "null")], drawable(losses)
+        ax.plot(profile.offsets, shown, color=colour, lw=1.8 if known else 0.9)
+        if known or not told:
+            drawn.append((name if known else "random", profile.offsets, shown, colour))
+        told = told or not known
+    use_log(ax, "y", profile.losses)
+    if np.isfinite(profile.value + profile.rise) and profile.rise > 0:
+        ax.axhline(profile.value + profile.rise, ls=":", color=COLORS["null"], lw=0.8)
     ax.set(xlabel="distance from the chart, in parameter space", ylabel="loss")
-    ax.set_title(f"Off {profile.name or 'the chart'}: normal gradient {profile.normal_gradient:.2g}")
-    ax.legend()
+    headline(ax, f"Off {chart_words(profile.name)}: normal gradient {profile.normal_gradient:.2g}")
+    label_ends(ax, drawn)
     return ax

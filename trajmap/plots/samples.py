@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from trajmap.data.results.sample_convergence import SampleConvergence
 from trajmap.data.results.subspace_convergence import SubspaceConvergence
+from trajmap.plots.labels import headline, legend_below
+from trajmap.plots.scales import drawable, use_log
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:
@@ -28,11 +30,14 @@ def plot_sample_convergence(found: SampleConvergence, *, ax: "Axes | None" = Non
         The axes.
     """
     ax = open_axes(ax)
-    ax.loglog(found.sizes, found.changes, color=COLORS["run"], lw=1, label="measured")
-    ax.loglog(found.sizes, found.expected, "--", color=COLORS["lift"], label="mean absolute deviation / (k + 1)")
+    changes, expected = drawable(found.changes), drawable(found.expected)
+    ax.plot(found.sizes, changes, color=COLORS["run"], lw=1, label="measured")
+    ax.plot(found.sizes, expected, "--", color=COLORS["lift"], label="mean absolute deviation / (k + 1)")
+    use_log(ax, "x", found.sizes)
+    use_log(ax, "y", changes, expected)
     ax.set(xlabel="samples k", ylabel="mean |L(k + 1) − L(k)|")
-    ax.set_title(f"One more sample: slope {found.slope:.3f}, −1 for independent ones")
-    ax.legend()
+    headline(ax, f"One more sample: slope {found.slope:.3f} (independent: −1)")
+    legend_below(ax, columns=1)
     return ax
 
 
@@ -52,18 +57,22 @@ def plot_subspace_convergence(found: SubspaceConvergence, *, ax: "Axes | None" =
         The axes.
     """
     ax = open_axes(ax)
-    ax.loglog(found.sizes, found.measured, "o", color=COLORS["run"], ms=4, label="over random orders")
-    rows = (
+    shown = [drawable(found.measured)]
+    ax.plot(found.sizes, shown[0], "o", color=COLORS["run"], ms=4, label="over random orders")
+    rows = (  # wide under dotted: two that agree are both seen
         (found.variance, "-", "run", "all orders"),
-        (found.quadratic, ":", "second", "values, gradients and curvatures"),
+        (found.quadratic, ":", "second", "to second order"),
         (found.curved, "-", "lift", "all orders, even part"),
-        (found.published, ":", "third", "curvatures along each direction"),
+        (found.published, ":", "third", "curvatures only"),
     )
     for variance, style, colour, label in rows:
         if variance > 0:
-            line = found.expected * (variance / found.variance)
-            ax.loglog(found.sizes, line, style, lw=2, color=COLORS[colour], label=f"{label}: V = {variance:.3g}")
+            line = drawable(found.expected * (variance / found.variance))
+            ax.plot(found.sizes, line, style, lw=2.5, color=COLORS[colour], label=f"{label}: V = {variance:.3g}")
+            shown.append(line)
+    use_log(ax, "x", found.sizes)
+    use_log(ax, "y", *shown)
     ax.set(xlabel="samples k", ylabel="mean (L(k + 1) − L(k))²")
-    ax.set_title(f"Over the top subspace, width {found.sigma:.2g}: V / k(k + 1)")
-    ax.legend()
+    headline(ax, f"Over the top subspace, width {found.sigma:.2g}: V / k(k + 1)")
+    legend_below(ax)
     return ax

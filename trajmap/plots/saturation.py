@@ -3,7 +3,9 @@
 from typing import TYPE_CHECKING
 
 from trajmap.data.results.saturation import Saturation
-from trajmap.plots.theme import COLORS, open_axes
+from trajmap.plots.labels import headline, label_ends
+from trajmap.plots.scales import drawable
+from trajmap.plots.theme import open_axes, series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,10 +29,11 @@ def plot_saturation(found: Saturation, *, ax: "Axes | None" = None) -> "Axes":
         The axes.
     """
     ax = open_axes(ax)
-    colours = [COLORS[name] for name in ("run", "lift", "second", "third", "warning", "null")]
-    for i, (name, values) in enumerate(zip(found.names, found.values.T, strict=True)):
-        ax.plot(found.steps, values, "o-", ms=3, color=colours[i % 6], label=f"layer {name}")
-    ax.set(xlabel="optimizer step", ylabel="saturation (ReLU: share of zeros)", ylim=(0, 1))
-    ax.set_title("Saturation of the activations")
-    ax.legend()
+    drawn = []
+    for i, (name, values) in enumerate(zip(found.names, drawable(found.values).T, strict=True)):
+        ax.plot(found.steps, values, ms=3, **series(i))
+        drawn.append((f"layer {name}", found.steps, values, series(i)["color"]))
+    ax.set(xlabel="optimizer step", ylabel="saturation (ReLU: share of zeros)", ylim=(-0.02, 1.02))
+    headline(ax, "Saturation of the activations")
+    label_ends(ax, drawn)
     return ax

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trajmap.data.trajectory import Trajectory
-from trajmap.plots.theme import COLORS, open_axes
+from trajmap.plots.labels import headline, label_ends
+from trajmap.plots.scales import drawable, use_log
+from trajmap.plots.theme import COLORS, SERIES, open_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,25 +32,17 @@ def plot_scalars(trajectory: Trajectory, *, ax: "Axes | None" = None) -> "Axes":
     """
     ax = open_axes(ax)
     losses = {name: values for name, values in trajectory.scalars.items() if "loss" in name}
-    colours = [COLORS[name] for name in ("run", "lift", "second", "third", "warning")]
+    drawn = []
     for i, (name, values) in enumerate(sorted(losses.items(), key=lambda item: item[0].startswith("batch"))):
         batch = name.startswith("batch")
-        colour = COLORS["null"] if batch else colours[i % len(colours)]
-        ax.plot(
-            trajectory.steps,
-            values,
-            color=colour,
-            linewidth=0.7 if batch else 1.8,
-            label=name,
-            zorder=1 if batch else 2,
-        )
-    positive = [values[np.isfinite(values)].min(initial=np.inf) > 0 for values in losses.values()]
-    if losses and all(positive):
-        ax.set_yscale("log")
-    if losses:
-        ax.legend()
-    else:
+        colour, shown = COLORS["null"] if batch else SERIES[i % len(SERIES)], drawable(values)
+        dash = "-" if i < len(SERIES) else "--"
+        ax.plot(trajectory.steps, shown, dash, color=colour, lw=0.7 if batch else 1.8, zorder=1 if batch else 2)
+        drawn.append((name.replace("_", " "), np.asarray(trajectory.steps, dtype=float), shown, colour))
+    use_log(ax, "y", *(values for _, _, values, _ in drawn))
+    if not losses:
         ax.text(0.5, 0.5, "no loss was recorded", ha="center", transform=ax.transAxes)
     ax.set(xlabel="optimizer step", ylabel="loss")
-    ax.set_title("Recorded losses")
+    headline(ax, "Recorded losses")
+    label_ends(ax, drawn)
     return ax

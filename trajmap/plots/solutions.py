@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from trajmap.data.results.solution_tree import SolutionTree
+from trajmap.plots.labels import headline
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:
@@ -35,6 +36,6 @@ def plot_solution_tree(tree: SolutionTree, *, ax: "Axes | None" = None) -> "Axes
     places = [5 + 10 * i for i in range(len(tree.names))]
     ax.set_xticks(places, drawn["ivl"], rotation=35, ha="right")
     word, numbers = tree.verdict.split(", ", 1)
-    ax.set(xlabel=numbers, ylabel="distance in parameter space", ylim=(0, None))
-    ax.set_title(f"Ends of {len(tree.names)} trainings: {word}")
+    ax.set(xlabel=numbers.replace(" (", "\n("), ylabel="parameter distance", ylim=(0, None))
+    headline(ax, f"Ends of {len(tree.names)} trainings: {word}")
     return ax

@@ -7,6 +7,8 @@ import numpy as np
 from trajmap.data.results.basin_profile import BasinProfile
 from trajmap.data.results.merge_tree import MergeTree
 from trajmap.data.results.persistence_diagram import PersistenceDiagram
+from trajmap.plots.labels import headline
+from trajmap.plots.scales import drawable, use_log
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:
@@ -32,20 +34,31 @@ def plot_merge_tree(tree: MergeTree, *, ax: "Axes | None" = None) -> "Axes":
     """
     ax = open_axes(ax)
     shown = min(tree.n_minima, 30)
-    deaths = np.where(np.isfinite(tree.deaths), tree.deaths, tree.top)
+    births, deaths = drawable(tree.births), drawable(np.where(np.isfinite(tree.deaths), tree.deaths, tree.top))
+    if shown == 1:
+        return _say_one(tree, ax)
     for i in range(shown):
         edge = tree.boundary[i]
-        ax.plot([i, i], [tree.births[i], deaths[i]], color=COLORS["null" if edge else "run"], lw=2.2)
-        ax.plot([i], [tree.births[i]], "v", color=COLORS["null" if edge else "run"], ms=7)
+        ax.plot([i, i], [births[i], deaths[i]], color=COLORS["null" if edge else "run"], lw=2.2)
+        ax.plot([i], [births[i]], "v", color=COLORS["null" if edge else "run"], ms=7)
         if tree.parents[i] >= 0:
             ax.plot([min(tree.parents[i], shown - 1), i], [deaths[i]] * 2, color=COLORS["run"], lw=0.9, alpha=0.7)
-    if (tree.births[:shown] > 0).all() and deaths[:shown].max() > 20 * tree.births[:shown].min():
-        ax.set_yscale("log")
+    use_log(ax, "y", births[:shown], deaths[:shown])
     ax.set(xlabel="basins by persistence (grey: on the boundary)", ylabel="loss", xticks=[])
     ax.margins(x=0.08)
-    more = f", {tree.n_minima - shown} more" if tree.n_minima > shown else ""
-    average = tree.average_persistence()
-    ax.set_title(f"{tree.n_minima} minima, {tree.n_saddles} saddles{more}; average persistence {average:.3g}")
+    more = f" ({tree.n_minima - shown} not drawn)" if tree.n_minima > shown else ""
+    saddles = f"{tree.n_saddles} saddle{'' if tree.n_saddles == 1 else 's'}"
+    headline(ax, f"{tree.n_minima} minima{more}, {saddles}, average persistence {tree.average_persistence():.3g}")
+    return ax
+
+
+def _say_one(tree: MergeTree, ax: "Axes") -> "Axes":
+    """One basin makes no tree: say so."""
+    where = ", on the boundary" if tree.boundary[0] else ""
+    words = f"One basin, from a loss of {tree.births[0]:.3g}{where},\nup to {tree.top:.3g}: there is nothing to merge."
+    ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center")
+    ax.set_axis_off()
+    headline(ax, "1 minimum, 0 saddles")
     return ax
 
 
@@ -68,17 +81,20 @@ def plot_basins(profile: BasinProfile, *, ax: "Axes | None" = None) -> "Axes":
     chosen = np.argsort(-profile.widths[:, -1], kind="stable")[:12]
     left = 0.0
     for i in chosen:
-        widths, heights = profile.widths[i], profile.heights[i]
+        widths, heights = profile.widths[i], drawable(profile.heights[i])
         middle = left + widths[-1] / 2
         ax.fill_betweenx(
             heights, middle - widths / 2, middle + widths / 2, color=COLORS["run"], alpha=0.35, linewidth=0
         )
         ax.plot(middle - widths / 2, heights, color=COLORS["run"], lw=1.2)
         ax.plot(middle + widths / 2, heights, color=COLORS["run"], lw=1.2)
+        if widths[-1] <= 1 or heights[0] == heights[-1]:  # a point, of which an outline shows nothing
+            ax.plot(middle, heights[0], "v", color=COLORS["run"], ms=7)
         left += widths[-1] * 1.08
+    use_log(ax, "y", profile.heights[chosen])
     ax.set(xlabel="grid points in each basin", ylabel="loss")
     more = f" ({len(profile.heights) - len(chosen)} more)" if len(profile.heights) > len(chosen) else ""
-    ax.set_title(f"Profile of {len(chosen)} basin{'s' if len(chosen) > 1 else ''}{more}")
+    headline(ax, f"Profile of {len(chosen)} basin{'s' if len(chosen) > 1 else ''}{more}")
     return ax
 
 
@@ -99,12 +115,15 @@ def plot_persistence(diagram: PersistenceDiagram, *, ax: "Axes | None" = None) -
     """
     ax = open_axes(ax)
     finite = diagram.finite
-    known = diagram.pairs[np.isfinite(diagram.pairs)]
+    known = drawable(diagram.pairs[np.isfinite(diagram.pairs)])
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
     ax.plot([low, high], [low, high], color=COLORS["null"], lw=0.8)
-    ax.plot(finite[:, 0], finite[:, 1], "o", color=COLORS["run"], ms=5, alpha=0.8)
+    ax.plot(*drawable(finite).T, "o", color=COLORS["run"], ms=5, alpha=0.8)
     essential = diagram.pairs[~np.isfinite(diagram.pairs[:, 1]), 0]
-    ax.plot(essential, np.full(len(essential), high), "^", color=COLORS["lift"], ms=7)
-    ax.set(xlabel="birth", ylabel="death")
-    ax.set_title(f"{len(diagram.pairs)} {'basins' if diagram.degree == 0 else 'rings'}")
+    ax.plot(drawable(essential), np.full(len(essential), high), "^", color=COLORS["lift"], ms=7)
+    if use_log(ax, "x", known):
+        use_log(ax, "y", known)
+    ax.set(xlabel="loss at the birth", ylabel="loss at the death")
+    n, word = len(diagram.pairs), "basin" if diagram.degree == 0 else "ring"
+    headline(ax, f"{n} {word}{'' if n == 1 else 's'}{' (triangles never die)' if len(essential) else ''}")
     return ax

@@ -8,12 +8,17 @@ from trajmap.data.results.gradient_cloud import GradientCloud
 from trajmap.data.results.noise_rise import NoiseRise
 from trajmap.data.results.permutation_paths import PermutationPaths
 from trajmap.data.results.walk_rise import WalkRise
+from trajmap.plots.labels import headline, label_ends
+from trajmap.plots.scales import drawable, use_log
 from trajmap.plots.theme import COLORS, open_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["plot_gradient_cloud", "plot_noise_rise", "plot_permutation_paths", "plot_walk_rise"]
+
+_FEW = 12  # walks
+_ENDS = {"convex": "v", "saddle": "X", "concave": "^", "flat": "D"}
 
 
 def plot_walk_rise(walks: WalkRise, *, ax: "Axes | None" = None) -> "Axes":
@@ -32,17 +37,20 @@ def plot_walk_rise(walks: WalkRise, *, ax: "Axes | None" = None) -> "Axes":
         The axes.
     """
     ax = open_axes(ax)
-    steps, mean = np.arange(walks.rises.shape[1]), walks.mean
-    band = 2 * walks.error
+    steps, mean = np.arange(walks.rises.shape[1]), drawable(walks.mean)
+    band = 2 * drawable(walks.error)
     ax.fill_between(steps, mean - band, mean + band, color=COLORS["run"], alpha=0.25, linewidth=0)
-    ax.plot(steps, mean, color=COLORS["run"], label=f"{len(walks.rises)} pairs of walks, ± 2 standard errors")
-    text = ""
+    ax.plot(steps, mean, color=COLORS["run"], lw=1.5)
+    told, drawn = "", [("walks", steps, mean, COLORS["run"])]
     if np.isfinite(walks.trace):
-        ax.plot(steps, walks.expected, "--", color=COLORS["lift"], label="½ σ² t tr H")
-        text = f": {walks.ratio:.2f} of the quadratic's"
-    ax.set(xlabel=f"steps of width {walks.sigma:.2g}", ylabel="rise of the loss")
-    ax.set_title(f"Rise along random walks{text}")
-    ax.legend()
+        expected = drawable(walks.expected)
+        ax.plot(steps, expected, "--", color=COLORS["lift"])
+        drawn.append(("½ σ² t tr H", steps, expected, COLORS["lift"]))
+        told = f": {walks.ratio:.2f} of the quadratic's"
+    ax.set(xlabel=f"steps of width {walks.sigma:.2g} (band: ± 2 standard errors of {len(walks.rises)} pairs)",
+           ylabel="rise of the loss")  # fmt: skip
+    headline(ax, f"Rise along random walks{told}")
+    label_ends(ax, drawn)
     return ax
 
 
@@ -65,13 +73,15 @@ def plot_permutation_paths(paths: PermutationPaths, *, ax: "Axes | None" = None)
 
     ax = open_axes(ax)
     shades = mpl.colormaps["viridis_r"](np.linspace(0.15, 0.95, len(paths.counts)))
+    drawn = []
     for count, rows, colour, barriers in zip(paths.counts, paths.losses, shades, paths.barriers, strict=True):
-        label = f"{count} units: {barriers.mean():.2g}"
-        for i, row in enumerate(rows):
-            ax.plot(paths.t, row, color=colour, lw=1.2, label=None if i else label)
+        shown = drawable(rows)
+        ax.plot(paths.t, shown.T, color=colour, lw=1.2)
+        drawn.append((f"{count} units: {barriers.mean():.2g}", paths.t, shown.mean(axis=0), colour))
+    use_log(ax, "y", paths.losses)
     ax.set(xlabel="from the solution (0) to its copy (1)", ylabel="loss")
-    ax.set_title("Ways to equal networks with units swapped")
-    ax.legend(title="barrier, mean of the draws")
+    headline(ax, "Ways to equal networks: units swapped, barrier")
+    label_ends(ax, [(text, t[: len(t) // 2 + 1], y[: len(t) // 2 + 1], colour) for text, t, y, colour in drawn])
     return ax
 
 
@@ -91,24 +101,30 @@ def plot_gradient_cloud(cloud: GradientCloud, *, ax: "Axes | None" = None) -> "A
         The axes.
     """
     ax = open_axes(ax)
-    t = np.broadcast_to(np.linspace(0, 1, cloud.losses.shape[1]), cloud.losses.shape)
-    ax.scatter(cloud.losses, cloud.norms, c=t, s=6, cmap="viridis", alpha=0.6, linewidths=0)
+    losses, norms = drawable(cloud.losses), drawable(cloud.norms)
+    t = np.broadcast_to(np.linspace(0, 1, losses.shape[1]), losses.shape)
+    if len(losses) <= _FEW:  # of a few walks a cloud says little: each is drawn as a way
+        ax.plot(losses.T, norms.T, color=COLORS["null"], lw=0.6, alpha=0.7, zorder=1)
+    ax.scatter(losses, norms, c=t, s=9, cmap="viridis", alpha=0.8, linewidths=0)
     colours = dict(zip(cloud.shares, ("run", "lift", "second", "third"), strict=False))
     ends = np.array(cloud.ends or ["end"] * len(cloud.losses))
     for kind, share in (cloud.shares or {"end": 1.0}).items():
         chosen = ends == kind
         ax.scatter(
-            cloud.losses[chosen, -1],
-            cloud.norms[chosen, -1],
-            s=55,
+            losses[chosen, -1],
+            norms[chosen, -1],
+            s=45,
             color=COLORS[colours.get(kind, "lift")],
-            marker="X",
+            marker=_ENDS.get(kind, "X"),
             edgecolors="white",
             linewidths=0.6,
             label=f"{kind}: {share:.0%}",
         )
-    ax.set(xlabel="loss", ylabel="gradient norm", xlim=(0, None), ylim=(0, None))
-    ax.set_title(f"{len(cloud.losses)} gradient walks, light at their ends")
+    for axis, values in (("x", losses), ("y", norms)):
+        if not use_log(ax, axis, values):
+            ax.set(**{f"{axis}lim": (0, None) if np.nanmin(values, initial=0.0) >= 0 else (None, None)})
+    ax.set(xlabel="loss", ylabel="gradient norm")
+    headline(ax, f"{len(cloud.losses)} gradient walks, light at their ends")
     ax.legend(title="last points")
     return ax
 
@@ -130,13 +146,16 @@ def plot_noise_rise(noise: NoiseRise, *, ax: "Axes | None" = None) -> "Axes":
     """
     ax = open_axes(ax)
     draws = np.repeat(noise.scales[:, None], noise.losses.shape[1], axis=1)
-    ax.scatter(draws, noise.losses, s=8, color=COLORS["run"], alpha=0.35, linewidths=0)
-    ax.plot(noise.scales, noise.rises + noise.start, "o-", color=COLORS["run"], label="mean over the draws")
-    ax.axhline(noise.start, ls=":", color=COLORS["null"], label="without noise")
-    known = noise.losses[np.isfinite(noise.losses)]
-    if noise.start > 0 and len(known) and known.max() > 20 * noise.start:
-        ax.set_yscale("log")
+    losses, mean, start = (
+        drawable(part) for part in (noise.losses, noise.rises + noise.start, np.array([noise.start]))
+    )
+    ax.scatter(draws, losses, s=8, color=COLORS["run"], alpha=0.35, linewidths=0)
+    ax.plot(noise.scales, mean, "o-", color=COLORS["run"])
+    ax.axhline(float(start[0]), ls=":", color=COLORS["null"])
+    use_log(ax, "x", noise.scales)
+    use_log(ax, "y", losses, start)
     ax.set(xlabel="norm of the noise over the norm of the weights", ylabel="loss")
-    ax.set_title("The loss under noise")
-    ax.legend()
+    headline(ax, "The loss under noise")
+    level = ("without noise", noise.scales, np.full(len(noise.scales), start[0]), COLORS["null"])
+    label_ends(ax, [("mean of\nthe draws", noise.scales, mean, COLORS["run"]), level])
     return ax

@@ -86,7 +86,7 @@ def refined_surface(
                 progress(start + len(block), len(points))
         evaluated[need] = 1.0
     if trajectory is None:
-        return Landscape(fine, values, metrics={"evaluated": evaluated}, name=land.name)
+        return Landscape(fine, values, metrics={"evaluated": evaluated}, name=land.name, scale=land.scale)
     assert land.support is not None
     nearest = np.ix_(
         *(np.abs(axis[:, None] - old).argmin(axis=1) for axis, old in zip(fine.axes, grid.axes, strict=True))

@@ -7,7 +7,7 @@ from trajmap.data.results.landscape import Grid, Landscape
 from trajmap.projection.chart import Chart
 from trajmap.projection.lift_maps import LiftMap, lift_map
 
-__all__ = ["axis_labels", "lift_area", "lift_metrics", "walk_shares"]
+__all__ = ["axis_labels", "axis_scale", "lift_area", "lift_metrics", "walk_shares"]
 
 
 def lift_metrics(chart: Chart | LiftMap, grid: Grid, support: Array, *, most: int = 64, random_state: int = 0) -> Array:
@@ -77,8 +77,8 @@ def walk_shares(T: int, d: int) -> Array:
     return eigenvalues[:d] / eigenvalues.sum()
 
 
-def axis_labels(chart: Chart | LiftMap, gram: Array | None, size: int, land: Landscape, variance: float) -> list[str]:
-    """Say what each axis measures.
+def axis_scale(chart: Chart | LiftMap, gram: Array | None, grid: Grid, region: Array | None) -> Array:
+    """Parameter distance of a unit along each axis.
 
     Parameters
     ----------
@@ -86,10 +86,44 @@ def axis_labels(chart: Chart | LiftMap, gram: Array | None, size: int, land: Lan
         The chart, or its lift seen up to an isometry.
     gram : numpy.ndarray, shape (d, d), or None
         Inner products of the directions if the chart is flat.
+    grid : Grid
+        Its grid.
+    region : numpy.ndarray of bool, shape grid.shape, or None
+        Where a curved chart is looked at; everywhere by default.
+
+    Returns
+    -------
+    numpy.ndarray, shape (d,)
+        Lengths of the directions of a flat chart; of a curved one √Gᵢᵢ, the median over the region, NaN where it is
+        empty.
+
+    Examples
+    --------
+    >>> from trajmap.data.plane import Plane
+    >>> grid = Grid((np.array([-1.0, 1]),) * 2)
+    >>> axis_scale(Plane(np.zeros(3), np.array([[3.0, 0, 4], [0, 2, 0]])), None, grid, None).round(6).tolist()
+    [5.0, 2.0]
+    """
+    if gram is not None:
+        return np.sqrt(np.diag(gram))
+    metrics = lift_metrics(chart, grid, np.ones(grid.shape, dtype=bool) if region is None else region)
+    if not len(metrics):
+        return np.full(grid.ndim, np.nan)
+    scale: Array = np.sqrt(np.median(np.diagonal(metrics, axis1=1, axis2=2), axis=0))
+    return scale
+
+
+def axis_labels(gram: Array | None, size: int, land: Landscape, variance: float) -> list[str]:
+    """Say what each axis measures.
+
+    Parameters
+    ----------
+    gram : numpy.ndarray, shape (d, d), or None
+        Inner products of the directions if the chart is flat.
     size : int
         P.
     land : Landscape
-        With path and support.
+        With path and scale.
     variance : float
         Mean squared distance of the iterates from their mean.
 
@@ -103,10 +137,7 @@ def axis_labels(chart: Chart | LiftMap, gram: Array | None, size: int, land: Lan
     path = land.path
     d = path.shape[1]
     if gram is None:
-        metrics = lift_metrics(chart, land.grid, np.zeros(0) if land.support is None else land.support)
-        units = (
-            np.sqrt(np.median(np.diagonal(metrics, axis1=1, axis2=2), axis=0)) if len(metrics) else np.full(d, np.nan)
-        )
+        units = np.full(d, np.nan) if land.scale is None else land.scale
         return [f"coordinate {i + 1} (1 unit ≈ {unit:.2g} in parameter distance)" for i, unit in enumerate(units)]
     norms = np.sqrt(np.diag(gram))
     # the variance along direction i alone, of which non-orthogonal ones share

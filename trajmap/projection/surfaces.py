@@ -25,7 +25,7 @@ from trajmap.projection.block_store import BlockStore
 from trajmap.projection.blocks import Work, run_blocks
 from trajmap.projection.chart import Chart, chart_name, deviation, encode, lift, require_chart
 from trajmap.projection.evaluation import FrameWork, WholeWork, surface_mark
-from trajmap.projection.evidence import axis_labels, lift_area, lift_metrics
+from trajmap.projection.evidence import axis_labels, axis_scale, lift_area, lift_metrics
 from trajmap.projection.frames import Framed, frame_coefficients, framed, reduced, require_size
 from trajmap.projection.lift_maps import FrameMap, LiftMap, WholeMap
 from trajmap.projection.lifts import ChartPoints, PointsSlice, block_length, chart_residuals, number_format
@@ -130,23 +130,25 @@ def surface(  # ruff: ignore[too-many-arguments] - each option is an independent
     metrics = {key: values for key, values in shaped.items() if key not in {"loss", "distance"}}
     title = chart_name(chart, name)
     land = Landscape(grid, shaped["loss"], metrics=metrics, name=title, strategy=seen.words(strategy))
+    lift_map, gram = seen.map()
     if trajectory is None or seen.path is None or seen.geometry is None:
-        return land
+        return dataclasses.replace(land, scale=axis_scale(lift_map, gram, grid, None))
     own, lifted = _along(objective, seen, trajectory, strategy, count)
     farthest = np.maximum(shaped["distance"], deviation(chart, grid.points).reshape(grid.shape))
+    supported = farthest <= seen.geometry.reach
     land = dataclasses.replace(
         land,
         path=seen.path,
         distance=shaped["distance"],
-        support=farthest <= seen.geometry.reach,
+        support=supported,
         reach=seen.geometry.reach,
         path_values=own,
         lifted_values=lifted,
         residuals=seen.residuals(trajectory),
         runs=trajectory.lengths if isinstance(trajectory, Fan) else {},
+        scale=axis_scale(lift_map, gram, grid, supported),
     )
-    lift_map, gram = seen.map()
-    labels = axis_labels(lift_map, gram, objective.size, land, seen.geometry.variance)
+    labels = axis_labels(gram, objective.size, land, seen.geometry.variance)
     return _with_evidence(dataclasses.replace(land, labels=labels), lift_map, farthest)
 
 

@@ -136,6 +136,9 @@ class Landscape(Saved):
         How the loss was evaluated.
     runs : dict of str to int
         Where the path is of several runs, one after the other: their names, and how many iterates each has.
+    scale : numpy.ndarray, shape (d,), or None
+        Parameter distance of a unit along each axis: exact on a plane, the median over the supported cells on a
+        curved chart. A picture whose axes are drawn in these units shows distances as they are.
     """
 
     grid: Grid
@@ -155,6 +158,7 @@ class Landscape(Saved):
     spread: float = float("nan")
     strategy: str = ""
     runs: dict[str, int] = dataclasses.field(default_factory=dict)
+    scale: Array | None = None
 
     def __post_init__(self) -> None:
         self._freeze("values", self.values, self.grid.shape)
@@ -165,6 +169,7 @@ class Landscape(Saved):
         self._freeze("path_values", self.path_values, (length,))
         self._freeze("lifted_values", self.lifted_values, (length,))
         self._freeze("residuals", self.residuals, (length,))
+        self._freeze("scale", self.scale, (self.grid.ndim,))
         self._freeze("distance", self.distance, self.grid.shape)
         self._freeze("support", self.support, self.grid.shape, dtype=bool)
 
@@ -173,6 +178,13 @@ class Landscape(Saved):
         """One label an axis, plain ones where none were given."""
         plain = [f"coordinate {i + 1}" for i in range(self.grid.ndim)]
         return self.labels if len(self.labels) == self.grid.ndim else plain
+
+    @property
+    def extents(self) -> Array | None:
+        """Length of each axis of the grid in parameter distance, shape (d,); None where the scale is not known."""
+        if self.scale is None or not (np.isfinite(self.scale) & (self.scale > 0)).all():
+            return None
+        return self.scale * np.array([np.ptp(axis) for axis in self.grid.axes])
 
     @property
     def paths(self) -> dict[str, slice]:
