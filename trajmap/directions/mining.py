@@ -145,6 +145,6 @@ def descend(
     with isolated_rng(), torch.enable_grad():
         for _ in range(check_count("n_steps", n_steps)):
             optimizer.zero_grad()
-            target(u if rows > 1 else u[0]).backward()  # type: ignore[no-untyped-call]
+            target(u if rows > 1 else u[0]).backward()
             optimizer.step()
     return u.detach()

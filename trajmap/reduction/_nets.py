@@ -80,7 +80,7 @@ def minimise(
                 best, kept = judged[-1], [tensor.detach().clone() for tensor in tensors]
         optimizer.zero_grad()
         value = loss()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         optimizer.step()
         schedule.step()
         curve.append(float(value.detach()))
