@@ -1,4 +1,4 @@
-"""Checks of arguments. Every message reads ``name: expected …, got …``, then the repair where one is known."""
+"""Checks of arguments. Every message reads ``name: expected …, got …``, then the repair if one is known."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -33,29 +33,29 @@ def describe(value: object) -> str:
 
 
 def worded(name: str, expected: str, got: object, repair: str = "") -> str:
-    """Word an error as the house does: ``name: expected …, got …; repair: …``."""
+    """Format an error message as ``name: expected …, got …; repair: …``."""
     text = got if isinstance(got, str) else describe(got)
     return f"{name}: expected {expected}, got {text}" + (f"; repair: {repair}" if repair else "")
 
 
 def check_array(name: str, value: object, shape: Sequence[int | None], *, dtype: Any = None) -> Array:
-    """Convert to an array of floating or given dtype and check its shape; None matches any length.
+    """Convert to an array of the given or a floating dtype and check its shape; None matches any length.
 
     Parameters
     ----------
     name : str
-        What the user calls the argument.
+        The user's name of the argument.
     value : array-like
         The argument.
     shape : sequence of int or None
-        Expected shape, None where any length is right.
+        Expected shape; None accepts any length.
     dtype : dtype, optional
-        Convert to it; by default floats are kept and the rest becomes float64.
+        Target dtype; by default floating dtypes are kept and others become float64.
 
     Returns
     -------
     numpy.ndarray
-        The array; the user's own where no conversion was needed.
+        The array; the user's own if no conversion was needed.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def check_fraction(name: str, value: object) -> float:
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> str:
-    """Check that a word is one of the listed ones; the error lists them."""
+    """Check that a string is one of the choices; the error lists them."""
     if not isinstance(value, str) or value not in choices:
         raise InputError(worded(name, "one of " + ", ".join(map(repr, choices)), value))
     return value

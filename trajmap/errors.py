@@ -1,4 +1,4 @@
-"""The errors trajmap raises on purpose: each message is one line that says what to mend."""
+"""The errors that trajmap raises: each message is one line with the repair."""
 
 __all__ = [
     "DiskWarning",
@@ -15,7 +15,7 @@ __all__ = [
 
 
 class TrajmapError(Exception):
-    """Base of every error that trajmap words for its user."""
+    """Base class of all errors of trajmap."""
 
 
 class InputError(TrajmapError, ValueError):
@@ -23,11 +23,11 @@ class InputError(TrajmapError, ValueError):
 
 
 class FolderTakenError(InputError):
-    """The folder of a new run holds a run already."""
+    """The folder of a new run already contains a run."""
 
 
 class LayoutError(InputError):
-    """Parameters, iterates or a run do not belong to the same layout."""
+    """Parameters, iterates or runs have different layouts."""
 
 
 class RunFormatError(TrajmapError):
@@ -35,7 +35,7 @@ class RunFormatError(TrajmapError):
 
 
 class NondeterministicError(TrajmapError):
-    """The loss gives two values at one point, so no landscape of it exists."""
+    """The loss has two values at one point, so its landscape does not exist."""
 
 
 class MissingExtraError(TrajmapError, ImportError):
@@ -43,12 +43,12 @@ class MissingExtraError(TrajmapError, ImportError):
 
 
 class WeightsWarning(UserWarning):
-    """How much each batch weighs in the loss cannot be told from the data."""
+    """The weight of each batch in the loss cannot be inferred from the data."""
 
 
 class RecordingWarning(RuntimeWarning):
-    """A run does not hold what its reader would think: the training did something that no iterate shows."""
+    """A run is incomplete: the training changed the weights in a way that the iterates do not show."""
 
 
 class DiskWarning(RuntimeWarning):
-    """At its pace a recording would fill half of the disk that was free when it began."""
+    """At its present rate a recording would fill half of the initially free disk space."""

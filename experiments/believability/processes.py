@@ -148,7 +148,7 @@ class _Training:
 def _closure(model: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     optimizer.zero_grad()
     loss = nn.functional.cross_entropy(model(x), y)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     return loss
 
 

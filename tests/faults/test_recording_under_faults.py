@@ -327,7 +327,7 @@ class TestOneWriter:
         other, its = make()
         with Recorder(other, tmp_path / "run", overwrite=True).attach(its):
             step(other, its)
-            with pytest.warns(RuntimeWarning, match="recording stopped .*another that goes on with the run"):
+            with pytest.warns(RuntimeWarning, match="recording stopped .*another one that continues the run"):
                 for _ in range(6):
                     step(model, optimizer)
             step(other, its)
@@ -342,7 +342,7 @@ class TestOneWriter:
         recorder.flush()
         words = {**owning.dataclasses.asdict(owning.Owner.present()), "token": "another"}
         (tmp_path / "run" / "writer.json").write_text(json.dumps(words))
-        with pytest.warns(RuntimeWarning, match="recording stopped after 2 iterates .*another has taken over"):
+        with pytest.warns(RuntimeWarning, match="recording stopped after 2 iterates .*another process has taken over"):
             recorder.record()
             recorder.close()
         assert json.loads((tmp_path / "run" / "writer.json").read_text())["token"] == "another"
@@ -533,7 +533,7 @@ def test_a_disk_on_which_nothing_moves_is_not_waited_for_twice(tmp_path, monkeyp
         real(handle)
 
     monkeypatch.setattr(os, "fsync", blocked)
-    with told("recording stopped after 2 iterates (the disk has not answered for"):
+    with told("recording stopped after 2 iterates (the disk has not responded for"):
         for _ in range(50):
             step(model, optimizer)
         assert recorder.flush() == 2

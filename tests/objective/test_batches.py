@@ -173,7 +173,7 @@ def test_a_late_write_is_refused_not_used():
         return F.mse_loss(model(batch[0]), batch[1])
 
     objective = Objective(linear(), loss, [(x, y)])
-    with pytest.raises(InputError, match="writes to its batch always or never"):
+    with pytest.raises(InputError, match="writes to its batch in every call or in none"):
         [objective.value(objective.theta) for _ in range(22)]
 
 
@@ -206,7 +206,7 @@ def test_arrays_stay_arrays():
     truth = F.mse_loss(model(torch.from_numpy(before + 1)), torch.from_numpy(y)).item()
     assert [objective.value(objective.theta) for _ in range(2)] == pytest.approx([truth, truth], rel=1e-12)
     np.testing.assert_array_equal(x, before)
-    with pytest.raises(InputError, match="tensors where device or dtype is asked"):
+    with pytest.raises(InputError, match="tensors if device or dtype is given"):
         fixed_batches([(x, y)], dtype=torch.float32)
 
 

@@ -83,7 +83,7 @@ def another_each_time(theta, calls=itertools.count()):  # ruff: ignore[function-
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"f": lambda t: t}, InputError, r"f: expected a function that gives a number, got an array of shape \(4,\)"),
+        ({"f": lambda t: t}, InputError, r"f: expected a function that returns a number, got an array of shape \(4,\)"),
         ({"f": 3}, InputError, "f: expected a function, got 3"),
         ({"f": f, "size": 0}, InputError, "size: expected an integer ≥ 1"),
         ({"f": f, "gradient": lambda t: t[:2]}, InputError, r"gradient: expected shape \(4,\)"),
@@ -97,7 +97,7 @@ def test_worded_errors(options, error, message):
 
 
 def test_a_wrong_gradient_is_named():
-    with pytest.warns(UserWarning, match="expected a gradient that is the loss's slope"):
+    with pytest.warns(UserWarning, match="expected a gradient equal to the slope of the loss"):
         Objective.from_function(f, size=4, gradient=lambda t: 2 * gradient(t))
 
 

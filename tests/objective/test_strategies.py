@@ -216,7 +216,7 @@ def test_a_forward_that_writes_to_buffers_is_evaluated_the_plain_way():
 
     objective = Objective(Counting(), CE, [(torch.randn(5, 2), torch.zeros(5, dtype=torch.long))])
     assert not suits(objective, Strategy(cheaper=True))
-    with pytest.raises(InputError, match="a forward that keeps no state, got one that does"):
+    with pytest.raises(InputError, match="a forward pass that keeps no state, got one that does"):
         Evaluator(objective.parts, Strategy(cheaper=True))
     assert chosen(objective, objective.theta[None]) == PLAIN
 

@@ -200,7 +200,7 @@ def test_sums(sizes):
     def loss(m, b):
         return m(b).square().sum()
 
-    with pytest.warns(WeightsWarning, match=r'is the sum of theirs.*reduction="sum"'):
+    with pytest.warns(WeightsWarning, match=r'is the sum of their losses.*reduction="sum"'):
         Objective(model, loss, batches)
     objective = Objective(model, loss, batches, reduction="sum", metrics={"mean": lambda m, b: m(b).mean()})
     truth = loss(model, x)
@@ -229,7 +229,7 @@ def test_graphs_are_warned_of_and_can_be_said(order):
     def loss(m, b):
         return m(b["x"]).square().mean()
 
-    with pytest.warns(WeightsWarning, match=r"sizes differ from tensor to tensor.*weighed alike"):
+    with pytest.warns(WeightsWarning, match=r"the tensors of a batch have different sizes.*weighed alike"):
         guessed = Objective(model, loss, batches)
     assert guessed.value(guessed.theta) == pytest.approx(mean_of_means(loss, model, batches), rel=1e-12)
     objective = Objective(model, loss, batches, weights=lambda b: len(b["x"]))
@@ -280,7 +280,7 @@ def test_batches_that_are_alike_never_warn():
 
     objective = Objective(model, contrast, list(x.split(4)))
     assert objective.value(objective.theta) == pytest.approx(mean_of_means(contrast, model, x.split(4)), rel=1e-12)
-    with pytest.warns(WeightsWarning, match="no weighted mean of theirs.*numbers of samples"):
+    with pytest.warns(WeightsWarning, match="not a weighted mean of their losses.*numbers of samples"):
         Objective(model, contrast, list(x.split(5)))
 
 
@@ -294,7 +294,7 @@ def test_one_batch_never_warns():
     ({"weights": [1.0]}, r"weights: expected shape \(2,\)"),
     ({"weights": [1.0, -1.0]}, "finite numbers ≥ 0"),
     ({"weights": [0.0, 0.0]}, "finite numbers ≥ 0"),
-    ({"weights": lambda b: b}, "gives one number for a batch"),
+    ({"weights": lambda b: b}, "returns one number for a batch"),
     ({"reduction": "max"}, "reduction: expected 'mean' or 'sum'"),
     ({"reduction": "sum", "weights": [1, 1]}, "none with reduction='sum'"),
 ])  # fmt: skip

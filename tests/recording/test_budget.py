@@ -88,7 +88,9 @@ def test_words_for_bytes(tmp_path):
         train(tmp_path / "run", 30, budget=number, overwrite=True)
         assert Trajectory.open(tmp_path / "run").steps.tolist() == mine
     for wrong in ("20 parsecs", "-3GB", 0, -1, 1.5, True, "GB"):
-        with pytest.raises(InputError, match="budget: expected a number of bytes, as 20_000_000, '20GB' or '500 MiB'"):
+        with pytest.raises(
+            InputError, match="budget: expected a number of bytes such as 20_000_000, '20GB' or '500 MiB'"
+        ):
             Recorder(make()[0], tmp_path / "other", budget=wrong)
 
 
@@ -291,7 +293,7 @@ class TestPace:
             for _ in range(200):
                 optimizer.step()
         with (
-            pytest.warns(DiskWarning, match="and 5000 steps at this pace"),
+            pytest.warns(DiskWarning, match="and 5000 steps at this rate"),
             Recorder(model, small_disk / "run", every=10, overwrite=True).attach(optimizer, expected_steps=5000),
         ):
             pass

@@ -238,7 +238,7 @@ def test_only_averages_are_refused_and_an_averaged_model_warns(tmp_path):
     averaged = torch.optim.swa_utils.AveragedModel(network())
     for i in range(2):
         torch.save(averaged.state_dict(), tmp_path / "swa" / f"{i}.pt")
-    with pytest.warns(RuntimeWarning, match="by their own account these are averages"):
+    with pytest.warns(RuntimeWarning, match="describe themselves as averages"):
         run = from_checkpoints(tmp_path / "swa", model=network())
     assert run.layout.names == NAMES
 
@@ -384,7 +384,7 @@ def test_conversions_of_a_copy(tmp_path):
         from_checkpoints(tmp_path / "bfloat16" / "iterates", tmp_path / "no", dtype="delta16")
     with pytest.raises(InputError, match="path: expected a run folder to write, got none"):
         from_checkpoints(folder, dtype="bfloat16")
-    with pytest.raises(InputError, match="steps: expected 3 steps, one a checkpoint, got 2"):
+    with pytest.raises(InputError, match="steps: expected 3 steps, one per checkpoint, got 2"):
         from_checkpoints(folder, steps=[0, 1])
     assert from_checkpoints(folder, steps=[0, 5, 7]).steps.tolist() == [0, 5, 7]
 

@@ -111,9 +111,7 @@ def test_resumed_in_the_same_format_only(tmp_path):
 
 
 def test_differences_of_16_bits_are_no_gain(tmp_path):
-    with pytest.raises(
-        InputError, match="float32 parameters for delta16, got bfloat16 parameters; repair: leave dtype"
-    ):
+    with pytest.raises(InputError, match="float32 parameters for delta16, got bfloat16 parameters; repair: omit dtype"):
         record(tmp_path / "run", torch.ones(3, dtype=torch.bfloat16), dtype="delta16")
 
 

@@ -245,7 +245,7 @@ def test_a_disk_that_refuses_them_costs_no_iterate(tmp_path, monkeypatch):
                 step(model, optimizer)
     assert [str(w.message) for w in told if "second moments" in str(w.message)] == [
         f"{tmp_path / 'run'}: second moments of the optimizer could not be kept ([Errno 28] No space left on device); "
-        "recording goes on"
+        "recording continues"
     ]
     run = Trajectory.open(tmp_path / "run")
     assert run.n_iterates == 13
@@ -262,7 +262,7 @@ def test_a_strange_state_costs_no_iterate(tmp_path):
 
     model, optimizer = make()
     with (
-        pytest.warns(RuntimeWarning, match=r"could not be kept \(no such question\); recording goes on") as told,
+        pytest.warns(RuntimeWarning, match=r"could not be kept \(no such question\); recording continues") as told,
         Recorder(model, tmp_path / "run").attach(optimizer),
     ):
         for i in range(6):

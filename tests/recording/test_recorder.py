@@ -302,7 +302,7 @@ def test_an_iterate_that_cannot_be_taken_leaves_the_others_whole(tmp_path):
     recorder.record()
     recorder.record()
     model.bias.data = torch.zeros(5)
-    with pytest.warns(RuntimeWarning, match="recording stopped after .* training goes on"):
+    with pytest.warns(RuntimeWarning, match="recording stopped after .* training continues"):
         recorder.record()
     recorder.record()
     recorder.close()
@@ -320,11 +320,11 @@ def test_a_taken_path_is_refused_and_only_runs_are_replaced(tmp_path):
     assert Trajectory.open(tmp_path / "run").n_iterates == 2, "a refusal loses nothing"
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match="which is none"):
+    with pytest.raises(InputError, match="which is something else"):
         Recorder(model, tmp_path / "notes", overwrite=True)
     assert (tmp_path / "notes" / "thesis.txt").read_text() == "years of work"
     (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="which is none"):
+    with pytest.raises(InputError, match="which is something else"):
         Recorder(model, tmp_path / "file", overwrite=True)
 
 
@@ -351,7 +351,7 @@ def test_a_path_that_is_taken_meanwhile_is_left_alone(tmp_path):
     recorder = Recorder(model, tmp_path / "run", overwrite=True)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match="which is none"):
+    with pytest.raises(InputError, match="which is something else"):
         recorder.attach(optimizer)
     assert (tmp_path / "run" / "thesis.txt").read_text() == "years of work"
 

@@ -221,7 +221,7 @@ def test_worded_errors():
         DiffusionMap(kernel_neighbors=25).fit(X)
     two = np.vstack([X, X + 1e6])
     for options in ({"epsilon": 1.0}, {"epsilon": 1.0, "kernel_neighbors": 5}):
-        with pytest.raises(InputError, match="points that the kernel connects, got separate pieces"):
+        with pytest.raises(InputError, match="points connected by the kernel, got separate pieces"):
             DiffusionMap(**options).fit(two)
     with pytest.raises(InputError, match="points with distinct neighbours, got 40 that coincide with 1 others"):
         local_scales(np.repeat(X, 2, axis=0), 1)

@@ -60,7 +60,7 @@ def test_worded_errors(tmp_path):
         bhattacharyya_distances(np.ones((2, 3, 2)))
     excluded = np.array([[[1.0, 0.0]], [[0.0, 1.0]]])
     assert np.isinf(bhattacharyya_distances(excluded)[0, 1])
-    with pytest.raises(InputError, match="do not exclude each other"):
+    with pytest.raises(InputError, match="share a class of positive probability"):
         intensive_pca(excluded)
 
 

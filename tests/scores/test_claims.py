@@ -186,7 +186,7 @@ def test_what_both_have_in_common_is_no_repetition():
     assert (found.parts["common"], found.holds) == (30, "no")
     assert abs(found.value) < 0.2
     late = reproducible(run[:40], sister[:40], size=SIZE)
-    assert (late.holds, late.reason) == ("unknown", "after they part: 10 iterates; 12 or more are needed")
+    assert (late.holds, late.reason) == ("unknown", "after the runs separate: 10 iterates; 12 or more are needed")
 
 
 @pytest.mark.parametrize(("P", "T"), [(3, 30), (11, 61), (40, 61)])

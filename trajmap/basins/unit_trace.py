@@ -73,7 +73,7 @@ class Call:
 Rule = Callable[["AxisTrace", Call], None]
 
 
-class AxisTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class AxisTrace(TorchDispatchMode):
     """Follows operations while it is entered; nothing it sees is changed.
 
     Parameters
@@ -85,7 +85,7 @@ class AxisTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """
 
     def __init__(self, rules: Mapping[str, Rule], pointwise: Rule) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._rules, self._pointwise = rules, pointwise
         # tensors are told apart by identity, and kept, so that no identity is used again
         self._known: dict[int, tuple[torch.Tensor, list[Axis]]] = {}

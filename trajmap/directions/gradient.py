@@ -27,12 +27,12 @@ def gradient_plane(objective: Objective, theta: Array, *, n_components: int = 2)
     Returns
     -------
     Plane
-        Orthonormal directions, the first uphill.
+        Orthonormal directions; the first is the direction of ascent.
 
     Raises
     ------
     InputError
-        If the gradient is zero, or is an eigenvector of the Hessian so that there is no second direction.
+        If the gradient is zero, or is an eigenvector of the Hessian, so that no second direction exists.
 
     Examples
     --------
@@ -56,6 +56,6 @@ def gradient_plane(objective: Objective, theta: Array, *, n_components: int = 2)
         size = float(np.linalg.norm(beside))
         # 1e-6: float32 products carry no direction below it
         if not size > 1e-6 * np.linalg.norm(Hv):
-            raise InputError("n_components: expected 1 where the gradient is an eigenvector of the Hessian, got 2")
+            raise InputError("n_components: expected 1 if the gradient is an eigenvector of the Hessian, got 2")
         rows.append(beside / size)
     return Plane(theta, np.stack(rows), "gradient plane")

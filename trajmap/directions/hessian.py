@@ -16,7 +16,8 @@ def hessian_plane(
 ) -> Plane:
     """Span a plane through a point by the Hessian's directions of highest and of lowest curvature.
 
-    Random directions see the mean curvature of a landscape; saddles and sharp valleys show only along the extremes.
+    Random directions show the mean curvature of a landscape; saddles and sharp valleys appear only along extreme
+    directions.
 
     Parameters
     ----------
@@ -25,7 +26,7 @@ def hessian_plane(
     theta : array-like, shape (P,)
         The point, the plane's origin.
     n_top, n_bottom : int
-        Directions of the largest eigenvalues, and of the smallest (the most negative, if there are any).
+        Number of directions of the largest and of the smallest (most negative) eigenvalues.
     tol : float
         Relative residual of the eigenpairs.
     random_state : int
@@ -34,12 +35,12 @@ def hessian_plane(
     Returns
     -------
     Plane
-        Orthonormal to within `tol`, so that coordinates are parameter distances; the top first.
+        Orthonormal up to `tol`, so that coordinates are parameter distances; the top directions come first.
 
     Raises
     ------
     InputError
-        If no direction is asked for, or more than there are.
+        If no direction is requested, or more than P.
 
     References
     ----------

@@ -21,7 +21,7 @@ def interpolation_plane(a: Array, b: Array, c: Array | None = None) -> Plane:
     Returns
     -------
     Plane
-        Of one direction, or two.
+        A plane of one or two directions.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Planes on which the loss has a shape that was asked for: a saddle, the bottom of a wine bottle."""
+"""Planes on which the loss has a chosen shape: a saddle, or the bottom of a wine bottle."""
 
 import numpy as np
 import torch
@@ -21,9 +21,10 @@ def mine_saddle(
     lr: float = 0.05,
     random_state: int = 0,
 ) -> Plane:
-    """Find a plane on which the model lies on a saddle: a w-peak along the first axis, a v-basin along the second.
+    """Find a plane on which the model is a saddle: a w-peak along the first axis, a v-basin along the second.
 
-    The second axis is a Gaussian direction orthogonal to the first: random directions of a trained network bend up.
+    The second axis is a Gaussian direction orthogonal to the first: along random directions the loss of a trained
+    network curves upwards.
 
     Parameters
     ----------
@@ -36,14 +37,14 @@ def mine_saddle(
     n_steps : int
         Steps of Adam.
     lr : float
-        Its rate.
+        Learning rate of Adam.
     random_state : int
         Seed.
 
     Returns
     -------
     Plane
-        Two orthogonal directions as long as the radius. Look at them with ``classify_line``: mining may fail.
+        Two orthogonal directions as long as the radius. Check them with ``classify_line``, because mining may fail.
 
     References
     ----------
@@ -68,7 +69,7 @@ def mine_ring(
     n_angles: int = 8,
     random_state: int = 0,
 ) -> Plane:
-    """Find a plane on which the model lies inside a ring of low loss: the bottom of a wine bottle.
+    """Find a plane on which the model is inside a ring of low loss: the bottom of a wine bottle.
 
     The mean loss at `n_angles` points of a circle, turned by a random angle at every step, is minimised over two
     orthogonal directions.
@@ -80,13 +81,13 @@ def mine_ring(
     theta : array-like, shape (P,)
         The model, the plane's origin.
     radius : float, optional
-        Of the circle; ‖θ‖ by default.
+        Radius of the circle; ‖θ‖ by default.
     n_steps : int
         Steps of Adam.
     lr : float
-        Its rate.
+        Learning rate of Adam.
     n_angles : int
-        Points a step.
+        Points per step.
     random_state : int
         Seed.
 

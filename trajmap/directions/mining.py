@@ -1,4 +1,4 @@
-"""Directions along which the loss has a shape that was asked for."""
+"""Directions along which the loss has a chosen shape."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -22,14 +22,14 @@ Target = Callable[[Losses, torch.Tensor], torch.Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """A shape to mine: offsets at which the loss is looked at, and what of it is minimised.
+    """A shape to mine: offsets at which the loss is evaluated, and the minimised function of these losses.
 
     Parameters
     ----------
     offsets : tuple of float
-        In lengths of the direction.
+        Offsets in units of the direction's length.
     target : callable
-        From the losses by offset, and the loss of the model, to what shall be small.
+        Maps the losses at the offsets, and the loss of the model, to the minimised value.
     """
 
     offsets: tuple[float, ...]
@@ -61,10 +61,10 @@ def mine_direction(
 ) -> MinedDirection:
     """Find a direction along which the loss has a shape: `w_peak`, `w_basin`, `vvv_basin` or `v_side`.
 
-    Random directions of a trained network show a v-basin, always: they see the mean curvature. Other shapes are there
-    all the same, and are found by minimising the losses where the shape is low minus those where it is high, over the
-    direction at a fixed length, by Adam from a random start. This reconstructs the paper's mining, whose losses are not
-    public.
+    Random directions of a trained network always show a v-basin, because they show the mean curvature. Other shapes
+    also exist. They are found by Adam from a random start: over directions of fixed length it minimises the losses at
+    the low points of the shape minus those at the high points. This reconstructs the paper's mining, whose losses are
+    not public.
 
     Parameters
     ----------
@@ -73,24 +73,24 @@ def mine_direction(
     theta : array-like, shape (P,)
         The model.
     shape : Shape
-        One of those of this module.
+        One of the shapes of this module.
     radius : float, optional
         Length of the direction; ‖θ‖ by default.
     n_steps : int
         Steps of Adam.
     lr : float
-        Its rate.
+        Learning rate of Adam.
     orthogonal_to : sequence of array-like
         Directions to stay orthogonal to.
     batch_size : int, optional
-        Samples that a step looks at, a random piece of the data; all by default.
+        Samples per step, a random piece of the data; all by default.
     random_state : int
         Seed of the start and of the pieces.
 
     Returns
     -------
     MinedDirection
-        Look at its class with ``classify_line``: mining may fail.
+        Check its class with ``classify_line``, because mining may fail.
 
     References
     ----------
@@ -106,7 +106,7 @@ def mine_direction(
     turns = np.random.default_rng(random_state)
 
     def target(u: torch.Tensor) -> torch.Tensor:
-        # the last piece of a batch may be smaller and weigh too much: a direction is sought here, not a mean
+        # the last piece of a batch may be smaller and have too much weight; this is harmless for a direction
         piece = pieces[int(turns.integers(len(pieces)))]
         direction = _scaled(u, basis, length)
         losses = {offset: loss_at(piece, point + offset * direction) for offset in shape.offsets}
@@ -145,6 +145,6 @@ def descend(
     with isolated_rng(), torch.enable_grad():
         for _ in range(check_count("n_steps", n_steps)):
             optimizer.zero_grad()
-            target(u if rows > 1 else u[0]).backward()  # type: ignore[no-untyped-call]
+            target(u if rows > 1 else u[0]).backward()
             optimizer.step()
     return u.detach()

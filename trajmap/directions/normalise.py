@@ -15,9 +15,9 @@ Normalise = Callable[[Array, Array, Layout], Array]
 def filter_norm(direction: Array, theta: Array, layout: Layout) -> Array:
     """Give every filter of the direction the norm of the model's filter.
 
-    A filter is a slice along the first axis of a parameter with two or more axes: an output channel, a neuron.
-    Biases and normalisation parameters (one axis or none) are not moved. In a ReLU network whose layers are
-    rescaled against each other the surface stays the same (Dinh et al. 2017).
+    A filter is a slice along the first axis of a parameter with two or more axes: an output channel, a neuron. Biases
+    and normalisation parameters (one axis or none) are not moved. If the layers of a ReLU network are rescaled against
+    each other, the surface does not change (Dinh et al. 2017).
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def layer_norm(direction: Array, theta: Array, layout: Layout) -> Array:
 
 
 def no_norm(direction: Array, theta: Array, layout: Layout) -> Array:
-    """Leave the direction as it was drawn."""
+    """Return the direction unchanged."""
     return direction
 
 

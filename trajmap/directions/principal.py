@@ -17,11 +17,11 @@ def principal_plane(trajectory: Trajectory | Fan, *, n_components: int = 2, orig
     Parameters
     ----------
     trajectory : Trajectory or Fan
-        The run, or several runs as one cloud: a plane that all of them share.
+        The run, or several runs as one cloud, for a common plane.
     n_components : int
         d, the number of components.
     origin : int, optional
-        Iterate to lay the plane through, −1 for the last as the literature does; the mean by default, which is
+        Iterate through which the plane passes; −1 for the last, as in the literature. By default the mean, which gives
         the plane nearest to all iterates.
 
     Returns

@@ -36,7 +36,7 @@ def random_plane(
     Returns
     -------
     Plane
-        Not orthogonal to the last digit: random directions of R^P have |cosine| about √(2/(πP)).
+        Only nearly orthogonal: random directions of R^P have |cosine| of about √(2/(πP)).
 
     Raises
     ------

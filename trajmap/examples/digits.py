@@ -188,7 +188,7 @@ def train(
             rows = epoch[((step - 1) * batch_size) % (n // batch_size * batch_size) :][:batch_size]
             algorithm.zero_grad()
             loss = nn.functional.cross_entropy(network(train_part[0][rows]), train_part[1][rows])
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             algorithm.step()
             if step % every == 0 or step == steps:
                 scores = _scores(network, train_part, validation_part)

@@ -126,7 +126,7 @@ def federated_rounds(
                 loss = torch.nn.functional.cross_entropy(model(x[rows]), y[rows])
                 if penalty is not None and weight:
                     loss = loss + weight * penalty(torch.nn.utils.parameters_to_vector(model.parameters()), shared)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimizer.step()
         return torch.nn.utils.parameters_to_vector(model.parameters()).detach().clone()
 

@@ -1,1 +1,1 @@
-"""Recording inside other training loops. Each module needs its library; none is imported before it is asked for."""
+"""Recording in other training loops. Each module needs its library, which is imported only on use."""

@@ -21,11 +21,11 @@ def made_recorder(
     resume: bool,
     going_on: str,
 ) -> Recorder:
-    """Call the user's function or `Recorder`; a folder that is taken is told in the words of the library."""
+    """Call the user's function or `Recorder`; the error for a taken folder names the library's options."""
     try:
         recorder: Recorder = (make or Recorder)(model, path, resume=resume)
     except FolderTakenError as error:
         replacing = "make_recorder=lambda model, path, resume: Recorder(model, path, resume=resume, overwrite=True)"
-        repair = f"name another folder, go on with the run by {going_on}, or replace it by {replacing}"
+        repair = f"name another folder, continue the run with {going_on}, or replace it with {replacing}"
         raise FolderTakenError(worded("path", "a new or empty folder", f"{path}, which holds a run", repair)) from error
     return recorder

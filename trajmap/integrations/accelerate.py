@@ -1,4 +1,4 @@
-"""Record a training under Hugging Face Accelerate: one function, called after ``accelerator.prepare``."""
+"""Record a training with Hugging Face Accelerate: one function, called after ``accelerator.prepare``."""
 
 import os
 from collections.abc import Callable
@@ -24,26 +24,26 @@ def prepare_recorder(
     make_recorder: Callable[..., Recorder] | None = None,
     resume: bool = False,
 ) -> Recorder:
-    """Make a recorder whose count of steps is part of the accelerator's checkpoints.
+    """Make a recorder whose step count is saved in the accelerator's checkpoints.
 
     Parameters
     ----------
     accelerator : accelerate.Accelerator
         The accelerator.
     model : torch.nn.Module
-        The model as ``accelerator.prepare`` gave it back.
+        The model returned by ``accelerator.prepare``.
     path : path-like
         The run folder.
     make_recorder : callable, optional
         ``make_recorder(model, path, resume=…) -> Recorder``; `Recorder` by default.
     resume : bool
-        Go on with the run folder: call ``accelerator.load_state`` between this and ``attach``.
+        Continue the run folder: call ``accelerator.load_state`` after this function and before ``attach``.
 
     Returns
     -------
     Recorder
-        To be attached to the prepared optimizer. Accumulated gradients and steps that mixed precision skips are
-        no iterates; of scalars recorded with each accumulated batch the iterate gets the mean.
+        To be attached to the prepared optimizer. Batches of accumulated gradients and steps skipped by mixed precision
+        give no iterates; scalars recorded with each accumulated batch are averaged.
 
     Examples
     --------

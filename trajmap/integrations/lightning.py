@@ -21,17 +21,17 @@ __all__ = ["RecorderCallback"]
 class RecorderCallback(Callback):
     """A Lightning callback around a Recorder.
 
-    It attaches when fitting starts, after Lightning has restored a checkpoint, and adds the batch's loss and what
-    the module logs for its progress bar or callbacks to each iterate; of accumulated batches the mean of their losses,
-    as they are without Lightning's division. The number of optimizer steps is kept in Lightning's checkpoints, so that
-    ``trainer.fit(…, ckpt_path=…)`` goes on with the same run folder and marks the seam. With several optimizers each
-    step of any of them makes an iterate, and the scalar ``optimizer`` says whose it is. The run ends with the weights
-    after the last step, also where an averaging callback puts others into the module.
+    It attaches when fitting starts, after Lightning has restored a checkpoint. It adds to each iterate the batch's loss
+    and the values that the module logs for its progress bar or callbacks; losses of accumulated batches are averaged,
+    without Lightning's division. The number of optimizer steps is saved in Lightning's checkpoints, so that
+    ``trainer.fit(…, ckpt_path=…)`` continues the same run folder and notes the resumption. With several optimizers each
+    step of any of them makes an iterate, and the scalar ``optimizer`` identifies the optimizer. The run ends with the
+    weights after the last step, even if an averaging callback loads others into the module.
 
     Parameters
     ----------
     path : path-like
-        The run folder. It is gone on with if the checkpoint was made by this callback, otherwise made.
+        The run folder. It is resumed if the checkpoint was made with this callback, otherwise created.
     make_recorder : callable, optional
         ``make_recorder(module, path, resume=…) -> Recorder``, to choose the recorder's options; `Recorder` by
         default.
@@ -61,11 +61,11 @@ class RecorderCallback(Callback):
         return {} if self.recorder is None else dict(self.recorder.state_dict())
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take it up again."""
+        """Restore the number of steps."""
         self._restored = state_dict if "step" in state_dict else None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Attach to the optimizers, whose state is restored by now."""
+        """Attach to the optimizers after their state was restored."""
         going_on = "trainer.fit(…, ckpt_path=…) from a checkpoint that holds this callback"
         resume = self._restored is not None
         recorder = made_recorder(self.make_recorder, pl_module, self.path, resume=resume, going_on=going_on)
@@ -78,7 +78,7 @@ class RecorderCallback(Callback):
         self.recorder, self._step = recorder, recorder.state_dict()["step"]
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """End where stochastic weight averaging only gathers statistics for its average: its steps move nothing."""
+        """End before stochastic weight averaging only updates statistics: its steps do not change the weights."""
         if self.recorder is not None and getattr(trainer.fit_loop, "_skip_backward", False):
             self.recorder.close()
 
@@ -91,7 +91,7 @@ class RecorderCallback(Callback):
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         numbers = {}
         if isinstance(loss, torch.Tensor) and loss.numel() == 1:
-            # Lightning divides what it differentiates, so that the gradients of accumulated batches add up to a mean
+            # Lightning divides the loss, so that the gradients of accumulated batches add up to a mean
             parts = trainer.accumulate_grad_batches if pl_module.automatic_optimization else 1
             numbers["loss"] = float(loss) * parts
         step = self.recorder.state_dict()["step"]
@@ -103,7 +103,7 @@ class RecorderCallback(Callback):
         self.recorder.record({**{name: float(value) for name, value in logged.items() if name != "loss"}, **numbers})
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the last iterate before an average is put into the module."""
+        """Keep the last iterate before an average is loaded into the module."""
         if self.recorder is not None and not self.recorder.closed:
             self.recorder.hold()
 
@@ -112,7 +112,7 @@ class RecorderCallback(Callback):
         self._close(None)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Keep what was recorded."""
+        """Keep the recorded iterates after an error."""
         self._close(exception)
 
     def _close(self, error: BaseException | None) -> None:

@@ -18,18 +18,18 @@ __all__ = ["RecorderCallback"]
 class RecorderCallback(TrainerCallback):
     """A transformers callback around a Recorder.
 
-    It attaches when training begins, and adds what the trainer logs (loss, gradient norm, learning rate, evaluation
-    scores) to the iterate of that moment; log every step, by ``logging_steps=1``, for a loss beside each iterate.
-    ``trainer.train(resume_from_checkpoint=…)`` goes on with the same run folder and marks the seam. The run ends with
-    the weights after the last step, also where ``load_best_model_at_end`` puts others into the model.
+    It attaches when training begins, and adds the trainer's logs (loss, gradient norm, learning rate, evaluation
+    scores) to the present iterate; set ``logging_steps=1`` to have a loss at each iterate.
+    ``trainer.train(resume_from_checkpoint=…)`` continues the same run folder and notes the resumption. The run ends
+    with the weights after the last step, even if ``load_best_model_at_end`` loads others into the model.
 
     Parameters
     ----------
     path : path-like
         The run folder.
     make_recorder : callable, optional
-        ``make_recorder(model, path, resume=…) -> Recorder``, to choose the recorder's options, as ``select=lora``;
-        `Recorder` by default.
+        ``make_recorder(model, path, resume=…) -> Recorder``, to choose the recorder's options, for example
+        ``select=lora``; `Recorder` by default.
 
     Examples
     --------
@@ -47,7 +47,7 @@ class RecorderCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Attach to the optimizer; a checkpoint is restored by now."""
+        """Attach to the optimizer after a checkpoint was restored."""
         done = state.global_step
         going_on = "trainer.train(resume_from_checkpoint=…)"
         recorder = made_recorder(self.make_recorder, kwargs["model"], self.path, resume=done > 0, going_on=going_on)

@@ -1,4 +1,4 @@
-"""The loss as a function of θ: values, gradient, Hessian products. Looking changes nothing."""
+"""The loss as a function of θ: values, gradient, Hessian products. Evaluation never changes the model."""
 
 from trajmap.objective.losses import accuracy, supervised
 from trajmap.objective.objective import Objective

@@ -1,4 +1,4 @@
-"""Our own copies of the batches that a loader gives."""
+"""Private copies of the batches of a loader."""
 
 import weakref
 from collections.abc import Iterable
@@ -32,18 +32,18 @@ def fixed_batches(
     device, dtype : optional
         Where tensors go; `dtype` converts floating tensors only.
     max_batches : int, optional
-        Read that many.
+        Read only this many.
 
     Returns
     -------
     Batches
-        With copies of all tensors: the user's own are never marked or changed.
+        With copies of all tensors; the user's tensors never change.
 
     Raises
     ------
     InputError
-        If there is no batch, or too many, or they hold what cannot be copied, or arrays for which `device` or
-        `dtype` was asked.
+        If there is no batch or there are too many, a batch holds an object that cannot be copied, or `device` or
+        `dtype` is given for arrays.
 
     Examples
     --------
@@ -55,19 +55,19 @@ def fixed_batches(
 
 
 class _Reader:
-    """Copies batches; a tensor that comes again with the same values is one copy."""
+    """Copy batches; equal tensors share one copy."""
 
     def __init__(self, device: torch.device | None, dtype: torch.dtype | None) -> None:
         self._device, self._dtype = device, dtype
         self._seen: dict[int, tuple[weakref.ReferenceType[Any], Any]] = {}
 
     def take(self, batch: Any) -> tuple[Batch, bool, int]:
-        """Copy a batch; say whether all of it was there before, and how many bytes were added."""
+        """Copy a batch; return whether all of it was known already, and the number of added bytes."""
         try:
             structure = Structure(batch)
         except TypeError as error:
             raise InputError(worded("batches", "batches that can be copied", f"{type(batch).__name__} ({error})",
-                                    "leave that part out of the batch")) from error  # fmt: skip
+                                    "remove that part from the batch")) from error  # fmt: skip
         leaves, added, again = [], 0, bool(structure.leaves)
         with torch.inference_mode(mode=False):
             for leaf, stays in zip(structure.leaves, structure.stays, strict=True):
@@ -92,7 +92,7 @@ class _Reader:
         if isinstance(leaf, np.ndarray):
             moved = self._device is not None and self._device.type != "cpu"
             if moved or (self._dtype is not None and leaf.dtype.kind == "f"):
-                raise InputError(worded("batches", "tensors where device or dtype is asked", leaf,
+                raise InputError(worded("batches", "tensors if device or dtype is given", leaf,
                                         "torch.as_tensor in the loader"))  # fmt: skip
             return leaf.copy() if copy else leaf
         if stays:

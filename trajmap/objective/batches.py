@@ -1,4 +1,4 @@
-"""The data of an objective: our own copies of the batches, handed out fresh and of the user's own types."""
+"""The data of an objective: private copies of the batches, given out as fresh objects of the user's types."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -14,21 +14,21 @@ __all__ = ["Batch", "Batches", "differ", "fixed_leaves"]
 
 
 class Batch:
-    """One batch, of whatever type the user's is.
+    """One batch, of the user's type.
 
-    Each call gets containers of its own. Tensors are the same for all calls, unless a function writes to them: the
-    first time that a function gets the batch it gets clones, which tell; a function that writes gets clones always.
+    Each call gets its own containers. Tensors are shared by all calls, unless a function writes to them: at first a
+    function gets clones, which show whether it writes; a function that writes always gets clones.
 
     Parameters
     ----------
     structure : Structure
         Of the user's object.
     leaves : list
-        Our own tensors and arrays for it.
+        Private tensors and arrays for it.
     wants_gradient : list of bool
         Leaves with respect to which the loss differentiates.
     fixed : frozenset of int
-        Leaves that have no samples along their first axis, as a graph that all batches share.
+        Leaves without samples along their first axis, such as a graph that all batches share.
     """
 
     def __init__(
@@ -47,21 +47,21 @@ class Batch:
 
     @property
     def size(self) -> int | None:
-        """The length of the first axis, where all tensors and arrays agree in it; else None."""
+        """The length of the first axis if all tensors and arrays agree, else None."""
         sizes = {leaf.shape[0] for leaf in self.samples}
         packed = any(self._structure.stays)
         return sizes.pop() if len(sizes) == 1 and not packed else None
 
     @property
     def samples(self) -> list[Any]:
-        """The leaves that have samples along their first axis, if that is what it is."""
+        """The leaves that have samples along their first axis, if that axis counts samples."""
         return [leaf for k, leaf in enumerate(self.leaves) if self._sampled(k)]
 
     def _sampled(self, k: int) -> bool:
         return bool(self.leaves[k].ndim) and k not in self._fixed
 
     def fresh(self, who: str = "") -> Any:
-        """Give the batch to a function, which may do with it as it likes; `who` tells functions apart."""
+        """Give the batch to a function, which may change it; `who` identifies the function."""
         if self._trial is not None and (who in self._known or differ(self._trial, self.leaves)):
             self.settle()
         for leaf in self.leaves:
@@ -70,8 +70,8 @@ class Batch:
         if self._written:
             return self._build(_clones(self.leaves))
         if [_version(leaf) for leaf in self.leaves] != self._versions:
-            raise InputError(worded("loss", "a function that writes to its batch always or never",
-                                    "one that did so in a later call", "clone what is written to"))  # fmt: skip
+            raise InputError(worded("loss", "a function that writes to its batch in every call or in none",
+                                    "one that did so in a later call", "clone tensors before writing"))  # fmt: skip
         if who in self._known:
             return self._build(self.leaves)
         self._known.add(who)
@@ -80,13 +80,13 @@ class Batch:
         return self._build(self._trial)
 
     def settle(self) -> None:
-        """Look whether the function that got clones wrote to them, and drop these."""
+        """Check whether the function wrote to its clones, and drop them."""
         if self._trial is not None:
             self._written |= differ(self._trial, self.leaves)
             self._trial = None
 
     def look(self) -> Any:
-        """Give the batch to read it."""
+        """Return the batch for reading."""
         return self._structure.build(self.leaves)
 
     def like(self, samples: list[Any]) -> Any:
@@ -94,7 +94,7 @@ class Batch:
         return self._structure.build(self._mixed(samples))
 
     def map(self, function: Callable[[Any], Any]) -> "Batch":
-        """Make the same with a function of each tensor and array."""
+        """Make the same with a function applied to each tensor and array."""
         return Batch(self._structure, [function(leaf) for leaf in self.leaves], self._wants_gradient, self._fixed)
 
     def with_samples(self, samples: list[Any]) -> "Batch":
@@ -110,7 +110,7 @@ class Batch:
         return [next(left) if self._sampled(k) else leaf for k, leaf in enumerate(self.leaves)]
 
     def _build(self, leaves: list[Any]) -> Any:
-        if self._arrays and leaves is self.leaves:  # nothing tells whether an array was written to
+        if self._arrays and leaves is self.leaves:  # writes to an array cannot be detected
             leaves = [leaf.copy() if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
         if any(self._wants_gradient):
             pairs = zip(leaves, self._wants_gradient, strict=True)
@@ -148,7 +148,7 @@ class Batches(Sequence[Any]):
         return (self.fresh(j) for j in range(len(self)))
 
     def fresh(self, j: int, who: str = "") -> Any:
-        """Give batch j to a function; `who` tells functions apart."""
+        """Give batch j to a function; `who` identifies the function."""
         batch = self.kept[j]
         if self._last is not batch:
             self.settle()  # clones of one batch at a time
@@ -156,18 +156,18 @@ class Batches(Sequence[Any]):
         return batch.fresh(who)
 
     def settle(self) -> None:
-        """Drop the clones that were given out last, after a look whether they were written to."""
+        """Drop the last clones, after a check whether they were written to."""
         if self._last is not None:
             self._last.settle()
             self._last = None
 
     def map(self, function: Callable[[Any], Any]) -> "Batches":
-        """Make the same with a function of each tensor and array."""
+        """Make the same with a function applied to each tensor and array."""
         return Batches([batch.map(function) for batch in self.kept])
 
 
 def fixed_leaves(batches: Sequence[Batch]) -> frozenset[int]:
-    """Find leaves that are the same in all batches while the sizes of the others differ from theirs.
+    """Find leaves that are equal in all batches and whose size differs from the others'.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def fixed_leaves(batches: Sequence[Batch]) -> frozenset[int]:
     Returns
     -------
     frozenset of int
-        Their indices; empty where that does not make all sizes agree.
+        Their indices; empty if the other sizes still disagree.
     """
     first, *others = batches
     if all(batch.size is not None for batch in batches) or any(len(b.leaves) != len(first.leaves) for b in others):
@@ -195,12 +195,12 @@ def _clones(leaves: list[Any]) -> list[Any]:
 
 
 def _version(leaf: Any) -> int:
-    """How often a tensor was written to, which torch counts."""
+    """Count the writes to a tensor, as torch does."""
     return leaf._version if isinstance(leaf, torch.Tensor) else 0
 
 
 def differ(ones: list[Any], others: list[Any]) -> bool:
-    """Whether values differ, or cannot be compared; writes that torch does not count are seen too."""
+    """Whether values differ, or cannot be compared; this also detects writes that torch does not count."""
     return any(not _equal(one, other) for one, other in zip(ones, others, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""Probe a loss before trusting it: whether it needs a graph, is a scalar, and is a function."""
+"""Check a loss: whether it needs a graph, is a scalar, and is a function of θ."""
 
 import math
 import warnings
@@ -20,7 +20,7 @@ def probe(twin: Twin, first_batch: Callable[[bool], float], eps: float, *, check
     Parameters
     ----------
     twin : Twin
-        The private copy; its parameters follow every evaluation if the loss differentiates by them.
+        The private copy; its parameters always require gradients if the loss differentiates with respect to them.
     first_batch : callable
         ``first_batch(with_graph) -> float``: the loss on the first batch.
     eps : float
@@ -31,14 +31,14 @@ def probe(twin: Twin, first_batch: Callable[[bool], float], eps: float, *, check
     Returns
     -------
     bool
-        Whether it needs a graph, as a physics-informed loss with derivatives through the model does.
+        Whether it needs a graph, for example a physics-informed loss with derivatives through the model.
 
     Raises
     ------
     NondeterministicError
         If it gives two values.
     RuntimeError
-        What the loss itself raises.
+        Any error of the loss itself.
     """
     graph, first = _first(twin, first_batch)
     if not check:
@@ -48,13 +48,13 @@ def probe(twin: Twin, first_batch: Callable[[bool], float], eps: float, *, check
     if not np.isclose(first, second, rtol=1e3 * eps, atol=0, equal_nan=True):
         raise NondeterministicError(
             f"loss: expected one value at one point, got {first!r} and then {second!r}; "
-            "repair: switch dropout, sampling and augmentation off inside the loss"
+            "repair: switch off dropout, sampling and augmentation inside the loss"
         )
     return graph
 
 
 def _first(twin: Twin, first_batch: Callable[[bool], float]) -> tuple[bool, float]:
-    """Find whether the loss needs a graph, and one that begins at the parameters, and its value."""
+    """Determine the loss's value, whether it needs a graph, and whether that graph begins at the parameters."""
     graph = False
     for graph in (False, True):
         try:
@@ -68,28 +68,28 @@ def _first(twin: Twin, first_batch: Callable[[bool], float]) -> tuple[bool, floa
 
 FirstLoss = Callable[[bool], torch.Tensor]
 
-_MOVE = 1e-2  # of each tensor's size: far from where a block is zero by construction, as LoRA's second factor is
+_MOVE = 1e-2  # relative to each tensor's size; leaves points where a block is zero by construction (LoRA)
 
 
 def probe_derivative(twin: Twin, first_loss: FirstLoss, *, needs_graph: bool) -> None:
-    """Move θ a little, and see whether the loss moves, and as its gradient says.
+    """Move θ a little, and check that the loss changes, and that the change agrees with its gradient.
 
-    Nothing is said where rounding or kinks hide the answer: a disagreement counts only if difference quotients of
-    two lengths agree with each other in each of two directions. The twin ends where it was.
+    The check is silent if rounding or kinks hide the answer: a disagreement counts only if difference quotients of two
+    lengths agree with each other in each of two directions. Afterwards the twin is at its original point.
 
     Parameters
     ----------
     twin : Twin
         The private copy.
     first_loss : callable
-        ``first_loss(with_graph)`` gives the loss of the first batch where the twin is.
+        ``first_loss(with_graph)`` gives the loss of the first batch at the twin's point.
     needs_graph : bool
         Whether the loss needs a graph for its value.
 
     Raises
     ------
     InputError
-        If the loss stays the same wherever the parameters are.
+        If the loss does not depend on the parameters.
     """
     start = twin.flat.clone()
     try:
@@ -114,7 +114,7 @@ class _Derivative:
         still = here == value and all(self._at(self._start + step * direction) == here for step in (1.0, -1.0))
         try:
             found, gradient = self._slope(point)
-        except RuntimeError:  # then the verbs that need gradients say so
+        except RuntimeError:  # then the verbs that need gradients report it
             return
         if still:
             self._refuse_still(here, gradient, direction)
@@ -132,7 +132,7 @@ class _Derivative:
         return self._value()
 
     def _direction(self, seed: int) -> torch.Tensor:
-        """Noise of each tensor's own size."""
+        """Noise relative to each tensor's size."""
         generator = torch.Generator(self._start.device).manual_seed(seed)
         found = torch.empty_like(self._start)
         found.normal_(generator=generator)
@@ -143,13 +143,17 @@ class _Derivative:
         return found
 
     def _refuse_still(self, here: float, gradient: torch.Tensor | None, direction: torch.Tensor) -> None:
-        expected, got = "a function of the parameters of the model it is given", f"{here:.6g} wherever they are"
-        repair = "call the model that the loss is given, not one that it or the model closes over or has cached"
-        if gradient is None:  # an accuracy may well stand still
+        expected, got = (
+            "a function of the parameters of the model that is passed to it",
+            f"{here:.6g} wherever they are",
+        )
+        repair = "use the model passed to the loss, not one that is captured in a closure or cached"
+        if gradient is None:  # an accuracy may stay constant
             self._warn(expected, got)
             return
         rise = _MOVE * abs(float(gradient.double() @ direction.double()))
-        # half precision may lose a gradient to underflow, and any a rise to the rounding of a large loss
+        # in half precision a gradient may underflow, and in any precision the rounding of a large loss may hide a
+        # change
         if not self._reached or (self._eps < 1e-4 and not 0 < rise < 10 * self._eps * abs(here)):
             raise InputError(worded("loss", expected, got, repair))
 
@@ -160,7 +164,7 @@ class _Derivative:
             loss = self._first_loss(True)  # ruff: ignore[boolean-positional-value-in-call]
             if not loss.requires_grad:
                 return float(loss), None
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             self._reached = any(leaf.grad is not None for leaf in twin.leaves)
             return float(loss.detach()), twin.gathered()
 
@@ -193,14 +197,16 @@ class _Derivative:
                 return
             found.append((quotient, expected))
         quotient, expected = found[0]
-        self._warn("a gradient that is the loss's slope", f"{expected:.4g} where the values rise by {quotient:.4g}")
+        self._warn(
+            "a gradient equal to the slope of the loss", f"{expected:.4g} where the values rise by {quotient:.4g}"
+        )
 
     @property
     def _step(self) -> float:
         return 10 * self._eps ** (1 / 3) if self._eps < 1e-10 else 1e-2
 
     def _quotient(self, point: torch.Tensor, along: torch.Tensor, first: float | None = None) -> float | None:
-        """Slope by difference quotients; None where those of three lengths do not agree on one that is not zero."""
+        """Slope by difference quotients; None if those of three lengths do not agree on a nonzero slope."""
         step, found = self._step, [] if first is None else [first]
         for length in (step, step / 2, step / 4)[len(found) :]:
             rise = self._at(point + length * along) - self._at(point - length * along)
@@ -210,17 +216,17 @@ class _Derivative:
         return found[-1] if math.isfinite(size) and size > 0 and high - low < 0.05 * size else None
 
     def _warn(self, expected: str, got: str) -> None:
-        cause = "a stop-gradient, a weight cached or merged in eval(), a copy of the model that the loss closes over"
+        cause = "a stop-gradient, a weight cached or merged in eval(), a copy of the model captured by the loss"
         warnings.warn(worded("loss", expected, got, f"look for {cause}, or pass check=False"), stacklevel=6)
 
 
 def moving_gradients(
     gradient: Callable[[torch.Tensor], torch.Tensor], point: torch.Tensor, constant: list[int], sizes: list[int]
 ) -> list[int]:
-    """Find gradients that move smoothly with θ though autograd sees no θ in them.
+    """Find gradients that change smoothly with θ although autograd finds no dependence on θ.
 
-    Functions whose backward pass is written by hand may hide it, and their second derivatives would be zero without a
-    word. A step and half a step along one random direction tell such a gradient from one that jumps at a kink.
+    Functions with a hand-written backward pass may hide this dependence, and their second derivatives would silently be
+    zero. A step and a half step along one random direction distinguish such a gradient from one that jumps at a kink.
 
     Parameters
     ----------
@@ -229,14 +235,14 @@ def moving_gradients(
     point : torch.Tensor, shape (P,)
         θ.
     constant : list of int
-        The parameters in question; nothing is computed if there are none.
+        The parameters to check; nothing is computed if there are none.
     sizes : list of int
         Of all parameters.
 
     Returns
     -------
     list of int
-        Those that move.
+        Those whose gradients change.
     """
     if not constant:
         return []

@@ -1,4 +1,4 @@
-"""Copy a model so that nothing in the copy leads back to the model: functions that close over it are bound anew."""
+"""Copy a model so that nothing in the copy refers to the model: closures over it are rebound to the copy."""
 
 import copy
 import functools
@@ -18,12 +18,12 @@ Memo = dict[int, Any]
 
 
 class Through(torch.nn.Module):
-    """In the place of a wrapper around a part of a model: the part itself, under the name that the wrapper gave it.
+    """Replace a wrapper around a part of a model by the part itself, under the wrapper's name for it.
 
     Parameters
     ----------
     name : str
-        What the wrapper calls what it wraps.
+        The wrapper's name for the wrapped part.
     inner : torch.nn.Module
         The wrapped part.
     """
@@ -45,11 +45,11 @@ class Through(torch.nn.Module):
 
 
 def copied(model: torch.nn.Module) -> torch.nn.Module:
-    """Copy a model deeply, also where ``copy.deepcopy`` alone would fail or leave the copy tied to the model.
+    """Copy a model deeply, also if ``copy.deepcopy`` alone fails or leaves references to the model.
 
-    Tensors that a forward left behind with their graphs are detached. Compiled and parallel parts are replaced by the
-    parts themselves, under the same names. Functions kept by the model that close over it close over the copy.
-    Hooks are copied by `copy_hooks`. A Lightning module is without a trainer, and logs nothing.
+    Tensors with graphs that a forward pass stored in attributes are detached. Compiled and parallel parts are replaced
+    by the plain parts, under the same names. Closures over the model become closures over the copy. Hooks are copied by
+    `copy_hooks`. A copied Lightning module has no trainer and logs nothing.
 
     Parameters
     ----------
@@ -86,19 +86,19 @@ def copied(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def again(twin: torch.nn.Module, memo: Mapping[int, torch.Tensor]) -> torch.nn.Module:
-    """Copy a private copy once more, with some tensors as they are or replaced.
+    """Copy a private copy again, with some tensors shared or replaced.
 
     Parameters
     ----------
     twin : torch.nn.Module
-        What `copied` gave.
+        The result of `copied`.
     memo : mapping of int to torch.Tensor
-        What takes the place of a tensor, by its identity.
+        Replacements of tensors, by identity.
 
     Returns
     -------
     torch.nn.Module
-        The copy; functions and hooks that close over the one close over the other.
+        The copy; closures and hooks refer to it.
     """
     known_to_copy: Memo = dict(memo)
     found = copy.deepcopy(twin, known_to_copy)
@@ -113,11 +113,11 @@ def again(twin: torch.nn.Module, memo: Mapping[int, torch.Tensor]) -> torch.nn.M
     return found
 
 
-_TIES = ("_trainer", "_fabric")  # a Lightning module's own names for what runs it
+_TIES = ("_trainer", "_fabric")  # a Lightning module's attributes for its trainer
 
 
 class _Nobody:
-    """In the place of a trainer while its module is copied."""
+    """Stand in for a trainer while its module is copied."""
 
 
 def silent(*_: Any, **__: Any) -> None:
@@ -132,7 +132,7 @@ def _is_lightning(part: torch.nn.Module) -> bool:
 
 
 def _tensors_of(value: Any, depth: int = 3) -> Iterator[torch.Tensor]:
-    """Tensors with graphs among the attributes of a module, also in lists and dicts: those cannot be copied."""
+    """Tensors with graphs among the attributes of a module, also in lists and dicts; they cannot be copied."""
     if isinstance(value, torch.Tensor):
         if not value.is_leaf:
             yield value
@@ -142,7 +142,7 @@ def _tensors_of(value: Any, depth: int = 3) -> Iterator[torch.Tensor]:
 
 
 def _copy_wrapped(parts: list[torch.nn.Module], memo: Memo) -> None:
-    """Copy what is compiled or parallel without its wrapper, the innermost first."""
+    """Copy compiled or parallel parts without their wrappers, innermost first."""
     for part in reversed(parts):
         if is_compiled(part) or is_parallel(part):
             name = "_orig_mod" if is_compiled(part) else "module"
@@ -160,7 +160,7 @@ def _bind(part: torch.nn.Module, twin: torch.nn.Module, memo: Memo, known: set[i
 
 
 def _bound(value: Any, memo: Memo, known: set[int]) -> Any:
-    """Give functions, also in lists and dicts, that close over the copy where the given ones do over the model."""
+    """Rebind closures over the model, also in lists and dicts, to the copy."""
     if isinstance(value, types.FunctionType):
         return _bound_function(value, memo, known) if _leads_to(value, known) else value
     if isinstance(value, types.MethodType) and _leads_to(value, known):
@@ -194,7 +194,7 @@ def _bound_function(function: types.FunctionType, memo: Memo, known: set[int]) -
 
 
 def _leads_to(value: Any, known: set[int], seen: set[int] | None = None) -> bool:
-    """Whether a function leads to one of the known objects by what it closes over."""
+    """Whether the closure of a function refers to one of the known objects."""
     seen = set() if seen is None else seen
     if id(value) in known:
         return True

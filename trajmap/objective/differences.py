@@ -1,4 +1,4 @@
-"""Hessian products by differences of gradients, for what cannot be differentiated twice."""
+"""Hessian products by differences of gradients, for losses that cannot be differentiated twice."""
 
 from collections.abc import Callable
 
@@ -10,15 +10,15 @@ __all__ = ["DifferenceHessian"]
 
 Gradient = Callable[[torch.Tensor], torch.Tensor]
 
-_LADDER = 6  # steps tried, each a quarter of the one before
+_LADDER = 6  # steps tried, each a quarter of the previous one
 
 
 class DifferenceHessian(Operator):
-    """v ↦ (g(θ + tv) − g(θ − tv)) / 2t with v at unit length, at two gradients a vector.
+    """v ↦ (g(θ + tv) − g(θ − tv)) / 2t for unit v, with two gradients per vector.
 
-    The gradient's rounding divided by t and the third derivative times t² err in opposite ways, and between them there
-    is about one usable decade. The step is chosen at the first vector: of a ladder of steps, each a quarter of the one
-    before, the one whose product differs least from its neighbour's. That relative difference is `error`.
+    The error has two parts, the gradient's rounding divided by t and the third derivative times t²; both are small only
+    in about one decade of t. The step is chosen at the first vector, from a sequence in which each step is a quarter of
+    the previous one: the step whose product differs least from the next one's. This relative difference is `error`.
 
     Parameters
     ----------
@@ -30,13 +30,13 @@ class DifferenceHessian(Operator):
     Attributes
     ----------
     error : float
-        Relative error of a product, estimated at the first vector; NaN before it, and where the gradient is not finite.
+        Relative error of a product, estimated at the first vector; NaN before it, and if the gradient is not finite.
     step : float
         t, in parameter distance; 0 before the first vector.
 
     References
     ----------
-    B. Pearlmutter, Fast exact multiplication by the Hessian, 1994 (on why the differences lose digits).
+    B. Pearlmutter, Fast exact multiplication by the Hessian, 1994 (on the loss of digits in differences).
 
     Examples
     --------

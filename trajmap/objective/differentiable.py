@@ -1,4 +1,4 @@
-"""The loss as a differentiable function of a tensor θ, for those who optimise over parameter space."""
+"""The loss as a differentiable function of a tensor θ, for optimisation over parameter space."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Hessian products over several processes: data spread over ranks, or parameters sharded over them."""
+"""Hessian products over several processes: data distributed over ranks, or sharded parameters."""
 
 import contextlib
 import itertools
@@ -20,16 +20,16 @@ __all__ = ["RankMean", "ShardedGradient", "sharded_hessian"]
 
 
 class RankMean(Operator):
-    """The mean over all ranks of an operator that each rank has for its own data.
+    """The mean over all ranks of each rank's operator on its own data.
 
-    Every rank must multiply the same vector, as Lanczos with one seed does: each then holds the same result.
+    Every rank must multiply the same vector, as in Lanczos with one seed; each then has the same result.
 
     Parameters
     ----------
     operator : Operator
-        This rank's, as ``objective.hessian(theta)`` on its batches.
+        This rank's operator, for example ``objective.hessian(theta)`` on its batches.
     samples : int
-        Samples behind it: the ranks are weighted by them.
+        Number of this rank's samples, by which the ranks are weighted.
     """
 
     def __init__(self, operator: Operator, samples: int) -> None:
@@ -49,8 +49,8 @@ class RankMean(Operator):
 class ShardedGradient:
     """Gradient of a model whose parameters are DTensors, sharded along their first dimension, as FSDP2 makes them.
 
-    Points and gradients are whole vectors, equal on every rank; only what a rank holds is written. All ranks must call
-    together, each with its own batches. Parameters, gradients and modes are as before afterwards.
+    Points and gradients are full vectors, equal on every rank; each rank writes only its own shard. All ranks must call
+    together, each with its own batches. Afterwards parameters, gradients and modes are unchanged.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class ShardedGradient:
     Raises
     ------
     InputError
-        If a parameter is sharded otherwise.
+        If a parameter is sharded in another way.
     """
 
     def __init__(self, model: torch.nn.Module, loss: Loss, batches: Iterable[Any]) -> None:
@@ -95,7 +95,7 @@ class ShardedGradient:
                 own, rows = self._local(i), self._places[i]
                 own.copy_(piece.view(self._parameters[i][1].shape)[rows])
             for weight, batch in zip(self._weights, self._batches, strict=True):
-                (self._loss(self._model, batch) * weight).backward()  # type: ignore[no-untyped-call]
+                (self._loss(self._model, batch) * weight).backward()
             grads = [torch.zeros_like(p) if p.grad is None else p.grad for _, p in self._parameters]
             return torch.cat([_whole(grad).reshape(-1) for grad in grads])
 
@@ -133,7 +133,7 @@ def sharded_hessian(model: torch.nn.Module, loss: Loss, batches: Iterable[Any]) 
     Returns
     -------
     DifferenceHessian
-        Its products are equal on every rank; all ranks must multiply together.
+        Its products are equal on every rank; all ranks must call it together.
     """
     gradient = ShardedGradient(model, loss, batches)
     return DifferenceHessian(gradient, gradient.theta)

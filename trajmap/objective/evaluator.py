@@ -1,4 +1,4 @@
-"""An objective at many points, by a chosen strategy."""
+"""Evaluate an objective at many points with a chosen strategy."""
 
 import contextlib
 import functools
@@ -35,7 +35,7 @@ class Evaluator:
     strategy : Strategy
         How.
     frame : Frame, optional
-        What all points are combinations of, which ``strategy.planes`` needs.
+        The frame of which all points are combinations; required by ``strategy.planes``.
 
     Raises
     ------
@@ -57,17 +57,19 @@ class Evaluator:
             self._functions = cheaper_losses(parts.functions)
         if strategy.channels_last:
             batches = batches.map(_channels_last)
-        # what cannot be split for certain stays whole
+        # batches of uncertain size are not split
         self._pieces, self._weights = split_batches(batches, parts.weighing, strategy.batch_size, strict=False)
         if strategy != PLAIN:
             self._prepare(frame)
 
     def _prepare(self, frame: Frame | None) -> None:
-        """Replace layers of the shadow, which shares its parameters with the twin."""
+        """Replace layers of the second copy, which shares its parameters with the twin."""
         self._refuse_written_state()
         if self._strategy.onednn:
             if self._parts.needs_graph:
-                raise InputError(worded("strategy", "a loss without derivatives for onednn=True", "one with"))
+                raise InputError(
+                    worded("strategy", "a loss that takes no derivatives for onednn=True", "one that does")
+                )
             with_onednn(self._module)
         if self._strategy.planes:
             if frame is None:
@@ -86,9 +88,9 @@ class Evaluator:
         points : Points
             The n points.
         coefficients : numpy.ndarray, shape (n, m), optional
-            Where they lie in the frame.
+            Their coefficients in the frame.
         only : sequence of str, optional
-            Names of those wanted.
+            Names of the requested quantities.
 
         Returns
         -------
@@ -100,7 +102,7 @@ class Evaluator:
         with self._twin.lock, isolated_rng():
             run = self._vmapped if self._strategy.points > 1 else self._one_by_one
             found = run(points, chosen, coefficients)
-        # a loss may be a sum over the batches; metrics are means
+        # a loss may be a sum over the batches; metrics are always means
         means = weights / weights.sum()
         return {name: _weighted(values, weights if name == "loss" else means) for name, values in found.items()}
 
@@ -111,7 +113,7 @@ class Evaluator:
 
     @contextlib.contextmanager
     def _mode(self) -> Generator[None, None, None]:
-        # not inference mode: what a model caches there could not be used in a backward pass later
+        # not inference mode: tensors cached there could not be used in a later backward pass
         kind = self._twin.flat.device.type
         with (
             value_kernels(with_graph=self._parts.needs_graph),
@@ -133,7 +135,7 @@ class Evaluator:
                     for name, value in self._piece(j, functions).items():
                         rows[name].append(value)
         shape = (len(points), len(self._pieces))
-        # one transfer a block, not one a point
+        # one transfer per block, not per point
         return {name: _gathered(row).reshape(shape) for name, row in rows.items()}
 
     def _piece(self, j: int, functions: dict[str, Any]) -> dict[str, torch.Tensor]:
@@ -173,7 +175,7 @@ class Evaluator:
             for function in self._functions.values():
                 function(self._module, self._pieces[0])
                 if self._state.restore():
-                    raise InputError(worded("strategy", "a forward that keeps no state", "one that does"))
+                    raise InputError(worded("strategy", "a forward pass that keeps no state", "one that does"))
 
 
 def _gathered(values: list[torch.Tensor]) -> Array:

@@ -1,4 +1,4 @@
-"""A loss that is no torch model, as one: a function of an array, with its gradient given or by differences."""
+"""A plain function of an array as a torch model, with its gradient given or by differences."""
 
 import dataclasses
 from collections.abc import Callable
@@ -17,7 +17,7 @@ _EPS = float(np.finfo(np.float64).eps)
 
 @dataclasses.dataclass(frozen=True)
 class Given:
-    """What the user gives; copies of a model share it, as it may hold what cannot be copied.
+    """The user's functions; copies of a model share them, because they may hold objects that cannot be copied.
 
     Parameters
     ----------
@@ -37,18 +37,18 @@ class Given:
         return self
 
     def value(self, theta: Array) -> float:
-        """Call f on an array of its own."""
+        """Call f on a private copy of the array."""
         found = self.f(theta.copy())
         try:
             array = np.asarray(found, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise InputError(worded("f", "a function that gives a number", found)) from error
+            raise InputError(worded("f", "a function that returns a number", found)) from error
         if array.size != 1:
-            raise InputError(worded("f", "a function that gives a number", array))
+            raise InputError(worded("f", "a function that returns a number", array))
         return float(array.reshape(()))
 
     def slope(self, theta: Array) -> Array:
-        """Gradient: the given one, or central differences at two calls of f a parameter."""
+        """Gradient: the given one, or central differences with two calls of f per parameter."""
         if self.gradient is not None:
             return check_array("gradient", self.gradient(theta.copy()), theta.shape, dtype=np.float64)
         found = np.empty_like(theta)
@@ -68,7 +68,7 @@ class Given:
         length = float(np.linalg.norm(v))
         if not length:
             return np.zeros_like(v)
-        # differences of differences have fewer digits to lose
+        # differences of differences are less accurate
         relative = _EPS ** (1 / 3) if self.gradient is not None else _EPS ** (1 / 5)
         step = relative * max(1.0, float(np.linalg.norm(theta))) / length
         return (self.slope(theta + step * v) - self.slope(theta - step * v)) / (2 * step)
@@ -82,7 +82,7 @@ class FunctionModel(torch.nn.Module):
     given : Given
         The function.
     theta : array-like, shape (P,)
-        Where it starts.
+        The initial point.
     """
 
     def __init__(self, given: Given, theta: Array) -> None:
@@ -91,12 +91,12 @@ class FunctionModel(torch.nn.Module):
         self.theta = torch.nn.Parameter(torch.tensor(theta, dtype=torch.float64))
 
     def forward(self) -> torch.Tensor:
-        """Value where the parameter is."""
-        return _Value.apply(self.theta, self.given)  # type: ignore[no-untyped-call]
+        """Value at the present parameter."""
+        return _Value.apply(self.theta, self.given)
 
 
 def call(model: Any, batch: Any) -> torch.Tensor:
-    """Loss of a `FunctionModel`, which has no data."""
+    """Loss of a `FunctionModel`; it has no data."""
     return model()
 
 
@@ -107,7 +107,7 @@ def function_model(
     hessian_product: Callable[[Array, Array], Any] | None,
     theta: Array | None,
 ) -> FunctionModel:
-    """Check what the user gives and make a module of it."""
+    """Check the user's functions and make a module of them."""
     for name, value in {"f": f, "gradient": gradient, "hessian_product": hessian_product}.items():
         if not callable(value) and (value is not None or name == "f"):
             raise InputError(worded(name, "a function", value))
@@ -141,7 +141,7 @@ class _Value(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, slope: torch.Tensor) -> Any:
-        return slope * _Gradient.apply(ctx.saved_tensors[0], ctx.given), None  # type: ignore[no-untyped-call]
+        return slope * _Gradient.apply(ctx.saved_tensors[0], ctx.given), None
 
     @staticmethod
     def vmap(info: Any, dims: Any, theta: torch.Tensor, given: Given) -> Any:
@@ -160,7 +160,7 @@ class _Gradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, vector: torch.Tensor) -> Any:
-        return _Product.apply(ctx.saved_tensors[0], vector, ctx.given), None  # type: ignore[no-untyped-call]
+        return _Product.apply(ctx.saved_tensors[0], vector, ctx.given), None
 
     @staticmethod
     def vmap(info: Any, dims: Any, theta: torch.Tensor, given: Given) -> Any:
@@ -178,7 +178,7 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, _: torch.Tensor) -> Any:
-        repair = "ask for orders up to 2, or write the loss in torch"
+        repair = "use orders up to 2, or write the loss in torch"
         raise InputError(worded("objective", "two derivatives of a function", "a third", repair))
 
     @staticmethod

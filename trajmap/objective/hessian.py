@@ -1,4 +1,4 @@
-"""Hessian products at one point, from kept graphs where memory allows."""
+"""Hessian products at one point, from stored graphs if memory allows."""
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator
@@ -19,10 +19,10 @@ Terms = Callable[[], Iterator[torch.Tensor]]
 class HessianOperator(Operator):
     """v ↦ Hv by Pearlmutter's product, at one point.
 
-    The graph of the first backward pass is kept for all batches and differentiated again for each vector, at 1.1 to 1.4
-    gradients a vector. Where the first batch's graph says that all would not fit, each product builds its graphs
-    anew, one batch at a time, at 2 gradients or a little more. Attention takes its plain kernel: the fused ones
-    cannot be differentiated twice.
+    The graph of the first backward pass is stored for all batches and differentiated again for each vector, at a cost
+    of 1.1 to 1.4 gradients per vector. If the size of the first batch's graph shows that not all fit, each product
+    rebuilds the graphs, one batch at a time, at a cost of 2 gradients or slightly more. Attention uses its plain
+    kernel, because the fused ones cannot be differentiated twice.
 
     Parameters
     ----------
@@ -31,11 +31,11 @@ class HessianOperator(Operator):
     terms : callable
         ``terms()`` yields the weighted loss of each batch at the twin's point.
     point : torch.Tensor, shape (P,)
-        θ; kept.
+        θ; the operator keeps it.
     n_terms : int
         Batches.
     limit : float
-        Bytes that kept graphs may hold; −1 for none at all.
+        Bytes that stored graphs may take; −1 to store none.
     """
 
     def __init__(self, twin: Twin, terms: Terms, point: torch.Tensor, n_terms: int, *, limit: float) -> None:
@@ -54,14 +54,14 @@ class HessianOperator(Operator):
 
     @property
     def constant(self) -> list[int]:
-        """Parameters in whose gradients θ does not appear, as far as autograd can tell; none where no graph is kept."""
+        """Parameters whose gradients do not depend on θ according to autograd; none if no graph is stored."""
         kept = self._kept or []
         leaves = range(len(self._twin.leaves)) if kept else ()
         return [i for i in leaves if not any(gradient[i].requires_grad for gradient in kept)]
 
     @property
     def keeps_graphs(self) -> bool:
-        """Whether the graphs are kept."""
+        """Whether the graphs are stored."""
         return self._kept is not None
 
     def multiply(self, vector: torch.Tensor) -> torch.Tensor:
@@ -78,7 +78,7 @@ class HessianOperator(Operator):
 
     @contextlib.contextmanager
     def _there(self) -> Generator[None, None, None]:
-        """Work at the operator's own point, leaving no trace."""
+        """Work at the operator's own point, and restore all state afterwards."""
         with self._twin.lock, isolated_rng(), twice_differentiable(), self._twin.differentiable():
             self._twin.visit(lambda flat: flat.copy_(self._point), self)
             yield

@@ -1,4 +1,4 @@
-"""The user's forward hooks on a private copy: those that only look are taken off, those that change outputs stay."""
+"""The user's forward hooks on a private copy: those that only read are removed, those that change outputs stay."""
 
 import copy
 import dis
@@ -14,7 +14,7 @@ from trajmap.objective.structure import map_tensors
 
 __all__ = ["TABLES", "copy_hooks", "settle_hooks"]
 
-# a gradient is the derivative of the loss: hooks on backward passes have no part in it
+# a gradient is the derivative of the loss: hooks on backward passes do not belong to it
 TABLES = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _FORWARD = TABLES[:2]
 _OPTIONS = ("_forward_hooks_with_kwargs", "_forward_hooks_always_called", "_forward_pre_hooks_with_kwargs")
@@ -23,12 +23,12 @@ Memo = dict[int, Any]
 
 
 class Trial:
-    """A hook that is watched: whether it ever gives, writes or sets anything.
+    """A monitored hook: whether it ever returns, writes or sets anything.
 
     Parameters
     ----------
     hook : callable
-        The hook, copied so that what it writes to is not the user's.
+        The hook, copied so that it cannot write to the user's objects.
     """
 
     def __init__(self, hook: Any) -> None:
@@ -36,7 +36,7 @@ class Trial:
         self.called = self.acts = False
 
     def __call__(self, module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
-        """Call the hook, and look at what it did."""
+        """Call the hook, and check its effects."""
         tensors, kept = _marks(module, args, kwargs)
         found = self.hook(module, *args, **kwargs)
         again, now = _marks(module, args, kwargs)
@@ -58,17 +58,17 @@ def _marks(module: torch.nn.Module, args: Any, kwargs: Any) -> tuple[list[int], 
 
 
 def copy_hooks(parts: list[torch.nn.Module], memo: Memo) -> None:
-    """Put copies of forward hooks on the copies of modules: torch's own as they are, others on trial.
+    """Put copies of forward hooks on the copies of modules: torch's own unchanged, others monitored.
 
-    What others close over, name as a global or have as default is copied with them. One for which that is impossible
-    is left out, with a warning.
+    Objects in the others' closures, globals and defaults are copied with them. A hook that cannot be copied is omitted,
+    with a warning.
 
     Parameters
     ----------
     parts : list of torch.nn.Module
         The modules.
     memo : dict
-        Of the deep copy that was made of them.
+        Memo of their deep copy.
     """
     dropped = []
     for part in parts:
@@ -82,23 +82,23 @@ def copy_hooks(parts: list[torch.nn.Module], memo: Memo) -> None:
                         vars(twin)[table][key] = copy.deepcopy(hook, memo)
                     else:
                         vars(twin)[table][key] = Trial(_isolated(hook, memo))
-                except Exception:  # whatever a user's object raises when it is copied
+                except Exception:  # a user's object may raise anything when it is copied
                     dropped.append(_name(hook))
     if dropped:
         warnings.warn(
-            f"model: the hooks {', '.join(dropped)} cannot be copied, and are left out of the objective; "
-            "if one of them changes outputs, repair: write the change into the model's forward",
+            f"model: the hooks {', '.join(dropped)} cannot be copied and are omitted from the objective; "
+            "if one of them changes outputs, repair: put the change into the model's forward",
             stacklevel=5,
         )
 
 
 def settle_hooks(module: torch.nn.Module) -> None:
-    """End the trials: take off hooks that only looked, unless one that acts reads what they write.
+    """End the monitoring: remove hooks that only read, unless an active hook reads what they write.
 
     Parameters
     ----------
     module : torch.nn.Module
-        The private copy, after a forward.
+        The private copy, after a forward pass.
     """
     places = [(part, vars(part)[table]) for part in module.modules() for table in _FORWARD if table in vars(part)]
     trials = [trial for _, hooks in places for trial in hooks.values() if isinstance(trial, Trial)]
@@ -134,7 +134,7 @@ def _name(hook: Any) -> str:
 
 
 def _isolated(value: Any, memo: Memo) -> Any:
-    """Copy a value deeply, functions with what they close over included."""
+    """Copy a value deeply, including the closures of functions."""
     if isinstance(value, types.FunctionType):
         return _isolated_function(value, memo)
     if isinstance(value, types.MethodType):
@@ -176,7 +176,7 @@ def _names(code: types.CodeType) -> Iterator[str]:
 
 
 def _holds(hook: Any) -> list[int]:
-    """Identities of the objects that a copied hook can write to, at one remove."""
+    """Identities of the objects that a copied hook can write to directly."""
     while isinstance(hook, functools.partial):
         hook = hook.func
     if isinstance(hook, types.MethodType):

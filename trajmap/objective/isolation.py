@@ -1,4 +1,4 @@
-"""Evaluate without leaving a trace in the process: random number generators keep their states."""
+"""Evaluate without side effects: random number generators keep their states."""
 
 import contextlib
 import random
@@ -12,18 +12,18 @@ __all__ = ["isolated_rng"]
 
 @contextlib.contextmanager
 def isolated_rng() -> Generator[None, None, None]:
-    """Restore the global generators of torch (CPU and CUDA), NumPy and Python on leaving, errors included.
+    """Restore the global generators of torch (CPU and CUDA), NumPy and Python on exit, also after errors.
 
     Yields
     ------
     None
-        The states inside are those outside; whatever is drawn inside is undone.
+        The states inside begin as outside; draws inside are undone.
     """
     cpu = torch.get_rng_state()
-    # asking an idle GPU for its state would start it
-    on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    # reading the state of an idle GPU would initialise it
+    on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
     cuda = torch.cuda.get_rng_state_all() if on_gpu else []
-    legacy, python = np.random.get_state(), random.getstate()  # ruff: ignore[numpy-legacy-random] - the user's global state is what we guard
+    legacy, python = np.random.get_state(), random.getstate()  # ruff: ignore[numpy-legacy-random] - this protects the user's global state
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Which of torch's kernels run: value, gradient and second derivative are of one function, and each exists."""
+"""Choose torch's kernels so that value, gradient and second derivative exist and belong to one function."""
 
 import contextlib
 import importlib
@@ -23,17 +23,17 @@ __all__ = [
 ]
 
 
-# the package has a function of the file's own name
+# the package has a function with the file's name
 _LEGACY_NORM = importlib.import_module("torch.nn.utils.weight_norm")
 
 
 class _Held:
-    """A setting of the whole process that several threads may hold: the first to come makes it, the last puts it back.
+    """A process-wide setting that several threads may hold: the first sets it, the last restores it.
 
     Parameters
     ----------
     make : callable
-        Gives the context manager that makes the setting.
+        Returns the context manager of the setting.
     """
 
     def __init__(self, make: Callable[[], AbstractContextManager[Any]]) -> None:
@@ -65,11 +65,11 @@ def _slow_path() -> Generator[None, None, None]:
         torch.backends.mha.set_fastpath_enabled(value=before)
 
 
-_here = threading.local()  # how checkpoints run in this thread: "kept", "none", or as they are
+_here = threading.local()  # how checkpoints run in this thread: "kept", "none", or unchanged
 
 
 class _Checkpoint:
-    """In the place of torch's reentrant checkpoint, whose backward pass neither sees parameters nor goes twice."""
+    """Replacement of torch's reentrant checkpoint, whose backward pass misses parameters and runs only once."""
 
     def __init__(self, plain: Any) -> None:
         self._plain = plain
@@ -121,10 +121,10 @@ def _composed_norms() -> Generator[None, None, None]:
             place._weight_norm = own
 
 
-# the encoder's fast path for evaluation gives other values at padded places, and has no gradient
+# the encoder's fast path for evaluation has other values at padded positions and no gradient
 _one_function = _Held(_slow_path)
 _math = _Held(lambda: sdpa_kernel(SDPBackend.MATH))
-# the second derivative of torch's own weight norm holds the norm for a constant, and is wrong
+# the second derivative of torch's own weight norm treats the norm as a constant and is wrong
 _norms = _Held(_composed_norms)
 _without_cudnn = _Held(lambda: torch.backends.cudnn.flags(enabled=False))
 _checkpoints = _Held(_other_checkpoints)
@@ -143,12 +143,12 @@ def _checkpoints_run(mode: str) -> Generator[None, None, None]:
 
 @contextlib.contextmanager
 def value_kernels(*, with_graph: bool) -> Generator[None, None, None]:
-    """Keep to kernels that give the values that are differentiated.
+    """Use only kernels that give the same values as those that are differentiated.
 
     Parameters
     ----------
     with_graph : bool
-        The loss itself differentiates; otherwise there is nothing that a checkpoint would save.
+        The loss itself differentiates; otherwise a checkpoint saves nothing.
 
     Yields
     ------
@@ -160,7 +160,7 @@ def value_kernels(*, with_graph: bool) -> Generator[None, None, None]:
 
 @contextlib.contextmanager
 def differentiable_kernels(module: torch.nn.Module) -> Generator[None, None, None]:
-    """Keep to kernels that have gradients in evaluation mode: no cuDNN for recurrent layers, no reentrant checkpoints.
+    """Use only kernels with gradients in evaluation mode: no cuDNN for recurrent layers, no reentrant checkpoints.
 
     Yields
     ------
@@ -175,9 +175,9 @@ def differentiable_kernels(module: torch.nn.Module) -> Generator[None, None, Non
 
 @contextlib.contextmanager
 def functional_kernels(module: torch.nn.Module) -> Generator[None, None, None]:
-    """Keep to kernels that can be differentiated any number of times, and later, without the module's own parameters.
+    """Use only kernels that can be differentiated repeatedly, also later without the module's own parameters.
 
-    A checkpoint would run its part again in the backward pass, when the module has its own parameters back.
+    A checkpoint would rerun its part in the backward pass, when the module has its own parameters again.
 
     Yields
     ------
@@ -189,7 +189,7 @@ def functional_kernels(module: torch.nn.Module) -> Generator[None, None, None]:
 
 @contextlib.contextmanager
 def twice_differentiable() -> Generator[None, None, None]:
-    """Keep to attention and weight norms that have right second derivatives, and say in words where there is none.
+    """Use only attention and weight norms with correct second derivatives; report a missing one as InputError.
 
     Yields
     ------
@@ -211,7 +211,7 @@ _MISSING = (
 
 @contextlib.contextmanager
 def worded_derivatives() -> Generator[None, None, None]:
-    """Turn torch's refusals to differentiate twice into ours, which name the repair.
+    """Replace torch's errors about second derivatives by InputError with a repair.
 
     Yields
     ------
@@ -220,9 +220,9 @@ def worded_derivatives() -> Generator[None, None, None]:
     Raises
     ------
     InputError
-        In the place of torch's error.
+        Instead of torch's error.
     RuntimeError
-        Any other error, as it is.
+        Any other error, unchanged.
     """
     try:
         yield
@@ -230,6 +230,6 @@ def worded_derivatives() -> Generator[None, None, None]:
         text = str(error)
         if not any(words in text for words in _MISSING):
             raise
-        repair = 'take objective.hessian(theta, method="differences"), or write the operation by ones that have it'
+        repair = 'use objective.hessian(theta, method="differences"), or build the operation from differentiable ones'
         got = text.splitlines()[0].rstrip(".")
         raise InputError(worded("objective", "a loss with second derivatives", got, repair)) from error

@@ -1,4 +1,4 @@
-"""Layers that compute what the library's do, in less time on a CPU; only in a private copy of a model."""
+"""Layers equal to the library's but faster on a CPU; used only in a private copy of a model."""
 
 import torch
 
@@ -9,12 +9,12 @@ __all__ = ["OneDnnLinear", "is_bare", "with_onednn", "with_pairwise_pooling", "w
 
 
 def is_bare(layer: torch.nn.Module) -> bool:
-    """Tell whether a layer is its class's forward alone: no hook acts on it, and it has no forward of its own."""
+    """Return whether a layer only runs its class's forward: no hook acts on it, and no forward was set on it."""
     return not (layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer))
 
 
 class _PairwiseMaxPool(torch.nn.Module):
-    """Non-overlapping 2 × 2 max-pooling as maxima of slices: several times faster in the default layout."""
+    """Non-overlapping 2 × 2 max-pooling as maxima of slices; several times faster in the default layout."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Pool the last two axes."""
@@ -24,7 +24,7 @@ class _PairwiseMaxPool(torch.nn.Module):
 
 
 class OneDnnLinear(torch.nn.Module):
-    """A linear layer by oneDNN's product; the parameters are the layer's own."""
+    """A linear layer computed by oneDNN; the parameters are the layer's own."""
 
     def __init__(self, layer: torch.nn.Linear) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class OneDnnLinear(torch.nn.Module):
 
 
 class _Bag(torch.nn.EmbeddingBag):
-    """Sums and means of embeddings by indexing where gradients are wanted: the library's kernel has one only."""
+    """Sums and means of embeddings by indexing, because the library's kernel can be differentiated only once."""
 
     def forward(
         self, input: torch.Tensor, offsets: torch.Tensor | None = None, per_sample_weights: torch.Tensor | None = None
@@ -65,7 +65,7 @@ class _Bag(torch.nn.EmbeddingBag):
 
 
 def with_second_derivatives(module: torch.nn.Module) -> None:
-    """Let embeddings have dense gradients that can be differentiated again, in place; values stay."""
+    """Give embeddings dense gradients that can be differentiated again, in place; values do not change."""
     for part in module.modules():
         if type(part) is torch.nn.EmbeddingBag:
             part.__class__ = _Bag
@@ -87,10 +87,10 @@ def with_onednn(module: torch.nn.Module) -> None:
     Raises
     ------
     InputError
-        If this build of torch lacks the product, or no layer could use it.
+        If this build of torch lacks the product, or no layer can use it.
     """
-    # the product is not a documented name of torch's: where it is gone, this way is not taken
-    present = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    # torch does not document the product: if it is missing, it is not used
+    present = torch.backends.mkldnn.is_available()
     if not present or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         raise InputError(worded("strategy", "a torch with oneDNN's linear product", "one without"))
     replaced = 0

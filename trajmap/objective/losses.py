@@ -13,7 +13,7 @@ Loss = Callable[[Any, Any], torch.Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class Supervised:
-    """The loss that `supervised` makes; it names its criterion, so that a faster equal one can take its place.
+    """The loss made by `supervised`; it exposes its criterion, so that a faster equal one can replace it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How much memory there is, which bounds what is kept: graphs, frames, Krylov bases, batches."""
+"""Available memory, which limits stored graphs, frames, Krylov bases and batches."""
 
 import os
 import sys
@@ -10,12 +10,12 @@ import torch
 __all__ = ["copies_budget", "frame_budget", "free_memory", "room", "used_memory"]
 
 _CPU = torch.device("cpu")
-_UNKNOWN = 4 * 2**30  # where the system does not say
+_UNKNOWN = 4 * 2**30  # if the system does not report it
 _MEMINFO, _STATM = Path("/proc/meminfo"), Path("/proc/self/statm")  # of Linux
 
 
 def free_memory(device: torch.device = _CPU) -> float:
-    """Bytes that this process may still take on a device; what the system only caches counts as free."""
+    """Bytes that this process may still take on a device; memory used only for caches counts as free."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     return max(min(_available(), _within_limit()), 0.0)
@@ -27,32 +27,32 @@ def frame_budget(device: torch.device = _CPU) -> float:
 
 
 def copies_budget(like: torch.Tensor, size: int, copies: int) -> float:
-    """Bytes of so many points of P numbers, 64 MiB at least: a budget for what needs no more of a frame at a time."""
+    """Bytes of a number of points of P numbers, at least 64 MiB: a budget if no more of a frame is needed at once."""
     return max(float(copies * size * like.element_size()), 2.0**26)
 
 
 def used_memory(device: torch.device = _CPU) -> float:
-    """Bytes that this process holds on a device; 0 where the system does not say."""
+    """Bytes that this process holds on a device; 0 if the system does not report it."""
     if device.type == "cuda":
         return float(torch.cuda.memory_allocated(device))
     return _pages(1)
 
 
 def room(like: torch.Tensor, *shape: int) -> torch.Tensor:
-    """Make room for many numbers in a tensor's format on its device.
+    """Allocate a large tensor in another tensor's format on its device.
 
     Parameters
     ----------
     like : torch.Tensor
-        Of the format and on the device.
+        A tensor of the format on the device.
     *shape : int
         Its shape.
 
     Returns
     -------
     torch.Tensor
-        Not filled. A processor's memory comes through NumPy, which asks for large pages: touching it for the first time
-        takes a quarter of the time.
+        Not initialised. Host memory comes from NumPy, which requests large pages: the first write takes a quarter of
+        the time.
     """
     formats = {torch.float32: np.float32, torch.float64: np.float64}
     if like.device.type != "cpu" or like.dtype not in formats:
@@ -77,7 +77,7 @@ def _half_of_all() -> float:
 
 
 def _within_limit() -> float:
-    """Bytes left of a limit on the process's address space."""
+    """Remaining bytes of the limit on the process's address space."""
     if sys.platform == "win32":
         return float("inf")
     import resource

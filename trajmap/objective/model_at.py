@@ -1,4 +1,4 @@
-"""A loss as a function of a tensor θ that may carry derivatives, and a model that runs each forward once."""
+"""A loss as a function of a tensor θ that may carry derivatives, and a model that runs each forward pass once."""
 
 import types
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ __all__ = ["Bound", "Remembering", "call_at"]
 
 
 class Bound(torch.nn.Module):
-    """A function of a model and a batch as a module of its own, so that all of it sees other parameters.
+    """A function of a model and a batch as a module, so that all of it uses the replaced parameters.
 
     Parameters
     ----------
@@ -35,23 +35,23 @@ class Bound(torch.nn.Module):
 def call_at(
     model: torch.nn.Module, function: Callable[[Any, Any], Any], tensors: Mapping[str, torch.Tensor], batch: Any
 ) -> Any:
-    """Call a function of a model and a batch with other tensors in the place of the model's own.
+    """Call a function of a model and a batch with other tensors instead of the model's own.
 
     Parameters
     ----------
     model : torch.nn.Module
-        The model; it is as it was afterwards.
+        The model; it is unchanged afterwards.
     function : callable
         ``function(model, batch)``.
     tensors : mapping of str to torch.Tensor
         Parameters and buffers by name, which may carry derivatives.
     batch : object
-        What the function takes.
+        The function's argument.
 
     Returns
     -------
     object
-        What it gives.
+        Its result.
     """
     return functional_call(
         Bound(model, function), {f"model.{name}": value for name, value in tensors.items()}, (batch,)
@@ -59,11 +59,11 @@ def call_at(
 
 
 class Remembering:
-    """A model that runs each forward once: a loss and its metrics ask for the same one.
+    """A model that runs each forward pass once, because a loss and its metrics need the same one.
 
-    An output is given to a later function, in fresh containers, only while no tensor of it or of its arguments was
-    written to, and if the function that asked first left the model's state alone. What holds its tensors where they are
-    not seen is never shared, and nothing is with a function that sets attributes of the model or calls its methods.
+    An output is passed to a later function, in fresh containers, only if no tensor in it or in its arguments was
+    written to, and if the first function did not change the model's state. Objects with hidden tensors are never
+    shared, and functions that set attributes of the model or call its methods share nothing.
 
     Parameters
     ----------
@@ -76,17 +76,17 @@ class Remembering:
     _new: "dict[tuple[Any, ...], _Call]"
 
     def __init__(self, model: torch.nn.Module) -> None:
-        # arguments are told apart by identity, and kept, so that no identity is used again
+        # arguments are compared by identity, and kept, so that no identity is reused
         vars(self).update(_model=model, _known={}, _new={})
 
     def end(self, *, changed: bool) -> None:
-        """Say that a function has ended, and whether it had changed the model's state."""
+        """Note that a function has ended, and whether it changed the model's state."""
         if not changed:
             self._known.update(self._new)
         self._new.clear()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the model's forward, unless it was run with these very arguments."""
+        """Run the model's forward pass, unless it was already run with the same arguments."""
         asked = _seen((args, kwargs))
         if asked is None:
             return self._model(*args, **kwargs)
@@ -112,7 +112,7 @@ class Remembering:
 
 
 class _Call:
-    """What a forward was given, and gave."""
+    """Arguments and output of a forward pass."""
 
     def __init__(self, asked: Structure, found: Structure) -> None:
         self.asked, self.found = asked, found
@@ -124,7 +124,7 @@ class _Call:
 
 
 def _seen(value: Any) -> Structure | None:
-    """Take an object apart, if all that can change in it are tensors whose writes torch counts."""
+    """Split an object into leaves, if only tensors whose writes torch counts can change in it."""
     try:
         taken = Structure(value)
     except TypeError:
@@ -134,5 +134,5 @@ def _seen(value: Any) -> Structure | None:
 
 
 def _versions(taken: Structure) -> list[int]:
-    """How often each tensor was written to."""
+    """Count the writes to each tensor."""
     return [leaf._version for leaf in taken.leaves]

@@ -42,11 +42,11 @@ __all__ = ["Objective"]
 class Objective:
     """L(θ) over fixed data, with its gradient and Hessian products.
 
-    The model is copied once, put in evaluation mode, and only the copy is evaluated: parameters, buffers,
-    gradients, modes and random states of the user's process never change. The copy's parameters are views of one flat
-    tensor, where each point is written. Buffers are frozen at the model's present values. Batches are read once and
-    copied; each call of the loss gets a fresh one of the user's own type. Points and directions may be arrays, or
-    tensors of the objective's device: what is given back is of the same kind.
+    The model is copied once and set to evaluation mode, and only the copy is evaluated: parameters, buffers, gradients,
+    modes and random states of the user's process never change. The copy's parameters are views of one flat tensor, to
+    which each point is written. Buffers are fixed at the model's present values. Batches are read once and copied; each
+    call of the loss gets a fresh batch of the user's type. Points and directions may be arrays, or tensors on the
+    objective's device; results are of the same kind.
 
     Parameters
     ----------
@@ -54,46 +54,46 @@ class Objective:
         The model.
     loss : callable
         ``loss(model, batch)`` gives the scalar mean over the batch, or the sum (`reduction`). `model` is the private
-        copy at the given point: classifiers, language models (``model(**batch).loss``), a training step of the model's
-        own and physics-informed networks are written alike.
+        copy at the given point. Classifiers, language models (``model(**batch).loss``), a model's own training step and
+        physics-informed networks all have this form.
     batches : iterable
-        The data: a loader or a list of batches of any structure. The loader's own generators stay where they are.
+        The data: a loader or a list of batches of any structure. The loader's random generators do not change.
     layout : Layout, optional
-        Parameters that θ lists, as ``trajectory.layout``; by default those that require gradients.
+        The parameters in θ, for example ``trajectory.layout``; by default those that require gradients.
     metrics : dict of str to callable, optional
         Further ``metric(model, batch) -> scalar mean``.
     device, dtype : optional
-        Where and in which precision to evaluate; by default as the model is.
+        Device and precision of the evaluation; by default those of the model.
     re_estimate : bool
-        Compute BatchNorm's statistics anew at each point, as the batches' mean: between two networks the kept ones
-        belong to neither (Garipov et al. 2018).
+        Compute BatchNorm's statistics at each point as the mean over the batches, because between two networks the
+        stored ones fit neither (Garipov et al. 2018).
     check : bool
-        Evaluate the first batch a few times and take its gradient once: a loss that gives two values or does not change
-        with θ is refused, a gradient that is not its slope is warned of. Where there are several batches, compare the
-        loss of two taken together with the weighted mean of theirs.
+        Evaluate the first batch a few times and its gradient once. A loss with two values at one point, or without
+        dependence on θ, raises an error; a gradient that disagrees with the slope gives a warning. With several
+        batches, the loss of two joined batches is compared with the weighted mean of their losses.
     weights : sequence of float or callable, optional
-        How much each batch weighs in the mean over batches: numbers, or a function of a batch that gives the number of
-        samples, tokens or whatever the batch's loss is a mean over. By default what is certain: targets counted by a
-        criterion of torch's in `supervised`, else samples, labels other than −100, entries of masks or sums of sample
-        weights, whichever agrees with the loss of batches taken together; else a `WeightsWarning` says what is taken.
+        The weight of each batch in the mean over batches: numbers, or a function of a batch that returns the number of
+        items (samples, tokens, …) over which its loss is a mean. By default the weights are inferred: targets counted
+        by a torch criterion in `supervised`, else samples, labels other than −100, entries of masks or sums of sample
+        weights, whichever agrees with the loss of joined batches. If none does, a `WeightsWarning` names the choice.
     reduction : {"mean", "sum"}
         ``"sum"``: the loss of a batch is a sum, and L the sum over all batches; metrics stay means.
     max_batches : int, optional
-        Read that many batches; what tells no length and does not end is refused without it.
+        Read only this many batches; required for a loader that has no length and does not end.
 
     Raises
     ------
     InputError
-        If the arguments do not fit, or the loss is not a scalar, or stays the same wherever the parameters are.
+        If the arguments do not fit, or the loss is not a scalar, or does not depend on the parameters.
     LayoutError
         If `layout` names parameters that the model does not have.
     NondeterministicError
-        If the loss is not a function of θ (dropout or sampling left on).
+        If the loss is not a function of θ (dropout or sampling is on).
 
     Notes
     -----
-    Compiled, data-parallel and averaged models are taken out of their wrappers. Forward hooks that only look are not
-    fired on the copy; those that change something stay. The loss may use anything of the model:
+    Compiled, data-parallel and averaged models are unwrapped. Forward hooks that only read are removed from the copy;
+    those that change something stay. The loss may use anything of the model:
 
     - a training step of Lightning's: ``lambda model, batch: model.training_step(batch, 0)`` (the copy logs nothing);
     - a penalty: ``lambda model, batch: cross_entropy(model(batch[0]), batch[1]) + 1e-4 * model.head.weight.norm()``;
@@ -148,8 +148,8 @@ class Objective:
             self._needs_graph = probe(self._twin, functools.partial(self._here, read.kept[0]), self._eps, check=check)
             settle_hooks(module)
             run = functools.partial(self._here, with_graph=self._needs_graph) if check else None
-            self._twin.visit(nearby)  # at a last layer of zeros the losses of all batches are equal, and tell nothing
-            # accelerators multiply float32 in shorter formats
+            self._twin.visit(nearby)  # with a last layer of zeros all batches have equal losses
+            # accelerators may multiply float32 in narrower formats
             rough = max(1e-5 if self.like.device.type == "cpu" else 2e-3, 4 * self._eps)
             weighing = weigh(read, loss, weights=weights, reduction=reduction, run=run, tolerance=rough)
             self._go(self.tensor(self._own))
@@ -159,7 +159,7 @@ class Objective:
         if re_estimate:
             self._twin.statistics = Statistics(self._twin, self._batches, loss)
         self._plain = Evaluator(self.parts, PLAIN)
-        self.choices: dict[tuple[bool, int], Strategy] = {}  # strategies found to be fast, by what they were found for
+        self.choices: dict[tuple[bool, int], Strategy] = {}  # fast strategies found so far, by their setting
 
     @classmethod
     def from_function(
@@ -172,15 +172,15 @@ class Objective:
         theta: Array | None = None,
         check: bool = True,
     ) -> "Objective":
-        """Make the objective of a loss that is no torch model: NumPy, JAX, a simulator.
+        """Make an objective from a function outside torch: NumPy, JAX, a simulator.
 
-        Iterates are ``Trajectory.of(array)``. A gradient that is not given is taken by central differences, at two
-        calls of `f` a parameter; Hessian products by differences of the gradient, at two gradients a vector.
+        Iterates are ``Trajectory.of(array)``. Without `gradient`, central differences are used, with two calls of `f`
+        per parameter; without `hessian_product`, differences of the gradient, with two gradients per vector.
 
         Parameters
         ----------
         f : callable
-            ``f(theta) -> number``; it gets a float64 array of shape (P,) of its own.
+            ``f(theta) -> number``; it gets its own float64 array of shape (P,).
         size : int
             P.
         gradient : callable, optional
@@ -206,7 +206,7 @@ class Objective:
         """
         model = function_model(f, size, gradient, hessian_product, theta)
         found = cls(model, call, [()], check=check and gradient is not None)
-        if check and gradient is None:  # a gradient by differences agrees with differences, at a high price
+        if check and gradient is None:  # comparing a gradient by differences with differences would only cost time
             probe(found._twin, functools.partial(found._here, found._batches.kept[0]), found._eps, check=True)
         return found
 
@@ -227,16 +227,16 @@ class Objective:
 
     @property
     def model(self) -> torch.nn.Module:
-        """The private copy that is evaluated, to look at its structure; its parameters are those of the last point."""
+        """The evaluated private copy, for inspection; its parameters are those of the last point."""
         return self._twin.module
 
     @property
     def parts(self) -> Parts:
-        """What the objective is made of, for those who evaluate it in their own way."""
+        """The parts of the objective, for other ways to evaluate it."""
         return Parts(self._twin, self._functions, self._batches, self._weighing, self._needs_graph)
 
     def value(self, theta: Array | torch.Tensor) -> float:
-        """Loss at one point; NaN and inf are returned as they are.
+        """Loss at one point; NaN and inf are returned unchanged.
 
         Parameters
         ----------
@@ -272,7 +272,7 @@ class Objective:
         return {name: float(values[0]) for name, values in found.items()}
 
     def evaluate(self, thetas: Any) -> dict[str, Array]:
-        """Loss and metrics at several points; a forward that both ask for is run once.
+        """Loss and metrics at several points; a common forward pass is run once.
 
         Parameters
         ----------
@@ -291,7 +291,7 @@ class Objective:
         return self._plain.by_piece(ArrayPoints([self.tensor(theta)]))[0], np.array(self._weighing.weights)
 
     def outputs(self, theta: Array | torch.Tensor, inputs: Any) -> Any:
-        """Run the model at a point of shape (P,) and give what ``model(inputs)`` does, detached."""
+        """Run the model at a point of shape (P,) and return ``model(inputs)``, detached."""
         with self._twin.lock, isolated_rng(), torch.no_grad():
             self._go(self.tensor(theta))
             try:
@@ -300,12 +300,12 @@ class Objective:
                 self._twin.state.restore()
 
     def with_buffers(self, buffers: Mapping[str, Array]) -> "Objective":
-        """Make the same objective with other buffers, as those recorded beside an iterate.
+        """Make the same objective with other buffers, for example those recorded with an iterate.
 
         Parameters
         ----------
         buffers : mapping of str to array-like
-            By name, as ``trajectory.buffers(i)``; others stay as they are.
+            By name, for example ``trajectory.buffers(i)``; other buffers do not change.
 
         Returns
         -------
@@ -315,7 +315,7 @@ class Objective:
         Raises
         ------
         InputError
-            If a buffer is unknown or of another shape.
+            If a buffer is unknown or has another shape.
         """
         other = copy.copy(self)
         other._twin, other._chosen_buffers = self._twin.with_buffers(buffers), True
@@ -323,11 +323,11 @@ class Objective:
         return other
 
     def for_run(self, trajectory: Trajectory | None) -> "Objective":
-        """Make the same objective with the BatchNorm statistics that a run recorded, wherever it is evaluated.
+        """Make the same objective with the BatchNorm statistics recorded in a run.
 
-        At an iterate they are its own; elsewhere they are estimated from the objective's data and corrected by what a
-        near iterate's own differ from its estimates. Where the run has none, or there is no run, they are estimated at
-        each point. A model without buffers stays as it is.
+        At an iterate, its own statistics are used. Elsewhere they are estimated from the objective's data and corrected
+        by the difference between a near iterate's recorded and estimated statistics. Without recorded statistics or
+        without a run, they are estimated at each point. A model without buffers does not change.
 
         Parameters
         ----------
@@ -337,7 +337,7 @@ class Objective:
         Returns
         -------
         Objective
-            `statistics` says what it does.
+            `statistics` describes its statistics.
 
         Raises
         ------
@@ -364,7 +364,7 @@ class Objective:
         return other
 
     def along(self, trajectory: Trajectory) -> "Objective":
-        """Check that a run is this objective's, and give the objective that is evaluated along it.
+        """Check that a run belongs to this objective, and return the objective to evaluate along it.
 
         Parameters
         ----------
@@ -374,8 +374,8 @@ class Objective:
         Returns
         -------
         Objective
-            As `for_run` makes it where the buffers are frozen as they were in the model; buffers that were chosen by
-            `with_buffers`, `for_run` or ``re_estimate=True`` stay.
+            The result of `for_run` if the buffers are fixed at the model's values; buffers chosen by `with_buffers`,
+            `for_run` or ``re_estimate=True`` do not change.
         """
         self.layout.require(trajectory.layout, "trajectory")
         chosen = self._chosen_buffers or self._twin.statistics is not None
@@ -383,12 +383,12 @@ class Objective:
 
     @property
     def statistics(self) -> str:
-        """What BatchNorm's statistics and other buffers are at a point, in words."""
+        """Description of BatchNorm's statistics and other buffers at a point."""
         found = self._twin.statistics
-        return "frozen as they are in the model" if found is None else found.words
+        return "fixed at the model's values" if found is None else found.words
 
     def on_batches(self, batches: Batches, weights: list[float]) -> "Objective":
-        """Make the same objective on other batches, as pieces of its own, with their weights; the model is shared."""
+        """Make the same objective on other batches, for example pieces of its own, with their weights."""
         other = copy.copy(self)
         other._batches, other.choices = batches, {}
         other._weighing = dataclasses.replace(self._weighing, weights=weights)
@@ -402,7 +402,7 @@ class Objective:
     def gradient(self, theta: Array) -> Array: ...
 
     def gradient(self, theta: Array | torch.Tensor) -> Array | torch.Tensor:
-        """Gradient ∇L(θ) at a point, both of shape (P,): float64 for an array, the model's format for a tensor."""
+        """Gradient ∇L(θ) at a point, both of shape (P,): float64 for an array, the model's dtype for a tensor."""
         found = self._slope(self.tensor(theta))
         return found if isinstance(theta, torch.Tensor) else as_array(found).astype(np.float64)
 
@@ -412,27 +412,28 @@ class Objective:
             self._go(point)
             for term in self._terms():
                 if term.requires_grad:
-                    term.backward()  # type: ignore[no-untyped-call]
+                    term.backward()
             return twin.gathered()
 
     def hvp(self, theta: Array | torch.Tensor, v: Array) -> Array:
-        """Hessian-vector product H(θ)v, all of shape (P,), float64; for many vectors at a point take `hessian`."""
+        """Hessian-vector product H(θ)v, all of shape (P,), float64; for many vectors at a point use `hessian`."""
         return self.hessian(theta)(v)
 
     def hessian(self, theta: Array | torch.Tensor, *, method: str = "exact", memory: float | None = None) -> Operator:
         """Hessian at a point as an operator: call it with an array, or ``multiply`` a tensor, both of shape (P,).
 
-        Exact products cost 1.1 to 1.4 gradients a vector while the graphs of all batches fit in memory, else 2 or more.
+        Exact products cost 1.1 to 1.4 gradients per vector if the graphs of all batches fit in memory, else 2 or more.
 
         Parameters
         ----------
         theta : array-like or torch.Tensor, shape (P,)
             The point.
         method : str
-            ``"exact"`` differentiates twice. ``"differences"`` takes two gradients a vector, for what has no second
-            derivative or no memory for one (fused attention, custom kernels); the operator says its error.
+            ``"exact"`` differentiates twice. ``"differences"`` uses two gradients per vector, for losses without a
+            second derivative (fused attention, custom kernels) or without the memory for it; the operator has its
+            ``error``.
         memory : float, optional
-            Bytes the graphs may hold; by default half of what is free.
+            Bytes that the graphs may take; by default half of the free memory.
 
         Returns
         -------
@@ -451,7 +452,7 @@ class Objective:
         found = HessianOperator(self._twin, self._terms, point, len(self._batches), limit=limit)
         hidden = [self.layout.names[i] for i in moving_gradients(self._slope, point, found.constant, self._twin.sizes)]
         if hidden:
-            expected, got = "a loss that says its second derivatives", f"none of {', '.join(hidden)}"
+            expected, got = "a loss with second derivatives", f"none of {', '.join(hidden)}"
             raise InputError(worded("loss", expected, got, 'hessian(theta, method="differences")'))
         return found
 
@@ -460,7 +461,7 @@ class Objective:
         return self._twin.tensor(theta)
 
     def __getstate__(self) -> dict[str, Any]:
-        # the evaluator holds the twin's module, of which the twin makes a copy that can travel
+        # the evaluator holds the twin's module, of which the twin makes a copy that can be pickled
         return {name: value for name, value in vars(self).items() if name != "_plain"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -476,7 +477,7 @@ class Objective:
         self._twin.visit(lambda flat: flat.copy_(point))
 
     def _terms(self) -> Iterator[torch.Tensor]:
-        """Weighted loss of each batch where the twin is."""
+        """Weighted loss of each batch at the twin's point."""
         for j, weight in enumerate(self._weighing.weights):
             batch = self._batches.fresh(j, "gradient")
             term = loss_value(self._functions["loss"](self._twin.module, batch)) * weight
@@ -496,6 +497,8 @@ class Objective:
         if any(part.training for part in self._twin.module.modules()):
             self._twin.state.restore()
             expected, got = "a function of a model in evaluation mode", "one that calls model.train()"
-            raise InputError(worded("loss", expected, got, "leave the mode alone: BatchNorm and dropout follow it"))
+            raise InputError(
+                worded("loss", expected, got, "do not change the mode, since BatchNorm and dropout depend on it")
+            )
         self._twin.state.restore()
         return found

@@ -1,4 +1,4 @@
-"""A symmetric linear operator on parameter space: tensors inside, arrays at the rim."""
+"""A symmetric linear operator on parameter space, with tensors internally and arrays in its public call."""
 
 from abc import ABC, abstractmethod
 
@@ -13,13 +13,13 @@ __all__ = ["Operator", "as_array", "as_tensor"]
 class Operator(ABC):
     """v ↦ Av on R^P.
 
-    `multiply` takes and gives tensors of the operator's number format on its device: Krylov methods and trace
-    estimators run there. Calling the operator takes and gives NumPy arrays.
+    `multiply` takes and returns tensors of the operator's dtype on its device; Krylov methods and trace estimators use
+    it. Calling the operator takes and returns NumPy arrays.
 
     Parameters
     ----------
     like : torch.Tensor
-        Any tensor of the number format and on the device of the operator.
+        Any tensor with the dtype and device of the operator.
     size : int
         P.
     """
@@ -42,7 +42,7 @@ class Operator(ABC):
         """Multiply a tensor of shape (P,); the result is a new tensor."""
 
     def tensor(self, v: Array) -> torch.Tensor:
-        """Bring an array of shape (P,) to the operator's number format and device; the array is copied."""
+        """Copy an array of shape (P,) to the operator's dtype and device."""
         return torch.tensor(check_array("v", v, (self.size,)), dtype=self.dtype, device=self.device)
 
     def __call__(self, v: Array) -> Array:
@@ -51,7 +51,7 @@ class Operator(ABC):
 
 
 def as_array(tensor: torch.Tensor) -> Array:
-    """Bring a tensor to NumPy, in float32 where its own type is narrower."""
+    """Convert a tensor to NumPy, in float32 if its dtype is narrower."""
     return tensor.detach().to("cpu").to(torch.promote_types(tensor.dtype, torch.float32)).numpy()
 
 

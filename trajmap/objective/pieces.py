@@ -1,4 +1,4 @@
-"""An objective on pieces of its own data, as an optimizer's batches are."""
+"""An objective on pieces of its own data, like an optimizer's batches."""
 
 from trajmap.objective.batches import Batches
 from trajmap.objective.objective import Objective

@@ -22,7 +22,7 @@ _MOST_BYTES = 2**28
 
 
 class PlaneLayers:
-    """The combined layers of one model: which piece of the data is next, and where on the plane.
+    """The combined layers of one model, with the next piece of data and the position on the plane.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class PlaneLayers:
             layer.collecting = False
 
     def piece(self, j: int) -> None:
-        """Announce the piece of data that is evaluated next."""
+        """Set the piece of data that is evaluated next."""
         for layer in self._layers:
             layer.j = j
 
@@ -79,7 +79,7 @@ def plane_layers(
     frame: Frame,
     run: Sequence[Callable[[], Any]],
 ) -> PlaneLayers:
-    """Replace, in place, the layers that see only data by combinations of their outputs over a plane.
+    """Replace, in place, the layers whose input is only data by combinations of their outputs over a plane.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def plane_layers(
     parts : Parts
         Of the objective.
     frame : Frame
-        The flat chart's.
+        The frame of the flat chart.
     run : sequence of callables
         Each evaluates the module on one piece of data.
 
@@ -120,7 +120,9 @@ def plane_layers(
                 raise InputError(worded("strategy", "first layers' outputs within 256 MiB", "more"))
     expected = 1 + frame.n_vectors
     if any(len(outputs) != expected for layer in found.values() for outputs in layer.outputs):
-        raise InputError(worded("strategy", "first layers that are called once a forward", "another number of calls"))
+        raise InputError(
+            worded("strategy", "first layers that are called once per forward pass", "another number of calls")
+        )
     handle.combine()
     return handle
 
@@ -128,14 +130,14 @@ def plane_layers(
 def _first_layers(
     module: torch.nn.Module, parts: Parts, forward: Callable[[], Any]
 ) -> Iterator[tuple[str, torch.nn.Module]]:
-    """Find linear layers that own their parameters and see only data: no gradient would flow into them."""
+    """Find linear layers that own their parameters and whose input is only data, without gradients."""
     seen: dict[str, bool] = {}
     hooks = []
     for name, layer in module.named_modules():
         if type(layer) in _LINEAR and name and is_bare(layer):
 
             def note(_: Any, inputs: tuple[Any, ...], name: str = name) -> None:
-                # an input given by name is not seen
+                # an input passed by keyword is not detected
                 seen[name] = seen.get(name, False) or not inputs or bool(inputs[0].requires_grad)
 
             hooks.append(layer.register_forward_pre_hook(note))

@@ -24,11 +24,11 @@ class Points(ABC):
 
     @abstractmethod
     def write(self, i: int, out: torch.Tensor) -> None:
-        """Fill a tensor of shape (P,), on any device and in any floating number format, with point i."""
+        """Fill a tensor of shape (P,), on any device and with any floating dtype, with point i."""
 
 
 class ArrayPoints(Points):
-    """Rows of an array, of a run's lazy iterates, of which one is read at a time, or tensors.
+    """Rows of an array, a run's lazy iterates (read one at a time), or tensors.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class ArrayPoints(Points):
         return len(self._thetas)
 
     def write(self, i: int, out: torch.Tensor) -> None:
-        """Copy a row; a stored one is read straight into a buffer of its own number format in host memory."""
+        """Copy a row; a stored one is read directly into a host buffer of its own dtype."""
         straight = out.device.type == "cpu" and out.is_contiguous() and out.dtype in {torch.float32, torch.float64}
         if (
             straight
@@ -57,16 +57,16 @@ class ArrayPoints(Points):
 
 
 class FramePoints(Points):
-    """Points of a frame: one product a point where the frame fits in memory, else the frame is read once a block.
+    """Points of a frame: one product per point if the frame fits in memory, else one reading of the frame per block.
 
     Parameters
     ----------
     frame : Frame
         The frame.
     coefficients : array-like, shape (n, m)
-        One row a point.
+        One row per point.
     like : torch.Tensor
-        Number format and device of the evaluated model, where the frame is brought to.
+        A tensor with the dtype and device of the evaluated model, to which the frame is copied.
     budget : float, optional
         Bytes that the frame, or a block of points, may take on the device; see `frame_budget`.
     """
@@ -83,7 +83,7 @@ class FramePoints(Points):
         return len(self._C)
 
     def at(self, coefficients: Array) -> "FramePoints":
-        """Other points of the same frame, which is shared."""
+        """Make other points of the same frame, which is shared."""
         other = FramePoints(self._frame, coefficients, self._like, budget=self._budget)
         other._origin, other._basis = self._origin, self._basis
         return other
@@ -94,7 +94,7 @@ class FramePoints(Points):
         return (1 + self._frame.n_vectors) * self._frame.size * self._like.element_size() <= self._budget
 
     def load(self) -> "FramePoints":
-        """Bring the frame to the device now, if it fits; otherwise nothing is done until a point is asked for."""
+        """Copy the frame to the device now, if it fits; otherwise nothing is done until a point is needed."""
         if self.fits and self._basis is None:
             shape = (self._frame.n_vectors, self._frame.size)
             self._basis, self._origin = self._like.new_empty(shape), self._like.new_empty(shape[1])
@@ -132,13 +132,13 @@ class FramePoints(Points):
 
 
 def _shared(array: Array) -> torch.Tensor:
-    """Look at the memory of an array as a tensor, which is only ever read."""
+    """View the memory of an array as a tensor, which is only read."""
     array = np.ascontiguousarray(array)
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
 def as_points(thetas: Any, size: int) -> Points:
-    """Take points as they are, and an array, lazy iterates or tensors of `size` entries each as points."""
+    """Return points unchanged; make points of an array, lazy iterates or tensors of `size` entries each."""
     if isinstance(thetas, Points):
         return thetas
     if isinstance(thetas, list) and thetas and isinstance(thetas[0], torch.Tensor):

@@ -1,4 +1,4 @@
-"""Half precision, and what a strategy costs in truth."""
+"""Half precision, and the measured error of a strategy."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ __all__ = ["half_precision", "strategy_error"]
 
 
 def half_precision(objective: Objective, strategy: Strategy | None = None) -> Strategy:
-    """Make a strategy that runs in bfloat16: a given one, or one with images channels-last on accelerators."""
+    """Make a strategy that runs in bfloat16, from a given one, or with images channels-last on accelerators."""
     if strategy is not None:
         return dataclasses.replace(strategy, bfloat16=True)
     convolves = any(isinstance(layer, torch.nn.Conv2d) for layer in objective.model.modules())
@@ -22,7 +22,7 @@ def half_precision(objective: Objective, strategy: Strategy | None = None) -> St
 
 
 def strategy_error(objective: Objective, strategy: Strategy, points: Points) -> float:
-    """Find the largest relative difference of the losses by a strategy from the plain ones at some points."""
+    """Measure the largest relative difference between a strategy's losses and the plain ones at some points."""
     plain, other = (
         Evaluator(objective.parts, way).evaluate(points, only=["loss"])["loss"] for way in (PLAIN, strategy)
     )

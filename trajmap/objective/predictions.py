@@ -1,4 +1,4 @@
-"""What iterates predict: a run seen in the space of functions instead of weights."""
+"""Predictions of iterates: a run in the space of functions instead of weights."""
 
 from typing import Any
 
@@ -20,20 +20,20 @@ __all__ = ["function_distance", "root_probabilities"]
 def root_probabilities(model: torch.nn.Module, trajectory: Trajectory, probes: Any, *, buffers: bool = True) -> Array:
     """Square roots of the class probabilities of each iterate on some probes.
 
-    Flattened and divided by √N they are coordinates like any other: squared distances between iterates are mean
-    squared Hellinger distances (times two), and every embedding of weights works on them. Runs from other
-    initialisations share a manifold there, and not in weight space.
+    Flattened and divided by √N they can be used as coordinates: squared distances between iterates are mean squared
+    Hellinger distances (times two), and every embedding of weights works on them. Runs from different initialisations
+    share a manifold in this space, but not in weight space.
 
     Parameters
     ----------
     model : torch.nn.Module
-        The classifier, giving logits; it is not changed.
+        The classifier, whose outputs are logits; it is not changed.
     trajectory : Trajectory
         Its iterates.
     probes : torch.Tensor
         Inputs, N of them.
     buffers : bool
-        Use the buffers recorded beside each iterate, where there are any.
+        Use the buffers recorded with each iterate, if any.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def root_probabilities(model: torch.nn.Module, trajectory: Trajectory, probes: A
 
 
 def function_distance(objective: Objective, a: Array, b: Array, probes: Any, *, classes: bool = True) -> float:
-    """Measure how far apart two points are as functions, whatever their distance as weights.
+    """Measure the distance of two points as functions, independent of their distance as weights.
 
     Parameters
     ----------
@@ -89,13 +89,13 @@ def function_distance(objective: Objective, a: Array, b: Array, probes: Any, *, 
     probes : torch.Tensor
         Inputs.
     classes : bool
-        The outputs are logits: the distance is the root mean squared Hellinger distance of the class probabilities, in
-        [0, 1]. Otherwise it is the root mean squared difference of the outputs.
+        Whether the outputs are logits. If so, the distance is the root mean squared Hellinger distance of the class
+        probabilities, in [0, 1]. Otherwise it is the root mean squared difference of the outputs.
 
     Returns
     -------
     float
-        0 for one function.
+        0 for equal functions.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Reading a loader once without leaving a trace in it, and without waiting for an end that does not come."""
+"""Read a loader once without changing its state, and stop if it has no end."""
 
 import contextlib
 import copy
@@ -22,27 +22,27 @@ _MOST_VISITED = 10_000
 
 
 def read_all(batches: Iterable[Any], take: Callable[[Any], tuple[Any, bool, int]], most: int | None) -> list[Any]:
-    """Read batches to their end, or to a bound where they do not say how many they are.
+    """Read all batches, or up to a limit if their number is unknown.
 
     Parameters
     ----------
     batches : iterable
-        A loader or a list. Its random generators are put back to where they were.
+        A loader or a list. The states of its random generators are restored.
     take : callable
-        ``take(batch)`` gives what is kept, whether this very batch was there before, and the bytes that it added.
+        ``take(batch)`` returns the kept batch, whether it was known before, and the bytes that it added.
     most : int or None
-        Read that many and leave the rest.
+        Read only this many.
 
     Returns
     -------
     list
-        What is kept.
+        The kept batches.
 
     Raises
     ------
     InputError
-        If there is no batch, or what says no length gives the same batches again a hundred times, more than 16384 of
-        them, or more than 2 GiB or a third of the free memory.
+        If there is no batch, or a loader without a length repeats its batches a hundred times, or gives more than 16384
+        of them, or more than 2 GiB or a third of the free memory.
     """
     if isinstance(batches, (torch.Tensor, np.ndarray, str)):
         got = "one tensor" if isinstance(batches, torch.Tensor) else type(batches).__name__
@@ -71,11 +71,11 @@ _END = object()
 
 
 class _Bound:
-    """How far something of unknown length is read."""
+    """The limit for reading something of unknown length."""
 
     def __init__(self) -> None:
         self._bytes, self._again = 0, 0
-        # a copy can take twice its bytes where memory is in pieces
+        # a copy can take twice its bytes if memory is fragmented
         self._most_bytes = min(_MOST_BYTES, free_memory() // 3)
 
     def count(self, n: int, size: int, *, again: bool) -> None:
@@ -83,7 +83,7 @@ class _Bound:
         self._again += again
         reason = None
         if self._again >= _MOST_ROUNDS * (n - self._again):
-            reason = f"the same {n - self._again} over and over"
+            reason = f"the same {n - self._again} repeatedly"
         elif n > _MOST_BATCHES:
             reason = f"more than {_MOST_BATCHES} without an end"
         elif self._bytes > self._most_bytes:
@@ -98,13 +98,13 @@ def _says_its_length(batches: Iterable[Any]) -> bool:
         return False
     try:
         return len(batches) >= 0
-    except TypeError:  # a loader of a stream has the method and refuses
+    except TypeError:  # the loader of a stream has the method but raises
         return False
 
 
 def _iterator(batches: Iterable[Any]) -> Generator[Any, None, None]:
     if isinstance(batches, torch.utils.data.DataLoader) and getattr(batches, "_iterator", None) is not None:
-        # the workers that it keeps may be in the midst of an epoch: ours are others
+        # its persistent workers may be in the middle of an epoch, so others are used
         batches = copy.copy(batches)
         vars(batches)["_iterator"] = None
     yield from batches
@@ -112,17 +112,17 @@ def _iterator(batches: Iterable[Any]) -> Generator[Any, None, None]:
 
 @contextlib.contextmanager
 def untouched_generators(loader: Any) -> Generator[None, None, None]:
-    """Put the random generators of a loader, its samplers and its data set back on leaving.
+    """Restore the random generators of a loader, its samplers and its data set on exit.
 
     Parameters
     ----------
     loader : object
-        Whatever holds generators of torch, NumPy or Python in its attributes, or theirs.
+        Any object that holds generators of torch, NumPy or Python, directly or indirectly.
 
     Yields
     ------
     None
-        What is drawn inside is undone.
+        Draws inside are undone.
     """
     restore = [put_back for held in _generators(loader) for put_back in [_restorer(held)]]
     try:

@@ -1,4 +1,4 @@
-"""What the loss of a batch may be a mean over: samples, labelled tokens, targets of a criterion."""
+"""The items over which the loss of a batch may be a mean: samples, labelled tokens, targets of a criterion."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ from trajmap.objective.losses import Loss, Supervised
 
 __all__ = ["Rule", "by_samples", "candidates", "known_rule", "labels_of", "shares_of"]
 
-_LEFT_OUT = -100  # the label by which cross-entropy leaves a target out
+_LEFT_OUT = -100  # the label of targets that cross-entropy ignores
 _ELEMENTWISE_MODULES = (
     torch.nn.MSELoss, torch.nn.L1Loss, torch.nn.SmoothL1Loss, torch.nn.HuberLoss, torch.nn.BCELoss,
     torch.nn.BCEWithLogitsLoss,
@@ -29,16 +29,16 @@ _CLASSES = (torch.nn.functional.cross_entropy, torch.nn.functional.nll_loss)
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """What a batch weighs.
+    """A rule for the weight of a batch.
 
     Parameters
     ----------
     name : str
-        What is counted.
+        The counted items.
     measure : callable
-        ``measure(batch) -> float``, None where the batch does not say.
+        ``measure(batch) -> float``, or None if it cannot be determined.
     weak : bool
-        Nothing but its agreement with the loss speaks for it.
+        Its agreement with the loss is the only evidence for it.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Rule:
     weak: bool = False
 
     def measures(self, batches: Sequence[Batch]) -> Array | None:
-        """Weigh several batches; None where one does not say."""
+        """Weigh several batches; None if the weight of one cannot be determined."""
         found = [self.measure(batch) for batch in batches]
         return None if any(value is None for value in found) else np.array(found, dtype=np.float64)
 
@@ -62,7 +62,7 @@ def _samples(batch: Batch) -> float | None:
 
 
 def known_rule(loss: Loss) -> Rule | None:
-    """Find what a loss made by `supervised` with one of torch's criteria is a mean over.
+    """Determine the items over which a loss made by `supervised` with a torch criterion is a mean.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def _entries(batch: Batch) -> float | None:
 
 
 def candidates(batches: Sequence[Batch]) -> list[Rule]:
-    """List what a loss of such batches is often a mean over.
+    """List the items over which a loss of such batches is often a mean.
 
     Parameters
     ----------
@@ -124,9 +124,9 @@ def candidates(batches: Sequence[Batch]) -> list[Rule]:
     Returns
     -------
     list of Rule
-        Samples first, where their number is certain; then labels other than −100, all of them or without the first of
-        each row, as a model that predicts the next token has it; entries of a mask; and sums of weights a sample.
-        Those that weigh all batches alike, but for a factor, as one before are left out.
+        Samples first, if their number is certain; then labels other than −100, all of them or without the first of each
+        row, as for next-token prediction; entries of a mask; and sums of sample weights. A rule that gives the same
+        weights as an earlier one, up to a factor, is omitted.
     """
     rules = [by_samples()]
     labels = [labels_of(batch) for batch in batches]
@@ -172,7 +172,7 @@ def _counted(k: int, skip: int, batch: Batch) -> float:
 
 
 def labels_of(batch: Batch) -> torch.Tensor | None:
-    """Take what a mapping has under ``labels``, as the models of Hugging Face are given it."""
+    """Return the ``labels`` of a mapping, as used by models of Hugging Face."""
     value = batch.look()
     found = value.get("labels") if isinstance(value, Mapping) else None
     return found if isinstance(found, torch.Tensor) and found.ndim else None
@@ -189,5 +189,5 @@ def _labelled_next(batch: Batch) -> float | None:
 
 
 def shares_of(measures: Array) -> list[float]:
-    """Divide by the sum."""
+    """Normalise to the sum one."""
     return [float(share) for share in measures / measures.sum()]

@@ -1,4 +1,4 @@
-"""BatchNorm's statistics of a recorded run: an iterate's own at an iterate, and moved with the data elsewhere."""
+"""BatchNorm's statistics of a recorded run: an iterate's own at the iterate, corrected estimates elsewhere."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 __all__ = ["RunStatistics"]
 
-_STRETCHES, _WIDTH = 16, 32  # of θ, by which an iterate is recognised and a near one is found
+_STRETCHES, _WIDTH = 16, 32  # entries of θ by which an iterate is recognised and a near one is found
 
 
 class RunStatistics:
-    """What a twin's buffers are wherever it arrives, by a run that recorded them.
+    """A twin's buffers at any point, from a run that recorded buffers.
 
-    At an iterate they are those recorded beside it: the loss is the one that training would have measured there.
-    Elsewhere they are estimated from the objective's data, and corrected by what the recorded statistics of a near
-    iterate i differ from its own estimates: m̂ + w (mᵢ − m̂ᵢ) and v̂ (vᵢ/v̂ᵢ)ʷ, w = 1/(1 + (d/3h)²), with d the distance
-    from that iterate and h the usual distance between neighbouring ones. So the loss is continuous where a lifted point
-    meets the run, whatever the data are; and far from the run the statistics are those that the point itself would
-    gather, where an iterate's own would belong to neither of two networks.
+    At an iterate they are those recorded with it: the loss is the one that training would have measured there.
+    Elsewhere they are estimated from the objective's data, and corrected by the difference between the recorded and
+    estimated statistics of a near iterate i: m̂ + w (mᵢ − m̂ᵢ) and v̂ (vᵢ/v̂ᵢ)ʷ, w = 1/(1 + (d/3h)²), with d the
+    distance from that iterate and h the typical distance between neighbouring ones. The loss is therefore continuous
+    where a lifted point meets the run, for any data. Far from the run the statistics are those of the point itself,
+    because an iterate's own would not fit it.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class RunStatistics:
     batches : list
         The data.
     loss : callable
-        What runs the model.
+        The loss, which runs the model.
     trajectory : Trajectory
         A run with buffers.
     """
@@ -56,17 +56,17 @@ class RunStatistics:
 
     @property
     def source(self) -> tuple[Sequence[Any], Loss, Trajectory]:
-        """What it is made of, beside the twin."""
+        """Its parts without the twin."""
         return self._batches, self._loss, self._trajectory
 
     @property
     def words(self) -> str:
-        """Say what the buffers are."""
+        """Describe the buffers."""
         return "each iterate's own; elsewhere estimated from the data, corrected by a near iterate's"
 
     @torch.no_grad()
     def gather(self) -> dict[str, torch.Tensor]:
-        """Give the buffers that belong to where the twin is."""
+        """Return the buffers for the twin's point."""
         apart = (self._table - self._twin.flat[self._places]).square().sum(dim=1)
         nearest = int(apart.nan_to_num(nan=torch.inf).argmin())
         recorded = {name: torch.as_tensor(np.array(v)) for name, v in self._trajectory.buffers(nearest).items()}
@@ -96,13 +96,13 @@ def _copied(estimate: Statistics) -> dict[str, torch.Tensor]:
 def _corrected(
     here: dict[str, torch.Tensor], recorded: dict[str, torch.Tensor], there: dict[str, torch.Tensor], share: float
 ) -> dict[str, torch.Tensor]:
-    """Correct estimates by a share of what recorded statistics differ from estimates at the same iterate."""
+    """Correct estimates by a share of the difference between recorded and estimated statistics of one iterate."""
     found = {}
     for name, value in recorded.items():
         if name.endswith("running_mean"):
             found[name] = here[name] + share * (value.to(here[name]) - there[name])
         elif name.endswith("running_var"):
-            # a unit that is constant on the data has no ratio: its variance stays as estimated
+            # a unit that is constant on the data has no ratio, so its estimated variance is used
             known = value.to(here[name])
             ratio = torch.where(there[name] > 0, known / there[name], torch.ones_like(known))
             found[name] = here[name] * ratio**share
@@ -110,7 +110,7 @@ def _corrected(
 
 
 def _stretches(size: int) -> list[slice]:
-    """Short stretches of columns all over θ, for a row of a stored run is opened once a stretch."""
+    """Short ranges of columns spread over θ, because a row of a stored run is opened once per range."""
     if size <= _STRETCHES * _WIDTH:
         return [slice(0, size)]
     starts = np.linspace(0, size - _WIDTH, _STRETCHES).astype(int)

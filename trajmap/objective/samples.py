@@ -1,4 +1,4 @@
-"""The loss of each sample, where an objective is a mean over samples."""
+"""The loss of each sample, for an objective that is a mean over samples."""
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ def sample_losses(objective: Objective, thetas: Array) -> Array:
     Raises
     ------
     InputError
-        If the loss is no mean over samples, as a ranking loss or one with a penalty in a sum.
+        If the loss is not a mean over samples, for example a ranking loss or a sum with a penalty.
 
     Examples
     --------
@@ -47,15 +47,15 @@ def sample_losses(objective: Objective, thetas: Array) -> Array:
         found = [as_array(losses_by_sample(objective, objective.tensor(theta))) for theta in points]
     losses = np.array(found, dtype=np.float64)
     means, wholes = losses[:1].mean(axis=1), objective.values(points[:1])
-    # float32 sums of another order differ by 1e-6
+    # float32 sums in another order differ by 1e-6
     if not np.allclose(means, wholes, rtol=1e-4, atol=1e-6, equal_nan=True):
         raise InputError(worded("objective", "a loss that is the mean of its samples' losses",
-                                f"{wholes[0]:.6g} where the samples' mean is {means[0]:.6g}"))  # fmt: skip
+                                f"{wholes[0]:.6g} but a mean of {means[0]:.6g}"))  # fmt: skip
     return losses
 
 
 def losses_by_sample(objective: Objective, point: torch.Tensor) -> torch.Tensor:
-    """Evaluate the loss of every sample at a point that may carry derivatives, all samples at once where that works.
+    """Evaluate the loss of every sample at a point that may carry derivatives, all samples at once if possible.
 
     Parameters
     ----------
@@ -85,6 +85,6 @@ def _of_batch(parts: Parts, point: torch.Tensor, batch: Batch) -> torch.Tensor:
     try:
         found: torch.Tensor = torch.func.vmap(one)(*batch.samples)
     except (RuntimeError, ValueError):
-        # a loss with control flow by values or derivatives of its own, or arrays: one sample at a time
+        # one sample at a time for arrays, and for a loss with value-dependent control flow or its own derivatives
         found = torch.stack([parts.loss_at(point, cut(batch, i, i + 1).fresh()) for i in range(size)])
     return found

@@ -1,4 +1,4 @@
-"""What a loss over a sample of the data may be off."""
+"""The sampling error of a loss over part of the data."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ __all__ = ["standard_error"]
 
 
 def standard_error(objective: Objective, theta: Array) -> float:
-    """Compute the standard error of the loss as an estimate from the objective's batches, by their spread.
+    """Estimate the standard error of the loss from the spread over the objective's batches.
 
     Parameters
     ----------
@@ -35,6 +35,6 @@ def standard_error(objective: Objective, theta: Array) -> float:
     n = len(means)
     if n < 2:
         return float("nan")
-    total = weights.sum()  # 1, unless the loss is a sum
+    total = weights.sum()  # 1, except if the loss is a sum
     shares = weights / total
     return float(total * np.sqrt(n / (n - 1) * np.sum(shares**2 * (means - shares @ means) ** 2)))

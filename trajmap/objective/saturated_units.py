@@ -1,4 +1,4 @@
-"""How saturated a network's activations are."""
+"""Saturation of a network's activations."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ _BOUNDED = (torch.nn.Tanh, torch.nn.Sigmoid)
 def saturation(
     objective: Objective, thetas: Iterable[Array], inputs: Any, *, steps: Sequence[float] | Array | None = None
 ) -> Saturation:
-    """Measure the saturation of each activation layer at some points, as the iterates of a run.
+    """Measure the saturation of each activation layer at some points, such as the iterates of a run.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ def saturation(
     Returns
     -------
     Saturation
-        By point and layer, in [0, 1]: for tanh and sigmoid the mean distance from the middle of the range, 1 where
-        every unit is at an end; for ReLU the share of outputs that are zero.
+        By point and layer, in [0, 1]: for tanh and sigmoid the mean distance from the middle of the range, 1 if every
+        unit is at an end of the range; for ReLU the share of outputs that are zero.
 
     Raises
     ------

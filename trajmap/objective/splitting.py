@@ -1,4 +1,4 @@
-"""Batches in pieces of some samples each, where their sizes are certain."""
+"""Batches in pieces of a given number of samples, if their sizes are certain."""
 
 import numpy as np
 
@@ -12,37 +12,37 @@ __all__ = ["cut", "split_batches"]
 
 
 def cut(batch: Batch, start: int, stop: int) -> Batch:
-    """Take some samples of a batch whose size is certain."""
+    """Take some samples of a batch of certain size."""
     return batch.with_samples([leaf[start:stop] for leaf in batch.samples])
 
 
 def split_batches(
     batches: Batches, weighing: Weighing, batch_size: int, *, strict: bool = True
 ) -> tuple[Batches, list[float]]:
-    """Split batches into pieces of some samples each.
+    """Split batches into pieces of a given number of samples.
 
     Parameters
     ----------
     batches : Batches
         The data.
     weighing : Weighing
-        Their weights; by its rule a piece has its share.
+        Their weights; its rule also gives the share of a piece.
     batch_size : int
-        Samples a piece; 0 for whole batches.
+        Samples per piece; 0 for whole batches.
     strict : bool
-        Refuse batches whose sizes are not certain, instead of leaving them whole.
+        Raise an error for batches of uncertain size, instead of keeping them whole.
 
     Returns
     -------
     pieces : Batches
         In order.
     weights : list of float
-        Of each; they sum to what the batches' do, or are all one for a sum.
+        Weight of each piece, with the same sum as the batches' weights; all one if the loss is a sum.
 
     Raises
     ------
     InputError
-        If sizes are not certain.
+        If `strict` and a size is not certain.
     """
     kept: list[Batch] = []
     weights: list[float] = []
@@ -68,5 +68,5 @@ def _pieces(batch: Batch, batch_size: int, *, strict: bool) -> list[Batch]:
             return [batch]
         shapes = ", ".join(str(tuple(leaf.shape)) for leaf in batch.leaves) or "no tensor"
         raise InputError(worded("batch_size", "batches whose tensors all have samples along their first axis", shapes,
-                                "make the batches as small as the pieces are to be"))  # fmt: skip
+                                "make the batches as small as the pieces"))  # fmt: skip
     return [cut(batch, start, min(start + batch_size, size)) for start in range(0, size, batch_size)]

@@ -1,4 +1,4 @@
-"""What a model keeps beside its parameters: buffers and attributes, put back after each call."""
+"""A model's state apart from its parameters: buffers and attributes, restored after each call."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ class State:
         ]
 
     def restore(self) -> bool:
-        """Put everything back; say whether anything had changed."""
+        """Restore everything; return whether anything had changed."""
         changed = False
         for part, key, kept in self._buffers:
             if part._buffers.get(key) is not kept.tensor:
@@ -58,7 +58,7 @@ class State:
         return changed
 
     def rebase(self, buffers: dict[str, torch.Tensor], module: torch.nn.Module) -> None:
-        """Take other values of some buffers as those to put back."""
+        """Use other values of some buffers as those to restore."""
         own = dict(module.named_buffers())
         with torch.no_grad():
             for name, values in buffers.items():
@@ -68,7 +68,7 @@ class State:
 
 
 class _Kept:
-    """A tensor with its values; torch counts the writes to it, so an untouched one costs a comparison."""
+    """A tensor and its values; torch counts its writes, so an unchanged one costs one comparison."""
 
     def __init__(self, tensor: torch.Tensor | None) -> None:
         self.tensor = tensor

@@ -1,4 +1,4 @@
-"""BatchNorm's running statistics at a point: the mean over the data, as the point itself would have gathered them."""
+"""BatchNorm's running statistics at a point: the mean over the data at that point."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ _NORMS = torch.nn.modules.batchnorm._BatchNorm
 
 
 def keeps_statistics(module: torch.nn.Module) -> bool:
-    """Tell whether a model keeps running statistics of its data."""
+    """Return whether a model keeps running statistics of its data."""
     return bool(_norms(module))
 
 
@@ -28,7 +28,7 @@ def _norms(module: torch.nn.Module) -> list[torch.nn.Module]:
 
 
 class Statistics:
-    """Gathers a twin's statistics anew wherever it arrives.
+    """Computes a twin's statistics at each new point.
 
     Parameters
     ----------
@@ -47,10 +47,10 @@ class Statistics:
 
     def __init__(self, twin: "Twin", batches: Sequence[Any], loss: Loss) -> None:
         self._batches, self._loss = batches, loss
-        # the very parameters of the twin, and buffers of its own
+        # the parameters of the twin, and its own buffers
         self._module = again(twin.module, {id(parameter): parameter for parameter in twin.module.parameters()})
         if not keeps_statistics(self._module):
-            raise InputError(worded("re_estimate", "a model with BatchNorm statistics", "one without", "leave it out"))
+            raise InputError(worded("re_estimate", "a model with BatchNorm statistics", "one without", "omit it"))
         for layer in _norms(self._module):
             layer.train()
             vars(layer)["momentum"] = None  # a plain mean over the batches
@@ -58,17 +58,17 @@ class Statistics:
 
     @property
     def source(self) -> tuple[Sequence[Any], Loss]:
-        """The data, and what runs the model."""
+        """The data and the loss."""
         return self._batches, self._loss
 
     @property
     def words(self) -> str:
-        """Say what the buffers are."""
+        """Describe the buffers."""
         return "estimated from the objective's data at each point"
 
     @torch.no_grad()
     def gather(self) -> dict[str, torch.Tensor]:
-        """Run the data through the model where the twin is, and give the buffers that it leaves.
+        """Run the data through the model at the twin's point, and return the resulting buffers.
 
         Returns
         -------
@@ -83,12 +83,12 @@ class Statistics:
         buffers = dict(self._module.named_buffers())
         while not self._passed(buffers):
             if len(self._left_out) == len(self._batches):
-                got = "one value a channel in each"
+                got = "one value per channel in each"
                 raise InputError(worded("batches", "batches of two or more samples, which have a variance", got))
         return buffers
 
     def _passed(self, buffers: dict[str, torch.Tensor]) -> bool:
-        """Gather over all batches but those left out; False if one more has to be."""
+        """Accumulate over all batches except the omitted ones; False if another must be omitted."""
         for name, buffer in buffers.items():
             if name.rpartition(".")[2] in {"running_mean", "num_batches_tracked"}:
                 buffer.zero_()

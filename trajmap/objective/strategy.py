@@ -1,4 +1,4 @@
-"""How an objective is evaluated at many points: the same values by different ways through the machine."""
+"""How an objective is evaluated at many points: equal values by different computations."""
 
 import dataclasses
 from collections.abc import Callable
@@ -20,27 +20,27 @@ __all__ = ["PLAIN", "Parts", "Strategy", "cheaper_losses", "loss_value"]
 
 @dataclasses.dataclass(frozen=True)
 class Strategy:
-    """Choices that change the speed of an evaluation, and its value by rounding only.
+    """Choices that change the speed of an evaluation, and its value only by rounding.
 
     Parameters
     ----------
     in_place : bool
-        Each point is written into the model's own buffer. Always so; the name is accepted where older settings say it.
+        Each point is written into the model's own buffer. This is always done; the option remains for older settings.
     cheaper : bool
-        Replace cross-entropy and non-overlapping max-pooling by equal operations that cost less on a CPU.
+        Replace cross-entropy and non-overlapping max-pooling by equal operations that are faster on a CPU.
     onednn : bool
-        Run linear layers by oneDNN's product in float32, which on some CPUs is twice as fast as the BLAS.
+        Run linear layers with oneDNN's product in float32, which is twice as fast as the BLAS on some CPUs.
     channels_last : bool
         Keep images with their channels last.
     batch_size : int
-        Samples a forward pass, so that activations stay in the cache; 0 for whole batches.
+        Samples per forward pass, so that activations stay in the cache; 0 for whole batches.
     planes : bool
         On a flat chart, combine the first layers' outputs, computed once at the origin and along each direction.
     points : int
-        Points a forward pass, by ``torch.func.vmap``: for accelerators; on a CPU it is slower than 1.
+        Points per forward pass, by ``torch.func.vmap``. For accelerators; on a CPU more than 1 is slower.
     bfloat16 : bool
-        Run the forward in bfloat16 where torch's autocast does. It changes the values, so it is only taken when asked
-        for, and its error is measured.
+        Run the forward pass in bfloat16 with torch's autocast. It changes the values, so it is never chosen
+        automatically, and its error is measured.
     """
 
     in_place: bool = True
@@ -65,7 +65,7 @@ PLAIN = Strategy()
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """What an objective is made of, for those who evaluate it in their own way; nothing in it may be changed.
+    """The parts of an objective, for other ways to evaluate it; they must not be changed.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Parts:
     batches : Batches
         The data; reading a batch gives a fresh one.
     weighing : Weighing
-        Shares of the batches, and of their pieces.
+        Weights of the batches and of their pieces.
     needs_graph : bool
         Whether the loss differentiates through the model.
     """
@@ -89,12 +89,12 @@ class Parts:
 
     @property
     def weights(self) -> list[float]:
-        """Shares of the batches."""
+        """Weights of the batches."""
         return self.weighing.weights
 
     @property
     def re_estimates(self) -> bool:
-        """Whether BatchNorm's statistics are computed anew at each point."""
+        """Whether BatchNorm's statistics are recomputed at each point."""
         return self.twin.statistics is not None
 
     def call_at(self, function: Callable[[Any, Any], Any], point: torch.Tensor, batch: Any) -> Any:
@@ -102,7 +102,7 @@ class Parts:
         twin = self.twin
         if twin.statistics is not None:
             twin.visit(lambda flat: flat.copy_(point.detach()))
-        # a forward that writes to a buffer writes to a clone, so that no evaluation sees another's
+        # a forward pass that writes to a buffer writes to a clone, so that evaluations are independent
         tensors = {name: buffer.clone() for name, buffer in twin.module.named_buffers()}
         parts = zip(twin.names, twin.like_leaves(point), strict=True)
         with functional_kernels(twin.module):
@@ -116,7 +116,7 @@ class Parts:
 
 
 def loss_value(found: Any) -> torch.Tensor:
-    """Give what a loss gave as a tensor without axes, or say what it should have given."""
+    """Convert the result of a loss to a scalar tensor, or raise InputError."""
     if not isinstance(found, torch.Tensor) or found.numel() != 1:
         got = f"{tuple(found.shape)}" if isinstance(found, torch.Tensor) else type(found).__name__
         raise InputError(worded("loss", "a tensor with one entry, the mean over the batch", got))
@@ -124,7 +124,7 @@ def loss_value(found: Any) -> torch.Tensor:
 
 
 def cheaper_losses(functions: dict[str, Loss]) -> dict[str, Loss]:
-    """Put cheaper equal losses in the place of those that are known."""
+    """Replace known losses by equal but cheaper ones."""
     return {name: _cheaper_loss(function) for name, function in functions.items()}
 
 
@@ -144,7 +144,7 @@ def _is_default(criterion: Any) -> bool:
 
 def _cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     indices = logits.ndim == 2 and target.ndim == 1 and target.dtype == torch.long
-    # −100 marks targets to leave out: the gather would refuse it, so the library's own function takes over
+    # −100 marks ignored targets, which gather cannot handle, so the library's own function is used
     if indices and bool((target >= 0).all()):
         # a quarter of the time of log-softmax and its loss on a CPU
         return (logits.logsumexp(dim=1) - logits.gather(1, target[:, None]).squeeze(1)).mean()

@@ -1,4 +1,4 @@
-"""Objects taken apart into their tensors and what is around them, whatever their type, and put together again."""
+"""Objects of any type, split into their tensors and the rest, and rebuilt."""
 
 import io
 import pickle
@@ -12,26 +12,26 @@ import torch
 
 __all__ = ["Structure", "map_tensors"]
 
-# passed on as they are: there is one of each, or a copy would not be the same thing
+# passed on unchanged: there is only one of each, or a copy would be another object
 _SHARED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType, torch.nn.Module, torch.Generator,
            weakref.ReferenceType)  # fmt: skip
 
 
 class Structure:
-    """An object without its tensors and arrays (`leaves`), from which equal ones are built with these or others.
+    """An object without its tensors and arrays (`leaves`), from which equal objects are built with any leaves.
 
-    Tuples, mappings, dataclasses, namespaces and classes of the user's own go by the one rule by which Python copies
-    objects. A tensor that occurs twice is one leaf. Classes, functions and modules are passed on as they are.
+    Tuples, mappings, dataclasses, namespaces and the user's own classes are all handled by Python's copy protocol. A
+    tensor that occurs twice is one leaf. Classes, functions and modules are passed on unchanged.
 
     Parameters
     ----------
     value : object
-        What to take apart; it is not changed.
+        The object to split; it is not changed.
 
     Raises
     ------
     TypeError
-        If a part of it cannot be copied, as an open file.
+        If a part of it cannot be copied, for example an open file.
 
     Examples
     --------
@@ -51,20 +51,22 @@ class Structure:
         self._where = [i for i, part in enumerate(taking.parts) if isinstance(part, (torch.Tensor, np.ndarray))]
         self.leaves: list[Any] = [taking.parts[i] for i in self._where]
         host = [id(tensor) for tensor in taking.host]
-        self.stays = [id(leaf) in host for leaf in self.leaves]  # leaves that belong on the host, as lengths of packs
+        self.stays = [
+            id(leaf) in host for leaf in self.leaves
+        ]  # leaves of the host, such as lengths of packed sequences
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """Equal for two objects of equal structure with the very same leaves, as long as these live."""
+        """Equal for two objects of equal structure with identical leaves, as long as these exist."""
         return self._bytes, *map(id, self._parts)
 
     @property
     def opaque(self) -> bool:
-        """Whether a part with a state of its own was passed on as it is."""
+        """Whether a part with its own state was passed on unchanged."""
         return any(isinstance(part, (torch.nn.Module, torch.Generator)) for part in self._parts)
 
     def without_leaves(self) -> "Structure":
-        """Forget the leaves, to keep the structure only."""
+        """Drop the leaves, to keep only the structure."""
         other = object.__new__(Structure)
         vars(other).update(vars(self))
         other._parts = list(self._parts)
@@ -90,7 +92,7 @@ class _Taking(pickle.Pickler):
 
     def persistent_id(self, value: Any) -> int | None:
         if isinstance(value, torch.nn.utils.rnn.PackedSequence):
-            self.host.append(value.batch_sizes)  # on the host by its definition, wherever the data are
+            self.host.append(value.batch_sizes)  # on the host by definition, wherever the data are
         leaf = isinstance(value, torch.Tensor) or (type(value) is np.ndarray and value.dtype != object)
         if not leaf and not isinstance(value, _SHARED):
             return None
@@ -100,7 +102,7 @@ class _Taking(pickle.Pickler):
         return self._known[id(value)]
 
 
-class _Building(pickle.Unpickler):  # ruff: ignore[suspicious-pickle-usage] - reads what was just taken apart here
+class _Building(pickle.Unpickler):  # ruff: ignore[suspicious-pickle-usage] - reads what was just written here
     def __init__(self, data: bytes, parts: list[Any]) -> None:
         super().__init__(io.BytesIO(data))
         self._parts = parts
@@ -110,6 +112,6 @@ class _Building(pickle.Unpickler):  # ruff: ignore[suspicious-pickle-usage] - re
 
 
 def map_tensors(value: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """Build an equal object with a function of each of its tensors; arrays are passed on."""
+    """Build an equal object with a function applied to each tensor; arrays are passed on."""
     taken = Structure(value)
     return taken.build([function(leaf) if isinstance(leaf, torch.Tensor) else leaf for leaf in taken.leaves])

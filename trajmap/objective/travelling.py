@@ -1,4 +1,4 @@
-"""A module that pickle can take: torch gives parametrised layers a class of their own, which it cannot."""
+"""Make a module picklable: pickle cannot handle the classes that torch makes for parametrised layers."""
 
 import torch
 from torch.nn.utils import parametrize
@@ -9,19 +9,19 @@ Names = dict[str, list[str]]
 
 
 def packed(module: torch.nn.Module) -> tuple[torch.nn.Module, Names]:
-    """Give parametrised layers, in place, the class that they had before.
+    """Restore, in place, the original class of parametrised layers.
 
     Parameters
     ----------
     module : torch.nn.Module
-        A copy that nobody evaluates.
+        A copy that is not evaluated.
 
     Returns
     -------
     module : torch.nn.Module
         The same.
     names : dict of str to list of str
-        What is parametrised in which layer, for `unpacked`.
+        Parametrised tensors by layer, for `unpacked`.
     """
     names = {}
     for name, part in module.named_modules():
@@ -32,7 +32,7 @@ def packed(module: torch.nn.Module) -> tuple[torch.nn.Module, Names]:
 
 
 def unpacked(module: torch.nn.Module, names: Names) -> torch.nn.Module:
-    """Give them, in place, their own classes again."""
+    """Give parametrised layers, in place, their own classes again."""
     for name, tensors in names.items():
         part = module.get_submodule(name)
         parametrize._inject_new_class(part)

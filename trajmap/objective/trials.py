@@ -1,4 +1,4 @@
-"""Trials of rules: whether the loss of batches taken together is the weighted mean of theirs."""
+"""Trials of rules: whether the loss of joined batches is the weighted mean of their losses."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,30 +12,30 @@ from trajmap.objective.rules import Rule, labels_of, shares_of
 __all__ = ["SUM", "Run", "nearby", "tried"]
 
 Run = Callable[[Batch], float]
-SUM = "the loss of batches taken together is the sum of theirs"
+SUM = "the loss of joined batches is the sum of their losses"
 
 
 def tried(
     batches: list[Batch], rules: list[tuple[Rule, list[float]]], run: Run, *, shape: bool, tolerance: float
 ) -> tuple[tuple[Rule, list[float]] | None, str]:
-    """Find the first rule by which the loss of batches taken together is the weighted mean of theirs.
+    """Find the first rule for which the loss of joined batches is the weighted mean of their losses.
 
-    Where batches cannot be taken together each is taken apart: that cannot tell samples from their elements, so that
-    then samples themselves are certain only with one label each.
+    If batches cannot be joined, each is split instead. This cannot distinguish samples from their elements, so that
+    samples are then certain only with one label each.
 
     Returns
     -------
     found : tuple or None
-        The rule and its shares; None if none holds, or none could be tried.
+        The rule and its weights; None if none holds, or none could be tried.
     why : str
-        What speaks against all; empty where nothing was tried.
+        The reason against all rules; empty if nothing was tried.
     """
     trials = []
     for whole, parts in _joined(batches, rules) if shape else _halved(batches, rules):
         try:
             losses = [run(batch) for batch in (whole, *parts)]
         except (RuntimeError, ValueError, IndexError, TypeError, KeyError, AssertionError):
-            return None, ""  # a loss that takes no other batches than these
+            return None, ""  # a loss that accepts only the given batches
         if np.isfinite(losses).all():
             trials.append((losses, parts))
     if not trials:
@@ -43,11 +43,11 @@ def tried(
     agree = [(rule, shares) for rule, shares in rules if all(_holds(rule, *trial, tolerance) for trial in trials)]
     if not agree:
         total = all(_close(losses[0], sum(losses[1:]), tolerance * abs(losses[0])) for losses, _ in trials)
-        return None, SUM if total else "the loss of batches taken together is no weighted mean of theirs"
+        return None, SUM if total else "the loss of joined batches is not a weighted mean of their losses"
     labels = [labels_of(batch) for batch in batches]
     single = all(label is not None and label.ndim == 1 for label in labels)
     text = shape or single or all(rule.name != "samples" for rule, _ in agree)
-    # where the losses of batches are equal, as with a last layer of zeros, every rule holds
+    # if the losses of batches are equal, as with a last layer of zeros, every rule holds
     clear = sum(not rule.weak for rule, _ in agree) <= 1
     return (agree[0] if text and clear else None), ""
 
@@ -64,7 +64,7 @@ def _close(value: float, expected: float, most: float) -> bool:
 
 
 def _joined(batches: list[Batch], rules: list[tuple[Rule, list[float]]]) -> list[tuple[Batch, list[Batch]]]:
-    """Two batches taken together: a pair of other sizes, and pairs on which the rules differ most."""
+    """Join batches: a pair of different sizes, and pairs on which the rules differ most."""
     first = np.array(rules[0][1])
     pairs = [(int(first.argmin()), int(first.argmax()))]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -81,7 +81,7 @@ def _joined(batches: list[Batch], rules: list[tuple[Rule, list[float]]]) -> list
 
 
 def _halved(batches: list[Batch], rules: list[tuple[Rule, list[float]]]) -> list[tuple[Batch, list[Batch]]]:
-    """Batches taken apart, the largest and those of which the rules say other things."""
+    """Split batches: the largest, and those on which the rules differ."""
     chosen = dict.fromkeys(int(np.argmax(shares)) for _, shares in rules[:4])
     found = []
     for batch in (batches[j] for j in chosen):
@@ -92,7 +92,7 @@ def _halved(batches: list[Batch], rules: list[tuple[Rule, list[float]]]) -> list
 
 
 def _every_other(batch: Batch, first: int) -> Batch:
-    """Take half of the samples, from all over a batch that may be in some order."""
+    """Take half of the samples, spread over the batch, which may be ordered."""
     halves = [leaf[first::2] for leaf in batch.samples]
     return batch.with_samples([half.clone() if isinstance(half, torch.Tensor) else half.copy() for half in halves])
 
@@ -102,6 +102,6 @@ def _together(one: Any, other: Any) -> Any:
 
 
 def nearby(flat: torch.Tensor) -> None:
-    """Move a point a little, in place: rules hold anywhere, and differ almost anywhere."""
+    """Move a point a little, in place; rules hold everywhere, and differ almost everywhere."""
     noise = torch.randn(len(flat), generator=torch.Generator().manual_seed(0)).to(flat)
     flat += 0.01 * (flat.abs().mean() + 0.3) * noise

@@ -1,4 +1,4 @@
-"""Choosing the fastest way to evaluate an objective that gives the same values."""
+"""Choose the fastest evaluation of an objective with the same values."""
 
 import dataclasses
 import time
@@ -18,29 +18,29 @@ from trajmap.objective.strategy import PLAIN, Strategy
 
 __all__ = ["choose_strategy", "evaluator", "suits"]
 
-# rounding of a sum in another order; a strategy that changes a value by more computes something else
+# rounding of a sum in another order; a strategy with a larger change computes something else
 _SAME = {torch.float64: 1e-12, torch.float32: 1e-6}
-_GAIN = 0.98  # below it a difference of times is noise
+_GAIN = 0.98  # smaller differences of times are noise
 _SHARE = 0.03  # of the work, for the trials
-_WORTH = 200  # points: three evaluations to know the plain way, and three for a first attempt, are 3 % of them
+_WORTH = 200  # points of which three plain evaluations and three of a first attempt are 3 %
 
 
 def evaluator(objective: Objective, strategy: Strategy = PLAIN, frame: Frame | None = None) -> Evaluator:
-    """Make what evaluates an objective by a strategy.
+    """Make the evaluator of an objective for a strategy.
 
     Parameters
     ----------
     objective : Objective
         The loss.
     strategy : Strategy
-        How; `PLAIN` is ``objective.evaluate``.
+        The strategy; `PLAIN` equals ``objective.evaluate``.
     frame : Frame, optional
-        What the points are combinations of.
+        The frame of which the points are combinations.
 
     Returns
     -------
     Evaluator
-        Its ``evaluate(points, coefficients)`` gives ``{name: values}``.
+        Its ``evaluate(points, coefficients)`` returns ``{name: values}``.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def evaluator(objective: Objective, strategy: Strategy = PLAIN, frame: Frame | N
 
 
 def suits(objective: Objective, strategy: Strategy, frame: Frame | None = None) -> bool:
-    """Say whether a model can be evaluated by a strategy, without comparing values."""
+    """Return whether a model can be evaluated by a strategy, without comparing values."""
     if objective.parts.re_estimates:
         return strategy == PLAIN
     try:
@@ -64,22 +64,22 @@ def suits(objective: Objective, strategy: Strategy, frame: Frame | None = None) 
 def choose_strategy(
     objective: Objective, points: Points, coefficients: Array | None = None, frame: Frame | None = None
 ) -> Strategy:
-    """Try the strategies on the first of the points, for 3 % of the time that all would take, and keep the fastest.
+    """Try strategies on a few points, for 3 % of the total time, and keep the fastest.
 
-    A choice is kept when it saves at least 2 % and gives the same values: 1e-6 relative in float32 and 1e-12 in
-    float64, for the loss and every metric. Where the points are so few that not even one trial fits in the time,
-    nothing is tried. What was found is remembered by the objective.
+    A strategy is kept if it saves at least 2 % of the time and gives the same values (relative error 1e-6 in float32
+    and 1e-12 in float64) for the loss and every metric. If the points are so few that no trial fits in this time,
+    nothing is tried. The objective remembers the result.
 
     Parameters
     ----------
     objective : Objective
         The loss.
     points : Points
-        All that will be evaluated; three of them are tried, far from each other.
+        All points to evaluate; the trials use three distant ones.
     coefficients : array-like, shape (n, m), optional
-        Where they lie in `frame`.
+        Their coefficients in `frame`.
     frame : Frame, optional
-        What they are combinations of, when the layers that see data only may be combined over it.
+        The frame of which they are combinations, for combining the layers whose input is only data.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def choose_strategy(
     if key in known:
         return known[key]
     if objective.parts.re_estimates:
-        return PLAIN  # the statistics of a point need all of its data first
+        return PLAIN  # the statistics of a point need all of the data first
     if len(points) < _WORTH:
         return PLAIN
     trial = _Trial(objective, points, coefficients, frame)
@@ -113,7 +113,7 @@ def choose_strategy(
 
 
 class _Trial:
-    """The best strategy so far, and the time that is left to look for a better one."""
+    """The best strategy so far, and the time left for the search."""
 
     def __init__(self, objective: Objective, points: Points, coefficients: Array | None, frame: Frame | None) -> None:
         self._begun = time.perf_counter()
@@ -127,7 +127,7 @@ class _Trial:
 
     @property
     def time_left(self) -> bool:
-        """Whether an attempt, of three evaluations, fits in what is allowed."""
+        """Whether an attempt, of three evaluations, fits in the time."""
         return time.perf_counter() - self._begun + 3 * self._least < self._allowed
 
     def attempt(self, strategy: Strategy) -> None:
@@ -135,12 +135,12 @@ class _Trial:
         try:
             found, seconds = self._measured(evaluator(self._objective, strategy, self._frame))
         except (InputError, RuntimeError, ValueError, TypeError, IndexError):
-            return  # a user's loss may refuse what the plain way gives it
+            return  # a user's loss may fail on inputs other than the plain ones
         if seconds < _GAIN * self._least and _agree(self._expected, found, self._objective.like.dtype):
             self.best, self._least = strategy, seconds
 
     def _measured(self, trial: Evaluator) -> tuple[dict[str, Array], float]:
-        """Values at the points, and the seconds of one; the first warms up."""
+        """Values at the points, and the seconds per point; the first is a warm-up."""
         rows, times = [], []
         for point, C in zip(self._some, self._C, strict=True):
             start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The private copy of a model: its parameters are leaves of autograd and views of one flat tensor."""
+"""The private copy of a model, whose parameters are autograd leaves and views of one flat tensor."""
 
 import contextlib
 import functools
@@ -23,33 +23,33 @@ __all__ = ["Twin", "private_copy"]
 
 
 class Gathers(Protocol):
-    """What knows the buffers of a model wherever it is."""
+    """The buffers of a model at any point."""
 
     @property
     def source(self) -> tuple[Any, ...]:
-        """What it was made of, beside the twin."""
+        """Its parts without the twin."""
 
     @property
     def words(self) -> str:
-        """Say what the buffers are."""
+        """Describe the buffers."""
 
     def gather(self) -> dict[str, torch.Tensor]:
-        """Give the buffers that belong to where the twin is."""
+        """Return the buffers for the twin's point."""
 
 
 class Twin:
     """A model at one point θ at a time.
 
-    A point is written into `flat`, and the module *is* at that point: its parameters are views of it. They are ordinary
-    parameters to autograd, so whatever differentiates in training (activation checkpointing, sparse gradients, weight
-    norms) differentiates here. Whatever a forward leaves behind (buffers, attributes) is put back after each call.
+    A point is written into `flat`, of which the module's parameters are views. For autograd they are ordinary
+    parameters, so everything that can be differentiated in training (activation checkpointing, sparse gradients, weight
+    norms) can be differentiated here. Buffers and attributes changed by a forward pass are restored after each call.
 
     Parameters
     ----------
     module : torch.nn.Module
         The copy; it is changed.
     names : sequence of str
-        The parameters that θ lists, in order.
+        The parameters in θ, in order.
     """
 
     def __init__(self, module: torch.nn.Module, names: Sequence[str]) -> None:
@@ -59,28 +59,28 @@ class Twin:
         self.sizes = [leaf.numel() for leaf in self.leaves]
         self.lock = threading.RLock()
         self._followed = False  # by autograd in every evaluation
-        self.statistics: Gathers | None = None  # what the buffers are at each point, if not always the same
+        self.statistics: Gathers | None = None  # the buffers at each point, if they vary
         self._flatten()
         self.state = State(module)
 
     def _flatten(self) -> None:
         dtype = functools.reduce(torch.promote_types, (leaf.dtype for leaf in self.leaves))
         device = self.leaves[0].device
-        # leaves of several formats, or on several devices, are copies of their pieces instead of views
+        # leaves of several dtypes or devices are copies of their pieces instead of views
         self.uniform = all(leaf.dtype == dtype and leaf.device == device for leaf in self.leaves)
         self.flat = torch.empty(sum(self.sizes), dtype=dtype, device=device)
         for leaf, piece in zip(self.leaves, self.pieces(self.flat), strict=True):
             piece.copy_(leaf.detach())
             if self.uniform:
                 leaf.data = piece
-        self._visitor: list[object] = [None]  # whose point the flat tensor holds; shared with the twins that share it
+        self._visitor: list[object] = [None]  # owner of the point in the flat tensor, common to all twins on it
 
     def pieces(self, vector: torch.Tensor) -> list[torch.Tensor]:
         """Cut a vector of shape (P,) into views in the shapes of the parameters."""
         return [part.view(leaf.shape) for part, leaf in zip(torch.split(vector, self.sizes), self.leaves, strict=True)]
 
     def like_leaves(self, vector: torch.Tensor) -> list[torch.Tensor]:
-        """Cut it into tensors of the parameters' own number formats, on their devices."""
+        """Cut it into tensors of the parameters' own dtypes, on their devices."""
         return [part.to(leaf) for part, leaf in zip(self.pieces(vector), self.leaves, strict=True)]
 
     def join(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -89,7 +89,7 @@ class Twin:
         return torch.cat([part.detach().reshape(-1).to(flat) for part in parts], out=room(flat, len(flat)))
 
     def tensor(self, theta: Array | torch.Tensor, name: str = "theta") -> torch.Tensor:
-        """Bring a point or direction, array or tensor, to the flat tensor's number format and device."""
+        """Convert a point or direction, array or tensor, to the flat tensor's dtype and device."""
         if isinstance(theta, torch.Tensor):
             if theta.shape != self.flat.shape:
                 raise InputError(worded(name, f"shape ({len(self.flat)},)", f"a tensor of shape {tuple(theta.shape)}"))
@@ -107,7 +107,7 @@ class Twin:
         write : callable
             Fills a tensor of shape (P,).
         visitor : object, optional
-            Who comes: nothing is written if it was the last to come.
+            The caller; nothing is written if it was also the last one.
         """
         if visitor is not None and self._visitor[0] is visitor:
             return
@@ -119,14 +119,14 @@ class Twin:
                 self.state.rebase(self.statistics.gather(), self.module)
 
     def settle(self) -> None:
-        """Let parameters that are no views follow the flat tensor."""
+        """Update parameters that are not views of the flat tensor."""
         if not self.uniform:
             for leaf, piece in zip(self.leaves, self.pieces(self.flat), strict=True):
                 leaf.copy_(piece)
 
     @contextlib.contextmanager
     def differentiable(self) -> Generator[None, None, None]:
-        """Let autograd follow the parameters, with the kernels that can be differentiated.
+        """Enable gradients of the parameters, with kernels that can be differentiated.
 
         Yields
         ------
@@ -143,18 +143,18 @@ class Twin:
                 leaf.requires_grad = self._followed
 
     def follow(self) -> None:
-        """Let autograd follow the parameters always: a loss that differentiates by them has no value otherwise."""
+        """Enable gradients of the parameters permanently, for a loss that differentiates with respect to them."""
         self._followed = True
         for leaf in self.leaves:
             leaf.requires_grad_()
 
     def gathered(self) -> torch.Tensor:
-        """Join what a backward pass left at the parameters, zero where it left nothing, to a vector of shape (P,)."""
+        """Join the parameters' gradients of a backward pass, zero if there is none, to a vector of shape (P,)."""
         grads = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in self.leaves]
         return self.join([grad.to_dense() if grad.is_sparse else grad for grad in grads])
 
     def shadow(self) -> torch.nn.Module:
-        """Copy the module's structure, with the very parameters and buffers of this one: layers can be replaced."""
+        """Copy the module's structure but share its parameters and buffers, so that layers can be replaced."""
         tensors = itertools.chain(self.module.parameters(), self.module.buffers())
         return again(self.module, {id(tensor): tensor for tensor in tensors})
 
@@ -164,17 +164,17 @@ class Twin:
         Parameters
         ----------
         buffers : mapping of str to array-like
-            By name; others stay as they are.
+            By name; other buffers do not change.
 
         Returns
         -------
         Twin
-            Which of the two was last at a point is known to both.
+            Both know which of them set the last point.
 
         Raises
         ------
         InputError
-            If a buffer is unknown or of another shape.
+            If a buffer is unknown or has another shape.
         """
         module = again(self.module, {id(tensor): tensor for tensor in self.module.parameters()})
         own = dict(module.named_buffers())
@@ -182,13 +182,13 @@ class Twin:
             if name not in own:
                 raise InputError(worded("buffers", f"names among {', '.join(own)}", name))
             own[name].copy_(torch.tensor(check_array(name, values, tuple(own[name].shape))))
-        other = object.__new__(Twin)  # copying as pickle does would give it parameters of its own
+        other = object.__new__(Twin)  # a copy by pickle would get its own parameters
         vars(other).update(vars(self))
         other.module, other.state = module, State(module)
         return other
 
     def __getstate__(self) -> dict[str, Any]:
-        # views of one tensor would each carry all of it: the copy that travels has parameters of its own
+        # each view would pickle the whole tensor, so the pickled copy has its own parameters
         own = {id(leaf): torch.nn.Parameter(leaf.detach().clone(), requires_grad=False) for leaf in self.leaves}
         kind = None if self.statistics is None else (type(self.statistics), self.statistics.source)
         module = packed(again(self.module, own))
@@ -204,7 +204,7 @@ class Twin:
 
 
 def private_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: torch.device | None) -> torch.nn.Module:
-    """Copy a model in evaluation mode, without gradients and without what is wrapped around it.
+    """Copy a model in evaluation mode, without gradients and wrappers.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def private_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: torc
     Returns
     -------
     torch.nn.Module
-        The copy. The user's forward hooks on it are on trial, see `hooks`.
+        The copy. The user's forward hooks on it are monitored, see `hooks`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How much each batch weighs in the loss: what the user says, or what is certain, or a warning."""
+"""The weight of each batch in the loss: given by the user, or inferred, or chosen with a warning."""
 
 import dataclasses
 import functools
@@ -17,8 +17,8 @@ from trajmap.objective.trials import SUM, Run, tried
 
 __all__ = ["Weighing", "weigh", "without_idle"]
 
-_REMEDY = ('weights=[…], one number a batch, or weights=lambda batch: …, the number of samples, tokens or whatever '
-           'the loss of a batch is a mean over; reduction="sum" if it is a sum')  # fmt: skip
+_REMEDY = ('weights=[…], one number per batch, or weights=lambda batch: …, the number of samples, tokens or items '
+           'over which the loss of a batch is a mean; reduction="sum" if it is a sum')  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Weighing:
     Parameters
     ----------
     weights : list of float
-        One a batch; they sum to one, or are all one for a sum.
+        One per batch, with sum one; all one if the loss is a sum.
     rule : Rule
-        What weighs a piece of a batch.
+        The rule for the weight of a piece of a batch.
     total : bool
-        The loss of a batch is a sum: the whole is the sum of all.
+        Whether the loss of a batch is a sum, and the whole loss the sum over batches.
     """
 
     weights: list[float]
@@ -49,22 +49,22 @@ def weigh(
     run: Run | None = None,
     tolerance: float = 1e-5,
 ) -> Weighing:
-    """Find how much each batch weighs.
+    """Determine the weight of each batch.
 
     Parameters
     ----------
     batches : Batches
         The data.
     loss : callable
-        The loss; a criterion that is known says what it is a mean over.
+        The loss; for a known criterion, the items of its mean are known.
     weights : sequence of float or callable, optional
-        What the user says.
+        The user's choice.
     reduction : str
-        ``"mean"`` or ``"sum"``: what the loss of a batch is.
+        ``"mean"`` or ``"sum"``: the reduction in a batch.
     run : callable, optional
-        ``run(batch)`` evaluates the loss somewhere, to see whether a rule holds for batches taken together.
+        ``run(batch)`` evaluates the loss at some point, to check a rule on joined batches.
     tolerance : float
-        By how much of a loss two evaluations may differ: float32 for other sizes of a batch by some 1e-6.
+        Relative difference of two evaluations of a loss that is still rounding; about 1e-6 in float32.
 
     Returns
     -------
@@ -74,12 +74,12 @@ def weigh(
     Raises
     ------
     InputError
-        If `weights` are not numbers ≥ 0, one a batch, or `reduction` is neither word.
+        If `weights` are not numbers ≥ 0, one per batch, or `reduction` is unknown.
 
     Warns
     -----
     WeightsWarning
-        If nothing certain is known.
+        If the weights are uncertain.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def weigh(
         raise InputError(worded("reduction", "'mean' or 'sum'", reduction))
     if reduction == "sum":
         if weights is not None:
-            raise InputError(worded("weights", "none with reduction='sum'", "some", "leave one of them out"))
+            raise InputError(worded("weights", "none with reduction='sum'", "some", "omit one of them"))
         return Weighing([1.0] * len(batches), by_samples(), total=True)
     if weights is not None:
         return _as_said(batches, weights)
@@ -131,17 +131,17 @@ def _of_user(function: Callable[[Any], Any], batch: Batch) -> float:
     try:
         return float(found)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(worded("weights", "a function that gives one number for a batch", found)) from error
+        raise InputError(worded("weights", "a function that returns one number for a batch", found)) from error
 
 
 def _only_rule(batch: Batch) -> Rule:
-    """Weigh pieces of the only batch by what is counted in it, where that is one thing."""
+    """Weigh pieces of the only batch by its counted items, if they are unique."""
     counted = [rule for rule in candidates([batch]) if rule.name == "labelled tokens"]
     return counted[0] if len(counted) == 1 else by_samples()
 
 
 def _inferred(batches: Batches, run: Run | None, tolerance: float, *, quiet: bool = False) -> Weighing | None:
-    """Take what is certain; else warn, or give None if `quiet`."""
+    """Return the certain weights; else warn, or return None if `quiet`."""
     counts = [(rule, rule.measures(batches.kept)) for rule in candidates(batches.kept)]
     rules = [(rule, shares_of(count)) for rule, count in counts if count is not None]
     shape = _alike_in_shape(batches.kept)
@@ -154,7 +154,7 @@ def _inferred(batches: Batches, run: Run | None, tolerance: float, *, quiet: boo
             return Weighing(*found[::-1])
     if quiet:
         return None
-    # where all weigh alike by any rule, a loss of whole batches (a contrast, a sequence along the first axis) is fine
+    # if all rules give equal weights, a loss of whole batches (contrastive, or a sequence along the first axis) is fine
     alike = not why or (why != SUM and bool(samples) and not np.ptp(samples[0][1]))
     if shape and strong == samples and alike:
         return Weighing(*samples[0][::-1])
@@ -162,22 +162,22 @@ def _inferred(batches: Batches, run: Run | None, tolerance: float, *, quiet: boo
     if not why and len(strong) > 1:
         reason = f"{' and '.join(rule.name for rule, _ in strong)} would weigh them differently"
     elif not samples:
-        reason = "sizes differ from tensor to tensor of a batch"
+        reason = "the tensors of a batch have different sizes"
     rule, shares = samples[0] if samples else (by_samples(), [1 / len(batches)] * len(batches))
     how = "by their numbers of samples" if samples else "alike"
-    warnings.warn(f"weights: how much each of the {len(batches)} batches weighs is not certain ({reason}); they are "
+    warnings.warn(f"weights: how much each of the {len(batches)} batches weighs is uncertain ({reason}); they are "
                   f"weighed {how}; repair: {_REMEDY}", WeightsWarning, stacklevel=4)  # fmt: skip
     return Weighing(shares, rule)
 
 
 def _alike_in_shape(batches: list[Batch]) -> bool:
-    """Whether batches differ in nothing but their sizes."""
+    """Whether batches differ only in their sizes."""
     shapes = {tuple((leaf.ndim, tuple(leaf.shape[1:]), leaf.dtype) for leaf in batch.leaves) for batch in batches}
     return len(shapes) == 1 and all(batch.size is not None for batch in batches)
 
 
 def without_idle(batches: Batches, weighing: Weighing) -> tuple[Batches, Weighing]:
-    """Leave out batches that weigh nothing: their means, as over no labelled token, are NaN."""
+    """Omit batches of zero weight: their means, for example over no labelled token, are NaN."""
     pairs = [(batch, weight) for batch, weight in zip(batches.kept, weighing.weights, strict=True) if weight]
     if len(pairs) == len(batches):
         return batches, weighing

@@ -1,4 +1,4 @@
-"""An optimizer's iterates into a run folder."""
+"""Record an optimizer's iterates into a run folder."""
 
 from trajmap.data.checkpoints.files import find_checkpoints
 from trajmap.recording.branches import branch

@@ -1,4 +1,4 @@
-"""Checks and conversions of what a recorder is given."""
+"""Check and convert the arguments of a recorder."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -44,7 +44,7 @@ def chosen_parameters(model: torch.nn.Module, select: Select) -> dict[str, torch
 
 
 def kept_buffers(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Buffers that a state dict would hold and NumPy can: running statistics and their like."""
+    """Buffers that are part of the state dict and that NumPy can represent, such as running statistics."""
     saved = model.state_dict(keep_vars=True)
     kept = {n: b for n, b in model.named_buffers() if n in saved and not b.is_complex() and b.numel()}
     for name, buffer in kept.items():
@@ -53,13 +53,13 @@ def kept_buffers(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _require_storable(name: str, tensor: torch.Tensor) -> None:
-    """Refuse what a file of an iterate cannot hold under its name."""
+    """Raise InputError for a tensor, or a name, that the file of an iterate cannot hold."""
     if tensor.is_meta:
         raise InputError(worded(name, "a tensor with values", "one on the meta device", "load the weights first"))
     if tensor.layout != torch.strided:
-        raise InputError(worded(name, "a dense tensor", f"one of layout {tensor.layout}", "leave it out by select"))
+        raise InputError(worded(name, "a dense tensor", f"one of layout {tensor.layout}", "exclude it with select"))
     if name == "__metadata__":
-        raise InputError(worded(name, "another name, since files keep their notes under it", "a tensor", "rename it"))
+        raise InputError(worded(name, "another name, since this one is reserved in the files", "a tensor", "rename it"))
 
 
 @torch.no_grad()
@@ -77,7 +77,7 @@ def make_header(
     settings: dict[str, Any],
     sketch: CountSketch | None,
 ) -> RunHeader:
-    """Say what a run of these parameters and buffers will hold."""
+    """Make the header of a run with these parameters and buffers."""
     pieces = {name: local_tensor(p) for name, p in chosen.items()}
     layout = Layout(tuple(pieces), tuple(tuple(p.shape) for p in pieces.values()))
     if sketch is not None:
@@ -88,18 +88,18 @@ def make_header(
         tuple(tuple(b.shape) for b in buffers.values()),
         tuple(str(stored_dtype(b.dtype)).removeprefix("torch.") for b in buffers.values()),
     )
-    # one format for all, in which each parameter is exact: 16 bits only where all have the same 16
+    # one exact format for all parameters; 16 bits only if all have the same 16-bit format
     known = (str(p.dtype).removeprefix("torch.") for p in pieces.values())
     dtype = promoted(name if name in FLOATS else "float32" for name in known)
     return RunHeader(layout, dtype, settings, kept, identity=new_identity())
 
 
 def as_number(name: str, value: object) -> float:
-    """Convert a scalar, also a tensor with one entry; a word is refused."""
+    """Convert a scalar or a tensor with one entry to float; a string is an error."""
     if isinstance(value, torch.Tensor) and value.numel() == 1:
         value = value.detach().item()
     try:
-        if isinstance(value, str):  # float() would read one, but a word is a slip of the pen here
+        if isinstance(value, str):  # float() would read a string, but here a string is a mistake
             raise TypeError
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, RuntimeError) as error:
@@ -107,18 +107,18 @@ def as_number(name: str, value: object) -> float:
 
 
 def checked_numbers(scalars: object, named: Mapping[str, Any]) -> dict[str, float]:
-    """Join scalars given by a mapping and by name."""
+    """Join the scalars of a mapping and of keyword arguments."""
     if scalars is not None and not isinstance(scalars, Mapping):
-        expected, repair = "a mapping of names to numbers", "a step is given by its name, as record(step=3)"
+        expected, repair = "a mapping of names to numbers", "pass the step by keyword, as in record(step=3)"
         raise InputError(worded("scalars", expected, scalars, repair))
     given: Mapping[Any, Any] = scalars or {}
     return {str(name): as_number(str(name), value) for name, value in {**given, **named}.items()}
 
 
 def checked_settings(settings: Mapping[str, Any] | None, model: torch.nn.Module, every: object) -> dict[str, Any]:
-    """Join the recorder's own settings with the user's: plain JSON, under names of their own."""
+    """Join the recorder's settings with the user's, which must be plain JSON under other names."""
     if settings is not None and not isinstance(settings, Mapping):
-        raise InputError(worded("settings", "plain JSON values by name", settings))
+        raise InputError(worded("settings", "plain JSON values with string keys", settings))
     found: dict[str, Any] = plain_json("settings", settings or {})
     taken = [name for name in _RESERVED if name in found]
     if taken:
@@ -128,7 +128,7 @@ def checked_settings(settings: Mapping[str, Any] | None, model: torch.nn.Module,
 
 
 def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep the options that JSON can hold; the rest, as functions, are left out."""
+    """Keep the options that JSON can hold; others, such as functions, are dropped."""
     found = {}
     for name, value in options.items():
         parts = value if isinstance(value, (list, tuple)) else [value]

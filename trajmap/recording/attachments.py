@@ -1,4 +1,4 @@
-"""The optimizers of a recorder: whose steps count, what they are set to, and what else moves the weights."""
+"""The optimizers of a recorder: which steps count, their settings, and other changes of the weights."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -22,18 +22,18 @@ __all__ = ["Attachments"]
 
 
 class Attachments:
-    """Listen to the attached optimizers, and warn of what no iterate will show.
+    """Watch the attached optimizers, and warn about changes that the iterates will not show.
 
     Parameters
     ----------
     path : pathlib.Path
-        The run folder, for the words of a warning.
+        The run folder, for warnings.
     model : torch.nn.Module
         The model.
     select : callable
-        What the recorder chose by.
+        The recorder's selection of parameters.
     recorded : sequence of torch.Tensor
-        What it chose, as far as this process records it.
+        The selected parameters that this process records.
     """
 
     def __init__(self, path: Path, model: torch.nn.Module, select: Select, recorded: Sequence[torch.Tensor]) -> None:
@@ -43,7 +43,7 @@ class Attachments:
         self._coverage = Coverage(model, select, recorded)
         self._rates: dict[str, Any] = {}  # as the last step used them
         self._entries: dict[int, Entry] = {}
-        self._changed: dict[str, float] = {}  # options that a schedule has changed
+        self._changed: dict[str, float] = {}  # options changed by a schedule
         self._overflows = 0
         self._has_warned = False
 
@@ -52,11 +52,11 @@ class Attachments:
 
     @property
     def optimizers(self) -> list[Any]:
-        """The optimizers, in the order in which they came."""
+        """The optimizers, in the order in which they were attached."""
         return [stepper.optimizer for stepper in self._steppers]
 
     def described(self, optimizer: Any) -> tuple[Any, Entry]:
-        """Check an optimizer, take off what only passes steps on, and describe it."""
+        """Check an optimizer, remove wrappers that only forward its steps, and describe it."""
         optimizer = unwrapped_optimizer(optimizer)
         require_optimizer(optimizer, self._recorded)
         if any(stepper.holds(optimizer) for stepper in self._steppers):
@@ -65,7 +65,7 @@ class Attachments:
         return optimizer, described(optimizer, self._model)
 
     def add(self, optimizer: Any, entry: Entry, before: Callable[[], None], after: Callable[[Stepper], None]) -> None:
-        """Listen to another optimizer."""
+        """Watch another optimizer."""
         stepper = Stepper(optimizer, before=before, after=lambda: after(stepper))
         self._ledger.add(optimizer, entry)
         self._entries[id(optimizer)] = entry
@@ -74,27 +74,27 @@ class Attachments:
         stepper.listen()
 
     def begin_from(self, settings: Mapping[str, Any], step: int) -> None:
-        """Go on after an earlier session with its own optimizers."""
+        """Continue after an earlier session that had its own optimizers."""
         self._ledger.begin_from(settings, step)
 
     def listen(self) -> None:
-        """Listen again."""
+        """Watch the optimizers again."""
         for stepper in self._steppers:
             stepper.listen()
 
     def release(self) -> None:
-        """Let the optimizers go."""
+        """Stop watching the optimizers."""
         for stepper in self._steppers:
             stepper.release()
 
     def was_skipped(self, stepper: Stepper) -> bool:
-        """Whether the step that was just made was none; it is counted then."""
+        """Whether the last step left the weights unchanged (an overflow); it is then counted."""
         skipped = stepper.was_skipped()
         self._overflows += skipped
         return skipped
 
     def stepped(self, stepper: Stepper, step: int) -> dict[str, Any]:
-        """Note a step; what the run's settings should say from now on is given back."""
+        """Note a step, and return the changes of the run's settings."""
         self._rates = present_rates(stepper.optimizer)
         self._changed = changed_options(stepper.optimizer, self._entries[id(stepper.optimizer)])
         self._witness.mark()
@@ -111,41 +111,41 @@ class Attachments:
         if idle:
             text["untrained"] = idle
             message = f"{self._path}: {len(idle)} recorded parameters are in no attached optimizer ({_listed(idle)})"
-            message += "; repair: record the part that is trained, or choose it by select=matching(…)"
+            message += "; repair: record the trained part, or select it with select=matching(…)"
             warnings.warn(message, RecordingWarning, stacklevel=8)
         return text
 
     def scalars(self) -> Numbers:
-        """Scalars of the last step: rates, who made it, overflows before it."""
+        """Scalars of the last step: learning rates, its optimizer, the number of overflows before it."""
         found = {name: as_number(name, value) for name, value in self._rates.items()} | self._changed
         if self._overflows:
             found["overflows"] = float(self._overflows)
         return {**found, **self._ledger.number()}
 
     def moments(self) -> Moments | None:
-        """Copy the second moments of now; None where the optimizers keep none that are known."""
+        """Copy the present second moments; None if the optimizers have no known ones."""
         return present_moments(self.optimizers, self._recorded)
 
     def forget_overflows(self) -> None:
-        """Count them from zero, since an iterate has said them."""
+        """Reset the count, because an iterate has recorded it."""
         self._overflows = 0
 
     def last_words(self) -> dict[str, Any]:
-        """Give what the run's settings should say at the end."""
+        """Return the run's final settings."""
         return {"optimizers": self._ledger.entries()} if self._ledger.is_several else {}
 
     def changed(self) -> bool:
-        """Whether something else has been put into the model since the last step."""
+        """Whether the weights were changed since the last step by something else."""
         return self._witness.changed()
 
     def warn_of_moves(self, step: int, buffer: RunBuffer) -> None:
-        """Say once that something else moves the weights, so that iterates are not what the next step starts from."""
+        """Warn once that something else changes the weights, so that the next step does not start from the iterate."""
         if self._has_warned or buffer.last != step or not self._witness.touched():
             return
         moved, norm = buffer.moved()
-        if moved > 1e-6 * norm:  # more than SAM's way back rounds
+        if moved > 1e-6 * norm:  # more than the rounding of SAM's step back
             self._has_warned = True
-            message = f"{self._path}: after step {step} the weights were changed by other than the optimizer, which "
+            message = f"{self._path}: after step {step} something other than the optimizer changed the weights, which "
             message += "its iterates do not show; repair: attach the outermost optimizer, or record by hand"
             warnings.warn(message, RecordingWarning, stacklevel=8)
 

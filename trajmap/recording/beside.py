@@ -1,4 +1,4 @@
-"""Second moments of a recording, on their way beside its iterates."""
+"""Second moments of a recording, stored with some of its iterates."""
 
 import warnings
 from pathlib import Path
@@ -15,14 +15,14 @@ __all__ = ["Beside"]
 
 
 class Beside:
-    """Hold the second moments of the newest iterate until it is written; none are kept before `keep`.
+    """Hold the second moments of the newest iterate until it is written; `keep` switches this on.
 
     Parameters
     ----------
     path : pathlib.Path
         The run folder.
     writer : RunWriter
-        Where they go.
+        Where they are written.
     header : RunHeader
         What the run holds.
     budget : Budget or None
@@ -36,7 +36,7 @@ class Beside:
         self._told = self._lost = False
 
     def keep(self, most: int, last: int) -> None:
-        """Keep them beside so many iterates at most, and those of an earlier session to a step; a sketch has none."""
+        """Keep them at a limited number of iterates, and an earlier session's up to a step; a sketch has none."""
         if self._header.sketch is not None or not most:
             return
         if self._budget is not None:
@@ -47,16 +47,16 @@ class Beside:
             self._log.begin_from(kept_notes(self._path), {file.place for file in files if file.place is not None})
 
     def wants(self, due: int | None) -> bool:
-        """Whether they are kept beside the iterate with this number; None for one that may be the last."""
+        """Whether they are kept at the iterate with this number; None for one that may be the last."""
         return not self._lost and self._log.is_due(due)
 
     def hold(self, moments: Moments | None, due: int | None) -> None:
-        """Hold those of the newest iterate; those that are held stay."""
+        """Hold those of the newest iterate, unless some are held already."""
         if moments is not None and self._held is None:
             self._held = moments, -1 if due is None else due
 
     def hand_over(self, place: int, step: int) -> None:
-        """Hand those that are held to the writer, after their iterate."""
+        """Pass the held second moments to the writer, after their iterate."""
         if self._held is None:
             return
         (moments, due), self._held = self._held, None
@@ -65,20 +65,20 @@ class Beside:
             self._writer.write_beside(place, step, moments, due=due, gone=gone)
 
     def drop(self) -> None:
-        """Forget those that are held, since their iterate is not written."""
+        """Drop the held second moments, because their iterate is not written."""
         self._held = None
 
     def forget(self, thinning: Thinning) -> None:
-        """Count out what goes with its iterates."""
+        """Remove those of removed iterates from the count."""
         self._log.forget(thinning)
 
     def lose(self, error: Exception) -> None:
-        """Keep none from now on, since something of ours has failed."""
+        """Keep none from now on, after an internal error."""
         self._lost = True
         self.tell(error)
 
     def report(self) -> None:
-        """Say once that the disk has refused some."""
+        """Warn once that some could not be written."""
         if self._writer.moments_trouble is not None:
             self.tell(self._writer.moments_trouble)
 
@@ -87,5 +87,5 @@ class Beside:
         if not self._told:
             self._told = True
             words = str(error) or type(error).__name__
-            message = f"{self._path}: second moments of the optimizer could not be kept ({words}); recording goes on"
+            message = f"{self._path}: second moments of the optimizer could not be kept ({words}); recording continues"
             warnings.warn(message, RuntimeWarning, stacklevel=7)

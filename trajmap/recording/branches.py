@@ -1,4 +1,4 @@
-"""Short continuations of a run from one iterate: what the noise of the batches does there."""
+"""Short continuations of a run from one iterate, which show the effect of the batches' noise there."""
 
 import copy
 import os
@@ -23,12 +23,12 @@ def branch(
     n_branches: int = 4,
     path: str | os.PathLike[str] | None = None,
 ) -> Fan:
-    """Train on from the present iterate several times, each recorded by itself, and come back to it.
+    """Continue training several times from the present iterate, record each branch, and return to the iterate.
 
     Parameters
     ----------
     recorder : Recorder
-        An attached recorder. It records nothing meanwhile.
+        An attached recorder. It records nothing during this call.
     continue_training : callable
         ``continue_training(k, recorder)`` takes some steps with the recorder's own model and optimizers, over batches
         in an order that depends on k, and may record scalars with the branch's recorder.
@@ -40,17 +40,17 @@ def branch(
     Returns
     -------
     Fan
-        The branches, each from the same iterate on; steps count on from the run's.
+        The branches, which start at the same iterate; their step numbers continue those of the run.
 
     Raises
     ------
     InputError
-        If the recorder is not attached, or the folder is taken; before any training.
+        If the recorder is not attached, or the folder exists; raised before any training.
 
     Notes
     -----
     Afterwards parameters, buffers, gradients, modes, the optimizer's state and PyTorch's random states are as they
-    were. Other objects that `continue_training` changes, as data loaders and schedulers, are its own affair.
+    were. Other objects that `continue_training` changes, such as data loaders and schedulers, are not restored.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def branch(
 
 
 class _State:
-    """A model and its optimizers as they are, to be put back."""
+    """The state of a model and its optimizers, to be restored later."""
 
     def __init__(self, model: torch.nn.Module, optimizers: Sequence[Any]) -> None:
         self._model, self._optimizers = model, optimizers

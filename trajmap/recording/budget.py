@@ -1,4 +1,4 @@
-"""How much of a disk a run may take."""
+"""How much disk space a run may take."""
 
 import json
 import re
@@ -19,7 +19,7 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "
 _SPELLED = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", re.IGNORECASE)
 _RESERVE = 4096
 _FEWEST = 4  # iterates that a budget must hold
-_TYPICAL_STEPS = 1000  # a training whose length is not known is taken to be this long at least
+_TYPICAL_STEPS = 1000  # a training of unknown length is assumed to have at least this many steps
 
 
 def as_bytes(value: object) -> int:
@@ -28,7 +28,7 @@ def as_bytes(value: object) -> int:
     Parameters
     ----------
     value : int or str
-        As 20_000_000, ``"20GB"`` or ``"500 MiB"``.
+        For example 20_000_000, ``"20GB"`` or ``"500 MiB"``.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def as_bytes(value: object) -> int:
     Raises
     ------
     InputError
-        If it is neither.
+        If it is not a number of bytes.
 
     Examples
     --------
@@ -51,12 +51,12 @@ def as_bytes(value: object) -> int:
     elif isinstance(value, str) and (match := _SPELLED.fullmatch(value)) and match[2].lower() in _UNITS:
         found = int(float(match[1]) * _UNITS[match[2].lower()])
     if found is None or found <= 0:
-        raise InputError(worded("budget", "a number of bytes, as 20_000_000, '20GB' or '500 MiB'", value))
+        raise InputError(worded("budget", "a number of bytes such as 20_000_000, '20GB' or '500 MiB'", value))
     return found
 
 
 def in_words(nbytes: float) -> str:
-    """Say a number of bytes to three digits.
+    """Format a number of bytes with three digits.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def in_words(nbytes: float) -> str:
     Returns
     -------
     str
-        The words.
+        The text.
 
     Examples
     --------
@@ -80,21 +80,21 @@ def in_words(nbytes: float) -> str:
 
 
 def bytes_of(header: RunHeader, scalars: dict[str, float]) -> int:
-    """Bytes that a whole iterate takes on the disk with its scalars, or a few more."""
+    """Upper estimate of the bytes of a whole iterate and its scalars on the disk."""
     words = len(json.dumps(json.dumps(scalars)))
     values = header.layout.size * stored_dtype(header.dtype).itemsize + header.buffers.nbytes
     return values + len(header.listings["full"]) + words + 384
 
 
 class Budget:
-    """Which of a run's iterates fit into a number of bytes.
+    """Decide which iterates of a run fit into a number of bytes.
 
     Parameters
     ----------
     limit : int
         The bytes.
     header : RunHeader
-        What the run will hold.
+        The header of the run.
 
     Raises
     ------
@@ -104,24 +104,26 @@ class Budget:
 
     def __init__(self, limit: int, header: RunHeader) -> None:
         nbytes = bytes_of(header, {})
-        # the header is written aside before it replaces the old one, and grows by a line each time the run is thinned
+        # a new header is written next to the old one before replacing it, and grows by a line at each thinning
         self._limit = limit - 2 * _header_bytes(header) - _RESERVE
         if self._limit < _FEWEST * nbytes:
             least = limit - self._limit + _FEWEST * nbytes
             expected = f"at least {in_words(least)}, for {_FEWEST} iterates of {in_words(nbytes)}"
-            raise InputError(worded("budget", expected, in_words(limit), "select fewer parameters, or give more room"))
+            raise InputError(
+                worded("budget", expected, in_words(limit), "select fewer parameters, or raise the budget")
+            )
         self.interval, self._row = 1, nbytes
         self._rows: list[tuple[int, int | None, int]] = []  # place, number among the due ones, bytes
-        self._beside = 0  # bytes of what is on the disk and no part of the run any more
+        self._beside = 0  # bytes on the disk that no longer belong to the run
 
     def begin_from(self, rows: list[tuple[int, int]], nbytes: int, thinning: Thinning | None) -> None:
-        """Count what an earlier session has left: places and bytes of its iterates, and the bytes of all files."""
+        """Count the iterates of an earlier session (places and bytes), and the bytes of all files."""
         self.interval = 1 if thinning is None else thinning.interval
         self._rows = [(place, i * self.interval, size) for i, (place, size) in enumerate(rows)]
         self._beside = nbytes - sum(size for _, size in rows)
 
     def set_aside(self, nbytes: int, most: int) -> int:
-        """Set bytes aside for some pieces, a quarter of all at most; for how many, without the one that is written."""
+        """Reserve at most a quarter of the bytes for pieces; return how many, without the one being written."""
         room = min(self._limit // 4, self._limit - _FEWEST * self._row)
         many = min(most, room // nbytes - 1)
         if many < _FEWEST // 2:
@@ -130,19 +132,19 @@ class Budget:
         return many
 
     def is_due(self, due: int | None) -> bool:
-        """Whether the iterate with a number among the due ones is recorded; one without number always is."""
+        """Whether the due iterate with this number is recorded; one without a number always is."""
         return due is None or due % self.interval == 0
 
     def fits(self, nbytes: int) -> bool:
-        """Whether there is room for so many bytes more."""
+        """Whether there is room for this many more bytes."""
         return self._beside + sum(size for _, _, size in self._rows) + nbytes <= self._limit
 
     def add(self, place: int, due: int | None, nbytes: int) -> None:
-        """Count an iterate in."""
+        """Add an iterate to the count."""
         self._rows.append((place, due, nbytes))
 
     def thin(self, below: int) -> Thinning | None:
-        """Double the interval and drop what no longer falls on it; the first stays. None if nothing can go."""
+        """Double the interval and drop the other iterates except the first; None if none can be dropped."""
         if len(self._rows) < 2 and not self._beside:
             return None
         self.interval *= 2
@@ -154,19 +156,19 @@ class Budget:
 
 
 class Pace:
-    """Warn once when a recording without a budget would fill half of the disk that was free when it began.
+    """Warn once if a recording without a budget would fill half of the initially free disk space.
 
-    The end of a training is not known. It is taken to be as far as the caller expects; otherwise twice as far as the
-    training has come, and at least a thousand steps where iterates are evenly spaced.
+    The length of a training is what the caller expects. If that is unknown, it is assumed to be twice the steps so far,
+    and at least a thousand steps if iterates are evenly spaced.
 
     Parameters
     ----------
     path : pathlib.Path
-        Folder whose disk is meant.
+        A folder on the disk.
     nbytes : int
-        What one iterate takes.
+        Bytes of one iterate.
     every : int, optional
-        Steps from one iterate to the next, if that is fixed.
+        Steps from one iterate to the next, if fixed.
     """
 
     def __init__(self, path: Path, nbytes: int, every: int | None) -> None:
@@ -177,7 +179,7 @@ class Pace:
         self.expected: int | None = None
 
     def see(self, step: int, n_taken: int) -> None:
-        """Look at the pace after an iterate."""
+        """Check the rate after an iterate."""
         if self._said:
             return
         if self._free is None:
@@ -190,9 +192,9 @@ class Pace:
             self._said = True
             every = -(-ahead * self._nbytes // max(int(half), 1))
             message = (
-                f"{self._path}: an iterate takes {in_words(self._nbytes)}, and {ahead} steps at this pace would take "
+                f"{self._path}: an iterate takes {in_words(self._nbytes)}, and {ahead} steps at this rate would take "
                 f"{in_words(n_iterates * self._nbytes)} of the {in_words(self._free)} that were free; repair: "
-                f"every={max(every, 2)}, or budget={in_words(half)!r} to keep within half of it"
+                f"every={max(every, 2)}, or budget={in_words(half)!r} to stay within half of it"
             )
             warnings.warn(message, DiskWarning, stacklevel=6)
 
@@ -205,6 +207,6 @@ def _existing(path: Path) -> Path:
 
 
 def _header_bytes(header: RunHeader) -> int:
-    """Bytes of ``run.json`` or a few more."""
+    """Upper estimate of the bytes of ``run.json``."""
     settings: Any = json.dumps(header.settings, indent=1)
     return len(settings) + sum(len(name) + 64 for name in (*header.layout.names, *header.buffers.names)) + 1024

@@ -1,4 +1,4 @@
-"""Checkpoints that a training script has left behind, as a run: read where they lie, or copied into a run folder."""
+"""Checkpoints of a training script as a run: read in place, or copied into a run folder."""
 
 import os
 import warnings
@@ -28,7 +28,7 @@ __all__ = ["DTYPES", "from_checkpoints", "link_checkpoints"]
 
 DTYPES = ("native", *FLOATS, "delta16")
 
-_PIECE = 2**20  # entries that are converted in one go
+_PIECE = 2**20  # entries converted at once
 
 
 def from_checkpoints(
@@ -44,41 +44,41 @@ def from_checkpoints(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Trajectory:
-    """Open checkpoints as a run where they lie, or copy their parameters into a run folder.
+    """Open checkpoints as a run in place, or copy their parameters into a run folder.
 
-    Understood are files of ``torch.save`` (``.pt``, ``.pth``, ``.bin``), bare or nested; Lightning's ``.ckpt``;
-    ``.safetensors``; Hugging Face's ``checkpoint-*`` folders, sharded ones included; and folders of
-    ``torch.distributed.checkpoint``. Nothing in them is executed. Opened where they lie, columns are read from the
-    files when they are asked for; at most one iterate is in memory, and the files must stay as they are.
+    Supported formats: files of ``torch.save`` (``.pt``, ``.pth``, ``.bin``), flat or nested; Lightning's ``.ckpt``;
+    ``.safetensors``; Hugging Face's ``checkpoint-*`` folders, also sharded ones; and folders of
+    ``torch.distributed.checkpoint``. No code in them is executed. Without `path`, columns are read from the files on
+    demand; at most one iterate is in memory, and the files must not change.
 
-    The prefixes of wrappers (``module.``, ``_orig_mod.``) are taken off. Averages (EMA, SWA) beside the weights are
-    taken only if `key` names them. BatchNorm's statistics are kept as the iterates' buffers.
+    The prefixes of wrappers (``module.``, ``_orig_mod.``) are removed. Averages (EMA, SWA) stored with the weights are
+    used only if `key` names them. BatchNorm's statistics become the iterates' buffers.
 
     Parameters
     ----------
     paths : path-like or iterable of path-like
-        Checkpoints, or a folder of them. They are taken in the natural order of their names, 9 before 10.
+        Checkpoints, or a folder of them, read in the natural order of their names: 9 before 10.
     path : path-like, optional
-        The run folder to make; without it nothing is written.
+        The run folder to create; by default nothing is written.
     model : torch.nn.Module, optional
         Take its trainable parameters and its buffers, by name. By default every floating tensor of the first
         checkpoint is taken; a tensor under two names is taken once.
     key : str, optional
-        Where in a checkpoint the state dict is, as ``"ema"`` or ``"state.model"``: through nested dicts, or the
-        beginning of the tensors' names.
+        Where the state dict is in a checkpoint, for example ``"ema"`` or ``"state.model"``: a path through nested
+        dicts, or a prefix of the tensors' names.
     select : str or sequence of str, optional
-        Take the parameters whose names match a shell pattern; with `model`, trainable or not.
+        Take the parameters whose names match a shell pattern; with `model`, also those that are not trainable.
     steps : sequence of int, optional
-        The step of each. By default a number in their names when these increase, otherwise their places.
+        The step of each checkpoint. By default a number in their names if these increase, otherwise their positions.
     dtype : str
-        Number format of the run folder: ``"native"``, the narrowest that is exact for all; ``"float64"``,
-        ``"float32"``, ``"bfloat16"`` or ``"float16"``, rounded to the nearest; or ``"delta16"`` as the Recorder has it.
+        Number format of the run folder: ``"native"``, the smallest that is exact for all; ``"float64"``,
+        ``"float32"``, ``"bfloat16"`` or ``"float16"``, rounded to the nearest; or ``"delta16"`` as in `Recorder`.
     sketch : CountSketch, optional
-        Put a short random projection of each into the run folder instead.
+        Store a short random projection of each checkpoint instead.
     overwrite : bool
         Replace an existing run folder.
     progress : callable, optional
-        Called with the checkpoints done and their number.
+        Called with the number of checkpoints done and the total.
 
     Returns
     -------
@@ -88,20 +88,20 @@ def from_checkpoints(
     Raises
     ------
     InputError
-        If there are fewer than two checkpoints, one cannot be read, or it is not clear which of its tensors to take.
+        If there are fewer than two checkpoints, one cannot be read, or the choice of its tensors is ambiguous.
     LayoutError
-        If a checkpoint lacks a parameter or has it in another shape; the message lists them.
+        If a checkpoint lacks a parameter or has it with another shape; the message lists them.
 
     Warns
     -----
     RuntimeWarning
-        If the checkpoints are averages by their own account, and no key named them.
+        If the checkpoints describe themselves as averages, and no key named them.
     """
     check_choice("dtype", dtype, DTYPES)
     header, rows = _opened(paths, model, key, select, steps)
     if path is None:
         if dtype != "native" or sketch is not None:
-            raise InputError(worded("path", "a run folder to write", "none", "name one, or leave dtype and sketch out"))
+            raise InputError(worded("path", "a run folder to write", "none", "pass path, or omit dtype and sketch"))
         given = Path(paths) if isinstance(paths, (str, os.PathLike)) else None
         return Trajectory.of_rows(header, rows, path=given)
     _copy(header, rows, Path(path), dtype, sketch, overwrite=overwrite, progress=progress)
@@ -118,14 +118,14 @@ def link_checkpoints(
     steps: Sequence[int] | None = None,
     overwrite: bool = False,
 ) -> Trajectory:
-    """Make a run folder that refers to checkpoints and copies nothing; the files must stay where and as they are.
+    """Make a run folder that refers to checkpoints without copying; the files must not be moved or changed.
 
     Parameters
     ----------
     paths, model, key, select, steps
         As in `from_checkpoints`.
     path : path-like
-        The run folder to make. It names the checkpoints relative to itself.
+        The run folder to make. It refers to the checkpoints by relative paths.
     overwrite : bool
         Replace an existing run folder.
 
@@ -139,7 +139,7 @@ def link_checkpoints(
     InputError
         As in `from_checkpoints`.
     LayoutError
-        As well.
+        As in `from_checkpoints`.
     """
     header, _ = _opened(paths, model, key, select, steps)
     assert header.checkpoints is not None
@@ -164,22 +164,24 @@ def _opened(
     wanted = None if model is None else _wanted(unwrapped(model), trainable=select is None)
     places = steps_of(found) if steps is None else [check_count("steps", step, low=0) for step in steps]
     if len(places) != len(found):
-        raise InputError(worded("steps", f"{len(found)} steps, one a checkpoint", f"{len(places)}"))
+        raise InputError(worded("steps", f"{len(found)} steps, one per checkpoint", f"{len(places)}"))
     header, rows = open_checkpoints(found, places, key=key, select=select, wanted=wanted)
     if header.settings.get("averaged") and key is None:
-        message = f"{found[0]}: by their own account these are averages over steps, not the weights of a step"
+        message = (
+            f"{found[0]}: these checkpoints describe themselves as averages over steps, not the weights of one step"
+        )
         warnings.warn(message, RuntimeWarning, stacklevel=3)
     return header, rows
 
 
 def _wanted(model: torch.nn.Module, *, trainable: bool) -> Wanted:
-    """Say by which names a checkpoint may hold a model's parameters: a tied one has several."""
+    """List the names that a checkpoint may use for a model's parameters; a tied one has several."""
     names: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         if parameter.requires_grad or not trainable:
             names.setdefault(id(parameter), []).append(name)
     if not names:
-        raise InputError(worded("model", "a model with trainable parameters", "none", "name them by select"))
+        raise InputError(worded("model", "a model with trainable parameters", "none", "name them with select"))
     return Wanted({name: tuple(others) for name, *others in names.values()}, tuple(kept_buffers(model)))
 
 
@@ -201,7 +203,7 @@ def _copy(
     progress: Callable[[int, int], None] | None,
 ) -> None:
     header, fill = _target(source, dtype, sketch)
-    # reading goes on while the iterate before is written; differences need two iterates of their own
+    # the next iterate is read while the previous one is written; differences need two more iterates
     encoding, slots = (DeltaRows(), 1) if dtype == "delta16" else (FullRows(), 2)
     writer = RunWriter(path, overwrite=overwrite, encoding=encoding, slots=slots)
     rest = [] if sketch else rows
@@ -221,18 +223,18 @@ def _copy(
     if writer.error is not None or writer.trouble is not None:
         raise writer.error or writer.trouble  # type: ignore[misc]
     if writer.n_written < len(rows):
-        raise TimeoutError(f"{path}: the disk does not answer")
+        raise TimeoutError(f"{path}: the disk does not respond")
 
 
 def _target(
     source: RunHeader, dtype: str, sketch: CountSketch | None
 ) -> tuple[RunHeader, Callable[[CheckpointRow, np.ndarray], None]]:
-    """Say what the run folder will hold, and how a row becomes that."""
+    """Make the header of the run folder, and the conversion of a row."""
     layout, settings = source.layout, source.settings
     if sketch is not None:
         if dtype != "native" or sketch.full_every is not None:
             got = f"dtype {dtype!r}" if dtype != "native" else "full_every"
-            raise InputError(worded("sketch", "a sketch alone", got, "leave it out"))
+            raise InputError(worded("sketch", "a sketch alone", got, "omit it"))
         sketcher = Sketcher(sketch, layout.size, torch.device("cpu"))
         header = RunHeader(sketch.layout, "float64", settings, sketch=sketch.describe(layout), identity=new_identity())
 
@@ -242,7 +244,7 @@ def _target(
         return header, project
     if dtype == "delta16" and source.dtype != "float32":
         got = f"{source.dtype} ones"
-        raise InputError(worded("dtype", "float32 parameters for delta16", got, "leave dtype out"))
+        raise InputError(worded("dtype", "float32 parameters for delta16", got, "omit dtype"))
     stored = {"native": source.dtype, "delta16": "float32"}.get(dtype, dtype)
     header = RunHeader(layout, stored, settings, source.buffers, identity=new_identity())
 
@@ -261,7 +263,7 @@ def _pieces(row: CheckpointRow, size: int, dtype: np.dtype) -> Iterator[torch.Te
 
 
 def _convert(tensor: StoredTensor, out: np.ndarray, dtype: str) -> None:
-    """Fill an array of a stored format with a tensor's numbers, rounded to the nearest where they do not fit."""
+    """Fill an array of a stored format with a tensor's numbers, rounded to the nearest if necessary."""
     if promoted([tensor.dtype, dtype]) == dtype:
         tensor.read(0, out)
         return

@@ -19,9 +19,9 @@ class Coverage:
     model : torch.nn.Module
         The model.
     select : callable
-        What the recorder chose by.
+        The recorder's selection of parameters.
     recorded : sequence of torch.Tensor
-        What it chose.
+        The selected parameters.
     """
 
     def __init__(self, model: torch.nn.Module, select: Select, recorded: Sequence[torch.Tensor]) -> None:
@@ -37,7 +37,7 @@ class Coverage:
         return [name for name, p in named if p.requires_grad and id(p) in self._recorded and id(p) not in held]
 
     def late(self, optimizers: Sequence[Any]) -> list[str]:
-        """Names of parameters that are trained and would be chosen now, but were not; none without a change since."""
+        """Names of trained parameters that would be selected now but were not at the start."""
         n_groups = sum(len(groups_of(one)) for one in optimizers)
         now = (n_groups, sum(p.requires_grad for p in self._others))
         if now == self._seen:

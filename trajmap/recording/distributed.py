@@ -1,4 +1,4 @@
-"""Which process writes what, when several train one model."""
+"""Which process writes which part if several processes train one model."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -20,20 +20,20 @@ Stretch = tuple[int, int]
 
 @dataclasses.dataclass(frozen=True)
 class RankPlan:
-    """What this process records.
+    """The part of the model that this process records.
 
     Parameters
     ----------
     path : pathlib.Path
-        The folder it writes.
+        The folder that it writes.
     parameters : dict of str to torch.Tensor
-        What it records; empty where another process does all the work.
+        The recorded parameters; empty if another process records everything.
     layout : Layout
-        Of the whole model's chosen parameters.
+        Layout of all selected parameters of the model.
     shards : list, optional
-        For each process the stretches of θ that it writes; None if one process writes all.
+        The ranges of θ that each process writes; None if one process writes all.
     is_first : bool
-        Whether it writes what the shards have in common.
+        Whether it writes the common header of the shards.
     """
 
     path: Path
@@ -43,7 +43,7 @@ class RankPlan:
     is_first: bool = True
 
     def write_common(self, path: Path, own: RunHeader) -> None:
-        """Write the header that joins the shards, in the process that does so."""
+        """Write the header that joins the shards, if this process is the first."""
         if self.shards is not None and self.is_first:
             RunHeader(
                 self.layout, own.dtype, own.settings, own.buffers, shards=self.shards, identity=own.identity
@@ -51,14 +51,14 @@ class RankPlan:
 
 
 def role_of(path: Path, chosen: Mapping[str, torch.Tensor]) -> RankPlan:
-    """Find out what this process records: all, nothing (not the first of several copies), or its shard.
+    """Determine what this process records: everything, nothing (not the first of several copies), or its shard.
 
     Parameters
     ----------
     path : pathlib.Path
         The run folder.
     chosen : mapping of str to torch.Tensor
-        The parameters to record; DTensors are written by each process as it holds them.
+        The parameters to record; each process writes its own part of a DTensor.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def role_of(path: Path, chosen: Mapping[str, torch.Tensor]) -> RankPlan:
     Raises
     ------
     InputError
-        If a DTensor is sharded otherwise than along its first dimension on a one-dimensional mesh.
+        If a DTensor is not sharded along its first dimension on a one-dimensional mesh.
     """
     layout = Layout(tuple(chosen), tuple(tuple(p.shape) for p in chosen.values()))
     spread = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -87,22 +87,22 @@ def role_of(path: Path, chosen: Mapping[str, torch.Tensor]) -> RankPlan:
 
 
 def _is_dtensor(tensor: torch.Tensor) -> bool:
-    return hasattr(tensor, "placements")  # importing the class costs a second, and only its users have paid that
+    return hasattr(tensor, "placements")  # importing the class takes a second, which only its users have already spent
 
 
 def _local_stretch(name: str, tensor: Any, where: slice, rank: int) -> Stretch:
-    """Columns of θ that this process holds of a parameter."""
+    """Columns of θ that belong to this process's part of a parameter."""
     if not _is_dtensor(tensor):
         return (where.start, where.stop) if rank == 0 else (where.start, where.start)
     if tensor.device_mesh.ndim != 1:
         raise InputError(worded(name, "shards on a one-dimensional mesh", f"{tensor.device_mesh}"))
     (placement,) = tensor.placements
     if placement.is_replicate():
-        raise InputError(worded(name, "a plain tensor or a shard", "a replicated DTensor", "leave it out by select"))
+        raise InputError(worded(name, "a plain tensor or a shard", "a replicated DTensor", "exclude it with select"))
     if not placement.is_shard(0):
         raise InputError(worded(name, "shards along the first dimension", f"{placement}"))
     rows = tensor.shape[0]
-    chunk = -(-rows // tensor.device_mesh.size())  # as torch.chunk cuts, which is what FSDP follows
+    chunk = -(-rows // tensor.device_mesh.size())  # as torch.chunk splits, which FSDP follows
     place = tensor.device_mesh.get_local_rank()
     low, high = min(place * chunk, rows), min((place + 1) * chunk, rows)
     width = tensor.numel() // rows if rows else 0

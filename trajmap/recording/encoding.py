@@ -1,4 +1,4 @@
-"""How an iterate becomes a file: whole, or as a 16-bit difference to the one before."""
+"""How an iterate becomes a file: whole, or as a 16-bit difference from the previous one."""
 
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +12,7 @@ from trajmap.recording.snapshot import Slot
 
 __all__ = ["DeltaRows", "Encoding", "FullRows", "count_broken"]
 
-# whole rows are this far apart; the file sizes are then 1.88 times smaller and a row is read from 16 files at most
+# distance between whole rows; files are then 1.88 times smaller, and a row is read from at most 16 files
 _WHOLE_EVERY = 16
 _CHUNK = 64 * BLOCK
 # bits that are all set in NaN and inf, and in no other number
@@ -20,26 +20,26 @@ _EXPONENTS = {"bfloat16": 0x7F80, "float16": 0x7C00}
 
 
 class Encoding(Protocol):
-    """How the writer stores one iterate after the other."""
+    """How the writer stores successive iterates."""
 
     def write(self, path: Path, header: RunHeader, slot: Slot, notes: Notes) -> None:
-        """Write one iterate, durably."""
+        """Write one iterate and flush it to the disk."""
 
 
 class FullRows:
-    """Every iterate as it is."""
+    """Store every iterate unchanged."""
 
     def write(self, path: Path, header: RunHeader, slot: Slot, notes: Notes) -> None:
-        """Write one iterate, durably."""
+        """Write one iterate and flush it to the disk."""
         write_iterate(path, header, slot.theta, notes, buffers=slot.buffers)
 
 
 class DeltaRows:
-    """Every sixteenth iterate as it is, and differences to what is stored in between.
+    """Store every sixteenth iterate unchanged, and 16-bit differences from the stored one in between.
 
-    What the rounding costs is noted beside each iterate as the scalar ``delta16_error``: the distance between
-    the iterate and what is stored, over the distance to the iterate before. An iterate that holds NaN or inf, or is
-    so far from the one before that float32 cannot hold the difference, is stored whole.
+    The rounding error is recorded with each iterate as the scalar ``delta16_error``: the distance between the iterate
+    and its stored form, divided by the distance to the previous iterate. An iterate is stored whole if it holds NaN or
+    inf, or if float32 cannot hold its difference from the previous one.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class DeltaRows:
         self._since = 0
 
     def write(self, path: Path, header: RunHeader, slot: Slot, notes: Notes) -> None:
-        """Write one iterate, durably."""
+        """Write one iterate and flush it to the disk."""
         try:
             if (
                 self._stored is None
@@ -57,7 +57,7 @@ class DeltaRows:
             ):
                 self._write_whole(path, header, slot, notes)
         except BaseException:
-            self._stored = None  # the next is not to be built on what the disk does not have
+            self._stored = None  # the next difference must not refer to an iterate that is not on the disk
             raise
 
     def _write_whole(self, path: Path, header: RunHeader, slot: Slot, notes: Notes) -> None:
@@ -66,7 +66,7 @@ class DeltaRows:
         self._stored, self._since = (None if notes.broken else slot.theta.copy()), 0
 
     def _write_delta(self, path: Path, header: RunHeader, slot: Slot, notes: Notes) -> bool:
-        """Write the differences; False where numbers are so large that a difference is none."""
+        """Write the differences; return False if the numbers are too large for a difference to be resolved."""
         assert self._stored is not None
         size = len(slot.theta)
         delta, scales = np.empty(size, np.int16), np.empty(-(-size // BLOCK), np.float32)
@@ -93,7 +93,7 @@ class DeltaRows:
 
 
 def count_broken(theta: Array, dtype: str) -> int:
-    """Count the entries that are NaN or inf; a finite sum says that there are none."""
+    """Count the entries that are NaN or inf; a finite sum shows that there are none."""
     if dtype in _EXPONENTS:
         bits, exponent = theta.view(np.uint16), np.uint16(_EXPONENTS[dtype])
         pieces = (bits[start : start + _CHUNK] for start in range(0, len(bits), _CHUNK))

@@ -1,4 +1,4 @@
-"""The folder of a run before it begins: free, taken, or to be emptied of what is ours."""
+"""The folder of a run before it begins: free, taken, or to be cleared of trajmap's files."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from trajmap.errors import FolderTakenError, InputError, RunFormatError
 
 __all__ = ["clear_parts", "empty", "require_free"]
 
-# what the recorder and the verbs write, as patterns below the run folder; the header goes last, so that a removal that
-# is interrupted leaves a folder that can still be overwritten
+# files of the recorder and the verbs, as patterns below the run folder; the header is removed last, so that the folder
+# can still be overwritten after an interrupted removal
 _OURS = (
     "iterates/*.safetensors", "shard-*/iterates/*.safetensors", "full/iterates/*.safetensors",
     "moments/*.npz", "shard-*/moments/*.npz",
@@ -36,23 +36,25 @@ _FOLDERS = (
 
 
 def require_free(path: Path, *, overwrite: bool, resume: bool) -> bool:
-    """Raise unless a run can be made at a path; say whether there is one to go on with."""
+    """Raise unless a run can be made at a path; return whether there is one to resume."""
     if not path.exists() or (path.is_dir() and _is_blank(path)):
         return False
     try:
         RunHeader.read(path)
     except RunFormatError as error:
         raise InputError(
-            worded("path", "a new folder, an empty one or a run", f"{path}, which is none", "name another folder")
+            worded(
+                "path", "a new folder, an empty one or a run", f"{path}, which is something else", "name another folder"
+            )
         ) from error
     if not overwrite and not resume:
-        repair = "pass overwrite=True to replace it, or resume=True to go on with it"
+        repair = "pass overwrite=True to replace it, or resume=True to continue it"
         raise FolderTakenError(worded("path", "a new or empty folder", f"{path}, which holds a run", repair))
     return resume
 
 
 def clear_parts(folder: Path) -> None:
-    """Remove what writes that were cut short have left."""
+    """Remove the temporary files of interrupted writes."""
     for pattern in _PARTS:
         for path in folder.glob(pattern):
             if is_part(path.name):
@@ -60,7 +62,7 @@ def clear_parts(folder: Path) -> None:
 
 
 def empty(folder: Path) -> None:
-    """Remove what trajmap wrote of an earlier run; a user's own files stay."""
+    """Remove trajmap's files of an earlier run; the user's own files stay."""
     for path in _ours(folder):
         _remove(path)
     for pattern in _FOLDERS:
@@ -81,7 +83,7 @@ def _remove(path: Path) -> None:
 
 
 def _is_blank(folder: Path) -> bool:
-    """Whether a folder is empty, or holds no more than a run that was killed before its header was written."""
+    """Whether a folder is empty, or holds only a run that was killed before its header was written."""
     names = {child.name for child in folder.iterdir()}
     ours = {name for name in names if is_part(name)} | {"iterates", OWNER}
     return names <= ours and not any(folder.glob("iterates/*"))

@@ -13,13 +13,13 @@ from trajmap.recording.stepping import held_optimizers
 __all__ = ["Ledger", "changed_options", "described", "groups_of", "present_rates", "require_optimizer"]
 
 _MOST_RATES = 16  # parameter groups whose learning rate is noted beside each iterate
-_MOST_SPANS = 16  # stretches of steps that are listed; optimizers that take turns only have theirs counted
+_MOST_SPANS = 16  # maximum number of listed step ranges; alternating optimizers only have their steps counted
 
 Entry = dict[str, Any]
 
 
 class Ledger:
-    """The optimizers of a run in the order in which they came."""
+    """The optimizers of a run in the order in which they were attached."""
 
     def __init__(self) -> None:
         self._optimizers: list[Any] = []
@@ -30,11 +30,11 @@ class Ledger:
 
     @property
     def is_several(self) -> bool:
-        """Whether more than one optimizer has made the run."""
+        """Whether more than one optimizer made steps of the run."""
         return len(self._entries) > 1
 
     def begin_from(self, settings: Mapping[str, Any], step: int) -> None:
-        """Put the optimizers of an earlier session before one's own, unless it is the same one that goes on."""
+        """Put the optimizers of an earlier session first, unless the same one continues."""
         earlier = settings.get("optimizers") or [
             {**settings.get("optimizer", {}), "n_steps": step, "steps": [[1, step]]}
         ]
@@ -51,7 +51,7 @@ class Ledger:
         self._counts.append(0)
 
     def stepped(self, optimizer: Any, step: int) -> bool:
-        """Note who made a step; say whether the header should be told now."""
+        """Note which optimizer made a step; return whether the header should be updated now."""
         number = next(i for i, one in enumerate(self._optimizers) if one is optimizer)
         self._counts[number] += 1
         self._newest = number
@@ -65,11 +65,11 @@ class Ledger:
 
     @property
     def is_first_step(self) -> bool:
-        """Whether one step was made by now."""
+        """Whether exactly one step was made so far."""
         return sum(self._counts) == 1
 
     def number(self) -> dict[str, float]:
-        """Give the scalar that says which optimizer made the last step, where there are several."""
+        """Return the scalar that identifies the optimizer of the last step, if there are several."""
         return {"optimizer": float(self._newest)} if self.is_several and any(self._counts) else {}
 
     def entries(self) -> list[Entry]:
@@ -86,7 +86,7 @@ class Ledger:
 
 
 def described(optimizer: Any, model: torch.nn.Module) -> Entry:
-    """Describe an optimizer in plain words: its class, its options, and its groups where they differ."""
+    """Describe an optimizer as plain data: its class, its options, and its groups where they differ."""
     inner = held_optimizers(optimizer)
     options: Entry = {"class": type(optimizer).__name__}
     if not type(optimizer).__module__.startswith("torch.optim"):
@@ -120,12 +120,12 @@ def groups_of(optimizer: Any) -> list[dict[str, Any]]:
 
 
 def present_rates(optimizer: Any) -> dict[str, Any]:
-    """Learning rates of an optimizer's groups: ``lr`` of the first, ``lr_1``, ``lr_2``, … of the next 15."""
+    """Learning rates of an optimizer's groups: ``lr`` for the first, ``lr_1``, ``lr_2``, … for the next 15."""
     found = {}
     for i, group in enumerate(groups_of(optimizer)[:_MOST_RATES]):
         rate = group.get("lr")
         if rate is not None:
-            # a schedule changes a tensor in place, and nobody should wait for it before it is written
+            # a schedule changes a tensor in place; it is copied, and read only when it is written
             found[f"lr_{i}" if i else "lr"] = rate.clone() if isinstance(rate, torch.Tensor) else rate
     return found
 
@@ -133,14 +133,14 @@ def present_rates(optimizer: Any) -> dict[str, Any]:
 def changed_options(optimizer: Any, entry: Entry) -> dict[str, float]:
     """Momentum and weight decay of groups where a schedule has changed them, as ``group_momentum``, …, by group.
 
-    Names follow `present_rates`; β₁ of ``betas`` counts as momentum.
+    Names are as in `present_rates`; β₁ of ``betas`` counts as momentum.
 
     Parameters
     ----------
     optimizer : object
         The optimizer.
     entry : dict
-        How it was described when it came.
+        Its description when it was attached.
 
     Returns
     -------
@@ -163,11 +163,11 @@ def _option(group: Mapping[str, Any], name: str) -> float | None:
 
 
 def require_optimizer(optimizer: Any, parameters: Sequence[torch.Tensor]) -> None:
-    """Raise unless something is an optimizer, or holds one and steps, and has some of the recorded parameters."""
+    """Raise unless an object is an optimizer, or has a step and holds one, with some recorded parameters."""
     own = isinstance(optimizer, torch.optim.Optimizer)
     if not own and not (callable(getattr(optimizer, "step", None)) and held_optimizers(optimizer)):
         raise InputError(worded("optimizer", "a torch.optim.Optimizer", optimizer))
     recorded = {id(p) for p in parameters}
     if recorded and not any(id(p) in recorded for group in groups_of(optimizer) for p in group["params"]):
-        got, repair = "one of other parameters", "attach the optimizer that was made of this model's parameters()"
+        got, repair = "one of other parameters", "attach the optimizer that was made from this model's parameters()"
         raise InputError(worded("optimizer", "one that holds the model's parameters", got, repair))

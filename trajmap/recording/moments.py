@@ -1,4 +1,4 @@
-"""Second moments of adaptive optimizers: which are known, how they are copied, and beside which iterates."""
+"""Second moments of adaptive optimizers: which are known, how they are copied, and at which iterates."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from trajmap.recording.snapshot import local_tensor
 
 __all__ = ["Moments", "MomentsLog", "bytes_of_moments", "keeps_moments", "present_moments"]
 
-# torch's optimizers that divide by something of a parameter's shape, and what their state calls it
+# torch's optimizers that divide by an array of a parameter's shape, and its name in their state
 _KEYS = {
     "Adam": "exp_avg_sq", "AdamW": "exp_avg_sq", "NAdam": "exp_avg_sq", "RAdam": "exp_avg_sq",
     "Adamax": "exp_inf", "RMSprop": "square_avg", "Adagrad": "sum",
@@ -29,7 +29,7 @@ class Moments:
     Parameters
     ----------
     values : numpy.ndarray, shape (P,)
-        In layout order; NaN where none are kept.
+        In layout order; NaN for parameters without any.
     counts, sizes : numpy.ndarray of int, shape (n,)
         Updates and entries of each parameter.
     """
@@ -40,26 +40,26 @@ class Moments:
 
 
 def keeps_moments(optimizer: Any) -> bool:
-    """Whether it is an optimizer of torch's own whose second moments are known."""
+    """Whether it is an optimizer of torch with known second moments."""
     kind = type(optimizer)
     return kind.__module__.startswith("torch.optim") and kind.__name__ in _KEYS
 
 
 @torch.no_grad()
 def present_moments(optimizers: Sequence[Any], parameters: Sequence[torch.Tensor]) -> Moments | None:
-    """Copy the second moments of parameters, in their order; None where none has any.
+    """Copy the second moments of parameters, in their order; None if no parameter has any.
 
     Parameters
     ----------
     optimizers : sequence
         The attached optimizers.
     parameters : sequence of torch.Tensor
-        What is recorded.
+        The recorded parameters.
 
     Returns
     -------
     Moments or None
-        float64 where a parameter is, else float32.
+        float64 if a parameter is float64, else float32.
     """
     held = {id(p): optimizer for optimizer in optimizers if keeps_moments(optimizer)
             for group in optimizer.param_groups for p in group["params"]}  # fmt: skip
@@ -88,19 +88,19 @@ def _moment(state: dict[str, Any], key: str) -> torch.Tensor | None:
 
 
 def bytes_of_moments(header: RunHeader) -> int:
-    """Bytes that the second moments of one iterate take on the disk, or a few more."""
+    """Upper estimate of the bytes of one iterate's second moments on the disk."""
     return header.layout.size * (8 if header.dtype == "float64" else 4) + 16 * len(header.layout.names) + 2048
 
 
 class MomentsLog:
-    """Beside which iterates second moments are kept: evenly spaced ones, the spacing doubled when they are full.
+    """Choose the iterates with second moments: evenly spaced, with the spacing doubled at the limit.
 
-    One place is left for the last iterate.
+    One place is reserved for the last iterate.
 
     Parameters
     ----------
     most : int
-        How many at most.
+        Maximum number.
 
     Examples
     --------
@@ -112,21 +112,21 @@ class MomentsLog:
     def __init__(self, most: int) -> None:
         self._most, self._interval = most, 1
         self._rows: dict[int, int] = {}  # by place, the number among the due ones
-        self._gone: list[int] = []  # places whose files go when the next one comes
+        self._gone: list[int] = []  # places whose files are removed when the next one is stored
 
     def begin_from(self, notes: Sequence[MomentsNote], places: set[int]) -> None:
-        """Count what an earlier session has left, as far as its iterates are there."""
+        """Count those of an earlier session whose iterates still exist."""
         self._rows = {note.place: note.due for note in notes if note.place in places}
         self._gone = [note.place for note in notes if note.place not in places]
         spacing = int(np.gcd.reduce([due for due in self._rows.values() if due > 0] or [1]))
         self._interval = spacing & -spacing
 
     def is_due(self, due: int | None) -> bool:
-        """Whether the iterate with a number among the due ones is one of them; the last, without a number, always."""
+        """Whether the due iterate with this number is one of them; the last, without a number, always is."""
         return self._most > 0 and (due is None or (self._most > 1 and due > 0 and due % self._interval == 0))
 
     def add(self, place: int, due: int) -> list[int] | None:
-        """Count an iterate in; the places that are dropped for it, or None where it is not to be kept itself."""
+        """Add an iterate; return the places dropped for it, or None if it is not kept itself."""
         if not self._most or place in self._rows:
             return None
         while len(self._rows) >= self._most - (due > 0):
@@ -140,7 +140,7 @@ class MomentsLog:
         return gone
 
     def forget(self, thinning: Thinning) -> None:
-        """Count out what goes with its iterates."""
+        """Remove those of removed iterates from the count."""
         self._rows = {place: due for place, due in self._rows.items() if not thinning.drops(place)}
 
     def _is_on(self, due: int) -> bool:

@@ -20,7 +20,7 @@ class Pool:
             self._lists.setdefault(name, []).append(value)
 
     def means(self, step: int, numbers: Numbers) -> Numbers:
-        """Give the means over what was kept for a step and its last batch."""
+        """Return the means over the kept batches of a step and its last batch."""
         if self._step != step - 1:
             return numbers
         self.add(step - 1, numbers)

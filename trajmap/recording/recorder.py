@@ -1,4 +1,4 @@
-"""Record an optimizer's iterates into a run folder, one line in the user's own loop."""
+"""Record an optimizer's iterates into a run folder, with one line in the training loop."""
 
 import contextlib
 import os
@@ -32,77 +32,77 @@ __all__ = ["Recorder"]
 
 
 class Recorder:
-    """Write a model's parameters to a run folder as the optimizer moves them.
+    """Write a model's parameters to a run folder after the optimizer's steps.
 
-    Attached to an optimizer it records the iterate before the first step as step 0, then the iterate after
-    every `every`-th step, and on closing the last one. The newest iterate is held in memory until the next one
-    comes, so that scalars can still be added to it; use the recorder as a context manager, or close it.
+    An attached recorder records the iterate before the first step as step 0, the iterate after every `every`-th step,
+    and the last one when it is closed. The newest iterate stays in memory until the next one, so that scalars can still
+    be added to it; use the recorder as a context manager, or close it.
 
-    Nothing here stops a training: an iterate that the disk refuses is tried again, then left out and counted; a full
-    disk, or an error while copying, ends the recording with one warning. One process at a time writes a run. At the end
-    of the interpreter what is held is written; SIGTERM and SIGKILL lose the newest iterates unless `flush` was called,
-    and the run then says that it was not closed. In a forked copy of the process nothing is recorded.
+    The recorder never stops a training: a failed write is tried again, then the iterate is skipped and counted; a full
+    disk, or an error while copying, ends the recording with one warning. Only one process at a time writes a run. Held
+    iterates are written when the interpreter exits; SIGTERM and SIGKILL lose the newest iterates unless `flush` was
+    called, and the run is then marked as not closed. A forked copy of the process records nothing.
 
-    Model, optimizer, gradients and random states are left as they are. Numbers are stored as they are, NaN
-    included, in the parameters' own format; where they differ, in float64 if one is float64, else in float32, to which
-    narrower ones widen exactly.
+    Model, optimizer, gradients and random states do not change. Numbers are stored exactly, NaN included, in the
+    parameters' own format; if the formats differ, in float64 if one is float64, else in float32.
 
-    A model that is compiled, wrapped for data parallelism or averaged is recorded under its plain names. Of several
-    processes that train copies the first records; where they hold shards (DTensor, FSDP2) each records its own and
-    the run opens as one; `by_change` then sees the shard's movement.
+    A compiled, data-parallel or averaged model is recorded under its plain parameter names. If several processes train
+    copies, the first one records. If they hold shards (DTensor, FSDP2), each records its own and the run opens as one;
+    `by_change` then measures the change of the shard.
 
-    An iterate is the training weights after a whole step: after Lookahead's or SAM's own, not its inner optimizer's,
-    and not after a step that a fused kernel skipped for an overflow (``overflows`` of the next iterate counts those).
-    An average or a best checkpoint that is put into the model is none; `hold` keeps the last iterate from it.
+    An iterate is the training weights after a whole step: for Lookahead or SAM the outer step, not that of the inner
+    optimizer. A step that a fused kernel skipped because of an overflow is not an iterate (``overflows`` of the next
+    iterate counts those). An average or a best checkpoint that is loaded into the model is not an iterate; call `hold`
+    before.
 
     Parameters
     ----------
     model : torch.nn.Module
         The model; tied parameters are stored once.
     path : path-like
-        The run folder to make, or to go on with.
+        The run folder to create or to resume.
     every : int
         Record after every `every`-th optimizer step.
     schedule : callable, optional
         Instead of `every`: `log_spaced`, `at_steps`, `by_change`, or a function ``(step, moved) -> bool``.
     on_full : str
-        When the disk is slower than the loop: ``"wait"`` for it, or ``"skip"`` the iterate; the scalar ``skipped``
-        of the next one then says how many were left out.
+        If the disk is slower than the loop: ``"wait"`` for it, or ``"skip"`` the iterate; the scalar ``skipped`` of the
+        next one is the number of skipped iterates.
     select : callable
-        ``select(name, parameter) -> bool``, as `matching` and `lora`; by default the trainable parameters.
+        ``select(name, parameter) -> bool``, such as `matching` or `lora`; by default the trainable parameters.
     buffers : bool
-        Record the state dict's buffers too, so that an iterate can be evaluated with the statistics of its time.
+        Record the state dict's buffers too, so that an iterate can be evaluated with its own statistics.
     norms : bool
-        Record ``grad_norm``, the norm of the gradient that the step used, and ``update_norm``, the distance to
-        the recorded iterate before; both over the recorded parameters.
+        Record ``grad_norm``, the norm of the step's gradient, and ``update_norm``, the distance to the previous
+        recorded iterate; both over the recorded parameters.
     dtype : str
-        ``"native"``, or ``"delta16"`` for 16-bit differences between rare whole iterates: half the bytes, steps
-        right to about 1e-3; the scalar ``delta16_error`` says what was lost.
+        ``"native"``, or ``"delta16"`` for 16-bit differences between occasional whole iterates: half the bytes, with a
+        relative error of a step of about 1e-3, which is recorded as the scalar ``delta16_error``.
     sketch : CountSketch, optional
         Record a short random projection instead of the iterate.
     budget : int or str, optional
-        Bytes that the run may take, as ``"20GB"`` or ``"500 MiB"``. Before it would take more, every second older
-        iterate is removed and the interval doubled; the first and the last are kept, and
-        ``trajectory.history.interval`` says how far this went. Without a budget a `DiskWarning` is given once when
-        the run would fill half of the disk that was free at its beginning. The end of a training not being known, it
-        is taken to be twice as far as the training has come, and at least 1000 steps away where `every` is fixed.
+        Bytes that the run may take, for example ``"20GB"`` or ``"500 MiB"``. At the limit every second older iterate is
+        removed and the interval is doubled; the first and the last iterate are kept, and the present interval is
+        ``trajectory.history.interval``. Without a budget, one `DiskWarning` is given if the run would fill half of the
+        initially free disk space. For this, the length of a training is assumed to be twice the steps so far, and at
+        least 1000 steps if `every` is fixed.
     overwrite : bool
-        Replace an existing run folder, at the first iterate and not before; only what trajmap wrote is removed.
+        Replace an existing run folder when the first iterate is recorded; only trajmap's files are removed.
     resume : bool
-        Go on with the run if there is one: restore the model, then attach. The step is that of `load_state_dict`
-        or ``attach(step=…)``, or of the recorded iterate that the model equals. What the run has beyond it is
-        superseded, and the seam is kept in ``trajectory.history``.
+        Continue the run if there is one: restore the model, then attach. The step is that of `load_state_dict` or
+        ``attach(step=…)``, or of the recorded iterate that equals the model. Later iterates of the run are superseded,
+        and the resumption is noted in ``trajectory.history``.
     settings : dict, optional
-        What else to note in ``run.json``: numbers, words, lists and mappings, as JSON gives them back; not under the
-        names of the recorder's own settings.
+        Further entries of ``run.json``: numbers, strings, lists and mappings that JSON can hold; the names of the
+        recorder's own settings are not allowed.
 
     Raises
     ------
     InputError
-        If the path is taken or another process writes it, nothing real is selected, or options contradict each other;
-        before anything is written.
+        If the path is taken or another process writes it, no real parameter is selected, or options contradict each
+        other; raised before anything is written.
     LayoutError
-        If the run to go on with is of another layout, number format or sketch.
+        If the run to resume has another layout, number format or sketch.
 
     Examples
     --------
@@ -156,7 +156,7 @@ class Recorder:
         allowed = None if budget is None else as_bytes(budget)
         storage = Storage(deltas, sketch, wait, overwrite, resume, allowed, interval)
         kept = kept_buffers(model) if buffers and role.is_first else {}
-        # processes that another one records for have no buffer, and all they do is count
+        # processes that do not record have no buffer, and only count
         self._buffer = make_buffer(role, kept, noted, storage) if own else None
         self._attached = Attachments(self.path, model, select, own)
         plan = Plan(when, interval, own if norms else [])
@@ -164,37 +164,37 @@ class Recorder:
         self.closed = False
 
     def accumulates_when(self, accumulating: Callable[[], bool]) -> None:
-        """Let `record` keep scalars as `pool` does while a function says that gradients are accumulated."""
+        """Let `record` work as `pool` while a function returns that gradients are being accumulated."""
         self._sitting.accumulating = accumulating
 
     @property
     def optimizers(self) -> list[Any]:
-        """The attached optimizers, in the order in which they came."""
+        """The attached optimizers, in order of attachment."""
         return self._attached.optimizers
 
     def attach(
         self, optimizer: Any, *, step: int | None = None, expected_steps: int | None = None, moments: int = 8
     ) -> Self:
-        """Record after the optimizer's steps; the iterate of now becomes step 0, or the step that is named.
+        """Record after the optimizer's steps; the present iterate becomes step 0, or `step`.
 
-        When iterates were recorded by hand before, the count goes on from the last of them instead. Another optimizer
-        may be attached later, as L-BFGS after Adam: its steps go on counting, the scalar ``optimizer`` says which of
-        them made an iterate, and ``settings["optimizers"]`` which steps each made.
+        If iterates were recorded by hand before, the count continues from the last of them. Another optimizer may be
+        attached later, such as L-BFGS after Adam: the count of steps continues, the scalar ``optimizer`` identifies the
+        optimizer of an iterate, and ``settings["optimizers"]`` lists the steps of each.
 
         Parameters
         ----------
         optimizer : torch.optim.Optimizer
-            The optimizer of the model, the outermost if one holds another; also an object with a ``step`` that holds
-            one. Its class, its defaults and the options of its parameter groups are noted in ``run.json``, and each
-            group's learning rate, as used by the step, is recorded beside each iterate as ``lr``, ``lr_1``, …
-            (step 0 has none).
+            The optimizer of the model, the outermost if one holds another; also an object that has a ``step`` and holds
+            an optimizer. Its class, its defaults and the options of its parameter groups are stored in ``run.json``.
+            Each group's learning rate at the step is recorded with each iterate as ``lr``, ``lr_1``, … (step 0 has
+            none).
         step : int, optional
-            The optimizer's steps so far; what a resumed run has beyond it is superseded.
+            The optimizer's steps so far; later iterates of a resumed run are superseded.
         expected_steps : int, optional
-            The step at which the training will end, if it is known, for the warning about the disk.
+            The last step of the training, if known, for the warning about disk space.
         moments : int
-            Iterates at most beside which the second moments of an adaptive optimizer of torch are kept, for
-            `edge_gauge`: evenly spread, the last among them, each as large as an iterate in float32. 0 for none.
+            Maximum number of iterates at which the second moments of an adaptive torch optimizer are stored, for
+            `edge_gauge`: evenly spread and including the last; each is as large as a float32 iterate. 0 for none.
 
         Returns
         -------
@@ -204,8 +204,8 @@ class Recorder:
         Raises
         ------
         InputError
-            If the recorder is closed or this optimizer attached already, it holds none of the recorded parameters,
-            or a run is resumed and neither a step is known nor a recorded iterate equals the model.
+            If the recorder is closed, the optimizer is attached already or holds none of the recorded parameters, or
+            the step of a resumed run is unknown and no recorded iterate equals the model.
         """
         self._require_open()
         if expected_steps is not None and self._buffer is not None:
@@ -216,26 +216,24 @@ class Recorder:
     def record(self, scalars: Mapping[str, float] | None = None, /, *, step: int | None = None, **named: float) -> None:
         """Add scalars to the present iterate, or record an iterate by hand.
 
-        Attached, scalars go to the iterate that the last optimizer step made. Where `every` leaves that step out
-        they are dropped, unless the step turns out to be the last; naming the step records it all the same.
-
-        Without an optimizer, each call records the model as it is now; a call that names the last recorded step
-        only adds scalars to it.
+        With an optimizer, scalars go to the iterate of the last optimizer step. If `every` skips that step they are
+        dropped, unless it is the last step of the run; passing `step` records it nevertheless. Without an optimizer,
+        each call records the present model; a call with the last recorded step only adds scalars to it.
 
         Parameters
         ----------
         scalars : mapping of str to float, optional
-            Numbers under any name, as one called ``step``.
+            Numbers under any name, also one called ``step``.
         step : int, optional
-            Attached, the optimizer's steps so far, the default. By hand, a step not before the last recorded one,
-            by default the next; the first of a resumed run may be earlier and supersedes what comes after it.
+            With an optimizer, its steps so far (the default). Without one, a step that is not before the last recorded
+            one, by default the next; in a resumed run the first may be earlier and supersedes all later ones.
         **named : float
-            Named numbers or one-element tensors, as ``loss=loss.item()``; NaN and inf are kept.
+            Named numbers or one-element tensors, for example ``loss=loss.item()``; NaN and inf are kept.
 
         Raises
         ------
         InputError
-            If the recorder is closed, a scalar is no number, or the step is not as above.
+            If the recorder is closed, a scalar is not a number, or the step is not allowed.
         """
         self._require_open()
         self._sitting.record(step, checked_numbers(scalars, named))
@@ -243,47 +241,47 @@ class Recorder:
     def pool(self, scalars: Mapping[str, float] | None = None, /, **named: float) -> None:
         """Keep scalars of one of several batches whose gradients are accumulated.
 
-        The next step's iterate gets the mean over them and what `record` is given after that step.
+        The iterate of the next step gets the mean over these scalars and those passed to `record` after that step.
 
         Parameters
         ----------
         scalars : mapping of str to float, optional
             Numbers under any name.
         **named : float
-            Named numbers, as ``loss=loss.item()``.
+            Named numbers, for example ``loss=loss.item()``.
 
         Raises
         ------
         InputError
-            If the recorder is closed, or a scalar is no number.
+            If the recorder is closed, or a scalar is not a number.
         """
         self._require_open()
         self._sitting.pool(checked_numbers(scalars, named))
 
     def hold(self) -> None:
-        """Keep a copy of the present iterate in memory, to be the run's last should no step follow.
+        """Keep a copy of the present iterate in memory, which becomes the run's last if no step follows.
 
-        Call it before an average or the best checkpoint is put into the model at the end of a training, where `every`
-        or a schedule may have left the last step out. Weights that were changed since the step are not kept.
+        Call it before an average or the best checkpoint is loaded into the model at the end of a training, because
+        `every` or a schedule may have skipped the last step. Weights that were changed since the step are not kept.
         """
         self._require_open()
         self._sitting.hold()
 
     def state_dict(self) -> dict[str, int]:
-        """Say how far the run is, to be kept in a checkpoint beside the model's and the optimizer's states."""
+        """Return the progress of the run, to be saved in a checkpoint with the model and the optimizer."""
         return {"step": self._sitting.step if self._attached or self._buffer is None else self._buffer.last}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Take up where a checkpoint was made, before the optimizer is attached; InputError otherwise."""
+        """Resume where a checkpoint was made; call it before `attach`, otherwise InputError is raised."""
         if self._attached:
-            raise InputError(worded("state", "to be loaded before attach", "an attached recorder"))
+            raise InputError(worded("state", "loading before attach", "an attached recorder"))
         self._sitting.restored = check_count("step", state.get("step"), low=0)
 
     def flush(self) -> int:
-        """Wait until everything recorded so far is on the disk, the newest iterate too: a kill then loses nothing.
+        """Wait until all iterates so far, also the newest, are on the disk, so that a kill loses none.
 
-        Scalars of the newest iterate are recorded before this; later ones are left out, with a warning. A disk on which
-        nothing moves for two minutes is not waited for.
+        Record the scalars of the newest iterate first; later ones are dropped, with a warning. If the disk does not
+        respond for two minutes, waiting ends.
 
         Returns
         -------
@@ -301,11 +299,11 @@ class Recorder:
 
     @property
     def n_durable(self) -> int:
-        """Iterates of this session that are on the disk, flushed: each is read back, whatever happens next."""
+        """Number of iterates of this session that are flushed to the disk and can be read after a crash."""
         return self._sitting.n_durable
 
     def close(self) -> None:
-        """Record the last iterate if it is not yet, write what is held, and let the optimizer go."""
+        """Record the last iterate if necessary, write all held iterates, and detach the optimizer."""
         self._close(complete=True)
 
     def __enter__(self) -> Self:
@@ -323,7 +321,7 @@ class Recorder:
 
     @contextlib.contextmanager
     def paused(self) -> Generator[None]:
-        """Let the attached optimizers step unrecorded and uncounted within a ``with`` block."""
+        """Neither record nor count the steps of the attached optimizers within a ``with`` block."""
         self._attached.release()
         try:
             yield

@@ -1,4 +1,4 @@
-"""What a recorder writes on: the newest iterate in memory, the older ones on their way to the disk."""
+"""The recorder's buffer: the newest iterate in memory, older ones on their way to the disk."""
 
 import copy
 import dataclasses
@@ -27,7 +27,7 @@ Numbers = dict[str, float]
 
 
 class RunBuffer:
-    """Take iterates one after the other; hold the newest until the next comes, so that scalars can be added to it.
+    """Take iterates in order; hold the newest until the next comes, so that scalars can be added to it.
 
     Parameters
     ----------
@@ -38,22 +38,22 @@ class RunBuffer:
     snapshot : Snapshot
         How they are copied.
     header : RunHeader
-        What the run folder will say; its settings may change until the first iterate.
+        The header of the run; its settings may change until the first iterate.
     wait : bool
         Wait for a slow disk, or skip iterates.
     before : callable
         Called with the header before it is written.
     room : Budget or Pace
-        The bytes it may take, or an eye on those that it takes.
+        The limit of bytes, or the estimate for the disk warning.
     beside : tuple of RunBuffer and int, optional
-        Another buffer, and how many iterates it leaves out to take the next.
+        Another buffer, and the interval at which it takes iterates.
 
     Attributes
     ----------
     last : int
         Step of the newest iterate, −1 if there is none yet.
     moments : Beside
-        Second moments beside the iterates.
+        Second moments of the iterates.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class RunBuffer:
         self._wait = wait
         self._slot: Slot | None = None  # the newest iterate
         self._held: Numbers | None = None  # its scalars, until it is written
-        self._due: int | None = None  # its number among the due ones; none if it was asked for by name
+        self._due: int | None = None  # its number among the due ones; None if the user recorded it by step
         self._aside: tuple[Slot, int] | None = None  # a copy that becomes the last iterate if no step follows
         self._budget = room if isinstance(room, Budget) else None
         self._pace = room if isinstance(room, Pace) else None
@@ -109,7 +109,7 @@ class RunBuffer:
                 self._budget.begin_from(rows, sum(files.values()), self._writer.header.thinning)
 
     def note(self, settings: dict[str, Any]) -> None:
-        """Add to the settings that the run folder tells, or replace some."""
+        """Add or replace settings of the run folder."""
         noted = copy.deepcopy(settings)
 
         def revised(header: RunHeader) -> RunHeader:
@@ -122,7 +122,7 @@ class RunBuffer:
 
     @property
     def begun_with(self) -> dict[str, Any]:
-        """The settings that the run folder told when it was made or opened again."""
+        """The settings of the run folder when it was created or reopened."""
         return self._writer.header.settings
 
     def is_due(self, due: int) -> bool:
@@ -130,12 +130,12 @@ class RunBuffer:
         return self._budget is None or self._budget.is_due(due)
 
     def expect(self, steps: int) -> None:
-        """Say how many steps the training will take."""
+        """Set the expected number of steps."""
         if self._pace is not None:
             self._pace.expected = steps
 
     def add_moments(self, moments: Moments | None) -> None:
-        """Keep second moments beside the newest iterate, which is the last, unless they are there."""
+        """Keep the second moments of the newest iterate, which is the last, unless they are held already."""
         if self._error is None and (self._held is not None or self._n_written):
             self.moments.hold(moments, None)
             if self._held is None:
@@ -153,7 +153,7 @@ class RunBuffer:
         wait: bool = False,
         moments: Moments | None = None,
     ) -> None:
-        """Hand the iterate that is held to the writer and hold the present one, with its second moments if given."""
+        """Pass the held iterate to the writer and hold the present one, with its second moments if given."""
         self.begin()
         self._report_failure()
         self._put_back()
@@ -169,14 +169,14 @@ class RunBuffer:
         if left_out:
             scalars = {**scalars, "skipped": float(len(left_out))}
         self._skipped = []
-        self._hand_over()  # only now, since the writer's thread would run against the copy
+        self._hand_over()  # only now, because the writer's thread would compete with the copy
         self._slot, self.last, self._held, self._due, self._sealed = slot, step, dict(scalars), due, False
         self.moments.hold(moments, due)
         if self._pace is not None:
             self._pace.see(step, self._taken)
 
     def _filled(self, *, wait: bool) -> Slot | None:
-        """Copy the present state into a free slot; None if there is none, or if the copy fails, which ends it all."""
+        """Copy the present state into a free slot; None without one, or if the copy fails (the recording ends)."""
         slot = self._writer.acquire(wait=wait)
         if slot is None:
             return None
@@ -192,7 +192,7 @@ class RunBuffer:
         return slot
 
     def stop(self, error: Exception) -> None:
-        """End the recording after an error of ours, with one warning; what was taken before is written."""
+        """End the recording after an internal error, with one warning; earlier iterates are written."""
         if self._error is None:
             self._error = error
             self._report_failure()
@@ -203,14 +203,14 @@ class RunBuffer:
         return self._error is not None
 
     def keep_aside(self, step: int) -> None:
-        """Copy the present parameters, in case no step follows and something else is put into the model."""
+        """Copy the present parameters, in case no step follows and other weights are loaded into the model."""
         self.begin()
         self._put_back()
         slot = None if self._error else self._filled(wait=True)
         self._aside = None if slot is None else (slot, step)
 
     def take_aside(self, step: int, scalars: Numbers) -> bool:
-        """Make the copy of a step that was kept aside the newest iterate; False if there is none."""
+        """Make the kept copy of a step the newest iterate; False if there is none."""
         if self._aside is None or self._aside[1] != step:
             return False
         self._hand_over()
@@ -248,7 +248,7 @@ class RunBuffer:
 
     @property
     def sealed(self) -> bool:
-        """Whether the newest iterate was handed over before its time, so that nothing can be added to it."""
+        """Whether the newest iterate was flushed early, so that nothing can be added to it."""
         return self._sealed
 
     @property
@@ -257,7 +257,7 @@ class RunBuffer:
         return self._writer.n_written
 
     def flush(self) -> None:
-        """Hand everything to the disk and wait until it is there, the newest iterate too."""
+        """Write everything to the disk, also the newest iterate, and wait for it."""
         self._sealed = self._held is not None or self._sealed
         self._due = None
         self._hand_over()
@@ -268,7 +268,7 @@ class RunBuffer:
         self._report_failure()
 
     def _hand_over(self) -> None:
-        """Hand the iterate that is held to the writer."""
+        """Pass the held iterate to the writer."""
         if self._held is not None and self._slot is not None:
             if self._has_room(self._held):
                 self._writer.write(self._slot, step=self.last, scalars=self._held, seam=self._seam)
@@ -280,7 +280,7 @@ class RunBuffer:
             self._held = None
 
     def _has_room(self, scalars: Numbers) -> bool:
-        """Make room for the iterate that is held, or find that the interval has become too wide for it."""
+        """Make room for the held iterate, unless the interval has become too wide for it."""
         if self._budget is None:
             return True
         place, nbytes = self._writer.first_place + self._n_written, bytes_of(self._header, scalars)
@@ -296,7 +296,7 @@ class RunBuffer:
         return False
 
     def close(self) -> None:
-        """Write what is left, the newest iterate whatever its number, and warn if the disk failed."""
+        """Write the remaining iterates, always also the newest, and warn if the disk failed."""
         self._due = None
         self._hand_over()
         self._writer.close()
@@ -305,10 +305,10 @@ class RunBuffer:
             self._beside[0].close()
 
     def resume(self, step: int | None) -> int:
-        """Continue an earlier session from the present parameters, and mark the seam.
+        """Resume an earlier session from the present parameters, and note it in the history.
 
-        Without a step, the present parameters must be those of a recorded iterate; its step is taken. Unless the
-        iterate of that step is on the disk as it is now, it is taken anew.
+        Without a step, the present parameters must equal a recorded iterate, whose step is taken. If the stored iterate
+        of that step differs from the present parameters, it is recorded again.
 
         Returns
         -------
@@ -321,7 +321,7 @@ class RunBuffer:
             If no step is known.
         """
         self.begin()
-        if not read_run(self._path)[1]:  # killed before the first iterate was there
+        if not read_run(self._path)[1]:  # killed before the first iterate was stored
             self.take(step or 0, {}, due=0)
             return self.last
         slot = self._filled(wait=True)
@@ -337,14 +337,14 @@ class RunBuffer:
         self._seam = (same, self._writer.first_place)
         self._slot, self.last, self._due = slot, same, None
         self._held = None if same == found else {}
-        if same == found:  # it is on the disk; the slot stays what we compare with until it is filled again
+        if same == found:  # it is on the disk; the slot stays the reference for comparisons until it is filled again
             self._writer.release(slot)
         if self._beside is not None and self._beside[0].resumed:
             self._beside[0].resume(same)
         return same
 
     def resume_at(self, step: int) -> None:
-        """Continue an earlier session by hand, if there is one: what it has from a step on is superseded."""
+        """Resume an earlier session by hand, if there is one: its iterates from a step on are superseded."""
         if self.resumed and self.last < 0:
             self.begin()
             self._seam = (step - 1, self._writer.first_place)
@@ -352,14 +352,14 @@ class RunBuffer:
                 self._beside[0].resume_at(step)
 
     def next_step(self) -> int:
-        """Give the step after the newest iterate, of this session or the one before."""
+        """Return the step after the newest iterate of this session or the previous one."""
         if self.last >= 0 or not self.resumed:
             return self.last + 1
         _, rows, _ = read_run(self._path)
         return rows[-1].file.notes.step + 1 if rows else 0
 
     def _find(self, slot: Slot) -> int | None:
-        """Step of the newest stored iterate that is the present one to the last bit."""
+        """Step of the newest stored iterate that equals the present one bit for bit."""
         crc = 0
         for array in (slot.theta, *slot.buffers):
             crc = zlib.crc32(array.reshape(-1).view(np.uint8).data, crc)
@@ -368,19 +368,21 @@ class RunBuffer:
         return notes[-1].step if notes else None
 
     def _report_failure(self) -> None:
-        """Warn once that the disk failed, or we did: training goes on, recording does not."""
+        """Warn once that the recording ended by a failure of the disk or an internal error; training continues."""
         error = self._error or self._writer.error
         if error is not None and not self._told_error:
             self._told_error = True
             n = self._writer.n_written
             message = f"{self._path}: recording stopped after {n} iterates ({_in_words(error)}); "
-            warnings.warn(message + "they are kept, and training goes on", RuntimeWarning, stacklevel=5)
+            warnings.warn(message + "they are kept, and training continues", RuntimeWarning, stacklevel=5)
         self.moments.report()
         if self._writer.n_lost and not self._told_lost:
             self._told_lost = True
-            message = f"{self._path}: an iterate could not be written ({self._writer.trouble}) and is left out; "
+            message = f"{self._path}: an iterate could not be written ({self._writer.trouble}) and is skipped; "
             warnings.warn(
-                message + "recording goes on, and the scalar skipped counts such", RuntimeWarning, stacklevel=5
+                message + "recording continues, and the scalar skipped counts such iterates",
+                RuntimeWarning,
+                stacklevel=5,
             )
 
 

@@ -14,7 +14,7 @@ Schedule = Callable[[int, Callable[[], float]], bool]
 
 
 def every(k: int) -> Schedule:
-    """Record every k-th step.
+    """Record every `k`-th step.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def log_spaced(per_decade: int = 10) -> Schedule:
     Parameters
     ----------
     per_decade : int
-        Iterates between a step and ten times it, once steps are far enough apart.
+        Iterates between a step and ten times that step, once steps are far enough apart.
 
     Returns
     -------
@@ -90,12 +90,12 @@ def by_change(relative: float) -> Schedule:
     Parameters
     ----------
     relative : float
-        Distance in units of the last iterate's norm. Each step then costs one pass over the parameters.
+        Distance relative to the last iterate's norm. Each step costs one pass over the parameters.
 
     Returns
     -------
     callable
-        The schedule; it records when the distance is NaN, too, so that a run that diverges is seen.
+        The schedule; it also records if the distance is NaN, so that divergence is recorded.
 
     Examples
     --------

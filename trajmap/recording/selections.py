@@ -1,4 +1,4 @@
-"""Which parameters a recorder takes: functions ``(name, parameter) -> bool``."""
+"""Which parameters a recorder records: functions ``(name, parameter) -> bool``."""
 
 import fnmatch
 from collections.abc import Callable
@@ -19,7 +19,7 @@ def requires_grad(name: str, parameter: torch.nn.Parameter) -> bool:
 
 
 def lora(name: str, parameter: torch.nn.Parameter) -> bool:
-    """Select the trainable adapter weights of a model tuned by LoRA, named as PEFT and others name them."""
+    """Select the trainable adapter weights of a LoRA model, by the names that PEFT and others use."""
     return parameter.requires_grad and "lora_" in name
 
 
@@ -29,7 +29,7 @@ def matching(*patterns: str) -> Select:
     Parameters
     ----------
     *patterns : str
-        As ``"encoder.*.weight"``; ``*`` matches dots too.
+        For example ``"encoder.*.weight"``; ``*`` also matches dots.
 
     Returns
     -------
@@ -48,5 +48,5 @@ def matching(*patterns: str) -> Select:
     ['head.weight', 'body.bias']
     """
     if not patterns or not all(isinstance(pattern, str) for pattern in patterns):
-        raise InputError(worded("patterns", "at least one shell pattern, as 'encoder.*'", f"{patterns!r}"))
+        raise InputError(worded("patterns", "at least one shell pattern such as 'encoder.*'", f"{patterns!r}"))
     return lambda name, parameter: any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)

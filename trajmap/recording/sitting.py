@@ -1,4 +1,4 @@
-"""The steps of one recording: which of them become iterates, with which scalars, and how it ends."""
+"""The steps of one recording session: which become iterates, with which scalars, and how it ends."""
 
 import dataclasses
 import os
@@ -25,16 +25,16 @@ __all__ = ["Plan", "Sitting"]
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """When to record, and what beside.
+    """When to record, and which norms to add.
 
     Parameters
     ----------
     schedule : callable
         The schedule.
     every : int or None
-        Its interval, if that is fixed.
+        Its interval, if fixed.
     measured : list of torch.Tensor
-        Parameters whose gradient's and update's norms are noted; none by default.
+        Parameters whose gradient norm and update norm are recorded; none by default.
     """
 
     schedule: Schedule
@@ -43,18 +43,18 @@ class Plan:
 
 
 class Sitting:
-    """Count the steps between the making of a recorder and its closing, and write on the buffer.
+    """Count the steps from the creation of a recorder to its closing, and fill the buffer.
 
     Parameters
     ----------
     path : pathlib.Path
-        The run folder, for the words of a warning.
+        The run folder, for warnings.
     buffer : RunBuffer or None
-        Where iterates go; None where another process records.
+        Where iterates go; None if another process records.
     attached : Attachments
         The optimizers.
     settings : dict
-        What ``run.json`` says, until the buffer has begun.
+        Settings of ``run.json`` until the buffer has begun.
     plan : Plan
         When to record.
     """
@@ -66,16 +66,16 @@ class Sitting:
         self.restored: int | None = None
         self.accumulating: Callable[[], bool] = lambda: False
         self.step = self._n_due = 0
-        self._loose: Numbers = {}  # scalars of a step that `every` leaves out, should it turn out to be the last
+        self._loose: Numbers = {}  # scalars of a step that `every` skips, in case it is the last
         self._pool = Pool()
         self._pid = os.getpid()
         self._told_fork = self._told_sealed = self._keeps_moments = False
         if buffer is not None:
-            # at the end of the interpreter, or of everything that knows us, what is held is written
+            # held iterates are written when the interpreter exits or this object is collected
             self._finish = weakref.finalize(self, _finish, buffer, self._pid)
 
     def attach(self, optimizer: Any, step: int | None, moments: int) -> None:
-        """Listen to an optimizer from now on; keep its second moments at so many iterates at most."""
+        """Watch an optimizer from now on; keep its second moments at a limited number of iterates."""
         optimizer, entry = self.attached.described(optimizer)
         wanted = moments if self.buffer is not None and not self._keeps_moments and keeps_moments(optimizer) else 0
         self._attach(optimizer, entry, step)
@@ -86,7 +86,7 @@ class Sitting:
     def _attach(self, optimizer: Any, entry: dict[str, Any], step: int | None) -> None:
         if self.attached:
             if step is not None and step != self.step:
-                raise InputError(worded("step", f"{self.step}, the steps so far", step, "leave step out"))
+                raise InputError(worded("step", f"{self.step}, the steps so far", step, "omit step"))
             self.attached.add(optimizer, entry, self._before_step, self._after_step)
             return
         self._settings["optimizer"] = entry
@@ -95,7 +95,7 @@ class Sitting:
         self._note_earlier()
 
     def record(self, step: int | None, numbers: Numbers) -> None:
-        """Add scalars to the present iterate, or take one by hand."""
+        """Add scalars to the present iterate, or record one by hand."""
         if self.buffer is None or self._is_forked():
             return
         if self.attached:
@@ -116,7 +116,7 @@ class Sitting:
         self._pool.add(self.step, numbers)
 
     def hold(self) -> None:
-        """Keep a copy of the present iterate, should it be the last."""
+        """Keep a copy of the present iterate in case it is the last."""
         buffer = self.buffer
         if (
             buffer is None
@@ -130,7 +130,7 @@ class Sitting:
             buffer.keep_aside(self.step)
 
     def close(self, *, complete: bool) -> None:
-        """Finish; after an error the present parameters may be half a step, so only what is held is written."""
+        """Finish; after an error the present parameters may be half a step, so only held iterates are written."""
         self.attached.release()
         if self.buffer is None or self._is_forked():
             return
@@ -141,10 +141,10 @@ class Sitting:
         self.buffer.close()
 
     def _take_last(self, buffer: RunBuffer) -> None:
-        """Record the last step, unless something else is in the model by now."""
+        """Record the last step, unless other weights are in the model by now."""
         changed = self.step > 0 and self.attached.changed()
         if changed:
-            self._note({"ends": f"the weights were changed after step {self.step}; the last iterate is not they"})
+            self._note({"ends": f"the weights were changed after step {self.step} and are not the last iterate"})
         last = {**self.attached.scalars(), **self._loose}
         aside = buffer.last != self.step and buffer.take_aside(self.step, last)
         if buffer.last == self.step and (aside or not changed):
@@ -152,12 +152,12 @@ class Sitting:
         elif buffer.last != self.step and not changed:
             buffer.take(self.step, last, wait=True, moments=self._moments(buffer, None))
         elif buffer.last != self.step:
-            message = f"{self.path}: after step {self.step} the weights were changed by other than the optimizer, as "
-            message += f"by an average, so that step is left out and the run ends at step {buffer.last}; repair: hold()"
-            warnings.warn(message + " or close() before that", RecordingWarning, stacklevel=4)
+            message = f"{self.path}: after step {self.step} something other than the optimizer, such as an "
+            message += f"average, changed the weights, so that step is skipped and the run ends at step {buffer.last}; "
+            warnings.warn(message + "repair: call hold() or close() before that", RecordingWarning, stacklevel=4)
 
     def _start(self, step: int | None) -> int:
-        """Take the first iterate, or find out where an earlier session is gone on with."""
+        """Record the first iterate, or determine where an earlier session is resumed."""
         if self.buffer is None:
             return step or 0
         if self.buffer.last < 0 and self.buffer.resumed:
@@ -167,7 +167,7 @@ class Sitting:
         return self.buffer.last
 
     def _note_earlier(self) -> None:
-        """Say in the header what an earlier session, or one by hand, could not."""
+        """Add the optimizers to the header of an earlier session or one recorded by hand."""
         if self.buffer is None:
             return
         noted = self.buffer.begun_with
@@ -178,7 +178,7 @@ class Sitting:
 
     def _record_attached(self, buffer: RunBuffer, step: int | None, numbers: Numbers) -> None:
         if step is not None and step != self.step:
-            raise InputError(worded("step", f"{self.step}, the optimizer's steps so far", step, "leave step out"))
+            raise InputError(worded("step", f"{self.step}, the optimizer's steps so far", step, "omit step"))
         if step is None and self.accumulating():
             self.pool(numbers)
             return
@@ -193,7 +193,7 @@ class Sitting:
             buffer.take(self.step, {**self.attached.scalars(), **numbers})
 
     def flush(self) -> None:
-        """Wait until everything that was taken is on the disk."""
+        """Wait until everything recorded is on the disk."""
         if self.buffer is not None and not self._is_forked():
             self.buffer.flush()
 
@@ -203,7 +203,7 @@ class Sitting:
         return 0 if self.buffer is None else self.buffer.n_durable
 
     def _is_forked(self) -> bool:
-        """Whether this is a copy of the process that records: it has no thread that writes, and the run is not its."""
+        """Whether this is a forked copy of the recording process: it has no writer thread and does not own the run."""
         if os.getpid() == self._pid:
             return False
         if not self._told_fork:
@@ -213,7 +213,7 @@ class Sitting:
         return True
 
     def _is_sealed(self, buffer: RunBuffer, step: int, numbers: Numbers) -> bool:
-        """Whether the iterate of a step is on the disk by a flush, so that scalars come too late for it."""
+        """Whether the iterate of a step was flushed already, so that scalars come too late for it."""
         if step != buffer.last or not buffer.sealed:
             return False
         if numbers and not self._told_sealed:
@@ -227,9 +227,9 @@ class Sitting:
             return
         try:
             self.attached.warn_of_moves(self.step, self.buffer)
-        except Warning:  # the user has asked for warnings as errors
+        except Warning:  # the user turned warnings into errors
             raise
-        except Exception as error:  # nothing of ours stops a training
+        except Exception as error:  # no error of the recorder stops a training
             self.buffer.stop(error)
 
     def _after_step(self, stepper: Stepper) -> None:
@@ -260,7 +260,7 @@ class Sitting:
                 self.attached.forget_overflows()
 
     def _moments(self, buffer: RunBuffer, due: int | None) -> Moments | None:
-        """Copy the optimizers' second moments, where they are to be kept; what fails here costs nothing else."""
+        """Copy the optimizers' second moments if they are due; a failure here affects nothing else."""
         if not self._keeps_moments or buffer.stopped or not buffer.moments.wants(due):
             return None
         try:
@@ -281,6 +281,6 @@ class Sitting:
 
 
 def _finish(buffer: RunBuffer, pid: int) -> None:
-    """Write what is held of a recording that nobody closed, in the process that recorded it."""
+    """Write the held iterates of an unclosed recording, in the process that recorded it."""
     if os.getpid() == pid:
         buffer.close()

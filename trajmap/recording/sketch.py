@@ -13,26 +13,26 @@ from trajmap.recording.snapshot import Slot, local_tensor
 
 __all__ = ["CountSketch", "SketchSnapshot", "Sketcher"]
 
-_ROWS = 16  # sketch sizes in a piece of θ that is added in one go
+_ROWS = 16  # sketch sizes in a piece of θ that is added at once
 
 
 @dataclasses.dataclass(frozen=True)
 class CountSketch:
     """Random signs and random buckets: θ ∈ R^P becomes S θ ∈ R^d, in one pass over θ.
 
-    ‖S x‖² has the mean ‖x‖² and the standard deviation ‖x‖² √(2/d) at most, whatever P: a distance between two
-    iterates is right to 0.8 % (one standard deviation) at d = 8192 and to 1.1 % at d = 4096. No linear map to d
-    numbers does better on every vector. Since S is linear, Gram matrices, distances, PCA coordinates, diffusion
-    maps and null tests of a run are computed from its sketches as from its iterates. Lifting back is not possible.
+    ‖S x‖² has the mean ‖x‖² and at most the standard deviation ‖x‖² √(2/d), for any P: a distance between two iterates
+    has an error of 0.8 % (one standard deviation) at d = 8192 and of 1.1 % at d = 4096. No linear map to d numbers is
+    better on every vector. Because S is linear, Gram matrices, distances, PCA coordinates, diffusion maps and null
+    tests can be computed from the sketches in place of the iterates. Lifting back is not possible.
 
     Parameters
     ----------
     size : int
-        d, numbers kept of an iterate.
+        d, the number of values kept per iterate.
     seed : int
-        What the signs and buckets are made of; the same seed gives the same S on every machine.
+        Seed of the signs and buckets; the same seed gives the same S on every machine.
     full_every : int, optional
-        Keep besides, in the folder ``full`` of the run, every `full_every`-th recorded iterate whole.
+        Additionally store every `full_every`-th recorded iterate whole, in the folder ``full`` of the run.
 
     Raises
     ------
@@ -41,8 +41,8 @@ class CountSketch:
 
     Notes
     -----
-    Each coordinate of θ goes to one bucket with one sign [1]_. Signs are a random stretch of a table for each
-    piece of θ and buckets are the places within it, randomly rotated, so that memory is read in order: 6 to 8 ms
+    Each coordinate of θ goes to one bucket with one sign [1]_. For each piece of θ, the signs are a random section of a
+    table, and the buckets are the positions in the piece, randomly rotated, so that memory is read in order: 6 to 8 ms
     for 10⁷ parameters on one thread, two to three times a plain copy.
 
     References
@@ -77,7 +77,7 @@ class CountSketch:
         return Layout(("sketch",), ((self.size,),))
 
     def describe(self, layout: Layout) -> dict[str, Any]:
-        """Say in a run folder what its sketch is: size, seed, and the layout of what was sketched."""
+        """Describe the sketch for the run folder: size, seed, and the layout of the sketched parameters."""
         return {
             "kind": "count",
             "size": self.size,
@@ -98,7 +98,7 @@ class CountSketch:
         Returns
         -------
         numpy.ndarray, shape (n, d), float64
-            Their sketches, as a Recorder with this sketch would have recorded them.
+            Their sketches, equal to those that a Recorder with this sketch records.
         """
         array = check_array("thetas", thetas, (None, None))
         sketcher = Sketcher(self, array.shape[1], torch.device("cpu"))
@@ -121,7 +121,7 @@ class Sketcher:
     def __init__(self, sketch: CountSketch, n_parameters: int, device: torch.device) -> None:
         self._size, self._piece = sketch.size, _ROWS * sketch.size
         n = -(-n_parameters // self._piece)
-        # raw bits, since their streams are the same in every release of NumPy
+        # raw bits, because their streams are the same in every release of NumPy
         raw = np.random.PCG64(sketch.seed).random_raw
         words = -(-2 * self._piece // 64)
         bits = np.unpackbits(raw(words).astype("<u8").view(np.uint8))[: 2 * self._piece]
@@ -133,7 +133,7 @@ class Sketcher:
 
     @torch.no_grad()
     def __call__(self, tensors: Iterable[torch.Tensor]) -> torch.Tensor:
-        """Sketch tensors laid end to end; summed in float64, since steps are small beside θ."""
+        """Sketch the concatenation of tensors; summed in float64, because steps are small compared with θ."""
         self._sums.zero_()
         place = 0
         for tensor in tensors:
@@ -179,6 +179,6 @@ class SketchSnapshot:
         slot.theta[:] = self._sketcher(local_tensor(p) for p in self._parameters).cpu().numpy()
 
     def moved(self, slot: Slot) -> tuple[float, float]:
-        """Distance of the present parameters from a slot's, and the slot's norm, both as the sketch has them."""
+        """Distance of the present parameters from a slot's, and the slot's norm, both measured in the sketch."""
         now = self._sketcher(local_tensor(p) for p in self._parameters).cpu().numpy()
         return float(np.linalg.norm(now - slot.theta)), float(np.linalg.norm(slot.theta))

@@ -1,4 +1,4 @@
-"""Copy a model's present state into a slot of memory: one fused call, on the CPU or beside a GPU's work."""
+"""Copy a model's present state into a slot of memory: one fused call, on the CPU or in parallel with a GPU's work."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -19,12 +19,12 @@ _NUMPY = {
 
 
 def _nothing() -> None:
-    """Wait for nothing."""
+    """Return at once."""
 
 
 @dataclasses.dataclass(eq=False)
 class Slot:
-    """Room for one iterate, and a way to wait until it is all there."""
+    """Memory for one iterate, and a way to wait until it is complete."""
 
     theta: Array
     buffers: tuple[Array, ...] = ()
@@ -47,25 +47,25 @@ class Snapshot(Protocol):
 def make_snapshot(
     parameters: Sequence[torch.Tensor], buffers: Sequence[torch.Tensor], layout: Layout, dtype: torch.dtype
 ) -> Snapshot:
-    """Choose by where the parameters are."""
+    """Choose the snapshot for the device of the parameters."""
     if all(p.device.type == "cuda" for p in parameters):
         return CudaSnapshot(parameters, buffers, layout, dtype)
     return CpuSnapshot(parameters, buffers, layout, dtype)
 
 
 def local_tensor(tensor: torch.Tensor) -> torch.Tensor:
-    """Give this process's part of a tensor that is spread over several; any other is given back."""
-    to_local: Any = getattr(tensor, "to_local", None)  # a DTensor has it, and importing its class costs a second
+    """Return this process's part of a distributed tensor; any other tensor is returned unchanged."""
+    to_local: Any = getattr(tensor, "to_local", None)  # only of a DTensor, whose class takes a second to import
     return tensor if to_local is None else to_local()
 
 
 def stored_dtype(dtype: torch.dtype) -> torch.dtype:
-    """Give the number format a buffer is stored in: its own where NumPy has it, else float32, which holds it."""
+    """Return the storage format of a buffer: its own if NumPy has it, else float32, which is exact."""
     return _NUMPY.get(dtype, torch.float32)
 
 
 def bits(tensor: torch.Tensor) -> Array:
-    """Give a tensor's memory as an array, without a copy: uint16 for bfloat16, which NumPy does not have."""
+    """View a tensor's memory as an array; bfloat16, which NumPy lacks, as uint16."""
     if tensor.dtype == torch.bfloat16:
         return tensor.view(torch.int16).numpy().view(np.uint16)
     return tensor.numpy()
@@ -79,9 +79,9 @@ class CpuSnapshot:
     parameters : sequence of torch.Tensor
         In layout order.
     buffers : sequence of torch.Tensor
-        What is recorded beside them.
+        The recorded buffers.
     layout : Layout
-        Of the parameters.
+        Layout of the parameters.
     dtype : torch.dtype
         Number format of the slots.
     """
@@ -125,19 +125,19 @@ class CpuSnapshot:
 
 
 class CudaSnapshot:
-    """Copy within the GPU, in the loop's own stream, and let a side stream bring it to pinned memory.
+    """Copy within the GPU, in the loop's own stream, and let a side stream copy it to pinned memory.
 
-    The training loop waits for the copy on the device only; the copy to the host runs beside the next step, and
-    the writer waits for it. One staging area on the device serves all slots.
+    The training loop waits only for the copy on the device. The copy to the host runs in parallel with the next step,
+    and the writer waits for it. All slots share one staging area on the device.
 
     Parameters
     ----------
     parameters : sequence of torch.Tensor
         In layout order, on one GPU.
     buffers : sequence of torch.Tensor
-        What is recorded beside them.
+        The recorded buffers.
     layout : Layout
-        Of the parameters.
+        Layout of the parameters.
     dtype : torch.dtype
         Number format of the slots.
     """
@@ -152,7 +152,7 @@ class CudaSnapshot:
         self._parameters, self._buffers, self._layout = list(parameters), list(buffers), layout
         self._device = local_tensor(parameters[0]).device
         with torch.cuda.device(self._device):
-            self._side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            self._side = torch.cuda.Stream()
         self._flat = torch.empty(layout.size, dtype=dtype, device=self._device)
         self._pieces = cut(self._flat, layout)
         self._rest = [torch.empty(b.shape, dtype=stored_dtype(b.dtype), device=b.device) for b in buffers]
@@ -170,7 +170,7 @@ class CudaSnapshot:
 
     @torch.no_grad()
     def fill(self, slot: Slot) -> None:
-        """Start to copy the present state; ``slot.wait()`` returns when it is there."""
+        """Start to copy the present state; ``slot.wait()`` returns when the copy is complete."""
         loop = torch.cuda.current_stream(self._device)
         if self._copied is not None:  # the staging area may still be on its way to the host
             loop.wait_event(self._copied)
@@ -207,7 +207,7 @@ def distance(pieces: Sequence[torch.Tensor], parameters: Sequence[torch.Tensor])
     """Distance of parameters from the pieces of an iterate, and the iterate's norm, summed in float64."""
     moved = norm = 0.0
     for parameter, piece in zip(parameters, pieces, strict=True):
-        wide = torch.promote_types(piece.dtype, torch.float32)  # a step may be less than a unit of 16 bits
+        wide = torch.promote_types(piece.dtype, torch.float32)  # a step may be smaller than the resolution of 16 bits
         moved += float((parameter.to(piece).to(wide) - piece.to(wide)).double().square().sum())
         norm += float(piece.double().square().sum())
     return moved**0.5, norm**0.5

@@ -1,8 +1,8 @@
 """What one step of an optimizer is: everything between the call of its ``step`` and the return from it.
 
-An optimizer may hold others, as Lookahead, SAM, a bundle of Muon and AdamW, or a schedule of one's own do. Then the
-whole step of the outermost counts, once, however many of the inner ones it takes; an inner step that is taken
-outside of it, as by SAM's ``second_step``, counts by itself.
+An optimizer may hold others: Lookahead, SAM, a combination of Muon and AdamW, or a custom schedule. Then a whole step
+of the outermost optimizer counts as one, no matter how many inner steps it takes. An inner step outside of it, such as
+SAM's ``second_step``, counts separately.
 """
 
 import functools
@@ -18,19 +18,19 @@ from trajmap.errors import InputError
 
 __all__ = ["Stepper", "held_optimizers", "unwrapped_optimizer"]
 
-# they pass ``step`` on to the optimizer that they hold, and nothing else that moves weights
+# wrappers that only forward ``step`` to the optimizer that they hold
 _FORWARDERS = {"LightningOptimizer", "_FabricOptimizer", "AcceleratedOptimizer"}
 
 
 def unwrapped_optimizer(optimizer: Any) -> Any:
-    """Take off what Lightning and Accelerate put around an optimizer."""
+    """Remove the wrappers of Lightning and Accelerate around an optimizer."""
     while _FORWARDERS & {kind.__name__ for kind in type(optimizer).__mro__}:
         optimizer = optimizer.optimizer
     return optimizer
 
 
 def held_optimizers(optimizer: Any) -> list[torch.optim.Optimizer]:
-    """List the optimizers that one holds, and those that they hold in turn, each once."""
+    """List the optimizers that an optimizer holds, directly or indirectly, each once."""
     found: dict[int, torch.optim.Optimizer] = {}
     waiting = [optimizer]
     while waiting:
@@ -52,7 +52,7 @@ def _members(value: Any) -> list[Any]:
 
 
 class Stepper:
-    """Say when an optimizer's whole step begins and when it is done.
+    """Call functions before and after an optimizer's whole step.
 
     Parameters
     ----------
@@ -65,21 +65,21 @@ class Stepper:
     def __init__(self, optimizer: Any, *, before: Callable[[], None], after: Callable[[], None]) -> None:
         self.optimizer, self.inner = optimizer, held_optimizers(optimizer)
         self._before, self._after = before, after
-        self._frame: int | None = None  # the outermost step that is under way
+        self._frame: int | None = None  # the outermost step in progress
         self._handles: list[Any] = []
         self._listening = False
 
     def holds(self, optimizer: object) -> bool:
-        """Whether an optimizer is the one or one of those that it holds."""
+        """Whether an optimizer is this one or one of those that it holds."""
         return any(optimizer is one for one in (self.optimizer, *self.inner))
 
     def was_skipped(self) -> bool:
-        """Whether a fused kernel left the weights as they were, since a scaler had found an overflow."""
+        """Whether a fused kernel did not change the weights because of an overflow."""
         marks = [getattr(one, "found_inf", None) for one in (self.optimizer, *self.inner)]
         return any(isinstance(mark, torch.Tensor) and bool(mark > 0) for mark in marks)
 
     def listen(self) -> None:
-        """Begin to call back."""
+        """Start the callbacks."""
         self._listening = True
         for one in (self.optimizer, *self.inner):
             if _has_hooks(one):
@@ -89,7 +89,7 @@ class Stepper:
                 self._handles.append(_Patch(one, self._around))
 
     def release(self) -> None:
-        """Call back no more, and leave no trace."""
+        """Stop the callbacks, and remove all hooks."""
         self._listening = False
         for handle in self._handles:
             handle.remove()
@@ -109,7 +109,7 @@ class Stepper:
         return done
 
     def _open(self, frame: FrameType) -> None:
-        # a step that ended by an error was never closed: only a frame that is on the stack is under way
+        # a step that ended with an error was never closed: only a frame on the stack is in progress
         above = frame.f_back
         while self._frame is not None and above is not None:
             if id(above) == self._frame:
@@ -127,7 +127,7 @@ class Stepper:
 
 
 class _Patch:
-    """A ``step`` of an object without hooks, called through another function until it is removed."""
+    """Replace the ``step`` of an object without hooks by another function, until it is removed."""
 
     def __init__(self, target: Any, around: Callable[..., Any]) -> None:
         if not callable(getattr(target, "step", None)):
@@ -145,7 +145,7 @@ class _Patch:
 
     def remove(self) -> None:
         if vars(self.target).get("step") is not self._patched:
-            return  # another has put itself around it since: it stays, and calls nobody back
+            return  # another wrapper was added since: this one stays, without callbacks
         if self._had is None:
             del self.target.step
         else:
@@ -153,6 +153,6 @@ class _Patch:
 
 
 def _has_hooks(optimizer: Any) -> bool:
-    """Whether ``step`` calls hooks: so it does once ``torch.optim.Optimizer.__init__`` has run."""
+    """Whether ``step`` calls hooks, which holds once ``torch.optim.Optimizer.__init__`` has run."""
     hooked = getattr(type(optimizer).step, "hooked", False) if hasattr(type(optimizer), "step") else False
     return bool(hooked) and "_optimizer_step_post_hooks" in vars(optimizer)

@@ -1,4 +1,4 @@
-"""How a run is kept: which copies, which files, how many bytes; a buffer is made accordingly."""
+"""How a run is stored: copies, files and bytes; makes the buffer for it."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ __all__ = ["Storage", "make_buffer"]
 
 @dataclasses.dataclass(frozen=True)
 class Storage:
-    """How and where iterates are kept."""
+    """How and where iterates are stored."""
 
     deltas: bool
     sketch: CountSketch | None
@@ -30,7 +30,7 @@ class Storage:
     overwrite: bool
     resume: bool
     budget: int | None = None
-    every: int | None = None  # steps from one iterate to the next, if that is fixed
+    every: int | None = None  # steps from one iterate to the next, if fixed
 
 
 def make_buffer(
@@ -41,12 +41,12 @@ def make_buffer(
     header = make_header(plan.parameters, buffers, settings, storage.sketch)
     if storage.deltas and header.dtype != "float32":
         got = "a sketch" if storage.sketch else f"{header.dtype} parameters"
-        raise InputError(worded("dtype", "float32 parameters for delta16", got, "leave dtype out"))
+        raise InputError(worded("dtype", "float32 parameters for delta16", got, "omit dtype"))
     clash = [name for name in ("delta", "scales") if storage.deltas and name in buffers]
     if clash:
-        repair = "rename it, or leave dtype out"
+        repair = "rename it, or omit dtype"
         raise InputError(
-            worded("dtype", "buffers with names of their own for delta16", f"one called {clash[0]}", repair)
+            worded("dtype", "buffers without reserved names for delta16", f"one called {clash[0]}", repair)
         )
     if storage.budget is not None:
         _require_thinnable(storage, plan)
@@ -74,12 +74,12 @@ def make_buffer(
 
 
 def _require_thinnable(storage: Storage, plan: RankPlan) -> None:
-    """Raise unless any iterate can be removed by itself."""
-    repair = "leave budget out and choose every, or record plain iterates in one process"
+    """Raise unless each iterate can be removed separately."""
+    repair = "omit budget and choose every, or record plain iterates in one process"
     if storage.deltas:
         raise InputError(worded("budget", "iterates that are stored whole", "dtype='delta16'", repair))
     if storage.sketch is not None and storage.sketch.full_every is not None:
-        raise InputError(worded("budget", "one kind of iterates", "sketches with whole ones beside", repair))
+        raise InputError(worded("budget", "one kind of iterates", "sketches and whole iterates", repair))
     if plan.shards is not None:
         raise InputError(worded("budget", "a run that one process writes", "shards", repair))
 
@@ -87,7 +87,7 @@ def _require_thinnable(storage: Storage, plan: RankPlan) -> None:
 def _make_full_buffer(
     plan: RankPlan, buffers: Mapping[str, torch.Tensor], settings: dict[str, Any], storage: Storage
 ) -> "tuple[RunBuffer, int] | None":
-    """Make the buffer of the whole iterates beside a sketch, if such are wanted."""
+    """Make the buffer of the whole iterates of a sketched run, if they are stored."""
     if storage.sketch is None or storage.sketch.full_every is None:
         return None
     beside = dataclasses.replace(plan, path=plan.path / "full", shards=None)

@@ -1,4 +1,4 @@
-"""See that something other than an optimizer's step has changed a model's weights."""
+"""Detect that something other than an optimizer's step has changed a model's weights."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,8 @@ _N_SPOTS = 4
 class Witness:
     """Remember a few entries of the parameters, and how often each was written.
 
-    An average or a checkpoint that is put into a model changes practically every entry, so that four of them, of
-    the largest parameters, are enough to see it.
+    Loading an average or a checkpoint into a model changes almost every entry, so that four entries of the largest
+    parameters are enough to detect it.
 
     Parameters
     ----------
@@ -31,15 +31,15 @@ class Witness:
         self._entries: list[torch.Tensor] = []
 
     def mark(self) -> None:
-        """Remember the weights of now."""
+        """Remember the present weights."""
         self._writes, self._entries = self._count(), self._read()
 
     def touched(self) -> bool:
-        """Whether a parameter was written since, through autograd's eyes; cheap."""
+        """Whether a parameter was written since, according to autograd's version counter; cheap."""
         return self._count() != self._writes
 
     def changed(self) -> bool:
-        """Whether a remembered entry is another now; this waits for the device."""
+        """Whether a remembered entry has changed; this waits for the device."""
         pairs = zip(self._entries, self._read() if self._entries else [], strict=True)
         return any(not torch.equal(was.nan_to_num(), now.to(was).nan_to_num()) for was, now in pairs)
 

@@ -1,4 +1,4 @@
-"""Where a recorder's iterates go: a run folder, written behind the training loop's back."""
+"""Write a recorder's iterates to a run folder, in a background thread."""
 
 import contextlib
 import dataclasses
@@ -25,13 +25,13 @@ __all__ = ["RunWriter"]
 
 # the iterate that is held, and two on their way to the disk
 _SLOTS = 3
-# seconds between the tries to write one iterate
+# seconds between attempts to write one iterate
 _BACK_OFF = (0.05, 0.2, 0.5)
-# so many iterates in a row that cannot be written end the recording
+# number of consecutive failed iterates that ends the recording
 _HOPELESS = 4
-# seconds that the loop waits for a disk on which nothing moves at all
+# seconds that the loop waits for a disk without any progress
 _PATIENCE = 120.0
-# what no second try mends: no room, no folder, no right to write
+# errors that a second attempt cannot fix: no space, no folder, no permission
 _FINAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EFBIG}
 
 # the writers of this process that have begun and not ended, by folder
@@ -42,7 +42,7 @@ Revision = Callable[[RunHeader], RunHeader]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Beside:
-    """Second moments to write beside an iterate, and the places of those that go."""
+    """Second moments to write with an iterate, and the places of those to remove."""
 
     place: int
     step: int
@@ -52,48 +52,48 @@ class _Beside:
 
 
 class RunWriter:
-    """Write a run in the order it comes, from a bounded number of slots, on a thread of its own.
+    """Write a run in order, from a bounded number of slots, in its own thread.
 
-    The recorder fills a slot it has got from `acquire` and gives it to `write`, which returns at once. When
-    the disk is slower than the loop no slot is free, and the recorder waits or skips.
+    The recorder fills a slot from `acquire` and passes it to `write`, which returns at once. If the disk is slower than
+    the loop, no slot is free, and the recorder waits or skips.
 
-    An iterate that the disk refuses is tried four times within a second; then it is left out, its place stays empty,
-    and the scalar ``skipped`` of the next one counts it. A full disk, a folder that is gone, another writer, or four
-    iterates in a row that cannot be written end the writing, and the error is kept in `error`; every iterate before it
-    is on the disk. Nobody waits longer than two minutes for a disk on which nothing moves.
+    A failed write is tried four times within a second; then the iterate is skipped, its place stays empty, and the
+    scalar ``skipped`` of the next one counts it. A full disk, a removed folder, another writer, or four consecutive
+    failed iterates end the writing, and the error is kept in `error`; all earlier iterates are on the disk. Waiting for
+    a disk without progress ends after two minutes.
 
     Parameters
     ----------
     path : pathlib.Path
         The run folder to make.
     overwrite : bool
-        Replace a run folder that is there, when the new run begins and not before.
+        Replace an existing run folder when the new run begins.
     resume : bool
-        Go on with a run folder that is there.
+        Continue an existing run folder.
     encoding : Encoding, optional
         How an iterate becomes a file; whole by default.
     slots : int
-        Iterates in memory at most: the one that is filled, and those on their way to the disk.
+        Maximum number of iterates in memory: the one being filled, and those on their way to the disk.
 
     Attributes
     ----------
     n_written : int
-        Iterates that are on the disk, flushed: each of them will be read back, whatever happens next.
+        Number of iterates that are flushed to the disk and can be read after a crash.
     error : Exception or None
         What ended the writing.
     n_lost : int
-        Iterates that were left out because the disk refused them.
+        Iterates that were skipped because they could not be written.
     trouble : Exception or None
-        Why the last of them was.
+        The error of the last of them.
     moments_trouble : Exception or None
-        Why second moments could not be written; the iterates are not concerned.
+        The error of writing second moments; iterates are not affected.
     resumed : bool
-        Whether the folder holds a run to go on with.
+        Whether the folder holds a run to resume.
 
     Raises
     ------
     InputError
-        If the path is taken; anything but an empty folder or a run that may be overwritten or resumed is.
+        If the path is taken: it is neither an empty folder nor a run that may be overwritten or resumed.
     """
 
     def __init__(
@@ -121,23 +121,23 @@ class RunWriter:
         self._owner: Ownership | None = None
         self._pid = os.getpid()
         self._n_handled = self._n_moves = self._in_a_row = 0
-        self._told_lost = 0  # of the lost ones, how many an iterate on the disk has told
+        self._told_lost = 0  # number of lost iterates that an iterate on the disk has already counted
         self._moves_waited_for, self._waited_since = -1, 0.0
         self.resumed = require_free(path, overwrite=overwrite, resume=resume)
         self._first = self._next_place() if self.resumed else 0
 
     def require(self, header: RunHeader) -> None:
-        """Raise LayoutError unless the run to go on with is of this layout and number format."""
+        """Raise LayoutError unless the run to resume has this layout and number format."""
         found = RunHeader.read(self._path)
         header.layout.require(found.layout, str(self._path))
         for name in ("dtype", "buffers", "sketch", "checkpoints"):
             mine, theirs = getattr(header, name), getattr(found, name)
             if mine != theirs:
-                repair = "resume with the options that began the run, or record into another folder"
+                repair = "resume with the original options of the run, or record into another folder"
                 raise LayoutError(worded(str(self._path), f"{name} {mine}", f"{theirs}", repair))
 
     def begin(self, header: RunHeader, new_slot: Callable[[], Slot]) -> None:
-        """Remove the run that is replaced, if any, write the header of a new one, and start the thread.
+        """Remove the replaced run, if any, write the header of the new one, and start the thread.
 
         Raises
         ------
@@ -163,16 +163,16 @@ class RunWriter:
         self._thread.start()
 
     def _relieve(self) -> None:
-        """End an earlier writer of this process on the same folder, as a notebook leaves one behind."""
+        """End an earlier writer of this process on the same folder, for example one left by a notebook."""
         name = str(self._path.resolve())
         earlier = _OPEN.get(name)
         if earlier is not None and earlier._pid == os.getpid():
             earlier.close()
-            earlier.error = InputError(worded(name, "one recorder", "another that goes on with the run"))
+            earlier.error = InputError(worded(name, "one recorder", "another one that continues the run"))
         _OPEN[name] = self
 
     def _prepare(self, header: RunHeader) -> None:
-        # looked at again, since nobody else can begin from here on
+        # checked again, because from here on nobody else can begin
         self.resumed = require_free(self._path, overwrite=self._overwrite, resume=self._resume)
         clear_parts(self._path)
         if self.resumed:
@@ -194,7 +194,7 @@ class RunWriter:
             self._owner.release()
             self._owner = None
         with contextlib.suppress(OSError):
-            self._path.rmdir()  # which is empty if it was made in vain
+            self._path.rmdir()  # which is empty if it was just created
 
     @property
     def first_place(self) -> int:
@@ -209,12 +209,12 @@ class RunWriter:
 
     @property
     def header(self) -> RunHeader:
-        """What ``run.json`` said when the writing began."""
+        """Contents of ``run.json`` when the writing began."""
         assert self._header is not None
         return self._header
 
     def acquire(self, *, wait: bool) -> Slot | None:
-        """Take a free slot; None when there is none and waiting is not asked for, or of no use."""
+        """Take a free slot; None if there is none and waiting was not requested or is useless."""
         with contextlib.suppress(queue.Empty):
             return self._free.get(block=False)
         while wait and self._may_wait():
@@ -223,7 +223,7 @@ class RunWriter:
         return None
 
     def _may_wait(self) -> bool:
-        """Whether the thread lives and the disk has moved of late; where it has not, nobody waits a second time."""
+        """Whether the thread lives and the disk made progress recently; if not, later calls do not wait."""
         if self._thread is None or not self._thread.is_alive():
             return False
         now = time.monotonic()
@@ -234,23 +234,23 @@ class RunWriter:
     def write(
         self, slot: Slot, *, step: int, scalars: Mapping[str, float], seam: tuple[int, int] | None = None
     ) -> None:
-        """Hand a filled slot over; it must not be touched again."""
+        """Queue a filled slot; it must not be changed again."""
         self._jobs.put((slot, Notes(step, scalars, seam=seam)))
 
     def write_beside(self, place: int, step: int, moments: Moments, *, due: int, gone: list[int]) -> None:
-        """Hand over second moments of an iterate that was handed over, and name the places of those that go."""
+        """Queue the second moments of a queued iterate, and the places of those to remove."""
         self._jobs.put(_Beside(place, step, due, moments, gone))
 
     def release(self, slot: Slot) -> None:
-        """Give a slot back that is not to be written."""
+        """Return a slot that is not to be written."""
         self._free.put(slot)
 
     def revise(self, revision: Revision) -> None:
-        """Replace the header after what was handed over so far, then remove what it drops."""
+        """Replace the header after the queued items, then remove the iterates that it drops."""
         self._jobs.put(revision)
 
     def flush(self) -> bool:
-        """Wait until everything handed over is on the disk, or the writing has failed; whether it is there."""
+        """Wait until all queued items are on the disk or the writing has failed; return whether they are."""
         done = threading.Event()
         self._jobs.put(done)
         while not done.is_set() and self._may_wait():
@@ -258,14 +258,14 @@ class RunWriter:
         return done.is_set() and self.error is None
 
     def close(self) -> None:
-        """Write what is left and end the thread; a disk on which nothing moves is left alone."""
+        """Write the rest and end the thread; a disk without progress is not waited for."""
         if self._thread is None:
             return
         self._jobs.put(None)
         while self._may_wait():
             self._thread.join(0.2)
         if self._thread.is_alive() and self.error is None:
-            self.error = TimeoutError(f"the disk has not answered for {_PATIENCE:.0f} s")
+            self.error = TimeoutError(f"the disk has not responded for {_PATIENCE:.0f} s")
         elif self._owner is not None:
             self._owner.release()
         self._thread = None
@@ -306,7 +306,7 @@ class RunWriter:
         try:
             for place in job.gone:
                 moments_path(self._path, place).unlink(missing_ok=True)
-            if iterate_path(self._path, job.place).exists():  # else the disk has refused it
+            if iterate_path(self._path, job.place).exists():  # else it could not be written
                 note = MomentsNote(self.header.identity, job.place, job.step, job.due)
                 found = job.moments
                 write_moments(self._path, note, found.values, found.counts, found.sizes)
@@ -345,7 +345,7 @@ class RunWriter:
         self._in_a_row, self._told_lost = 0, self.n_lost
 
     def _lose(self, error: OSError) -> None:
-        """Leave an iterate out, unless there is no hope for the next."""
+        """Skip an iterate, unless the next would fail too."""
         self._in_a_row += 1
         if error.errno in _FINAL or self._in_a_row >= _HOPELESS:
             raise error
@@ -353,13 +353,13 @@ class RunWriter:
         self.trouble = error
 
     def _persist(self, write: Callable[[], None]) -> None:
-        """Write, and again after a while where that may help."""
+        """Write, with further attempts if they may help."""
         for pause in (*_BACK_OFF, None):
             try:
                 write()
                 return
             except OSError as error:
-                # where the iterate before could not be written either, one try tells enough
+                # if the previous iterate could not be written either, one attempt is enough
                 if pause is None or error.errno in _FINAL or self._in_a_row:
                     raise
                 time.sleep(pause)
@@ -367,11 +367,13 @@ class RunWriter:
 
     def _require_own(self) -> None:
         if self._owner is not None and not self._owner.holds():
-            raise InputError(worded(str(self._path), "a run of this process", "one that another has taken over"))
+            raise InputError(
+                worded(str(self._path), "a run of this process", "one that another process has taken over")
+            )
 
 
 def _remove_dropped(path: Path, header: RunHeader) -> None:
-    """Remove the iterates that the header on the disk no longer counts; a removal cut short is no harm."""
+    """Remove the iterates that the header on the disk no longer lists; an interrupted removal does no harm."""
     if header.thinning is not None:
         for file in path.glob("iterates/*.safetensors"):
             place = iterate_place(file)

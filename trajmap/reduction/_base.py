@@ -1,4 +1,4 @@
-"""What the embeddings share: public methods check, private hooks do the mathematics."""
+"""Base of the embeddings: public methods check their arguments, private hooks do the mathematics."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Self
@@ -17,7 +17,7 @@ __all__ = ["Embedding"]
 class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):
     """An embedding of n points of R^r in d coordinates, with a lift back.
 
-    A member keeps its parameters in ``__init__`` and fills four hooks.
+    A subclass stores its parameters in ``__init__`` and implements four hooks.
     """
 
     n_components: int
@@ -28,7 +28,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         Parameters
         ----------
         X : array-like, shape (n, r)
-            The points; row-space coordinates of a run serve.
+            The points, usually row-space coordinates of a run.
         y : None
             Ignored.
 
@@ -40,13 +40,13 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         Raises
         ------
         InputError
-            If a parameter is out of range or the points do not allow the embedding.
+            If a parameter is out of range, or the points are unsuitable for the embedding.
         """
         self.fit_transform(X)
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> Array:
-        """Fit and return the coordinates of the points, shape (n, d), which the fit knows."""
+        """Fit, and return the coordinates of the fitted points, shape (n, d)."""
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         self.n_components_ = check_components(self.n_components, X)
         self._check_parameters(X)
@@ -81,15 +81,16 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         Returns
         -------
         numpy.ndarray, shape (m, r)
-            Points; the class says how far they may be trusted.
+            Points; for their accuracy see the class.
         """
         check_is_fitted(self)
         return self._lift(check_inverse(Z, self.n_components_))
 
     def uncertainty(self, Z: Any) -> Array:
-        """How far a lifted point may be from what the run would have there, in units of X.
+        """Estimate the distance of a lifted point from the run's own point there, in units of X.
 
-        The distance in coordinates to the nearest fitted point, times the local stretch of the embedding.
+        The estimate is the distance in coordinates to the nearest fitted point, times the local stretch of the
+        embedding.
 
         Parameters
         ----------
@@ -99,7 +100,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         Returns
         -------
         numpy.ndarray, shape (m,)
-            0 at fitted points; `surface` masks cells where it exceeds the run's reach.
+            ≥ 0, lower is better: 0 at fitted points; `surface` masks cells where it exceeds the limit of support.
         """
         check_is_fitted(self)
         Z = check_inverse(Z, self.n_components_)

@@ -1,4 +1,4 @@
-"""Checks and conventions that the embeddings share."""
+"""Common checks and conventions of the embeddings."""
 
 from typing import Any
 
@@ -11,24 +11,24 @@ __all__ = ["check_components", "check_dimension", "check_inverse", "fix_signs"]
 
 
 def check_components(n_components: Any, X: Array) -> int:
-    """Check that d coordinates can be asked of n points, d ≤ n − 2."""
+    """Check that n points allow d coordinates, d ≤ n − 2."""
     d, n = check_count("n_components", n_components), len(X)
     if n < d + 2:
         expected = f"at most n_samples − 2 = {n - 2} coordinates of {n} points"
-        raise InputError(worded("n_components", expected, d, "record more iterates, or ask for fewer"))
+        raise InputError(worded("n_components", expected, d, "record more iterates, or request fewer coordinates"))
     return d
 
 
 def check_dimension(n_components: int, X: Array) -> None:
-    """Check that a chart which must be injective has no more coordinates than the points have."""
+    """Check that an injective chart has no more coordinates than the points have dimensions."""
     r = X.shape[1]
     if n_components > r:
         expected = f"at most n_features = {r}, the dimension of the points"
-        raise InputError(worded("n_components", expected, n_components, "ask for fewer coordinates"))
+        raise InputError(worded("n_components", expected, n_components, "request fewer coordinates"))
 
 
 def check_inverse(Z: Any, n_components: int) -> Array:
-    """Check coordinates that are to be lifted."""
+    """Check coordinates for a lift."""
     Z = np.asarray(Z, dtype=np.float64)
     if Z.ndim != 2 or Z.shape[1] != n_components:
         raise InputError(worded("Z", f"shape (any, {n_components})", Z))
@@ -46,7 +46,7 @@ def fix_signs(columns: Array) -> Array:
     Returns
     -------
     numpy.ndarray, shape (d,)
-        +1 or −1 a column.
+        +1 or −1 per column.
 
     Examples
     --------

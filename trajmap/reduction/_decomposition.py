@@ -25,7 +25,7 @@ class Decomposition:
     singular: Array  # (m,)
     squares: Array  # (n,), squared distances of the points from their mean
     floor: float  # singular values below this share of the largest are rounding
-    resolved: bool  # small steps are resolved, and the directions that they need are kept, whatever the tolerance
+    resolved: bool  # small steps are resolved, and their directions are kept for any tolerance
 
     @property
     def total(self) -> float:
@@ -33,12 +33,12 @@ class Decomposition:
         return float(self.squares.sum())
 
     def count(self, wanted: float | None, *, tol: float, size: int) -> int:
-        """Say how many directions to keep: those above rounding, as many as are wanted, or for a share of the variance.
+        """Return the number of directions to keep: all above rounding, a number, or a share of the variance.
 
         Parameters
         ----------
         wanted : int or float, optional
-            How many, or the share; all by default.
+            The number, or the share; all by default.
         tol : float
             Smallest value to keep, as a share of the largest.
         size : int
@@ -52,7 +52,7 @@ class Decomposition:
         Raises
         ------
         InputError
-            If more are wanted than there are.
+            If more are requested than exist.
         """
         n = len(self.left)
         lowest = self.floor if self.resolved else max(tol, self.floor)
@@ -68,7 +68,7 @@ class Decomposition:
         return keep
 
     def residuals(self, keep: int) -> Array:
-        """Distances of the points from the first directions' span; those that rounding alone makes are 0."""
+        """Distances of the points from the span of the first directions; distances of the size of rounding become 0."""
         coordinates = self.left * self.singular
         if len(self.singular) == len(self.left):
             found = np.linalg.norm(coordinates[:, keep:], axis=1)
@@ -78,26 +78,26 @@ class Decomposition:
 
 
 def decompose(steps: Array, *, increments: bool | str, first: Any) -> Decomposition:
-    """Decompose points by the Gram matrix of their steps, which is overwritten.
+    """Decompose points through the Gram matrix of their steps, which is overwritten.
 
     Parameters
     ----------
     steps : numpy.ndarray, shape (n, n)
-        As `step_gram` gives it.
+        The result of `step_gram`.
     increments : bool or "auto"
         Whether to factor the steps rather than the points.
     first : int or float, optional
-        If it is a whole number, how many values are wanted.
+        If it is an integer, the number of values to compute.
 
     Returns
     -------
     Decomposition
-        All values, or as many as are wanted.
+        All values, or the requested number.
 
     Raises
     ------
     InputError
-        If the points agree.
+        If all points are equal.
     """
     n, eps = len(steps), float(np.finfo(float).eps)
     whole = steps_are_short(steps) if increments == "auto" else bool(increments)

@@ -1,4 +1,4 @@
-"""Products of steps where they are to be made: here, or by torch on a device."""
+"""Products of steps, by NumPy or by torch on a device."""
 
 import functools
 from collections.abc import Callable
@@ -12,7 +12,7 @@ __all__ = ["multiplier"]
 
 
 def multiplier(device: str | None) -> Callable[[Array], Array]:
-    """Multiply steps by their transpose here, or on a device; the product comes back and is summed in float64 here."""
+    """Multiply steps by their transpose on the host or a device; the products are summed on the host in float64."""
     return self_product if device is None else functools.partial(_product_on, device)
 
 

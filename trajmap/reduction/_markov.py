@@ -1,4 +1,4 @@
-"""Gaussian kernels, dense and sparse, and the leading eigenpairs of the Markov chain they make."""
+"""Gaussian kernels, dense and sparse, and the leading eigenpairs of their Markov chain."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,15 +14,15 @@ from trajmap._validation import Array
 
 __all__ = ["dense_kernel", "leading_pairs", "sparse_kernel"]
 
-# up to this many points the whole tridiagonal form is the faster way
+# up to this many points the full tridiagonal form is faster
 _WHOLE = 600
-# the inverse is taken this far above the largest eigenvalue: beyond rounding, and nearer than the next one
+# shift of the inverse above the largest eigenvalue: beyond rounding, but nearer than the next eigenvalue
 _SHIFT = 1e-7
 _LARGEST_BASIS = 400
 
 
 def dense_kernel(squares: Array, epsilon: float, scales: Array) -> Array:
-    """Kernel exp(−d²/(4 ε σ_i σ_j)) of all pairs, in the place of their squared distances."""
+    """Replace the squared distances of all pairs by the kernel exp(−d²/(4 ε σ_i σ_j))."""
     squares /= -4 * epsilon * scales
     squares /= scales[:, None]
     return np.exp(squares, out=squares)
@@ -44,8 +44,8 @@ def sparse_kernel(X: Array, epsilon: float, scales: Array, n_neighbors: int) -> 
 def leading_pairs(kernel: Any, weight: Array, k: int) -> tuple[Array, Array]:
     """Eigenpairs of D⁻¹ W K W, W = diag(weight), largest first, with Σ_i π_i ψ(i)² = 1.
 
-    The top of the spectrum is crowded against 1, where Lanczos iterations may not converge in thousands of steps;
-    inverted just above 1 it is the well-separated end, and a few steps do. A dense kernel is overwritten.
+    The top eigenvalues are close to 1, where Lanczos iterations may not converge in thousands of steps. The inverse,
+    shifted to just above 1, separates them well, so that a few steps are enough. A dense kernel is overwritten.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def leading_pairs(kernel: Any, weight: Array, k: int) -> tuple[Array, Array]:
         root = np.sqrt(degree)
         symmetric = sp.diags_array(1 / root) @ kernel @ sp.diags_array(1 / root)
         pieces = connected_components(symmetric, directed=False, return_labels=False)
-        if pieces > 1:  # as many eigenvalues 1 as pieces
+        if pieces > 1:  # one eigenvalue 1 per connected piece
             return np.ones(k), np.ones((n, k))
         values, vectors = eigsh(
             symmetric.tocsc(), k=k, sigma=1.0 + 1e-3, which="LM", v0=root + 1e-3 * np.cos(np.arange(n))
@@ -80,10 +80,10 @@ def leading_pairs(kernel: Any, weight: Array, k: int) -> tuple[Array, Array]:
 
 
 def _dense_pairs(symmetric: Array, top: Array, k: int) -> tuple[Array, Array]:
-    """Leading eigenpairs of a symmetric matrix whose first one, the value 1, is known; the matrix is overwritten.
+    """Leading eigenpairs of a symmetric matrix whose first one (eigenvalue 1) is known; the matrix is overwritten.
 
-    Blocks of a Krylov space of the inverse find eigenvalues of any multiplicity up to the block's width. Where the
-    spectrum has no separated end the matrix is reduced to tridiagonal form instead.
+    A block Krylov method on the inverse finds eigenvalues of any multiplicity up to the block's width. If the spectrum
+    has no separated end, the matrix is reduced to tridiagonal form instead.
 
     Returns
     -------
@@ -112,12 +112,12 @@ def _dense_pairs(symmetric: Array, top: Array, k: int) -> tuple[Array, Array]:
 
 
 def _krylov(solve: Callable[[Array], Array], top: Array, k: int) -> tuple[Array, Array] | None:
-    """Find the k largest eigenvalues of an operator across a known eigenvector; None where they do not converge."""
+    """Find the k largest eigenvalues of an operator orthogonal to a known eigenvector; None if they do not converge."""
     width = k + 6
     block = np.random.default_rng(0).normal(size=(len(top), width))
     basis, images = np.empty((len(top), 0)), np.empty((len(top), 0))
     while basis.shape[1] + width <= _LARGEST_BASIS:
-        for _ in range(2):  # once more, for what rounding leaves of the first
+        for _ in range(2):  # twice, because of rounding
             block -= np.outer(top, top @ block)
             block -= basis @ (basis.T @ block)
             block = np.linalg.qr(block)[0]

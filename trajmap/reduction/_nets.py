@@ -1,4 +1,4 @@
-"""The networks of the autoencoder: made and trained in torch, kept and run as arrays."""
+"""The networks of the autoencoder: created and trained in torch, stored and run as arrays."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ Layers = list[tuple[Array, Array]]
 
 
 class Half:
-    """A linear map plus a tanh network whose last layer starts at a tenth of the customary size."""
+    """A linear map plus a tanh network whose last layer starts at a tenth of the usual size."""
 
     def __init__(self, widths: list[int], linear: Array) -> None:
         import torch
@@ -56,14 +56,14 @@ def minimise(
     *,
     judge: Callable[[], float] | None = None,
 ) -> tuple[list[float], list[float]]:
-    """Run Adam with a cosine decay; return the loss before each step, and what the judge says there.
+    """Run Adam with a cosine decay; return the loss before each step, and the judge's value there.
 
-    With a judge the tensors are left at the step that it judged best.
+    With a judge, the tensors end at the step with its best value.
 
     Returns
     -------
     losses, judgements : list of float
-        One a step.
+        One per step.
     """
     import torch
 
@@ -80,7 +80,7 @@ def minimise(
                 best, kept = judged[-1], [tensor.detach().clone() for tensor in tensors]
         optimizer.zero_grad()
         value = loss()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         optimizer.step()
         schedule.step()
         curve.append(float(value.detach()))
@@ -91,7 +91,7 @@ def minimise(
 
 
 def forward(x: Array, linear: Array, layers: Layers) -> Array:
-    """Run a half in float64."""
+    """Run the encoder or decoder in float64."""
     out: Array = x @ linear
     for i, (weight, bias) in enumerate(layers):
         x = x @ weight + bias

@@ -1,4 +1,4 @@
-"""Mean and basis of the span of some points, read from them when they are asked for."""
+"""Mean and basis of the span of points, read from the points on demand."""
 
 import dataclasses
 from typing import Any
@@ -15,10 +15,10 @@ __all__ = ["LazyBasis", "Span"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LazyBasis:
-    """Basis vectors S⁻¹ Uᵀ X_c, made of the points whenever columns are asked for."""
+    """Basis vectors S⁻¹ Uᵀ X_c, computed from the points whenever columns are requested."""
 
     points: Any
-    weights: Array  # S⁻¹ Uᵀ, (r, n), each row's sum 0
+    weights: Array  # S⁻¹ Uᵀ, (r, n); each row has the sum 0
     dtype: Any
 
     @property
@@ -31,19 +31,19 @@ class LazyBasis:
         weights, (start, stop, _) = self.weights[rows], columns.indices(self.shape[1])
         basis = np.empty((*weights.shape[:-1], stop - start), self.dtype)
         for inner in stretches(len(self.points), self.shape[1], stop - start):
-            # a copy always, so that the subtraction may be done in place: it may be the user's own array
+            # always a copy, because the subtraction is done in place and this may be the user's array
             block = np.array(self.points[:, start + inner.start : start + inner.stop], dtype=np.float64)
             block -= block[0].copy()
             basis[..., inner] = weights @ block
         return basis
 
     def combined(self, weights: Array, dtype: Any) -> "LazyBasis":
-        """Combine the rows, (k, r) → k rows, by combining what makes them: the points are read, not r rows of R^P."""
+        """Combine the rows, (k, r) → k rows, by reading and combining the points instead of r rows of R^P."""
         return LazyBasis(self.points, weights @ self.weights, dtype)
 
 
 class Span:
-    """Mean and basis of points, of which an array is read at once: it may be written to later.
+    """Mean and basis of points; an array is read at once, because it may change later.
 
     Parameters
     ----------
@@ -52,15 +52,15 @@ class Span:
     weights : numpy.ndarray, shape (r, n)
         Weights of the points in each basis vector, S⁻¹ Uᵀ.
     dtype : numpy.dtype
-        Number format of the basis.
+        dtype of the basis.
     width : int
-        Columns a product.
+        Columns per product.
     keep : bool
-        Whether to keep the basis in memory, rather than to make it of the points each time.
+        Whether to keep the basis in memory, instead of computing it from the points each time.
     """
 
     def __init__(self, points: Any, weights: Array, dtype: Any, *, width: int, keep: bool) -> None:
-        # centring the weights is centring the points
+        # centring the weights centres the points
         self._unread: LazyBasis | None = LazyBasis(points, weights - weights.mean(axis=1, keepdims=True), dtype)
         self._width, self._keep = width, keep
         self._found: tuple[Array, Any] = np.empty(0), None
@@ -69,7 +69,7 @@ class Span:
             self.read()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Read first: a pickle may go where the run is not."""
+        """Read first, because a pickle may be opened where the run is missing."""
         self.read()
         return vars(self)
 
@@ -84,7 +84,7 @@ class Span:
         return self._found
 
     def lazily(self) -> tuple[Array, Any]:
-        """Mean and basis, which is left in the files where it was not read yet: a few combinations of it may do."""
+        """Mean and basis; an unread basis stays in the files, because a few combinations of it may be enough."""
         lazy = self._unread
         if lazy is None:
             return self._found
@@ -97,14 +97,14 @@ class Span:
         return self._mean, lazy
 
     def components(self) -> Array:
-        """Return the basis as an array of its own, float64."""
+        """Return a copy of the basis, float64."""
         basis = self.read()[1]
         if isinstance(basis, LazyBasis):
             basis = _read(basis, width=self._width, keep=True)[1]
         return basis.astype(np.float64)
 
     def project(self, X: Any) -> Array:
-        """Coordinates of points, (m, r); NaN where they hold NaN or inf."""
+        """Coordinates of points, (m, r); NaN for points with NaN or inf."""
         mean, basis = self.read()
         Z = np.zeros((len(X), basis.shape[0]))
         with np.errstate(invalid="ignore"):
@@ -115,7 +115,7 @@ class Span:
         return Z
 
     def lift(self, Z: Array) -> Array:
-        """Points at coordinates, (m, P), in the basis's number format."""
+        """Points at coordinates, (m, P), in the basis's dtype."""
         mean, basis = self.read()
         Z = Z.astype(basis.dtype)
         out = np.empty((len(Z), len(mean)), dtype=basis.dtype)
@@ -126,7 +126,7 @@ class Span:
 
 
 def _read(lazy: LazyBasis, *, width: int, keep: bool) -> tuple[Array, Any]:
-    """Read the points once for their mean in float64, and the basis, or what makes it where that is not to be kept."""
+    """Read the points once for their mean in float64, and for the basis or (if it is not kept) its recipe."""
     n, P = lazy.points.shape
     r = len(lazy.weights) if keep else 0
     rows = np.vstack([lazy.weights[:r], np.full((1, n), 1 / n)])

@@ -1,4 +1,4 @@
-"""How far a lift may be off, from distances alone."""
+"""Uncertainty of a lift, estimated from distances only."""
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
@@ -9,7 +9,7 @@ __all__ = ["Stretch"]
 
 
 class Stretch:
-    """How far a point at some coordinates may be from the nearest embedded one: its distance there, in units of X.
+    """Estimate the distance of a point at given coordinates from the nearest embedded point, in units of X.
 
     The distance in coordinates to the nearest embedded point, times the local ratio of distances between points
     and between coordinates (the median over the nearest neighbours of that point).

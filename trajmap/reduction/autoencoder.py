@@ -12,20 +12,20 @@ from trajmap.reduction._nets import Half, forward, minimise
 
 __all__ = ["Autoencoder"]
 
-# with early stopping two stretches of the run, a tenth each, are held out: where they begin, as shares of the run
+# with early stopping two blocks of the run, a tenth each, are held out; their starts as shares of the run
 _HELD_OUT = (0.3, 0.7)
 
 
 class Autoencoder(Embedding):
     """Encoder and decoder trained to return their input through d coordinates.
 
-    Each is a linear map plus a tanh network: z = W x + f(x), x̂ = V z + g(z). The linear maps start at the
-    principal components and the networks near zero, so training starts at PCA's error and goes down from it;
-    without hidden layers it stays there, as PCA is the best linear autoencoder (Eckart–Young). All coordinates
-    are divided by one common scale, so the loss is the squared distance in parameter space, unless they are
-    standardised one by one: late, small directions then weigh as much as the first.
+    Both are a linear map plus a tanh network: z = W x + f(x), x̂ = V z + g(z). The linear maps start at the principal
+    components and the networks near zero, so training starts at PCA's error and lowers it. Without hidden layers it
+    stays there, because PCA is the best linear autoencoder (Eckart–Young). All coordinates are divided by one common
+    scale, so the loss is the squared distance in parameter space. With `standardise` each has its own scale, and late,
+    small directions weigh as much as the first.
 
-    The fit runs in torch on one seed; the fitted estimator is plain arrays. Far outside the coordinates of the
+    The fit runs in torch with one seed; the fitted estimator holds only arrays. Far outside the coordinates of the
     fitted points the decoder extrapolates.
 
     Parameters
@@ -35,27 +35,27 @@ class Autoencoder(Embedding):
     hidden : tuple of int
         Widths of the encoder's hidden layers, reversed in the decoder; () for a linear autoencoder.
     max_iter : int
-        Full-batch Adam steps at most.
+        Maximum number of full-batch Adam steps.
     lr : float
-        Of Adam; it decays to zero along a cosine.
+        Learning rate of Adam; it decays to zero along a cosine.
     standardise : bool
         Divide each coordinate by its own deviation.
     early_stopping : bool
-        Hold out two stretches of the run and keep the networks that were best on them.
+        Hold out two blocks of the run and keep the networks with the lowest error on them.
     n_decoders : int
-        Train further decoders on the same coordinates from other seeds: the lift is their mean, and their spread
-        enters the uncertainty.
+        Number of decoders, trained on the same coordinates from different seeds: the lift is their mean, and their
+        spread is part of the uncertainty.
     random_state : int
-        Seed; two fits agree.
+        Seed; equal seeds give equal fits.
 
     Attributes
     ----------
     n_iter_ : int
-        Steps made.
+        Number of steps.
     loss_curve_ : numpy.ndarray, shape (n_iter_,)
         Mean squared error relative to the variance, before each step: 1 − R² in sample.
     held_out_curve_ : numpy.ndarray, shape (n_iter_,)
-        The same on the held-out stretches; empty without early stopping.
+        The same on the held-out blocks; empty without early stopping.
 
     References
     ----------
@@ -101,7 +101,7 @@ class Autoencoder(Embedding):
             check_count("hidden", width)
         if self.early_stopping and len(X) < 10:
             got = f"n_samples = {len(X)}"
-            raise InputError(worded("early_stopping", "at least 10 points to hold some out", got, "leave it out"))
+            raise InputError(worded("early_stopping", "at least 10 points for held-out blocks", got, "omit it"))
 
     def _fit(self, X: Array, d: int) -> Array:
         self._mean = X.mean(axis=0)
@@ -112,7 +112,7 @@ class Autoencoder(Embedding):
         points = centred / self._scale
         components = np.linalg.svd(points, full_matrices=False)[2][:d]
         components = components * fix_signs(points @ components.T)[:, None]
-        self._unit = total if not self.standardise else 1.0  # coordinates in the points' units where there is one
+        self._unit = total if not self.standardise else 1.0  # coordinates in the points' units if there is only one
         self._train(points, components)
         self.n_iter_ = len(self.loss_curve_)
         return self._restrict(X)
@@ -130,7 +130,7 @@ class Autoencoder(Embedding):
         return np.sqrt(np.sum(lifted.var(axis=0), axis=1))
 
     def _train(self, points: Array, components: Array) -> None:
-        """Train in torch, on a random state of our own, and keep arrays."""
+        """Train in torch, with a private random state, and keep arrays."""
         import torch
 
         held = self._held_out(len(points))

@@ -1,6 +1,6 @@
-"""Bandwidths of a Gaussian kernel exp(−d²/4ε): rules that choose ε, and bandwidths that vary from point to point.
+"""Bandwidths of a Gaussian kernel exp(−d²/4ε): rules to choose ε, and variable bandwidths.
 
-A rule is a function of the points that gives ε in units of squared distance; `DiffusionMap` takes one as `epsilon`.
+A rule is a function of the points that returns ε in units of squared distance; `DiffusionMap` takes one as `epsilon`.
 """
 
 from collections.abc import Callable
@@ -26,22 +26,22 @@ Rule = Callable[[Array], float]
 
 
 def connecting_distance(X: Array, *, n_neighbors: int = 4, squares: Array | None = None) -> float:
-    """Choose the smallest ε that keeps the points in one piece and reaches each one's neighbours.
+    """Choose the smallest ε that keeps the points connected and reaches the neighbours of each.
 
-    A quarter of the larger of two squares, so that the kernel is 1/e at that distance: the longest edge of the minimum
-    spanning tree, without which a run whose steps shrink is torn where its steps are large, and the root mean square
-    distance to the 4th neighbour, without which a regular grid is hardly more than a chain. Rules that look at all
-    distances, as `berry_giannakis_harlim`, can find the extent of a curved sheet instead of its spacing, and
-    join the turns of a roll.
+    ε is a quarter of the larger of two squared distances, so that the kernel is 1/e there. The first is the longest
+    edge of the minimum spanning tree: a smaller ε would disconnect a run with shrinking steps where its steps are
+    large. The second is the root mean square distance to the 4th neighbour: a smaller ε would reduce a regular grid
+    nearly to a chain. Rules that use all distances, such as `berry_giannakis_harlim`, may find the extent of a curved
+    sheet instead of its spacing, and connect the turns of a roll.
 
     Parameters
     ----------
     X : array-like, shape (n, r)
         The points.
     n_neighbors : int
-        Which neighbour.
+        Rank of the neighbour.
     squares : numpy.ndarray, shape (n, n), optional
-        Their squared distances, if they are known; made row by row otherwise.
+        Their squared distances, if known; otherwise computed row by row.
 
     Returns
     -------
@@ -69,10 +69,10 @@ def connecting_distance(X: Array, *, n_neighbors: int = 4, squares: Array | None
 
 
 def berry_giannakis_harlim(X: Array) -> float:
-    """Maximise the slope of the kernel sum over powers of two (pydiffmap's rule), and keep the graph in one piece.
+    """Maximise the slope of the kernel sum over powers of two (pydiffmap's rule), and keep the graph connected.
 
-    On runs whose steps shrink the rule can settle on the smallest steps and tear the graph apart, so ε is at least
-    that of `connecting_distance`.
+    On runs with shrinking steps the rule may choose the scale of the smallest steps and disconnect the graph, so ε is
+    at least that of `connecting_distance`.
 
     Parameters
     ----------
@@ -97,11 +97,11 @@ def berry_giannakis_harlim(X: Array) -> float:
     from pydiffmap.kernel import choose_optimal_epsilon_BGH
 
     unit = float(np.sum((X - X.mean(axis=0)) ** 2) / len(X))
-    # the rule knows sums up to a factor, so each pair need be there once for each half of a point with itself
+    # the rule needs sums only up to a factor, so each pair enters once and each point with itself by one half
     repeats = 1 + len(X) % 2
     squares = np.tile(pdist(X, "sqeuclidean") / unit, repeats)
     squares = np.concatenate([squares, np.zeros(repeats * len(X) // 2)])
-    # in units of the variance the rule's own 81 powers of two need not all be tried
+    # in units of the variance not all of the rule's 81 powers of two are needed
     chosen, _ = choose_optimal_epsilon_BGH(squares, 2.0 ** np.arange(-24, 7))
     return max(float(chosen) * unit, connecting_distance(X, n_neighbors=1))
 
@@ -151,7 +151,7 @@ def neighbour_distance(n_neighbors: int = 10) -> Rule:
 
 
 def local_scales(X: Array, n_neighbors: int) -> Array:
-    """Distance of each point to its k-th neighbour, over their geometric mean: where points are sparse, above 1.
+    """Distance of each point to its k-th neighbour, divided by the geometric mean; above 1 if points are sparse.
 
     With these, the kernel exp(−d_ij²/(4 ε σ_i σ_j)) adapts to the density (self-tuned).
 
@@ -170,7 +170,7 @@ def local_scales(X: Array, n_neighbors: int) -> Array:
     Raises
     ------
     InputError
-        If a point coincides with its k-th neighbour, or there are no k neighbours.
+        If a point coincides with its k-th neighbour, or has fewer than k neighbours.
 
     References
     ----------
@@ -189,7 +189,7 @@ def local_scales(X: Array, n_neighbors: int) -> Array:
 
 
 def kernel_slope(X: Array) -> tuple[float, float]:
-    """Dimension and bandwidth from the sum of the kernel: d = 2 max d log S/d log ε.
+    """Estimate dimension and bandwidth from the kernel sum: d = 2 max d log S/d log ε.
 
     Parameters
     ----------
@@ -199,9 +199,9 @@ def kernel_slope(X: Array) -> tuple[float, float]:
     Returns
     -------
     dimension : float
-        Twice the largest slope; the border of a cloud lowers it.
+        Twice the largest slope; the boundary of a cloud lowers it.
     epsilon : float
-        Where the slope is largest.
+        The ε of the largest slope.
 
     References
     ----------
@@ -231,7 +231,7 @@ def _kernel_sums(squares: Array, unit: float, powers: Array) -> Array:
         for count, place in enumerate(range(len(powers) - 1 - first, -1, -stride)):
             if count % 8:
                 np.multiply(kernel, kernel, out=kernel)
-            else:  # anew, before rounding has doubled too often; what is below e⁻⁴⁵ stays there
+            else:  # recomputed before rounding has doubled too often; values below e⁻⁴⁵ stay there
                 near = near[near < 180 * unit * 2.0 ** powers[place]]
                 kernel = near * (-1 / (4 * unit * 2.0 ** powers[place]))
                 np.exp(kernel, out=kernel)
@@ -241,6 +241,6 @@ def _kernel_sums(squares: Array, unit: float, powers: Array) -> Array:
 
 def _kth_distance(X: Array, k: int) -> Array:
     if k >= len(X):
-        raise InputError(worded("n_neighbors", f"less than the {len(X)} points", k, "ask for fewer neighbours"))
+        raise InputError(worded("n_neighbors", f"less than the {len(X)} points", k, "request fewer neighbours"))
     distances, _ = NearestNeighbors(n_neighbors=k + 1, algorithm="kd_tree").fit(X).kneighbors(X)
     return distances[:, k]

@@ -1,4 +1,4 @@
-"""Diffusion maps: coordinates in which the random walk on the data relaxes slowest."""
+"""Diffusion maps: the coordinates along which a random walk on the data relaxes most slowly."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,18 +21,17 @@ __all__ = ["DiffusionMap"]
 class DiffusionMap(Embedding):
     """Eigenfunctions of the diffusion operator on a cloud of points.
 
-    With the Gaussian kernel K = exp(−d²/4ε), the density q = K1 is divided out to the power α, and the rows are
-    normalised to a Markov matrix P. Its eigenpairs P ψ_k = λ_k ψ_k come from the symmetric matrix
-    D^{-1/2} K^{(α)} D^{-1/2}. Coordinates are λ_k^t ψ_k, k = 1 … d, with Σ_i π_i ψ_k(i)² = 1 in the stationary
-    distribution π, and the entry of largest magnitude positive.
+    With the Gaussian kernel K = exp(−d²/4ε), the kernel is divided by the density q = K1 to the power α, and the rows
+    are normalised to a Markov matrix P. Its eigenpairs P ψ_k = λ_k ψ_k come from the symmetric matrix D^{-1/2} K^{(α)}
+    D^{-1/2}. Coordinates are λ_k^t ψ_k, k = 1 … d, with Σ_i π_i ψ_k(i)² = 1 in the stationary distribution π, and the
+    entry of largest magnitude positive.
 
-    Eigenvalues and eigenvectors are pydiffmap's, at a fixed bandwidth; the extension ψ_k(y) = λ_k⁻¹ Σ_j P(y, x_j)
-    ψ_k(x_j) (with its factor) and the signs are not, because there pydiffmap is neither repeatable nor exact. All pairs
-    of points enter the kernel, unless `kernel_neighbors` makes it sparse; only the few eigenpairs that are asked for
-    are solved for.
+    Eigenvalues and eigenvectors equal those of pydiffmap at a fixed bandwidth. The extension ψ_k(y) = λ_k⁻¹ Σ_j P(y,
+    x_j) ψ_k(x_j) and the signs differ, because pydiffmap's are neither repeatable nor exact. All pairs of points enter
+    the kernel, unless `kernel_neighbors` makes it sparse; only the requested eigenpairs are computed.
 
-    Two traps. Any path ordered in time, a random walk included, gives coordinates cos(kπs) with log-eigenvalues
-    1 : 4 : 9; the shape alone is no evidence of a manifold. And ψ_2 is usually a function of ψ_1 (a harmonic): see
+    Two warnings. First, any path ordered in time, also a random walk, gives coordinates cos(kπs) with log-eigenvalues 1
+    : 4 : 9, so the shape is no evidence of a manifold. Second, ψ_2 is usually a function of ψ_1 (a harmonic): see
     `independent_coordinates`.
 
     Parameters
@@ -41,17 +40,18 @@ class DiffusionMap(Embedding):
         d, the number of coordinates.
     alpha : float
         Density exponent in [0, 1]: 0 graph Laplacian, ½ Fokker–Planck (of the gradient flow whose stationary
-        density the points sample), 1 Laplace–Beltrami (density divided out).
+        density the points sample), 1 Laplace–Beltrami (independent of the density).
     epsilon : float or callable, optional
-        Bandwidth ε in units of squared distance, or a rule of ``trajmap.reduction.bandwidth``: a function of the
-        points that gives it. By default `connecting_distance`.
+        Bandwidth ε in units of squared distance, or a rule of ``trajmap.reduction.bandwidth``: a function of the points
+        that returns it. By default `connecting_distance`.
     t : float
         Diffusion time, ≥ 0.
     variable : int, optional
-        Let the bandwidth vary with the distance to this many-th neighbour (self-tuned); fixed by default.
+        Rank k of the neighbour whose distance scales the bandwidth of each point (self-tuned); fixed bandwidth by
+        default.
     kernel_neighbors : int, optional
-        Keep the kernel to this many nearest neighbours of each point, symmetrised, and solve sparsely: for more
-        than about 5000 points. All pairs by default.
+        Restrict the kernel to this many nearest neighbours of each point, symmetrised, and use a sparse solver; for
+        more than about 5000 points. All pairs by default.
     n_neighbors : int
         Neighbours of the lift, the mean of the nearest embedded points; see `fit_barycentric_lift`.
 
@@ -60,20 +60,20 @@ class DiffusionMap(Embedding):
     embedding_ : numpy.ndarray, shape (n, d)
         Coordinates of the fitted points.
     eigenvalues_ : numpy.ndarray, shape (d,)
-        λ_1 … λ_d in (0, 1), descending; λ_0 = 1 is left out.
+        λ_1 … λ_d in (0, 1), descending, without λ_0 = 1.
     generator_eigenvalues_ : numpy.ndarray, shape (d,)
         (λ_k − 1)/ε, the spectrum of the generator, ≤ 0.
     epsilon_ : float
         The bandwidth.
     spectral_gap_ : float
-        λ_d − λ_{d+1}: how clearly d coordinates are enough; NaN where there is no further eigenvalue.
+        λ_d − λ_{d+1}: a large gap supports d coordinates; NaN if there is no further eigenvalue.
     dimension_ : float
-        Intrinsic dimension that the kernel sees, by `kernel_slope`, when it is asked for; NaN for a sparse kernel.
+        Intrinsic dimension by `kernel_slope`, computed on access; NaN for a sparse kernel.
 
     Raises
     ------
     InputError
-        On fitting: too few points, points that agree, or a kernel that falls apart into unconnected pieces.
+        On fitting: too few points, equal points, or a kernel with several unconnected pieces.
 
     References
     ----------
@@ -112,14 +112,14 @@ class DiffusionMap(Embedding):
 
     @property
     def dimension_(self) -> float:
-        """Intrinsic dimension that the kernel sees; it takes as long as all else, so it is found when asked for."""
+        """Intrinsic dimension by `kernel_slope`; it takes as long as the fit, so it is computed on access."""
         check_is_fitted(self)
         if self._dimension is None:
             self._dimension = kernel_slope(self._X)[0]
         return self._dimension
 
     def diffusion_distance(self) -> Array:
-        """Distances √(Σ_k λ_k^{2t} (ψ_k(i) − ψ_k(j))²) of the fitted points, over the coordinates that were kept.
+        """Distances √(Σ_k λ_k^{2t} (ψ_k(i) − ψ_k(j))²) of the fitted points, over the kept coordinates.
 
         Returns
         -------
@@ -134,7 +134,7 @@ class DiffusionMap(Embedding):
         for name in ("variable", "kernel_neighbors"):
             value = getattr(self, name)
             if value is not None and check_count(name, value) >= len(X):
-                raise InputError(worded(name, f"less than n_samples = {len(X)}", value, "ask for fewer neighbours"))
+                raise InputError(worded(name, f"less than n_samples = {len(X)}", value, "request fewer neighbours"))
 
     def _fit(self, X: Array, d: int) -> Array:
         if not np.any(X[0] != X):
@@ -155,7 +155,7 @@ class DiffusionMap(Embedding):
         return self.embedding_
 
     def _kernel(self, X: Array) -> Any:
-        """Choose the bandwidth and make the kernel; distances of all pairs are taken once."""
+        """Choose the bandwidth and make the kernel; distances of all pairs are computed once."""
         if self.kernel_neighbors is not None:
             self.epsilon_ = self._bandwidth(X, None)
             return sparse_kernel(X, self.epsilon_, self._scales, self.kernel_neighbors)
@@ -169,7 +169,7 @@ class DiffusionMap(Embedding):
         return check_positive("epsilon", self.epsilon(X) if callable(self.epsilon) else self.epsilon)
 
     def _restrict(self, X: Array) -> Array:
-        """P(y, ·)ψ/λ, normalised in logarithms: far from the data every kernel value underflows."""
+        """Compute P(y, ·)ψ/λ, normalised in logarithms, because far from the data every kernel value underflows."""
         return np.concatenate([self._extended(X[start : start + 256]) for start in range(0, len(X), 256)])
 
     def _extended(self, X: Array) -> Array:
@@ -177,7 +177,7 @@ class DiffusionMap(Embedding):
         exponents = squares / (-4 * self.epsilon_ * self._scales)
         exponents /= self._scale_of(squares)[:, None]
         exponents += self._log_weight
-        if self.kernel_neighbors is not None:  # as far as the kernel reaches, a fitted point's own row excepted
+        if self.kernel_neighbors is not None:  # within the reach of the kernel, except for a fitted point's own row
             kth = np.partition(squares, self.kernel_neighbors, axis=1)[:, self.kernel_neighbors]
             exponents[squares > kth[:, None]] = -np.inf
         exponents -= exponents.max(axis=1, keepdims=True)
@@ -204,9 +204,9 @@ class DiffusionMap(Embedding):
         got = f"epsilon = {self.epsilon_:.3g}"
         if values[1] > 1 - 1e-12:
             repair = "a larger epsilon, or more kernel_neighbors"
-            raise InputError(worded("X", "points that the kernel connects", f"separate pieces at {got}", repair))
+            raise InputError(worded("X", "points connected by the kernel", f"separate pieces at {got}", repair))
         if values[-1] < 1e-10:
             raise InputError(
                 worded("n_components", "eigenvalues above rounding", f"λ = {values[-1]:.1e} at {got}",
-                       "ask for fewer coordinates, or a smaller epsilon")
+                       "request fewer coordinates, or a smaller epsilon")
             )  # fmt: skip

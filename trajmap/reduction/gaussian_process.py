@@ -1,4 +1,4 @@
-"""A lift with a predictive deviation: Gaussian process regression, by scikit-learn."""
+"""A lift with a predictive standard deviation: Gaussian process regression, by scikit-learn."""
 
 import warnings
 
@@ -12,22 +12,22 @@ from trajmap.reduction.lifts import Lift, LinearTrend
 
 __all__ = ["GaussianProcessLift"]
 
-# directions of the points that the width is fitted to; it is one for all of them
+# number of directions of the points to which the common width is fitted
 _LEADING = 8
 
 
 class GaussianProcessLift(Lift):
-    """Gaussian process about the linear trend, on standardised coordinates, with its own predictive deviation.
+    """Gaussian process about the linear trend, on standardised coordinates, with a predictive standard deviation.
 
-    One width serves all directions of the points; it is fitted to the leading ones. Far from the embedded points
-    the lift falls back to the linear trend, and the deviation says so.
+    One width is used for all directions of the points; it is fitted to the leading ones. Far from the embedded points
+    the lift returns to the linear trend, and the deviation becomes large.
 
     Parameters
     ----------
     length_scale : float
-        Where the fit of the width starts, in standardised coordinates.
+        Initial width of the fit, in standardised coordinates.
     n_restarts : int
-        Further starts of that fit.
+        Number of further starts of that fit.
     random_state : int
         Seed of the starts.
 
@@ -54,7 +54,7 @@ class GaussianProcessLift(Lift):
         kernel = ConstantKernel(1.0, (1e-4, 1e3)) * RBF(check_positive("length_scale", self.length_scale), (1e-2, 1e2))
         kernel += WhiteKernel(1e-5, (1e-10, 1e-1))
         search = GaussianProcessRegressor(kernel, n_restarts_optimizer=self.n_restarts, random_state=self.random_state)
-        with warnings.catch_warnings(action="ignore"):  # a width at its bound is no failure
+        with warnings.catch_warnings(action="ignore"):  # a width at its bound is not an error
             search.fit(places, scores[:, :_LEADING])
             model = GaussianProcessRegressor(clone(search.kernel_), optimizer=None)
             self._model = model.fit(places, scores)

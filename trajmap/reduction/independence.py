@@ -1,4 +1,4 @@
-"""Which diffusion coordinates say something new, and which are harmonics of earlier ones."""
+"""Which diffusion coordinates are independent, and which are harmonics of earlier ones."""
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -10,19 +10,19 @@ __all__ = ["coordinate_residuals", "independent_coordinates"]
 
 
 def coordinate_residuals(Z: Array, *, bandwidth: float = 1 / 3) -> Array:
-    """How badly each coordinate is predicted from those before it, by leave-one-out local linear regression.
+    """Error of predicting each coordinate from the earlier ones, by leave-one-out local linear regression.
 
     Parameters
     ----------
     Z : array-like, shape (n, d)
         Diffusion coordinates, in the order of their eigenvalues.
     bandwidth : float
-        Of the regression's Gaussian weights, times the median distance.
+        Bandwidth of the regression's Gaussian weights, in units of the median distance.
 
     Returns
     -------
     numpy.ndarray, shape (d,)
-        Relative residuals in [0, 1]: 1 for the first; near 0 for a harmonic, as cos 2πs beside cos πs.
+        Relative residuals in [0, 1]: 1 for the first; near 0 for a harmonic, such as cos 2πs after cos πs.
 
     Raises
     ------
@@ -53,14 +53,14 @@ def coordinate_residuals(Z: Array, *, bandwidth: float = 1 / 3) -> Array:
 
 
 def independent_coordinates(Z: Array, n_components: int = 2, *, bandwidth: float = 1 / 3) -> Array:
-    """Choose the coordinates that are least predicted by those before them.
+    """Choose the coordinates that the earlier ones predict worst.
 
     Parameters
     ----------
     Z : array-like, shape (n, d)
-        Diffusion coordinates, in the order of their eigenvalues; fit more than are wanted.
+        Diffusion coordinates, in the order of their eigenvalues; fit more than you choose.
     n_components : int
-        How many to choose, the first included.
+        Number of coordinates to choose, including the first.
     bandwidth : float
         As in `coordinate_residuals`.
 

@@ -20,7 +20,7 @@ def bhattacharyya_distances(roots: Array) -> Array:
     Returns
     -------
     numpy.ndarray, shape (T, T)
-        Distances, 0 on the diagonal; inf where two models exclude each other on a probe.
+        Distances ≥ 0, 0 on the diagonal; inf if two models share no class of positive probability on a probe.
 
     Raises
     ------
@@ -53,14 +53,14 @@ def bhattacharyya_distances(roots: Array) -> Array:
 
 
 def intensive_pca(roots: Array, n_components: int = 3) -> tuple[Array, Array]:
-    """Coordinates in which squared Minkowski distances are Bhattacharyya distances.
+    """Compute coordinates in which squared Minkowski distances are Bhattacharyya distances.
 
     Parameters
     ----------
     roots : array-like, shape (T, N, C)
         √p of T models on N probes with C classes: iterates of one run, or of many.
     n_components : int
-        Coordinates, by the size of their eigenvalues.
+        Number of coordinates, in the order of the eigenvalues' magnitude.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def intensive_pca(roots: Array, n_components: int = 3) -> tuple[Array, Array]:
     Raises
     ------
     InputError
-        If a distance is infinite, or more coordinates are asked for than there are models.
+        If a distance is infinite, or more coordinates are requested than there are models.
 
     References
     ----------
@@ -88,7 +88,9 @@ def intensive_pca(roots: Array, n_components: int = 3) -> tuple[Array, Array]:
     """
     distances = bhattacharyya_distances(roots)
     if not np.isfinite(distances).all():
-        raise InputError(worded("roots", "models that do not exclude each other", "an infinite distance"))
+        raise InputError(
+            worded("roots", "models that share a class of positive probability on every probe", "an infinite distance")
+        )
     T = len(distances)
     k = check_count("n_components", n_components, high=T)
     centred = distances - distances.mean(axis=0) - distances.mean(axis=1)[:, None] + distances.mean()

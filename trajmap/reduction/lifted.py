@@ -15,17 +15,17 @@ __all__ = ["Lifted"]
 
 
 class Lifted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """An embedding whose inverse is a lift of the family, fitted to its coordinates.
+    """An embedding whose inverse is a lift fitted to its coordinates.
 
     Parameters
     ----------
     embedding : estimator
-        Anything with ``fit`` and ``transform``; an inverse of its own is not used.
+        An estimator with ``fit`` and ``transform``; its own inverse is not used.
     lift : Lift, optional
         `BarycentricLift` by default.
     residual : bool
-        Add to a lifted point what the lift misses of the nearest embedded points (their residuals' mean, weighted
-        by inverse distance): the lift of an embedded point is then the point itself.
+        Add the residuals of the nearest embedded points to a lifted point (their mean, weighted by inverse distance).
+        The lift of an embedded point is then the point itself.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Lifted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return lifted if self._left is None else lifted + self._left.predict(Z)
 
     def uncertainty(self, Z: Any) -> Array:
-        """How far lifted points may be from what the run would have there, by the lift, shape (m,)."""
+        """Estimate the distance of lifted points from the run's own points there, by the lift, shape (m,)."""
         check_is_fitted(self)
         return self.lift_.uncertainty(check_inverse(Z, self.n_components_))
 

@@ -1,4 +1,4 @@
-"""Lifts: from embedding coordinates back to the points they came from."""
+"""Lifts: maps from embedding coordinates back to the points."""
 
 from sklearn.neighbors import KNeighborsRegressor
 
@@ -10,9 +10,9 @@ __all__ = ["fit_barycentric_lift"]
 def fit_barycentric_lift(Z: Array, X: Array, *, n_neighbors: int = 8) -> KNeighborsRegressor:
     """Lift by the inverse-distance-weighted mean of the nearest embedded points.
 
-    The lift of an embedded point is the point itself; any other is a convex combination of `n_neighbors`
-    points, so it cannot blow up, as kernel lifts can, and cannot leave the hull of the data either: beyond the
-    embedded points it repeats their edge.
+    The lift of an embedded point is the point itself; any other is a convex combination of `n_neighbors` points. Unlike
+    a kernel lift it cannot diverge, and it cannot leave the convex hull of the data: beyond the embedded points it
+    repeats their boundary.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def fit_barycentric_lift(Z: Array, X: Array, *, n_neighbors: int = 8) -> KNeighb
     X : numpy.ndarray, shape (n, r)
         The embedded points.
     n_neighbors : int
-        Points combined; all n when there are fewer.
+        Number of combined points, at most n.
 
     Returns
     -------
@@ -36,5 +36,5 @@ def fit_barycentric_lift(Z: Array, X: Array, *, n_neighbors: int = 8) -> KNeighb
     array([[0.5, 1. ]])
     """
     k = min(check_count("n_neighbors", n_neighbors), len(Z))
-    # the tree subtracts coordinates; brute force expands the square and loses the zero at a fitted point
+    # the tree subtracts coordinates; brute force expands the square, and a fitted point's distance is not exactly 0
     return KNeighborsRegressor(n_neighbors=k, weights="distance", algorithm="kd_tree").fit(Z, X)

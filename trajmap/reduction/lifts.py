@@ -1,7 +1,7 @@
-"""Lifts as a family: from embedding coordinates back to points, each with an uncertainty.
+"""The lifts: maps from embedding coordinates back to points, each with an uncertainty.
 
-A lift is fitted to an embedding's coordinates and the points they came from, so any lift goes with any embedding:
-see `Lifted`. Which one to take is a question for held-out stretches of a run, not for a picture.
+A lift is fitted to an embedding's coordinates and its points, so any lift can be combined with any embedding: see
+`Lifted`. Choose a lift by its error on held-out blocks of a run, not by a picture.
 """
 
 from abc import ABC, abstractmethod
@@ -29,7 +29,7 @@ __all__ = [
 
 
 class Lift(BaseEstimator, ABC):
-    """A map from coordinates Z to points X; a member fills two hooks."""
+    """A map from coordinates Z to points X; a subclass implements two hooks."""
 
     def fit(self, Z: Any, X: Any) -> Self:
         """Fit the lift.
@@ -54,7 +54,7 @@ class Lift(BaseEstimator, ABC):
         Z = check_array("Z", Z, (None, None), dtype=np.float64)
         X = check_array("X", X, (len(Z), None), dtype=np.float64)
         if len(Z) < 2 or not (np.isfinite(Z).all() and np.isfinite(X).all()):
-            raise InputError(worded("Z", "at least 2 finite points", f"{len(Z)} points, NaN or inf among them or X"))
+            raise InputError(worded("Z", "at least 2 finite points", f"{len(Z)} points, with NaN or inf in Z or X"))
         self.n_coordinates_ = Z.shape[1]
         self._stretch = Stretch(Z, X)
         self._fit(Z, X)
@@ -65,7 +65,7 @@ class Lift(BaseEstimator, ABC):
         return self._predict(self._checked(Z))
 
     def uncertainty(self, Z: Any) -> Array:
-        """How far the lifted point may be from what the run would have there, in units of X, shape (m,)."""
+        """Estimate the distance of a lifted point from the run's own point there, in units of X, shape (m,)."""
         return self._uncertainty(self._checked(Z))
 
     def _checked(self, Z: Any) -> Array:
@@ -86,7 +86,7 @@ class Lift(BaseEstimator, ABC):
 
 
 class LinearLift(Lift):
-    """Least-squares affine map: for PCA its own inverse, for others a plane laid through the points.
+    """Least-squares affine map: for PCA its own inverse, for other embeddings a plane through the points.
 
     Examples
     --------
@@ -111,7 +111,7 @@ class BarycentricLift(Lift):
     Parameters
     ----------
     n_neighbors : int
-        Points combined.
+        Number of combined points.
 
     Examples
     --------
@@ -134,14 +134,14 @@ class BarycentricLift(Lift):
 
 
 class ThinPlateLift(Lift):
-    """Thin-plate spline through the points, by SciPy; smooth, and linear far away, where it can go astray.
+    """Thin-plate spline through the points, by SciPy; smooth, and linear far away, where its error may be large.
 
     Parameters
     ----------
     smoothing : float
         0 passes through every point.
     n_neighbors : int, optional
-        Points that take part at each place; all by default.
+        Number of points used at each place; all by default.
 
     Examples
     --------
@@ -172,7 +172,7 @@ class ThinPlateLift(Lift):
 
 
 class KernelRidgeLift(Lift):
-    """Linear trend plus kernel ridge regression with a Gaussian kernel; far away it falls back to the trend.
+    """Linear trend plus kernel ridge regression with a Gaussian kernel; far away it returns to the trend.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ class KernelRidgeLift(Lift):
 
 
 class LinearTrend:
-    """Least-squares affine map, and coordinates of unit variance, which lifts that fall back to it share."""
+    """Least-squares affine map, and coordinates of unit variance, common to lifts with a linear trend."""
 
     def __init__(self, Z: Array, X: Array) -> None:
         self._centre, deviation = Z.mean(axis=0), Z.std(axis=0)

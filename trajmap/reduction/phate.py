@@ -1,4 +1,4 @@
-"""PHATE of a trajectory, by the phate library: diffusion distances on a logarithmic scale, laid out by scaling."""
+"""PHATE of a trajectory, by the phate library: diffusion distances on a logarithmic scale, embedded by scaling."""
 
 import warnings
 from typing import Any
@@ -15,9 +15,9 @@ __all__ = ["Phate"]
 
 
 class Phate(Embedding):
-    """Potential of heat diffusion for affinity-based transition embedding, made for paths and branches.
+    """Potential of heat diffusion for affinity-based transition embedding, designed for paths and branches.
 
-    Needs the extra ``phate``. The lift is the common one; PHATE has none.
+    Needs the extra ``phate``. PHATE has no inverse; the lift is `BarycentricLift`.
 
     Parameters
     ----------
@@ -26,9 +26,9 @@ class Phate(Embedding):
     knn : int
         Neighbours of the kernel; fewer for very short runs.
     decay : int
-        How sharply the kernel falls off.
+        Exponent of the kernel's decay.
     random_state : int
-        Seed; two fits agree.
+        Seed; equal seeds give equal fits.
     lift_neighbors : int
         Neighbours of the lift; see `BarycentricLift`.
 
@@ -77,7 +77,7 @@ class Phate(Embedding):
                 decay=self.decay,
                 n_landmark=None,  # exact: runs are short
                 n_pca=None,
-                mds_solver="smacof",  # its default stops before it has converged
+                mds_solver="smacof",  # the default stops before convergence
                 random_state=self.random_state,
                 verbose=0,
                 n_jobs=1,
@@ -90,7 +90,7 @@ class Phate(Embedding):
         return self.embedding_
 
     def _restrict(self, X: Array) -> Array:
-        """Fitted points keep their coordinates; others are placed among their nearest fitted neighbours."""
+        """Return the coordinates of fitted points; place others between their nearest fitted neighbours."""
         return self._places.predict(X)
 
     def _lift(self, Z: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Principal components about a chosen centre, as the literature on trajectories uses them."""
+"""Principal components about a chosen centre, as in the literature on trajectories."""
 
 import numpy as np
 
@@ -12,9 +12,9 @@ __all__ = ["PrincipalComponents"]
 class PrincipalComponents(Embedding):
     """PCA whose plane passes through the mean, the first or the last point.
 
-    Through the mean it is scikit-learn's `PCA`. Li et al. subtract the last iterate, so that their plane passes
-    through the minimiser and its origin is there; the directions then also hold the offset of the mean, and their
-    explained share is of the squared distance from the centre, not of the variance.
+    With the mean it equals scikit-learn's `PCA`. Li et al. subtract the last iterate, so that their plane passes
+    through the minimiser, which is its origin. The directions then also contain the offset of the mean, and their
+    explained share refers to the squared distance from the centre, not to the variance.
 
     Parameters
     ----------
@@ -26,11 +26,11 @@ class PrincipalComponents(Embedding):
     Attributes
     ----------
     center_ : numpy.ndarray, shape (r,)
-        The centre; coordinates are zero there.
+        The centre, at coordinates zero.
     components_ : numpy.ndarray, shape (d, r)
         Orthonormal directions.
     explained_ratio_ : numpy.ndarray, shape (d,)
-        Shares of the points' summed squared distance from the centre.
+        Shares in [0, 1] of the points' summed squared distance from the centre.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The span of the iterates: T points of R^P as T points of R^r, without changing a distance."""
+"""The span of the iterates: T points of R^P as T points of R^r, with equal distances."""
 
 from concurrent.futures import Executor
 from typing import Any, Self
@@ -24,40 +24,39 @@ _KEEP_BYTES = 2**29
 
 
 class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Isometric coordinates of n points in the r ≤ min(n − 1, P) dimensions they span.
+    """Isometric coordinates of n points in the r ≤ min(n − 1, P) dimensions that they span.
 
-    The inner products of the steps between successive points are accumulated in one pass over column blocks,
-    products in the points' number format and their sum in float64, so a run on disk is never held whole. Summed
-    twice and centred they are the Gram matrix G = X_c X_cᵀ = U S² Uᵀ, which gives the coordinates U S. They are
-    the scores of all principal components, so distances, PCA, neighbour ranks, diffusion maps and mean-squared
-    errors computed on them equal those in R^P. Lifted points are mean + Z·components, affine combinations of the
-    stored iterates. The points should be in order of time: steps are small then, and rounding is relative to them.
+    The inner products of the steps between successive points are accumulated in one pass over blocks of columns
+    (products in the points' dtype, their sum in float64), so a run on disk is never in memory as a whole. Summed twice
+    and centred they give the Gram matrix G = X_c X_cᵀ = U S² Uᵀ, and the coordinates U S. These are the scores of all
+    principal components, so distances, PCA, neighbour ranks, diffusion maps and mean squared errors computed on them
+    equal those in R^P. Lifted points are mean + Z·components, affine combinations of the stored iterates. The points
+    should be in time order: their steps are then small, and rounding is relative to the steps.
 
-    A fit of a run reads it once. Mean and basis take a second pass, made when they are first asked for or the space is
-    pickled: coordinates alone need neither. An array is read twice at once, since it may be written to later.
-
-    Memory: 3 n² numbers in float64 and two blocks of 32 MiB, beside the basis where that is kept.
+    A fit reads a run once. Mean and basis need a second pass, on first access or when the object is pickled;
+    coordinates need neither. An array is read twice at once, because it may change later. Memory: 3 n² numbers in
+    float64 and two blocks of 32 MiB, plus the basis if it is kept.
 
     Parameters
     ----------
     n_components : int or float, optional
-        Keep the first coordinates only; all by default. Between 0 and 1, as many as hold this share of the
+        Number of kept coordinates; all by default. A number between 0 and 1 keeps enough for this share of the
         variance.
     tol : float
         Drop directions whose singular value is below `tol` times the largest, unless small steps are resolved. A Gram
-        matrix of n points in float64 cannot tell values below 1.5e-8 √n from zero.
+        matrix of n points in float64 cannot distinguish values below 1.5e-8 √n from zero.
     increments : bool or "auto"
-        Resolve steps that are smaller than that: the steps' Gram matrix is factored at unit lengths, and the
-        coordinates are sums of these factors. Costs two more decompositions of an n × n matrix. By default where the
-        shortest step is so short that it would lose more than 1e-6 of its length.
+        Resolve smaller steps: the Gram matrix of the steps, scaled to unit lengths, is factored, and the coordinates
+        are sums of these factors. This costs two more decompositions of an n × n matrix. By default it is used if the
+        shortest step would otherwise have a relative error above 1e-6.
     block_size : int
         Columns a product.
     dtype : dtype, optional
-        Number format of the products, float32 or float64; by default that of the points.
+        dtype of the products, float32 or float64; by default that of the points.
     device : str, optional
-        A torch device to multiply on, as ``"cuda"``.
+        A torch device for the products, such as ``"cuda"``.
     lift_dtype : dtype, optional
-        Number format of lifted points, float64 by default; float32 is twice as fast and as exact as float32 weights.
+        dtype of lifted points, float64 by default; float32 is twice as fast, and as exact as float32 weights.
 
     Attributes
     ----------
@@ -66,15 +65,15 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     singular_values_ : numpy.ndarray, shape (r,)
         Singular values of the centred points, descending.
     explained_variance_ratio_ : numpy.ndarray, shape (r,)
-        Shares of the total variance; not evidence of low dimension without their null.
+        Shares of the total variance in [0, 1]; no evidence of low dimension without a comparison with their null.
     n_components_ : int
         r.
     embedding_ : numpy.ndarray, shape (n, r)
         Coordinates of the fitted points.
     residuals_ : numpy.ndarray, shape (n,)
-        Distances of the fitted points from the span that was kept; zeros where all of it was. They come from the Gram
-        matrix: in float64 right to 1.5e-8 √n of the largest singular value (with `increments`, where all n values are
-        found, to 2e-16 n), with products in float32 to about 1e-4 of it.
+        Distances of the fitted points from the kept span; zeros if all of it was kept. They come from the Gram matrix.
+        Their error relative to the largest singular value is 1.5e-8 √n in float64 (2e-16 n with `increments` and all n
+        values), and about 1e-4 with products in float32.
     distance_error_ : float
         Standard deviation of the relative error of a distance: 0 unless the points are sketches.
     n_features_in_ : int
@@ -117,14 +116,15 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         Parameters
         ----------
         X : Iterates or array-like, shape (n, P)
-            The points, one a row; a run's lazy iterates are streamed.
+            The points, one per row; a run's lazy iterates are streamed.
         y : None
             Ignored.
         executor : concurrent.futures.Executor, optional
-            Where inner products are made: a process pool, ``dask.distributed.Client(...).get_executor()``, any other;
-            ``pipeline.fit(X, rowspace__executor=pool)`` in a pipeline. A task carries the names of a run's files and a
-            range of columns, not the numbers, so workers must see the same file system; of an array it carries these
-            columns. The sums are made in one order: the same bits whatever the executor, given as many threads.
+            Executor of the inner products, for example a process pool or
+            ``dask.distributed.Client(...).get_executor()``; in a pipeline ``pipeline.fit(X, rowspace__executor=pool)``.
+            For a run a task contains file names and a range of columns, not numbers, so workers need the same file
+            system; for an array it contains the columns. The order of the sums is fixed: any executor gives the same
+            bits with the same number of threads.
 
         Returns
         -------
@@ -134,8 +134,8 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         Raises
         ------
         InputError
-            If a point holds NaN or inf (the message names the rows), all points agree, or more coordinates are
-            asked for than the points span.
+            If a point holds NaN or inf (the message names the rows), all points are equal, or more coordinates are
+            requested than the points span.
         """
         check_positive("tol", self.tol, zero=True)
         check_count("block_size", self.block_size)
@@ -153,7 +153,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def transform(self, X: Any) -> Array:
         """Coordinates of points of R^P: their projection on the span.
 
-        Iterates that the space was fitted on, all or some, are not read again: see `fitted_places`.
+        Iterates of the fit, all or some, are not read again: see `fitted_places`.
 
         Parameters
         ----------
@@ -191,7 +191,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return self._span.lift(self.coefficients(Z))
 
     def frame(self) -> Frame:
-        """Every lifted point as origin + c·basis: the mean and the basis, which is read lazily when it is not kept.
+        """Mean and basis, so that every lifted point is origin + c·basis; a basis that is not kept is read lazily.
 
         Returns
         -------
@@ -218,18 +218,18 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return check_inverse(Z, self.n_components_)
 
     def fitted_places(self, X: Any) -> Array | None:
-        """Places among the fitted points of iterates that certainly are some of them.
+        """Places among the fitted points of iterates that are certainly some of them.
 
         Parameters
         ----------
         X : Iterates or array-like
-            A run's iterates, opened anew, thinned or reordered even.
+            A run's iterates, possibly reopened, thinned or reordered.
 
         Returns
         -------
         numpy.ndarray of shape (m,), or None
             ``embedding_[places]`` are their coordinates and ``residuals_[places]`` their distances from the span. None
-            if a row is another file, or other columns of it, and for arrays, which may have been written to.
+            if a row is another file or has other columns, and for arrays, which may have changed.
         """
         check_is_fitted(self)
         if not isinstance(X, Iterates) or not self._places:
@@ -251,7 +251,7 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     @property
     def components_(self) -> Array:
-        """Orthonormal basis of the span, shape (r, P); made anew on each access when it is too large to keep."""
+        """Orthonormal basis of the span, shape (r, P); recomputed on each access if it is too large to keep."""
         check_is_fitted(self)
         return self._span.components()
 

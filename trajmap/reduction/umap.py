@@ -1,4 +1,4 @@
-"""UMAP of a trajectory, seeded, with a lift that stays near the data."""
+"""UMAP of a trajectory, with a seed and a lift that stays near the data."""
 
 import warnings
 
@@ -14,20 +14,20 @@ __all__ = ["UMAP"]
 class UMAP(Embedding):
     """Uniform manifold approximation and projection, by umap-learn.
 
-    Keep all of the row space: a truncated one changes the neighbour graph. umap-learn's own inverse is not
-    used: it takes seconds for a hundred points, depends on the batch it is called with, and lands farther from
-    the truth than the nearest iterate does. Distances in the picture mean little; the order of neighbours does.
+    Use the whole row space, because truncation changes the neighbour graph. umap-learn's own inverse is not used: it
+    takes seconds for a hundred points, depends on the batch of its call, and has a larger error than the nearest
+    iterate. In the picture, distances are hardly meaningful; the order of neighbours is.
 
     Parameters
     ----------
     n_components : int
         d, the number of coordinates.
     n_neighbors : int
-        Size of the neighbourhoods, ≥ 2; n − 1 when there are fewer points.
+        Size of the neighbourhoods, ≥ 2; at most n − 1 is used.
     min_dist : float
         Smallest distance of embedded points, ≥ 0.
     random_state : int
-        Seed; two fits agree.
+        Seed; equal seeds give equal fits.
     lift_neighbors : int
         Neighbours of the lift, the mean of the nearest embedded points; see `fit_barycentric_lift`.
 
@@ -78,7 +78,7 @@ class UMAP(Embedding):
         return self._restrict(X)
 
     def _restrict(self, X: Array) -> Array:
-        """Fitted points keep their coordinates; new ones depend on those they are asked together with."""
+        """Return the coordinates of fitted points; those of new points depend on the other points of the call."""
         if X.shape == self._X.shape and np.array_equal(X, self._X):
             return self.embedding_.copy()
         with _quiet():
@@ -92,13 +92,13 @@ class UMAP(Embedding):
 
 
 def _start(X: Array, d: int) -> str:
-    """Choose where the optimisation starts."""
-    if len(X) <= 10 * d:  # the spectral start fails on a handful of points
+    """Choose the initial coordinates."""
+    if len(X) <= 10 * d:  # the spectral start fails on very few points
         return "random"
-    # a graph of repeated points has few distinct eigenvalues: its eigenvectors are drawn by SciPy, without a seed
+    # a graph of repeated points has few distinct eigenvalues, and SciPy draws its eigenvectors without a seed
     return "spectral" if len(np.unique(X, axis=0)) == len(X) else "pca"
 
 
 def _quiet() -> warnings.catch_warnings:
-    """Silence umap-learn's remarks on its own defaults; ours ask for exactly that."""
+    """Suppress umap-learn's warnings about options that are set on purpose."""
     return warnings.catch_warnings(action="ignore")

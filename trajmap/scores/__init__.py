@@ -1,4 +1,4 @@
-"""Scores of reductions, each with the value that means nothing was found. No torch here."""
+"""Scores of reductions, each with its null value. This package does not use torch."""
 
 from trajmap.scores.claim_direction import moved_with_direction
 from trajmap.scores.claim_order import order_matters

@@ -1,4 +1,4 @@
-"""Whether a run moved with direction: farther than steps of its norms carry without one."""
+"""Whether a run moved with direction: farther than steps of the same norms without a common direction."""
 
 import numpy as np
 
@@ -17,12 +17,12 @@ NULLS = ("isotropic steps of the same norms", "steps with random signs")
 def moved_with_direction(
     run: Trajectory | Array, *, size: int | None = None, n_draws: int = 99, tried: int = 1, random_state: int = 0
 ) -> Claim:
-    """Ask whether the end is farther from the start than the run's step norms give by themselves.
+    """Test whether the end is farther from the start than the run's step norms alone explain.
 
-    The effect is ‖x_T − x_0‖² / Σ‖step‖²: 1 is expected of steps whose directions are independent, whatever their
-    norms, T − 1 is a straight line at constant speed, and less than 1 a run that turns back. Isotropic steps ask
-    whether chance in R^P does as well; random signs ask the same of chance in the directions that the run uses. Steps
-    that remember a few before them, as momentum makes of noise, move farther too, and that is what is claimed.
+    The effect is ‖x_T − x_0‖² / Σ‖step‖². It is 1 on average for steps of independent directions and any norms, T − 1
+    for a straight line at constant speed, and less than 1 for a run that turns back. Isotropic steps test against
+    chance in R^P; random signs test against chance in the directions that the run uses. Steps with memory of a few
+    earlier ones, for example noise with momentum, also move farther, and this counts as direction.
 
     Parameters
     ----------
@@ -31,9 +31,9 @@ def moved_with_direction(
     size : int, optional
         P; required with coordinates.
     n_draws : int
-        Surrogates of each null.
+        Number of surrogates per null.
     tried : int
-        Things of which the best was chosen.
+        Number of alternatives from which the best was chosen.
     random_state : int
         Seed.
 
@@ -45,7 +45,7 @@ def moved_with_direction(
     Raises
     ------
     InputError
-        If coordinates come without `size`.
+        If coordinates are given without `size`.
 
     Examples
     --------
@@ -70,5 +70,5 @@ def moved_with_direction(
 
 
 def _excess(steps: Array) -> float:
-    # rounded, so that surrogates that are the run itself tie with it
+    # rounded, so that surrogates equal to the run tie with it
     return round(float(np.sum(steps.sum(axis=0) ** 2) / np.sum(steps**2)), 9)

@@ -1,4 +1,4 @@
-"""Whether the order of a run matters, or its steps might as well have come in another one."""
+"""Whether the order of a run's steps matters."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ __all__ = ["order_matters"]
 
 NAME = "order matters"
 NULLS = ("steps shuffled in blocks", "steps with random signs", "iterates shuffled")
-# cosines that differ by less are equal: stored numbers are rounded, and that has an order too
+# smaller differences of cosines are zero: stored numbers are rounded, and rounding has an order too
 RESOLUTION = 1e-3
 QUARTERS = 4
 
@@ -21,15 +21,15 @@ QUARTERS = 4
 def order_matters(
     run: Trajectory | Array, *, size: int | None = None, n_draws: int = 99, tried: int = 1, random_state: int = 0
 ) -> Claim:
-    """Ask whether how steps are related depends on when they come, in a way no shuffle shows.
+    """Test whether the relation between steps depends on their time, beyond what any shuffle shows.
 
-    The statistic is the profile of the mean cosine between steps 1, 2, 3–4, 5–8, … apart, and of the steps of each
-    quarter of the run with all others. Norms do not enter it, so a rate that falls is no order, and a drift raises all
-    of it alike. A shuffle in blocks, each step with its norm, asks for more than exchangeable steps (a drift with
-    independent noise has these); random signs for more than martingales; a shuffle of the iterates after the start for
-    more than shaking about a point. Each profile's distance from the mean of all the others, where it is largest in
-    their standard deviations, is compared among the run and its surrogates, so more and less memory than a shuffle's
-    both count.
+    The statistic is the profile of the mean cosine between steps at the lags 1, 2, 3–4, 5–8, …, and between the steps
+    of each quarter of the run and all others. It does not depend on norms, so a falling learning rate is no order, and
+    a drift raises the whole profile equally. There are three nulls: shuffled blocks of steps with their norms
+    (exchangeable steps, such as a drift with independent noise), random signs (martingales), and shuffled iterates
+    after the start (fluctuation about a point). For the run and each surrogate, the largest deviation of its profile
+    from the mean of all others, in their standard deviations, is compared. More memory and less memory than in a
+    shuffle both count.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ def order_matters(
     Returns
     -------
     Claim
-        The value is the distance of the run from the nearest null, in the median distance of that null's draws; the
-        draws of the other nulls are scaled to it. Parts: the mean cosine at each distance in time.
+        The value is the distance of the run from the nearest null, in units of the median distance of that null's
+        draws; the draws of the other nulls are scaled to it. Parts: the mean cosine at each lag.
 
     Raises
     ------
@@ -80,19 +80,19 @@ def order_matters(
     found = [_distances(own, [_profile(make(), groups) for _ in range(n_draws)]) for make in makers]
     effects = [distances[0] / max(float(np.median(distances[1:])), RESOLUTION) for distances in found]
     value = min(effects)
-    # one value for all nulls: each row is scaled to it, which keeps its ranks; at zero everything ties
+    # one value for all nulls: each row is scaled to it, which preserves ranks; at zero everything ties
     draws = [np.zeros(n_draws) if not d[0] > 0 else np.asarray(d[1:]) * (value / d[0]) for d in found]
     return Claim(NAME, value, np.array(draws), NULLS, tried=tried, parts=_parts(own, len(X) - 1))
 
 
 def _parts(own: Array, n: int) -> dict[str, float]:
     apart = ["1", "2"] + [f"{2 ** (k - 1) + 1}–{2**k}" for k in range(2, _n_bands(n))]
-    names = [f"cosine {name} apart" for name in apart] + [f"cosine, quarter {k + 1}" for k in range(QUARTERS)]
+    names = [f"cosine at lag {name}" for name in apart] + [f"cosine, quarter {k + 1}" for k in range(QUARTERS)]
     return {name: float(value) for name, value in zip(names, own, strict=True)}
 
 
 def _cosines(X: Array) -> Array:
-    """Cosines between steps; NaN for a step that did not move."""
+    """Cosines between steps; NaN for a step of zero length."""
     steps = np.diff(X, axis=0)
     norms = np.linalg.norm(steps, axis=1)
     units = steps / np.where(norms > 1e-12 * norms.max(), norms, np.nan)[:, None]
@@ -100,7 +100,7 @@ def _cosines(X: Array) -> Array:
 
 
 def _profile(cosines: Array, groups: Array) -> Array:
-    """Mean cosine of each group of pairs of steps, of those that moved."""
+    """Mean cosine of each group of pairs of steps of nonzero length."""
     values = cosines.ravel()
     known = np.isfinite(values)
     if known.all():
@@ -111,7 +111,7 @@ def _profile(cosines: Array, groups: Array) -> Array:
 
 
 def _groups(n: int) -> Array:
-    """Pairs of steps 1, 2, 3–4, 5–8, … apart; then those of the steps of each quarter with all others."""
+    """Pairs of steps at the lags 1, 2, 3–4, 5–8, …; then pairs of each quarter's steps with all others."""
     places = np.arange(n)
     apart = np.abs(np.subtract.outer(places, places))
     band = np.ceil(np.log2(np.maximum(apart, 1))) + (apart > 0)  # 0 for a step with itself
@@ -126,7 +126,7 @@ def _n_bands(n: int) -> int:
 
 
 def _distances(own: Array, draws: list[Array]) -> Array:
-    """Distance of each profile, the run's first, from the mean of the others: where it is largest, in deviations."""
+    """Largest distance of each profile, the run's first, from the mean of the others, in standard deviations."""
     profiles = np.array([own, *draws])
     off = (profiles - profiles.mean(axis=0)) * len(profiles) / (len(profiles) - 1)
     scaled = off / np.maximum(profiles.std(axis=0), RESOLUTION)
@@ -135,7 +135,7 @@ def _distances(own: Array, draws: list[Array]) -> Array:
 
 def _in_blocks(cosines: Array, rng: np.random.Generator) -> Array:
     n = len(cosines)
-    block = max(1, min(round(n**0.5), n // 20))  # with fewer than twenty, a first block stays first too often
+    block = max(1, min(round(n**0.5), n // 20))  # with fewer than twenty blocks, the first one stays first too often
     pieces = np.split(np.arange(n), np.arange(int(rng.integers(block)), n, block))
     order = np.concatenate([pieces[i] for i in rng.permutation(len(pieces))])
     return cosines[np.ix_(order, order)]

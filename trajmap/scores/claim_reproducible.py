@@ -1,4 +1,4 @@
-"""Whether a second run went the same way, and whether a straight line is all that the two share."""
+"""Whether a second run took the same path, and whether the two share more than a straight line."""
 
 import dataclasses
 from collections.abc import Callable
@@ -21,11 +21,11 @@ __all__ = ["reproducible", "reproducible_beyond_line"]
 
 NULLS = ("the sister turned at random", "steps with random signs")
 LINE_NULLS = ("the sister turned at random", "a drift plus noise", "a fitted relaxation")
-# longer runs are thinned evenly to at most this many iterates: each of the surrogates costs its cube
+# longer runs are thinned evenly to at most this many iterates: the cost of each surrogate is its cube
 MOST = 128
-# starts farther apart than this part of the smaller extent are two starts
+# starts farther apart than this fraction of the smaller extent count as different
 SAME_START = 0.2
-# iterates nearer than this part of the extent are equal: stored numbers are rounded
+# iterates nearer than this fraction of the extent count as equal, because stored numbers are rounded
 EQUAL = 1e-6
 
 
@@ -38,20 +38,21 @@ def reproducible(
     tried: int = 1,
     random_state: int = 0,
 ) -> Claim:
-    """Ask whether a second run from the same start shares the first one's way.
+    """Test whether a second run from the same start shares the first one's path.
 
-    The effect is Σ⟨u_t, v_t⟩ / √(Σ‖u_t‖² Σ‖v_t‖²) of the two runs' displacements u and v from the start: 1 for the same
-    way, 0 expected of independent ones. The noise of two runs being independent, the products ⟨u_t, v_s⟩ are on average
-    those of the mean way that they share; its rank-one part is a straight line gone at any speed, the rest is beyond
-    one. Turned at random in R^P the sister keeps its shape and shares by chance alone; with random signs the steps keep
-    their covariance, and the directions that both use. Any displacement that two runs share counts, whatever made it: a
-    drift, a relaxation or an orbit. Iterates that the two have in common say nothing: the comparison starts where they
-    part.
+    The effect is Σ⟨u_t, v_t⟩ / √(Σ‖u_t‖² Σ‖v_t‖²) of the two runs' displacements u and v from the start: 1 for equal
+    paths, 0 on average for independent ones. Because the noise of the two runs is independent, the products ⟨u_t, v_s⟩
+    are on average those of the common mean path. Its rank-one part is a straight line at any speed; the rest is
+    ``beyond``. There are two nulls: rotated at random in R^P, the sister keeps its shape and agrees only by chance;
+    with random signs, the steps keep their covariance and their common directions. Any common displacement counts: a
+    drift, a relaxation or an orbit. Common iterates at the start give no information: the comparison starts where the
+    runs separate.
 
     Parameters
     ----------
     run, sister : Trajectory or array-like, shape (T, r)
-        Two runs of one start; or coordinates of both in one isometric space. The longer is cut to the shorter.
+        Two runs of one start; or coordinates of both in one isometric space. The longer one is cut to the length of the
+        shorter.
     size : int, optional
         P; required with coordinates.
     n_draws : int
@@ -64,13 +65,13 @@ def reproducible(
     Returns
     -------
     Claim
-        Parts: ``line`` and ``beyond``, whose sum is the value, and ``common``, the iterates after the start that both
-        have.
+        Parts: ``line`` and ``beyond``, whose sum is the value, and ``common``, the number of common iterates after the
+        start.
 
     Raises
     ------
     InputError
-        If the sister is the run itself, starts elsewhere, has another layout, or coordinates come without `size`.
+        If the sister is the run itself, has another start or layout, or coordinates are given without `size`.
 
     Examples
     --------
@@ -98,16 +99,17 @@ def reproducible_beyond_line(
     tried: int = 1,
     random_state: int = 0,
 ) -> Claim:
-    """Ask whether two runs of one start share more than a straight line, gone at any speed, would give.
+    """Test whether two runs of one start share more than a straight line at any speed.
 
-    The effect is the part ``beyond`` of `reproducible`. The nulls are the sister turned at random in R^P,
-    where a draw that shares as much in all counts too, as there is no part without a whole; the line that the two
-    share, with each run's own steps off it with random signs; and a pull to one point plus noise, fitted to both.
+    The effect is the part ``beyond`` of `reproducible`. There are three nulls: the sister rotated at random in R^P,
+    where a draw also counts if its total shared part is as large; the common line, plus each run's own steps off the
+    line with random signs; and a pull to one point plus noise, fitted to both.
 
     Parameters
     ----------
     run, sister : Trajectory or array-like, shape (T, r)
-        Two runs of one start; or coordinates of both in one isometric space. The longer is cut to the shorter.
+        Two runs of one start; or coordinates of both in one isometric space. The longer one is cut to the length of the
+        shorter.
     size : int, optional
         P; required with coordinates.
     n_draws : int
@@ -125,7 +127,7 @@ def reproducible_beyond_line(
     Raises
     ------
     InputError
-        If the sister is the run itself, starts elsewhere, has another layout, or coordinates come without `size`.
+        If the sister is the run itself, has another start or layout, or coordinates are given without `size`.
 
     Examples
     --------
@@ -150,13 +152,13 @@ def reproducible_beyond_line(
     beyond = draws[..., 0] - draws[..., 1]
     beyond[0] = np.where(draws[0, :, 0] >= total, np.maximum(beyond[0], total - line), beyond[0])
     rest = total - line
-    # what is not above rounding is nothing, whatever its nulls are
+    # a value within rounding counts as zero, for any null
     return Claim(name, rest, beyond if rest > 1e-9 else np.maximum(beyond, rest), LINE_NULLS, tried=tried, parts=parts)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Pair:
-    """Displacements of two runs from where they part, of equal length; or why nothing can be said of them."""
+    """Displacements of two runs from where they separate, of equal length; or why they cannot be compared."""
 
     runs: list[Array]
     size: int
@@ -186,7 +188,9 @@ def _pair(run: Trajectory | Array, sister: Trajectory | Array, size: int | None,
     X, Y = X[common:], Y[common:]
     reason = lack(X, n_draws, tried)
     every = evenly(len(X), MOST)
-    return _Pair([(part - part[0])[every] for part in (X, Y)], size, common, reason and f"after they part: {reason}")
+    return _Pair(
+        [(part - part[0])[every] for part in (X, Y)], size, common, reason and f"after the runs separate: {reason}"
+    )
 
 
 def _together(run: Trajectory | Array, sister: Trajectory | Array, size: int | None) -> tuple[Array, Array, int]:
@@ -194,36 +198,38 @@ def _together(run: Trajectory | Array, sister: Trajectory | Array, size: int | N
         both = finite_coordinates(Fan(("run", "sister"), (run, sister)).iterates)
         return both[: run.n_iterates], both[run.n_iterates :], check_size(run.size if size is None else size)
     if isinstance(run, Trajectory) or isinstance(sister, Trajectory):
-        raise InputError(worded("sister", "what the run is: two trajectories, or two arrays of coordinates", sister))
+        raise InputError(
+            worded("sister", "the same type as the run: two trajectories, or two arrays of coordinates", sister)
+        )
     X = check_array("run", run, (None, None), dtype=np.float64)
     Y, size = check_array("sister", sister, (None, X.shape[1]), dtype=np.float64), check_size(size)
-    if X.shape[1] > len(X) + len(Y):  # more coordinates than the points need
+    if X.shape[1] > len(X) + len(Y):  # more coordinates than necessary for the points
         both = finite_coordinates(np.vstack([X, Y]))
         X, Y = both[: len(X)], both[len(X) :]
     return X, Y, size
 
 
 def _check_start(X: Array, Y: Array) -> float:
-    """Refuse starts that are far apart beside how far the runs go, and give how far."""
+    """Raise an error if the starts are far apart relative to the runs' extents; return the extent."""
     apart = float(np.linalg.norm(X[0] - Y[0]))
     extents = [float(np.linalg.norm(part - part[0], axis=1).max()) for part in (X, Y)]
     if apart > SAME_START * min(extents):
-        got = f"starts {apart:.3g} apart, where the runs go {min(extents):.3g} far"
+        got = f"starts {apart:.3g} apart, with runs of extent {min(extents):.3g}"
         raise InputError(worded("sister", "a run of the same start", got, "start both from the same weights"))
     return max(extents)
 
 
 def _shared(pairs: list[list[Array]]) -> Array:
-    """Find what two runs share, and that on the best straight line through the start, as parts of their variance."""
+    """Compute the shared part of two runs, in total and on the best line through the start, by their variance."""
     products = np.array([u[1:] @ v[1:].T for u, v in pairs])
     scale = np.array([np.sqrt(np.sum(u**2) * np.sum(v**2)) for u, v in pairs])
     top = np.linalg.eigvalsh((products + products.transpose(0, 2, 1)) / 2)[:, -1]
     both = np.stack([np.trace(products, axis1=1, axis2=2), top], axis=1) / scale[:, None]
-    return np.round(both, 9)  # so that surrogates that are the runs themselves tie with them
+    return np.round(both, 9)  # so that surrogates equal to the runs tie with them
 
 
 def _draws(pair: _Pair, makers: tuple[Maker, ...], n_draws: int, random_state: int) -> Array:
-    """Find what surrogates share, (n_nulls, n_draws, 2)."""
+    """Compute the shared parts of surrogates, (n_nulls, n_draws, 2)."""
     rng = np.random.default_rng(random_state)
     return np.array([_shared([make(pair, rng) for _ in range(n_draws)]) for make in makers])
 
@@ -233,20 +239,20 @@ def _summed(steps: Array) -> Array:
 
 
 def _turned(pair: _Pair, rng: np.random.Generator) -> list[Array]:
-    """Turn the second run at random in R^P: both keep their shape, isotropic or not in time."""
+    """Rotate the second run at random in R^P; both runs keep their shape."""
     u, v = pair.runs
     r = u.shape[1]
     if pair.size <= 2 * r:
         turn = _orthonormal(rng.normal(size=(pair.size, pair.size)))[:r, :r]
-    else:  # the block of a turn of R^P is made of two random subspaces
+    else:  # the block of a rotation of R^P is made from two random subspaces
         rows = isotropic_rows(rng, 2 * r, pair.size)
         turn = _orthonormal(rows[:r].T).T @ _orthonormal(rows[r:].T)
-    # what leaves the space of the runs is lost for their products, and is kept for the norm
+    # the part outside the runs' space does not enter the products, but is kept in the norm
     return [np.hstack([u, np.zeros((len(u), 1))]), _kept(v @ turn, v)]
 
 
 def _orthonormal(columns: Array) -> Array:
-    """Turn Gaussian columns into orthonormal ones, uniform among all: a QR alone prefers some signs."""
+    """Make Gaussian columns orthonormal with a uniform distribution; QR alone prefers some signs."""
     basis, triangle = np.linalg.qr(columns)
     return np.asarray(basis * np.where(np.diag(triangle) < 0, -1.0, 1.0))
 
@@ -261,14 +267,14 @@ def _flips(pair: _Pair, rng: np.random.Generator) -> list[Array]:
 
 
 def _line_maker(runs: list[Array]) -> Maker:
-    """Make surrogates that share the runs' line and nothing else."""
+    """Make surrogates that share only the runs' line."""
     u, v = runs
     products = u @ v.T
     values, vectors = eigh((products + products.T) / 2, subset_by_index=[len(products) - 1, len(products) - 1])
     along = vectors[:, 0]
     way = u.T @ along + v.T @ along
     way = way / max(float(np.linalg.norm(way)), np.finfo(float).tiny)
-    # how far along the line, by what the two share: noise along it is in neither's mean
+    # positions along the line from the shared part, because noise along the line is not in the mean
     speed = np.diff(np.sqrt(max(float(values[0]), 0.0)) * along)
     ratio = np.sqrt(np.linalg.norm(u @ way) / max(float(np.linalg.norm(v @ way)), np.finfo(float).tiny))
     drifts = [np.outer(speed * factor, way) for factor in (ratio, 1 / ratio if ratio > 0 else 0.0)]

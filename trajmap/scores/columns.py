@@ -1,4 +1,4 @@
-"""The columns of a score table: what is computed of an embedding, which end is good, and what a reader should know."""
+"""The columns of a score table: computation, better end, and a note for the reader."""
 
 import dataclasses
 import functools
@@ -21,16 +21,16 @@ __all__ = ["ALL_COLUMNS", "COLUMNS", "Case", "Column"]
 
 
 class Case:
-    """An embedding fitted to a run, with what its scores share.
+    """An embedding fitted to a run, with the common inputs of its scores.
 
     Parameters
     ----------
     embedding : estimator
-        A clone of it is fitted.
+        The embedding; a clone is fitted.
     X : numpy.ndarray, shape (T, r)
         Row-space coordinates of the run.
     sister : OtherRun, optional
-        A sister run, as seen from there.
+        A sister run in these coordinates.
     n_splits : int
         Held-out folds.
     """
@@ -41,12 +41,12 @@ class Case:
 
     @functools.cached_property
     def fitted(self) -> Any:
-        """The embedding fitted to all of the run."""
+        """The embedding fitted to the whole run."""
         return clone(self.embedding).fit(self.X)
 
     @functools.cached_property
     def own(self) -> Reduction:
-        """The run through it."""
+        """The reduction of the run."""
         return Reduction.of(self.fitted, self.X)
 
     def error(self, split: BaseCrossValidator) -> float:
@@ -71,9 +71,9 @@ class Column:
     compute : callable
         ``compute(case) -> float``.
     note : str
-        Range and meaning, for a reader.
+        Range and meaning, for the reader.
     higher_is_better : bool
-        Which end is good.
+        Whether higher values are better.
     """
 
     compute: Callable[[Case], float]
@@ -93,18 +93,18 @@ def _less(compute: Callable[[Case], float], note: str) -> Column:
 ALL_COLUMNS = {
     "trustworthiness": _more(
         lambda c: trustworthiness(c.own, n_neighbors=c.quick()),
-        "0 to 1, 1 best; neighbours shown were neighbours; random walks score high too",
+        "0 to 1, 1 best; shown neighbours are true neighbours; random walks score high too",
     ),
     "trust beyond time": _more(
         lambda c: trustworthiness(c.own, n_neighbors=c.quick(), theiler_window=c.window),
-        "the same without neighbours in time (a tenth of the run), which any order of the run gets right",
+        "the same without neighbours in time (a tenth of the run), which any time order preserves",
     ),
     "continuity": _more(
-        lambda c: continuity(c.own, n_neighbors=c.quick()), "0 to 1, 1 best; neighbours before are neighbours shown"
+        lambda c: continuity(c.own, n_neighbors=c.quick()), "0 to 1, 1 best; true neighbours are shown as neighbours"
     ),
     "local continuity": _more(
         lambda c: local_continuity(c.own, n_neighbors=c.quick(), theiler_window=c.window),
-        "overlap of neighbours above chance, 0 for chance, below 1; without neighbours in time",
+        "overlap of neighbours above chance, 0 for chance, at most 1; without neighbours in time",
     ),
     "neighbour overlap": _more(
         lambda c: neighbour_overlap(c.own, n_neighbors=c.quick()), "0 to 1, 1 best; share of neighbours kept"
@@ -115,28 +115,27 @@ ALL_COLUMNS = {
     "rank error after": _less(
         lambda c: rank_error_after(c.own, n_neighbors=c.quick()), "0 to 1, 0 best; ranks of shown neighbours"
     ),
-    "Shepard correlation": _more(
-        lambda c: shepard_correlation(c.own), "−1 to 1, 1 best; distances before against distances shown"
-    ),
+    "Shepard correlation": _more(lambda c: shepard_correlation(c.own), "−1 to 1, 1 best; true against shown distances"),
     "stress": _less(lambda c: stress(c.own), "0 to 1, 0 best; misfit of the distances at the best scale"),
     "path order": _more(
-        lambda c: path_order(c.own, n_neighbors=min(8, len(c.X) - 1)), "−1 to 1, 1 best; time order kept"
+        lambda c: path_order(c.own, n_neighbors=min(8, len(c.X) - 1)), "−1 to 1, 1 best; preservation of time order"
     ),
     "error in sample": _less(
         lambda c: reconstruction_error(c.own), "1 − R² of the lift on the fitted iterates, 0 best"
     ),
     "error interleaved": _less(
         lambda c: c.error(InterleavedSplit(c.n_splits)),
-        "1 − R² on every fifth iterate; leaks, since its neighbours in time were fitted",
+        "1 − R² on every fifth iterate, 0 best; leaks, because its neighbours in time were fitted",
     ),
     "error on blocks": _less(
         lambda c: c.error(TimeBlockSplit(c.n_splits)),
-        "1 − R² on held-out stretches of the run, 0 best, above 1 worse than the mean",
+        "1 − R² on held-out blocks of the run, 0 best, above 1 worse than the mean",
     ),
     "error on tail": _less(
-        lambda c: c.error(TailSplit()), "1 − R² on the last fifth, fitted to the rest; above 1 worse than its mean"
+        lambda c: c.error(TailSplit()),
+        "1 − R² on the last fifth, fitted to the rest, 0 best; above 1 worse than its mean",
     ),
-    "error on sister": _less(Case.sister_error, "1 − R² on a run of the same start and other batch order, 0 best"),
+    "error on sister": _less(Case.sister_error, "1 − R² on a run with the same start and another batch order, 0 best"),
 }
 
 COLUMNS = {

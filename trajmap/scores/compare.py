@@ -25,27 +25,27 @@ def compare_reductions(
     random_state: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> ScoreTable:
-    """Fit reductions to a run and score them in sample, under four hold-outs, and on random walks.
+    """Fit reductions to a run and score them in sample, with four hold-outs, and on random walks.
 
     Parameters
     ----------
     run : Trajectory or Fan
-        A run; or a fan of two, the second of which is the sister that the transfer is scored on.
+        A run; or a fan of two, of which the second is the sister for the transfer score.
     embeddings : mapping of str to estimator
         Embeddings of row-space coordinates with ``transform`` and ``inverse_transform``; clones are fitted.
     columns : iterable of str
         Names in ``ALL_COLUMNS``; all by default.
     n_draws : int or mapping of str to int
-        Random walks for the null.
+        Number of random walks for the null.
     random_state : int
         Seed of the walks.
     progress : callable, optional
-        Called with the fits done and their number.
+        Called with the number of fits done and the total.
 
     Returns
     -------
     ScoreTable
-        To be printed, drawn by `plot_scores`, or asked for its ``recommendation``.
+        The table; print it, draw it with `plot_scores`, or read its ``recommendation``.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Intrinsic dimension of a cloud of points that come in time order.
+"""Intrinsic dimension of a cloud of points in time order.
 
-Points that repeat an earlier one, as a run makes that did not move, say nothing about a dimension and have no logarithm
-of their distance: where neighbours are counted each point counts once, at its first time.
+Repeated points, as in a run at rest, give no information about a dimension, and their distance has no logarithm.
+Estimators based on neighbours therefore use each point once, at its first time.
 """
 
 import numpy as np
@@ -24,12 +24,12 @@ def participation_ratio(X: Array) -> float:
     Returns
     -------
     float
-        Between 1 and the rank. 2.5 for a long random walk in many dimensions: small is no evidence.
+        Between 1 and the rank. It is 2.5 for a long random walk in many dimensions, so a small value is no evidence.
 
     Raises
     ------
     InputError
-        If all points agree.
+        If all points are equal.
 
     Examples
     --------
@@ -44,22 +44,22 @@ def participation_ratio(X: Array) -> float:
 
 
 def correlation_dimension(X: Array, *, theiler_window: int = 0, lower: float = 0.02, upper: float = 0.2) -> float:
-    """Slope of the number of close pairs against their distance: C(ε) ~ ε^d.
+    """Correlation dimension, the slope of the number of close pairs against their distance: C(ε) ~ ε^d.
 
     Parameters
     ----------
     X : array-like, shape (n, r)
         Points in time order; of equal ones the first is kept.
     theiler_window : int
-        Theiler window: pairs with |i − j| ≤ window are left out. Without one, a smooth run has dimension 1
-        because successive points lie on a curve.
+        Theiler window: pairs with |i − j| ≤ window are omitted. Without it a smooth run has dimension 1, because
+        successive points lie on a curve.
     lower, upper : float
         The slope is taken between these quantiles of the distances.
 
     Returns
     -------
     float
-        The dimension; 2 for a Brownian path. At most about 2 log₁₀ n can be seen.
+        The dimension; 2 for a Brownian path. The largest detectable value is about 2 log₁₀ n.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def correlation_dimension(X: Array, *, theiler_window: int = 0, lower: float = 0
 
 
 def likelihood_dimension(X: Array, *, n_neighbors: int = 20, theiler_window: int = 0) -> float:
-    """Maximum-likelihood dimension from the distances to the k nearest neighbours, with MacKay's average.
+    """Maximum-likelihood dimension from the distances to the k nearest neighbours, with MacKay's averaging.
 
     Parameters
     ----------
@@ -127,8 +127,8 @@ def likelihood_dimension(X: Array, *, n_neighbors: int = 20, theiler_window: int
 def two_nn_dimension(X: Array, *, theiler_window: int = 0) -> float:
     """Dimension from the ratio of the distances to the two nearest neighbours.
 
-    Without a Theiler window it is useless on time-ordered points: the two nearest are the step before and the
-    step after, whose ratio says how the speed changes.
+    Without a Theiler window it is useless on time-ordered points: the two nearest points are the previous and the next
+    step, and their ratio only measures changes of speed.
 
     Parameters
     ----------

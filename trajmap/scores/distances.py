@@ -1,4 +1,4 @@
-"""Whether an embedding keeps how far points are from each other, and in which order they come."""
+"""Whether an embedding preserves the distances between points and their time order."""
 
 import numpy as np
 from scipy.sparse.csgraph import dijkstra
@@ -14,7 +14,7 @@ __all__ = ["path_order", "shepard_correlation", "stress"]
 
 
 def shepard_correlation(reduction: Reduction) -> float:
-    """Correlation of the distances of all pairs before and after (Pearson's, of the Shepard diagram).
+    """Correlation of the distances of all pairs before and after the embedding (Pearson's, of the Shepard diagram).
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def shepard_correlation(reduction: Reduction) -> float:
     Raises
     ------
     InputError
-        If all distances agree.
+        If all distances are equal.
 
     References
     ----------
@@ -62,7 +62,7 @@ def stress(reduction: Reduction) -> float:
     Returns
     -------
     float
-        In [0, 1], 0 best; a scale of the whole embedding changes nothing.
+        In [0, 1], 0 best; independent of the embedding's overall scale.
 
     Raises
     ------
@@ -89,16 +89,16 @@ def stress(reduction: Reduction) -> float:
 
 
 def path_order(reduction: Reduction, *, n_neighbors: int = 8) -> float:
-    """Whether the embedding, walked along its neighbour graph from the first point, meets the others in time order.
+    """Measure whether the embedding preserves time order, along its neighbour graph from the first point.
 
-    Spearman correlation of time with the graph distance from the first point in the embedding.
+    It is the Spearman correlation of time with the graph distance from the first point in the embedding.
 
     Parameters
     ----------
     reduction : Reduction
         Points in time order, and their embedding.
     n_neighbors : int
-        Neighbours in the graph; pieces that it leaves apart are linked by successive points.
+        Neighbours in the graph; its separate pieces are linked through successive points.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def path_order(reduction: Reduction, *, n_neighbors: int = 8) -> float:
     Raises
     ------
     InputError
-        If there are no more points than neighbours.
+        If the number of points does not exceed the number of neighbours.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""Whether an embedding keeps who is near whom.
+"""Whether an embedding preserves neighbours.
 
-Without a window, neighbours in time are neighbours in space, and the time index by itself scores near 1.
+Without a window, neighbours in time are neighbours in space, and the time index alone scores near 1.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ __all__ = ["continuity", "local_continuity", "neighbour_overlap", "trustworthine
 
 
 def trustworthiness(reduction: Reduction, *, n_neighbors: int = 5, theiler_window: int = 0) -> float:
-    """Whether neighbours in the embedding were neighbours before.
+    """Trustworthiness: whether neighbours in the embedding are neighbours among the points.
 
     T(k) = 1 − 2/(nk(2n − 3k − 1)) Σ_i Σ_{j ∈ U_k(i)} (r(i, j) − k), where U_k(i) are the k nearest embedded
     neighbours of i that are not among its k nearest in X, and r their rank there.
@@ -54,7 +54,7 @@ def trustworthiness(reduction: Reduction, *, n_neighbors: int = 5, theiler_windo
 
 
 def continuity(reduction: Reduction, *, n_neighbors: int = 5, theiler_window: int = 0) -> float:
-    """Whether neighbours before are neighbours in the embedding: trustworthiness with the roles swapped.
+    """Continuity: whether neighbours among the points are neighbours in the embedding.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def continuity(reduction: Reduction, *, n_neighbors: int = 5, theiler_window: in
 
 
 def neighbour_overlap(reduction: Reduction, *, n_neighbors: int = 5, theiler_window: int = 0) -> float:
-    """Share of the k nearest neighbours that are the same before and after.
+    """Share of the k nearest neighbours that are the same before and after the embedding.
 
     Parameters
     ----------
@@ -125,9 +125,9 @@ def neighbour_overlap(reduction: Reduction, *, n_neighbors: int = 5, theiler_win
 
 
 def local_continuity(reduction: Reduction, *, n_neighbors: int = 5, theiler_window: int = 0) -> float:
-    """Local continuity meta-criterion: the neighbour overlap above what a random embedding has.
+    """Local continuity meta-criterion: the neighbour overlap minus that of a random embedding.
 
-    LCMC(k) = overlap(k) − k/(n − 1), with the number of neighbours that count in the place of n − 1.
+    LCMC(k) = overlap(k) − k/(n − 1); with a window, n − 1 is replaced by the number of counted neighbours.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def local_continuity(reduction: Reduction, *, n_neighbors: int = 5, theiler_wind
     Returns
     -------
     float
-        At most 1 − k/(n − 1), the best; 0 for a random embedding.
+        At most 1 − k/(n − 1), higher is better; 0 for a random embedding.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def local_continuity(reduction: Reduction, *, n_neighbors: int = 5, theiler_wind
 
 
 def _penalised(truth: Array, shown: Array, candidates: Array, k: int) -> float:
-    """One minus the ranks in `truth` of the intruders among the k neighbours in `shown`, over their most."""
+    """Compute one minus the ranks in `truth` of the intruders among the k neighbours in `shown`, over their maximum."""
     intruders = (shown > 0) & (shown <= k) & (truth > k)
     most = (k * (2 * candidates - 3 * k + 1) / 2).sum()
     return float(1 - (truth[intruders] - k).sum() / most)

@@ -1,8 +1,8 @@
-"""Random walks with a run's own step norms: what a number is worth is what it is above these.
+"""Random walks with a run's own step norms, the reference for all scores.
 
-A walk's iterates are sums of its increments, so their centred Gram matrix is C L K Lᵀ Cᵀ with the increments'
-Gram matrix K, the summation L and the centring C. K of isotropic Gaussian increments in R^P is Wishart and is
-drawn by Bartlett's decomposition: a surrogate costs O(T³) and never touches P.
+A walk's iterates are sums of its increments, so their centred Gram matrix is C L K Lᵀ Cᵀ with the increments' Gram
+matrix K, the summation L and the centring C. For isotropic Gaussian increments in R^P, K is a Wishart matrix and is
+drawn by Bartlett's decomposition: the cost of a surrogate is O(T³), independent of P.
 """
 
 from typing import Any
@@ -64,7 +64,7 @@ def random_walk(norms: Array, size: int, *, n_walks: int = 1, random_state: Any 
     norms : array-like, shape (T − 1,)
         Length of each step, kept exactly; directions are isotropic and independent.
     size : int
-        P, the dimension walked in.
+        P, the dimension of the walk.
     n_walks : int
         Number of walks with the same start and the same step norms.
     random_state : int or numpy.random.Generator
@@ -73,7 +73,7 @@ def random_walk(norms: Array, size: int, *, n_walks: int = 1, random_state: Any 
     Returns
     -------
     numpy.ndarray, shape (n_walks·T, r)
-        The walks one below the other, centred at the mean of the first.
+        The walks stacked by rows, centred at the mean of the first.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def random_walk(norms: Array, size: int, *, n_walks: int = 1, random_state: Any 
 def explained_variance(
     X: Array, *, size: int, n_components: int = 5, n_draws: int = 20, random_state: int = 0
 ) -> VarianceSpectrum:
-    """Explained variance of a run's principal components, with random walks beside it.
+    """Explained variance of a run's principal components, compared with random walks.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def explained_variance(
     Returns
     -------
     VarianceSpectrum
-        Shares of the mean-centred variance, in theory, simulated and of the run.
+        Shares of the mean-centred variance: theoretical, simulated and of the run.
 
     Raises
     ------
@@ -156,13 +156,13 @@ def _ratios(X: Array, k: int) -> Array:
 
 
 def isotropic_steps(rng: np.random.Generator, norms: Array, size: int) -> Array:
-    """Draw steps in R^size of given norms and independent directions, in at most as many coordinates as steps."""
+    """Draw steps in R^size with given norms and independent directions, in at most as many coordinates as steps."""
     rows = isotropic_rows(rng, len(norms), size)
     return rows * (norms / np.linalg.norm(rows, axis=1))[:, None]
 
 
 def signed_steps(rng: np.random.Generator, steps: Array) -> Array:
-    """Take each step forwards or backwards at random: norms and covariance stay, what adds up goes."""
+    """Take each step forwards or backwards at random: norms and covariance are kept, a drift is removed."""
     return steps * rng.choice([-1.0, 1.0], size=(len(steps), 1))
 
 

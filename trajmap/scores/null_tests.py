@@ -24,24 +24,23 @@ def null_test(
     n_draws: int = 99,
     random_state: int = 0,
 ) -> NullTest:
-    """Compute a statistic of a run and of surrogates, each a cloud of as many points.
+    """Compute a statistic of a run and of surrogates with the same number of points.
 
     Parameters
     ----------
     run : Trajectory or array-like, shape (T, r)
         A run, or isometric coordinates of one (row space).
     statistic : callable
-        ``statistic(X) -> float`` of isometric coordinates; those of ``trajmap.scores`` serve, and
-        ``score_statistic(embedding, score)`` makes one of any score.
+        ``statistic(X) -> float`` of isometric coordinates, for example one of ``trajmap.scores``;
+        ``score_statistic(embedding, score)`` makes one from any score.
     surrogate : callable
-        `walks`, `sign_flips`, `block_shuffles`, `ornstein_uhlenbeck`, or a function like them. Each is another
-        question: walks ask for any structure, sign flips for a drift, block shuffles for memory beyond a block,
+        `walks`, `sign_flips`, `block_shuffles`, `ornstein_uhlenbeck`, or a similar function. Each tests another
+        question: walks test for any structure, sign flips for a drift, block shuffles for memory beyond a block,
         Ornstein–Uhlenbeck for more than relaxation and noise.
     size : int, optional
-        P, the number of parameters; that of the trajectory by default, required with coordinates, which do not
-        tell it.
+        P, the number of parameters; by default that of the trajectory, required with coordinates.
     n_draws : int
-        Surrogates; p cannot be smaller than 2/(n_draws + 1).
+        Number of surrogates; p is at least 2/(n_draws + 1).
     random_state : int
         Seed.
 
@@ -53,7 +52,7 @@ def null_test(
     Raises
     ------
     InputError
-        If there are fewer than four points, one is not finite, or coordinates come without `size`.
+        If there are fewer than four points, one is not finite, or coordinates are given without `size`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Mean relative rank errors: how far neighbours' ranks move."""
+"""Mean relative rank errors: changes of the neighbours' ranks."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ __all__ = ["rank_error_after", "rank_error_before"]
 
 
 def rank_error_before(reduction: Reduction, *, n_neighbors: int = 5, theiler_window: int = 0) -> float:
-    """Mean relative rank error over the neighbours that the points have before.
+    """Mean relative rank error over the neighbours among the points.
 
     MRRE = Σ_i Σ_{j: r(i,j) ≤ k} |r(i, j) − ρ(i, j)| / r(i, j), over its value when ranks are reversed, with r the
     rank before and ρ the rank in the embedding.
@@ -49,7 +49,7 @@ def rank_error_before(reduction: Reduction, *, n_neighbors: int = 5, theiler_win
 
 
 def rank_error_after(reduction: Reduction, *, n_neighbors: int = 5, theiler_window: int = 0) -> float:
-    """Mean relative rank error over the neighbours that the points have in the embedding.
+    """Mean relative rank error over the neighbours in the embedding.
 
     Parameters
     ----------

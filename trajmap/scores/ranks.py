@@ -20,11 +20,11 @@ class Ranking:
     Parameters
     ----------
     before : numpy.ndarray of int, shape (n, n)
-        Ranks among the points X; 0 where a pair does not count.
+        Ranks among the points X; 0 for a pair that does not count.
     after : numpy.ndarray of int, shape (n, n)
         Ranks among the embedding Z.
     candidates : numpy.ndarray of int, shape (n,)
-        How many neighbours of each point count.
+        Number of counted neighbours of each point.
     """
 
     before: Array
@@ -44,13 +44,13 @@ def neighbour_ranks(X: Array, *, theiler_window: int = 0) -> Array:
     X : numpy.ndarray, shape (n, r)
         The points, in time order if there is a window.
     theiler_window : int
-        Leave out neighbours in time: pairs with |i − j| ≤ window (J. Theiler, 1986).
+        Exclude neighbours in time: pairs with |i − j| ≤ window (J. Theiler, 1986).
 
     Returns
     -------
     numpy.ndarray of int, shape (n, n)
-        Entry (i, j) is 1 for the nearest neighbour of i, 0 for i itself and what is left out. Equal distances
-        are ranked in an order that is arbitrary but repeats.
+        Entry (i, j) is 1 for the nearest neighbour of i, 0 for i itself and for excluded pairs. Equal distances are
+        ranked in an arbitrary but repeatable order.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def neighbour_ranks(X: Array, *, theiler_window: int = 0) -> Array:
 
 
 def ranking(reduction: Reduction, n_neighbors: int, theiler_window: int) -> tuple[int, Ranking]:
-    """Check k and the window, and rank; the last reduction's ranks are kept for the next score of it.
+    """Check k and the window, and compute ranks; those of the last reduction are kept for its next score.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def _ranked(reduction: Reduction, theiler_window: int) -> Ranking:
 def _ranks(distances: Array, theiler_window: int) -> Array:
     n = len(distances)
     distances = distances.copy()
-    # what does not count comes first, whatever the duplicates, and its ranks are taken off the others
+    # excluded pairs come first, even with duplicates, and their number is subtracted from the other ranks
     rows = np.arange(n)
     for gap in range(-theiler_window, theiler_window + 1):
         within = rows[max(0, -gap) : n - max(0, gap)]

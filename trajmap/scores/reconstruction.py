@@ -1,4 +1,4 @@
-"""How far the lift of an embedding lands from the points."""
+"""Distance of the lift of an embedding from the points."""
 
 from typing import Any, NamedTuple
 
@@ -12,14 +12,14 @@ __all__ = ["OtherRun", "reconstruction_error", "transfer_error"]
 
 
 class OtherRun(NamedTuple):
-    """Another run as it is seen from a run's row space.
+    """Another run in the row space of a run.
 
     Parameters
     ----------
     X : numpy.ndarray, shape (n, r)
         Coordinates of its iterates' projections on the row space.
     off_space : numpy.ndarray, shape (n,)
-        Squared distance of each iterate from the row space, which no lift can reach.
+        Squared distance of each iterate from the row space; no lift can reduce it.
     variance : float
         Σ ‖θ − mean‖² of its iterates in R^P, about their own mean.
     """
@@ -40,9 +40,9 @@ def reconstruction_error(reduction: Reduction) -> float:
     Returns
     -------
     float
-        1 − R²: 0 best, 1 for the mean of the points, above 1 worse than the mean. For PCA in sample it is one
-        minus the explained variance. In-sample values are small for random walks too; held-out and sister
-        values are not.
+        1 − R² ≥ 0, lower is better: 0 is best, 1 is the mean of the points, above 1 is worse than the mean. For PCA in
+        sample it is one minus the explained variance. In-sample values are also small for random walks; held-out and
+        sister values are not.
 
     Raises
     ------
@@ -63,26 +63,27 @@ def reconstruction_error(reduction: Reduction) -> float:
 
 
 def transfer_error(embedding: Any, other: OtherRun) -> float:
-    """Reconstruction error of another run by an embedding that was fitted to this one.
+    """Reconstruction error of another run by an embedding fitted to this one.
 
-    Exactly the error in R^P: the part of the other run outside this run's row space counts as lost.
+    This is exactly the error in R^P: the part of the other run outside this run's row space counts as error.
 
     Parameters
     ----------
     embedding : estimator
         Fitted to this run's row-space coordinates.
     other : OtherRun
-        The other run, as seen from there.
+        The other run in these coordinates.
 
     Returns
     -------
     float
-        1 − R²: 0 best, 1 for the other run's own mean. A random walk scores about 2 or worse on its sisters.
+        1 − R² ≥ 0, lower is better: 0 is best, 1 is the other run's own mean. Random walks score about 2 or more on
+        their sisters.
 
     Raises
     ------
     InputError
-        If the other run's iterates all agree.
+        If all iterates of the other run are equal.
     """
     if not other.variance > 0:
         raise InputError(worded("other", "iterates that differ", f"variance {other.variance}"))

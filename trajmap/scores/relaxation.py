@@ -15,14 +15,14 @@ __all__ = ["Relaxation", "fit_relaxation"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Relaxation:
-    """x_{t+1} = x_t − pull (x_t − μ) + e_t, as fitted to one run or to several that share the start.
+    """The fit x_{t+1} = x_t − pull (x_t − μ) + e_t to one run or to several with the same start.
 
     Parameters
     ----------
     pull : float
-        Part of the way to μ that a step goes, in [0, 1]; 0 is a drift plus noise.
+        Fraction of the distance to μ per step, in [0, 1]; 0 is a drift plus noise.
     push : numpy.ndarray, shape (r,)
-        pull · (μ − start): the step that is expected at the start.
+        pull · (μ − start): the expected step at the start.
     noise : tuple of numpy.ndarray, shape (n, r)
         Residual steps of each run.
     """
@@ -32,7 +32,7 @@ class Relaxation:
     noise: tuple[Array, ...]
 
     def draw(self, rng: np.random.Generator) -> list[Array]:
-        """Make a path for each run, from 0 on: the residuals with random signs, so their norms and covariance stay."""
+        """Make a path from 0 for each run, with residuals of random sign but the same norms and covariance."""
         made = []
         for noise in self.noise:
             steps = self.push + signed_steps(rng, noise)
@@ -42,11 +42,11 @@ class Relaxation:
 
 
 def fit_relaxation(runs: Sequence[Array]) -> Relaxation:
-    """Fit one pull and one centre to runs, by least squares without its bias.
+    """Fit one pull and one centre to runs, by bias-corrected least squares.
 
-    Least squares finds too strong a pull, by 3/T on a walk, since the centre is fitted too: noise moves the mean that
-    the later points are compared with. The size of that is known for every pull, and the pull is solved for. The
-    noise in the centre would likewise lengthen the way to it, and is taken off its square.
+    Least squares overestimates the pull, by 3/T on a walk, because the centre is fitted too: noise moves the mean with
+    which the later points are compared. This bias is known for every pull, and the pull is solved for. The noise in the
+    centre also lengthens the path to it, and is subtracted from its square.
 
     Parameters
     ----------
@@ -87,18 +87,20 @@ def fit_relaxation(runs: Sequence[Array]) -> Relaxation:
 
 
 def _residuals(steps: Array, points: Array, pull: float) -> tuple[Array, Array]:
-    """Step expected at the start, and what is left, of the length that it had before a mean was taken off."""
+    """Return the expected step at the start, and the residuals, rescaled for the subtracted mean."""
     total = steps + pull * points
     push = total.mean(axis=0)
     return push, (total - push) * np.sqrt(len(total) / (len(total) - 1))
 
 
 def _unbiased(found: float, squares: Array, lengths: Sequence[int]) -> float:
-    """Find the pull at which least squares is expected to find what it found."""
+    """Find the pull for which least squares is expected to give the observed fit."""
     left = np.concatenate([np.arange(n - 1, -1, -1) for n in lengths])  # points after each step
 
     def excess(pull: float) -> float:
-        moved = left if pull == 0 else (1 - (1 - pull) ** left) / pull  # what a unit of noise adds to the later points
+        moved = (
+            left if pull == 0 else (1 - (1 - pull) ** left) / pull
+        )  # contribution of a unit of noise to the later points
         return pull + float(np.sum(squares * moved)) / len(left) - found
 
     if excess(0.0) >= 0:

@@ -1,4 +1,4 @@
-"""Whether an embedding comes out the same when its seed changes."""
+"""Whether an embedding is stable under changes of its seed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,22 +19,22 @@ def seed_stability(embedding: Any, X: Array, *, seeds: Sequence[int] = (0, 1, 2)
     Parameters
     ----------
     embedding : estimator
-        With a parameter ``random_state``, of which clones are fitted.
+        An embedding with a parameter ``random_state``; clones are fitted.
     X : array-like, shape (n, r)
         The points.
     seeds : sequence of int
-        At least two.
+        At least two seeds.
 
     Returns
     -------
     float
-        One minus the mean Procrustes disparity of all pairs: in [0, 1], 1 when all agree; about 0 for unrelated
-        coordinates. A stable picture can still be wrong.
+        One minus the mean Procrustes disparity of all pairs: in [0, 1], higher is better; 1 if all agree, about 0 for
+        unrelated coordinates. A stable picture can still be wrong.
 
     Raises
     ------
     InputError
-        If there are fewer than two seeds, or the embedding has none to set.
+        If there are fewer than two seeds, or the embedding has no ``random_state``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Numbers that describe a run's shape, each with the value that a random walk gives."""
+"""Statistics of a run's shape, each with its value for a random walk."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,12 +31,12 @@ def leading_share(X: Array, *, n_components: int = 2) -> float:
     X : array-like, shape (T, r)
         Isometric coordinates of a run.
     n_components : int
-        Components counted.
+        Number of components.
 
     Returns
     -------
     float
-        In (0, 1]. A long random walk in many dimensions has .76 in two.
+        In (0, 1]; 0.76 in two components for a long random walk in many dimensions.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def leading_share(X: Array, *, n_components: int = 2) -> float:
 
 
 def lissajous_index(X: Array, *, component: int = 1) -> float:
-    """Correlation of a principal component with the cosine that a random walk draws: cos(kπ(t + ½)/T).
+    """Correlation of a principal component with the cosine of a random walk: cos(kπ(t + ½)/T).
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def lissajous_index(X: Array, *, component: int = 1) -> float:
     Returns
     -------
     float
-        In [0, 1]; near 1 for a random walk, so near 1 means that the shape says nothing.
+        In [0, 1]; near 1 for a random walk, so a value near 1 means that the shape is no evidence.
 
     Raises
     ------
@@ -118,12 +118,12 @@ def step_cosine(X: Array, *, lag: int = 1) -> float:
     X : array-like, shape (T, r)
         Isometric coordinates of a run.
     lag : int
-        Steps apart.
+        Lag in steps.
 
     Returns
     -------
     float
-        In [−1, 1]: 1 straight on, 0 a random walk, negative when the optimizer swings across a valley.
+        In [−1, 1]: 1 for a straight path, 0 for a random walk, negative if the optimizer oscillates across a valley.
 
     Examples
     --------
@@ -138,7 +138,7 @@ def step_cosine(X: Array, *, lag: int = 1) -> float:
 
 
 def kernel_dimension(X: Array) -> float:
-    """Twice the largest slope of log Σ exp(−d²/4ε) against log ε.
+    """Kernel dimension: twice the largest slope of log Σ exp(−d²/4ε) against log ε.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def kernel_dimension(X: Array) -> float:
     Returns
     -------
     float
-        The dimension that a diffusion map sees: 1 for a line, 2 for a square and for a random walk.
+        The dimension in a diffusion map: 1 for a line, 2 for a square and for a random walk.
 
     References
     ----------
@@ -169,12 +169,12 @@ def kernel_dimension(X: Array) -> float:
 
 
 def score_statistic(embedding: Any, score: Callable[[Reduction], float]) -> Callable[[Array], float]:
-    """Make a statistic of a score: fit a clone of the embedding to the run and score it.
+    """Make a statistic from a score: it fits a clone of the embedding to the run and scores it.
 
     Parameters
     ----------
     embedding : estimator
-        With ``transform`` and ``inverse_transform``.
+        An embedding with ``transform`` and ``inverse_transform``.
     score : callable
         ``score(reduction) -> float``.
 

@@ -1,7 +1,7 @@
-"""Surrogates of a run: what it would look like if it were a walk, a drift undone, or a pull to a centre.
+"""Surrogates of a run: a walk, a run without drift, or a pull to a centre.
 
-Each takes isometric coordinates of a run and gives those of a surrogate with the same number of points. The Gram
-matrix of a surrogate's steps is M K Mᵀ with the run's own K or an isotropic one, so P is never touched.
+Each function maps isometric coordinates of a run to those of a surrogate with the same number of points. The Gram
+matrix of a surrogate's steps is M K Mᵀ with the run's own K or an isotropic one, so the cost is independent of P.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def walks(X: Array, size: int, rng: np.random.Generator) -> Array:
 
 
 def sign_flips(X: Array, size: int, rng: np.random.Generator) -> Array:
-    """Each step forwards or backwards at random: the noise of the run as it is, without its drift.
+    """Take each step forwards or backwards at random: the noise of the run without its drift.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def sign_flips(X: Array, size: int, rng: np.random.Generator) -> Array:
 
 
 def block_shuffles(X: Array, size: int, rng: np.random.Generator, *, block: int | None = None) -> Array:
-    """Exchange the steps in blocks, each with its norm: short memory kept, long memory lost.
+    """Permute blocks of steps with their norms: short memory is kept, long memory is lost.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def block_shuffles(X: Array, size: int, rng: np.random.Generator, *, block: int 
     rng : numpy.random.Generator
         Source of randomness.
     block : int, optional
-        Steps a block; √T by default.
+        Steps per block; √T by default.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def block_shuffles(X: Array, size: int, rng: np.random.Generator, *, block: int 
     """
     steps = np.diff(X, axis=0)
     block = round(len(steps) ** 0.5) if block is None else check_count("block", block)
-    first = int(rng.integers(block))  # a random phase, so that no border is special
+    first = int(rng.integers(block))  # a random phase, so that no block boundary is special
     edges = np.arange(first, len(steps), block)
     pieces = [piece for piece in np.split(np.arange(len(steps)), edges) if len(piece)]
     order = np.concatenate([pieces[i] for i in rng.permutation(len(pieces))])
@@ -92,11 +92,11 @@ def block_shuffles(X: Array, size: int, rng: np.random.Generator, *, block: int 
 
 
 def ornstein_uhlenbeck(X: Array, size: int, rng: np.random.Generator) -> Array:
-    """Draw a pull towards a centre plus noise, both fitted to the run, from the run's start.
+    """Simulate a pull towards a centre plus noise, both fitted to the run, from the run's start.
 
-    x_{t+1} = x_t − a (x_t − μ) + e_t, with a and μ as `fit_relaxation` finds them and the run's own residuals with
-    random signs as noise, so that the noise keeps its norms and its covariance. A run that only relaxes to its minimum
-    and shakes there is one of these.
+    x_{t+1} = x_t − a (x_t − μ) + e_t, with a and μ from `fit_relaxation`. The noise is the run's own residuals with
+    random signs, which keep their norms and covariance. A run that only relaxes to its minimum and fluctuates there has
+    this form.
 
     Parameters
     ----------
@@ -125,18 +125,18 @@ SURROGATES: dict[str, Surrogate] = {
 
 
 def check_run(X: Array) -> Array:
-    """Check coordinates that surrogates are made of."""
+    """Check the coordinates of a run for surrogates."""
     if X.ndim != 2 or len(X) < 4:
         raise InputError(worded("X", "at least 4 points", X))
     if not np.isfinite(X).all():
-        raise InputError(worded("X", "finite numbers", "NaN or inf", "trajectory.finite() leaves these out"))
+        raise InputError(worded("X", "finite numbers", "NaN or inf", "trajectory.finite() removes these"))
     return X
 
 
 def check_size(size: int | None) -> int:
-    """Check P, which coordinates of a run do not tell: walks in fewer dimensions are nearer to anything."""
+    """Check P, which cannot be read from coordinates; walks in fewer dimensions are nearer to anything."""
     if size is None:
-        raise InputError(worded("size", "the number of parameters P", "nothing", "give size=trajectory.size"))
+        raise InputError(worded("size", "the number of parameters P", "nothing", "pass size=trajectory.size"))
     return check_count("size", size)
 
 

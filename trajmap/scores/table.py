@@ -1,4 +1,4 @@
-"""Score embeddings of a run, and of random walks, by the same procedure."""
+"""Score embeddings of a run and of random walks by the same procedure."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -45,7 +45,7 @@ def score(reduction: Reduction, names: Iterable[str] | None = None) -> dict[str,
     Returns
     -------
     dict of str to float
-        Range, good end and null value of each stand in the docstring of the function of that name.
+        For range, better end and null value of each, see the function of that name.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def null_scores(
     X : array-like, shape (T, r)
         Row-space coordinates of the run.
     embedding : estimator
-        A clone of it is fitted to each walk.
+        The embedding; a clone is fitted to each walk.
     size : int
         P.
     sister : bool
@@ -97,7 +97,7 @@ def null_scores(
     Returns
     -------
     numpy.ndarray, shape (n_columns, n_draws)
-        One row a column; NaN for the sister's when it is not asked for.
+        One row per column; NaN in the sister's columns without `sister`.
     """
     X = check_array("X", X, (None, None), dtype=np.float64)
     chosen = {name: pick("columns", name, ALL_COLUMNS) for name in columns}
@@ -122,7 +122,7 @@ def score_table(
     random_state: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> ScoreTable:
-    """Score embeddings in sample, held out and on a sister run, each beside its null.
+    """Score embeddings in sample, held out and on a sister run, each with its null.
 
     Parameters
     ----------
@@ -131,24 +131,24 @@ def score_table(
     embeddings : mapping of str to estimator
         Clones are fitted.
     size : int
-        P, the dimension the walks of the null walk in.
+        P, the dimension of the null's walks.
     sister : OtherRun, optional
-        A sister run, as seen from this run's row space.
+        A sister run, in this run's row space.
     columns : iterable of str
         Names in ``ALL_COLUMNS``.
     n_draws : int or mapping of str to int
-        Random walks for the null, for all embeddings or for each.
+        Number of random walks for the null, for all embeddings or for each.
     n_splits : int
         Held-out folds.
     random_state : int
         Seed of the walks.
     progress : callable, optional
-        Called with the fits done and their number.
+        Called with the number of fits done and the total.
 
     Returns
     -------
     ScoreTable
-        One row an embedding.
+        One row per embedding.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def _report(progress: Callable[[int, int], None] | None, done: int, total: int) 
 
 
 def as_seen(runs: Array, T: int, *, sister: bool) -> tuple[Array, OtherRun | None]:
-    """Row-space coordinates of the first of two runs; of the second, as a sister run is seen from there."""
+    """Row-space coordinates of the first of two runs, and the second as a sister run in them."""
     own = runs[:T]
     left, values, basis = np.linalg.svd(own - own.mean(axis=0), full_matrices=False)
     keep = values > 1e-7 * values[0]

@@ -1,4 +1,4 @@
-"""Held-out points that are honest for time-ordered data."""
+"""Valid hold-outs for time-ordered data."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,10 +15,10 @@ __all__ = ["InterleavedSplit", "TailSplit", "TimeBlockSplit", "held_out"]
 
 
 class TimeBlockSplit(BaseCrossValidator):
-    """Hold out contiguous blocks of time, one after the other.
+    """Hold out contiguous blocks of time in turn.
 
-    Interleaved hold-outs leak: an iterate's neighbours in time are its neighbours in space, so a left-out
-    iterate is all but given by those that stay. A left-out block is not.
+    Interleaved hold-outs leak: an iterate's neighbours in time are its neighbours in space, so the remaining iterates
+    nearly determine a held-out one. They do not determine a held-out block.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class TimeBlockSplit(BaseCrossValidator):
         return self.n_splits
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[Array, Array]]:
-        """Yield the places that stay and those held out, block by block.
+        """Yield the training places and the held-out places, block by block.
 
         Parameters
         ----------
@@ -71,7 +71,7 @@ class TimeBlockSplit(BaseCrossValidator):
 
 
 class InterleavedSplit(BaseCrossValidator):
-    """Hold out every k-th point in turn. It leaks: the neighbours in time of a held-out iterate stay.
+    """Hold out every k-th point in turn. It leaks, because the neighbours in time of a held-out iterate remain.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class InterleavedSplit(BaseCrossValidator):
         return self.n_splits
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[Array, Array]]:
-        """Yield the places that stay and those held out."""
+        """Yield the training places and the held-out places."""
         places = np.arange(len(X))
         if len(places) < self.n_splits:
             raise InputError(worded("X", f"at least {self.n_splits} points", f"{len(places)}"))
@@ -107,7 +107,7 @@ class InterleavedSplit(BaseCrossValidator):
 
 
 class TailSplit(BaseCrossValidator):
-    """Hold out the end of the run: whether an embedding of what was seen says anything of what comes.
+    """Hold out the end of the run, to test whether an embedding of the past predicts the future.
 
     Parameters
     ----------
@@ -135,14 +135,14 @@ class TailSplit(BaseCrossValidator):
         return 1
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[Array, Array]]:
-        """Yield the places that stay and those held out."""
+        """Yield the training places and the held-out places."""
         places = np.arange(len(X))
         first = min(max(round(len(places) * (1 - self.fraction)), 1), len(places) - 1)
         yield places[:first], places[first:]
 
 
 def held_out(embedding: Any, X: Array, split: BaseCrossValidator) -> Reduction:
-    """Embed and lift each point by a fit that has not seen it.
+    """Embed and lift each point by a fit that excludes it.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def held_out(embedding: Any, X: Array, split: BaseCrossValidator) -> Reduction:
     X : array-like, shape (n, r)
         Points in time order.
     split : cross-validator
-        As `TimeBlockSplit`.
+        For example `TimeBlockSplit`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Derivatives of the loss on a chart by its coordinates."""
+"""Derivatives of the loss on a chart with respect to its coordinates."""
 
 import numpy as np
 import torch
@@ -22,9 +22,9 @@ def chart_derivatives(
 ) -> Sensitivity:
     """Differentiate the reduced loss L(D(z)) along each coordinate, up to third order.
 
-    The lift is followed to second order around z, D(z + h) ≈ D + J h + ½ D″h², and the loss on that parabola is
-    differentiated automatically: orders 1 and 2 are exact to the lift's own derivatives, order 3 as well on flat
-    charts; on curved ones it leaves out g·D‴.
+    The lift is expanded to second order around z, D(z + h) ≈ D + J h + ½ D″h², and the loss on that parabola is
+    differentiated automatically. Orders 1 and 2 are exact up to the error of the lift's derivatives. Order 3 is exact
+    on flat charts; on curved ones it omits g·D‴.
 
     Parameters
     ----------
@@ -37,17 +37,17 @@ def chart_derivatives(
     orders : int
         Highest order, at most 3.
     fd_step : float
-        Half the distance of the differences of a curved lift.
+        Half the distance of the finite differences of a curved lift.
 
     Returns
     -------
     Sensitivity
-        One point, one variable a coordinate.
+        One point, and one variable per coordinate.
 
     Raises
     ------
     InputError
-        If more than three orders are asked for.
+        If `orders` exceeds 3.
 
     Examples
     --------

@@ -19,25 +19,25 @@ Scalar = Callable[[torch.Tensor], torch.Tensor]
 
 
 def diagonal_derivatives(function: Scalar, point: torch.Tensor, places: Sequence[int], orders: int) -> Array:
-    """∂ᵏf/∂xⱼᵏ for some coordinates, k = 1 … orders, each along its own axis.
+    """Compute ∂ᵏf/∂xⱼᵏ for some coordinates, k = 1 … orders, each along its own axis.
 
     Parameters
     ----------
     function : callable
-        Scalar of a tensor of shape (P,).
+        Scalar function of a tensor of shape (P,).
     point : torch.Tensor, shape (P,)
         Where.
     places : sequence of int
         The coordinates j.
     orders : int
-        1, 2 or 3 (or more: each is one more reverse pass).
+        Highest order, usually 1 to 3; each order costs one more reverse pass.
 
     Returns
     -------
     numpy.ndarray, shape (orders, len(places))
-        Linear cost in the number of coordinates: one chain of backward passes each, the first shared. All samples go
-        through a pass at once; coordinates do not, since batching them by ``vmap`` takes two to forty times as long on
-        a CPU.
+        The cost is linear in the number of coordinates: one chain of backward passes each, of which the first is
+        shared. A pass handles all samples at once, but one coordinate, because batching coordinates by ``vmap`` takes
+        two to forty times as long on a CPU.
     """
     x = point.detach().clone().requires_grad_()
     with isolated_rng(), torch.enable_grad():
@@ -63,7 +63,7 @@ def diagonal_derivatives(function: Scalar, point: torch.Tensor, places: Sequence
 def weight_derivatives(
     objective: Objective, theta: Array, *, orders: int = 3, names: Sequence[str] | None = None
 ) -> Sensitivity:
-    """Differentiate the loss by weights, each along its own axis.
+    """Differentiate the loss with respect to weights, each along its own axis.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def weight_derivatives(
     Returns
     -------
     Sensitivity
-        One point, one variable a weight, named ``parameter[i,j]``.
+        One point, and one variable per weight, named ``parameter[i,j]``.
 
     Raises
     ------
@@ -116,10 +116,10 @@ def weight_derivatives(
 
 
 def input_derivatives(objective: Objective, theta: Array, *, orders: int = 3, names: Sequence[str] = ()) -> Sensitivity:
-    """Differentiate each sample's loss by its inputs; the mean of the absolute values over the samples.
+    """Differentiate each sample's loss with respect to its inputs, and average the absolute values over the samples.
 
-    All samples are differentiated at once: every pass costs as much as a gradient, one a variable and order. Follows
-    the published idea; its details are reconstructed.
+    All samples are differentiated at once: there is one pass per variable and order, at the cost of a gradient. This
+    follows the published idea; its details are reconstructed.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def input_derivatives(objective: Objective, theta: Array, *, orders: int = 3, na
     orders : int
         Highest order.
     names : sequence of str, optional
-        Of the d variables.
+        Names of the d variables.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def input_derivatives(objective: Objective, theta: Array, *, orders: int = 3, na
     parts = objective.parts
     check_count("orders", orders)
     if not all(isinstance(b, (tuple, list)) and len(b) == 2 and b[0].ndim == 2 for b in parts.batches):
-        repair = "differentiate by weights or by a chart's coordinates (--by weights, --by chart)"
+        repair = "differentiate with respect to weights or a chart's coordinates (--by weights, --by chart)"
         raise InputError(worded("objective", "batches (x, y) with x of shape (N, d)", "others", repair))
     d = parts.batches[0][0].shape[1]
     point = objective.tensor(theta)
@@ -163,7 +163,7 @@ def input_derivatives(objective: Objective, theta: Array, *, orders: int = 3, na
 def _of_batch(objective: Objective, point: torch.Tensor, x: torch.Tensor, y: Any, orders: int) -> Array:
     parts = objective.parts
     inputs = x.detach().clone().requires_grad_()
-    # the sum of the samples' own losses: a sample's loss depends on its own inputs only
+    # the sum of the samples' losses: a sample's loss depends only on its own inputs
     loss = parts.loss_at(point, (inputs, y)) * len(x)
     (gradient,) = torch.autograd.grad(loss, inputs, create_graph=True, materialize_grads=True)
     out = np.zeros((orders, x.shape[1]))

@@ -1,4 +1,4 @@
-"""Sensitivities beside rank correlations."""
+"""Sensitivities compared with rank correlations."""
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def spearman_table(X: Array, y: Array, *, n_boot: int = 500, random_state: int =
     Returns
     -------
     numpy.ndarray, shape (d, 3)
-        ρ, and its 2.5 and 97.5 % quantiles.
+        ρ in [−1, 1], and its 2.5 and 97.5 % quantiles.
 
     References
     ----------
@@ -65,7 +65,7 @@ def rank_agreement(a: Array, b: Array, *, n_boot: int = 500, random_state: int =
     Returns
     -------
     rho, low, high : float
-        In [−1, 1]; with few variables the interval is wide, and says so. NaN where a ranking is constant.
+        In [−1, 1]; with few variables the interval is wide. NaN if a ranking is constant.
     """
     from scipy.stats import rankdata
 

@@ -42,7 +42,7 @@ def path_sensitivity(
     Returns
     -------
     Sensitivity
-        One point an iterate.
+        One point per iterate.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def path_sensitivity(
 def retrained_sensitivity(
     objective: Objective, thetas: Sequence[Array], *, measure: Measure = weight_derivatives
 ) -> Sensitivity:
-    """Differentiate at the ends of several trainings: what each retraining says anew.
+    """Differentiate at the ends of several trainings, to compare retrainings.
 
     Parameters
     ----------
@@ -76,8 +76,8 @@ def retrained_sensitivity(
     Returns
     -------
     Sensitivity
-        One point a training; compare them by ``rank_agreement``. The published claim, that each retraining tells
-        something new, is thereby measured instead of asserted.
+        One point per training; compare them by ``rank_agreement``. This measures the published claim that each
+        retraining gives new information.
 
     Raises
     ------

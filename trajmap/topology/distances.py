@@ -1,4 +1,4 @@
-"""How far two persistence diagrams are apart."""
+"""Distances between persistence diagrams."""
 
 from trajmap._optional import optional_import
 from trajmap.data.results.persistence_diagram import PersistenceDiagram
@@ -7,17 +7,17 @@ __all__ = ["bottleneck_distance", "wasserstein_distance"]
 
 
 def bottleneck_distance(a: PersistenceDiagram, b: PersistenceDiagram) -> float:
-    """Compute the largest move of a point in the best matching of two diagrams, by GUDHI.
+    """Compute the bottleneck distance, the largest move of a point in the best matching of two diagrams, by GUDHI.
 
     Parameters
     ----------
     a, b : PersistenceDiagram
-        Of one degree.
+        Diagrams of one degree.
 
     Returns
     -------
     float
-        At most the largest difference of the two landscapes (stability).
+        ≥ 0; at most the largest difference of the two landscapes (stability).
 
     References
     ----------
@@ -27,19 +27,19 @@ def bottleneck_distance(a: PersistenceDiagram, b: PersistenceDiagram) -> float:
 
 
 def wasserstein_distance(a: PersistenceDiagram, b: PersistenceDiagram, *, order: float = 1.0) -> float:
-    """Compute the q-th root of the summed q-th powers of moves in the best matching, by GUDHI (Hera).
+    """Compute the Wasserstein distance: q-th root of the sum of the moves' q-th powers in the best matching, by GUDHI.
 
     Parameters
     ----------
     a, b : PersistenceDiagram
-        Of one degree; essential pairs are matched with essential ones.
+        Diagrams of one degree; essential pairs are matched with essential ones.
     order : float
         q.
 
     Returns
     -------
     float
-        Never below the bottleneck distance.
+        ≥ 0, and at least the bottleneck distance.
     """
     hera = optional_import("gudhi.hera", "topology")
     return float(hera.wasserstein_distance(a.pairs, b.pairs, order=order, internal_p=float("inf")))

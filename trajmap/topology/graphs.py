@@ -15,7 +15,7 @@ def grid_graph(shape: tuple[int, ...], *, diagonal: bool = True) -> Array:
     Parameters
     ----------
     shape : tuple of int
-        The grid's.
+        Shape of the grid.
     diagonal : bool
         Cells that touch at corners are neighbours: 8 in two dimensions, 26 in three; else 4 and 6.
 
@@ -51,7 +51,7 @@ def neighbour_graph(points: Array, k: int = 8) -> Array:
     points : array-like, shape (n, d)
         Coordinates.
     k : int
-        Neighbours; 8 stands for a grid's sides and corners.
+        Number of neighbours; 8 corresponds to a grid's sides and corners.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def gabriel_graph(points: Array) -> Array:
     centres = points[edges].mean(axis=1)
     radii = 0.5 * np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)
     nearest = cKDTree(points).query(centres, 1)[0]
-    # a third point on the ball's own rim, as on a grid's diagonals, does not close the edge
+    # a third point on the boundary of the ball, as for a grid's diagonals, does not remove the edge
     return edges[nearest >= radii * (1 - 1e-9)]
 
 

@@ -1,4 +1,4 @@
-"""Merge trees by union and find."""
+"""Merge trees by union-find."""
 
 import numpy as np
 from scipy import ndimage
@@ -21,25 +21,25 @@ def merge_tree(
     masked: bool = False,
     supported: bool = True,
 ) -> MergeTree:
-    """Find the minima of a landscape, and the saddles where their basins merge as the level rises.
+    """Find the minima of a landscape, and the saddles at which their basins merge as the level rises.
 
-    Values are visited from low to high, equal ones in the order of their places; where two basins meet, the one with
-    the higher minimum ends (the elder rule). A vertex where several meet is one saddle. Minima on the grid's boundary
-    count and are flagged, as are those beside unsupported cells: what lies outside is not known.
+    Values are visited from low to high, equal ones in the order of their places. When two basins meet, the one with the
+    higher minimum ends (elder rule). A vertex where several basins meet is one saddle. Minima on the grid's boundary or
+    next to unsupported cells count and are flagged, because the loss outside is unknown.
 
     Parameters
     ----------
     landscape : Landscape or array-like
         The loss over a grid of any number of axes, or values of any shape.
     graph : array-like of int, shape (m, 2), optional
-        Neighbours, as places in the raveled values; the grid's with its diagonals by default.
+        Pairs of neighbours, as places in the raveled values; by default those of the grid with its diagonals.
     superlevel : bool
         Peaks instead of basins: the tree of the negated values.
     masked : bool
-        Leave cells of NaN or inf out, as holes; else they are refused.
+        Exclude cells of NaN or inf as holes; otherwise they raise an error.
     supported : bool
-        Leave out the cells that a landscape's run does not support: what lies there is the chart's invention. Where a
-        landscape has no support, all cells count.
+        Exclude the cells that the landscape's run does not support, because there only the chart determines the points.
+        In a landscape without support, all cells count.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def merge_tree(
     Raises
     ------
     InputError
-        If values are NaN or inf and `masked` is not set, or edges name vertices that are not there.
+        If values are NaN or inf and `masked` is not set, or edges refer to missing vertices.
 
     References
     ----------
@@ -70,7 +70,7 @@ def merge_tree(
     inside = counted & np.isfinite(values)
     if not masked and (inside != counted).any():
         got = f"{int((inside != counted).sum())} cells of NaN or inf"
-        raise InputError(worded("landscape", "finite values", got, "pass masked=True to leave them out"))
+        raise InputError(worded("landscape", "finite values", got, "pass masked=True to exclude them"))
     if not inside.any():
         got, repair = ("none", "") if support is None else ("none on supported cells", "pass supported=False")
         raise InputError(worded("landscape", "at least one finite value", got, repair))
@@ -82,13 +82,13 @@ def merge_tree(
     edge_places = np.zeros(len(values), dtype=bool)
     if graph is None:
         edge_places = _boundary(array.shape)
-        if support is not None:  # beyond an unsupported neighbour the loss may go on falling
+        if support is not None:  # beyond an unsupported neighbour the loss may fall further
             edge_places |= ndimage.binary_dilation(~support, np.ones((3,) * array.ndim)).ravel()
     return found.tree(edge_places, supported=support is not None)
 
 
 class _Union:
-    """Union and find over vertices in ascending order."""
+    """Union-find over vertices in ascending order."""
 
     def __init__(self, values: Array, inside: Array, edges: Array) -> None:
         n = len(values)
@@ -101,7 +101,7 @@ class _Union:
         self._order, self._values, self._top = order.tolist(), values, float(values[inside].max())
         self._rank = np.empty(n, dtype=np.int64)
         self._rank[order] = np.arange(len(order))
-        self._root = [-1] * n  # −1: not yet under water
+        self._root = [-1] * n  # −1: not yet visited
         self._deaths: dict[int, tuple[int, int]] = {}  # minimum: (saddle, minimum it merges into)
         self._minima: list[int] = []
         self._basin = np.full(n, -1)
@@ -155,18 +155,18 @@ def _boundary(shape: tuple[int, ...]) -> Array:
 
 
 def basin_profile(landscape: Landscape | Array, tree: MergeTree, *, levels: int = 40) -> BasinProfile:
-    """Width of each basin by level, for the drawing of a topological landscape profile.
+    """Compute the width of each basin by level, for a topological landscape profile.
 
     Follows the published drawing: a basin's width is its number of grid points.
 
     Parameters
     ----------
     landscape : Landscape or array-like
-        What the tree was made of; negated for a superlevel tree.
+        The source of the tree; negated for a superlevel tree.
     tree : MergeTree
         Its tree.
     levels : int
-        Levels a basin.
+        Levels per basin.
 
     Returns
     -------

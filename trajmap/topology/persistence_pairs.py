@@ -32,12 +32,12 @@ def persistence(
     degree : int
         0 or 1.
     superlevel : bool
-        Of the negated values.
+        Use the negated values.
     masked : bool
-        Leave cells of NaN or inf out (degree 0 only).
+        Exclude cells of NaN or inf (degree 0 only).
     supported : bool
-        Leave out the cells that a landscape's run does not support. A ring around such cells is not known to close
-        around a hill, so it is not counted. Where a landscape has no support, all cells count.
+        Exclude the cells that the landscape's run does not support. A ring around such cells may not enclose a hill, so
+        it is not counted. In a landscape without support, all cells count.
 
     Returns
     -------
@@ -47,9 +47,9 @@ def persistence(
     Raises
     ------
     InputError
-        If values are not finite, or degree 1 is asked for on another grid.
+        If values are not finite, or degree 1 is requested for a grid without two axes.
     MissingExtraError
-        If GUDHI is not installed and degree 1 is asked for.
+        If degree 1 is requested and GUDHI is not installed.
 
     Examples
     --------
