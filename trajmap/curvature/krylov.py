@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from trajmap._validation import Array, worded
+from trajmap.curvature.overlaps import Overlaps
 from trajmap.errors import InputError
 from trajmap.objective.memory import room
 from trajmap.objective.operator import Operator
@@ -49,33 +50,34 @@ class Rows:
         self._n += 1
         torch.div(vector, length, out=self[self._n - 1])
 
-    def inner(self, vector: torch.Tensor) -> Array:
-        """Inner products with a vector, (len,), float64."""
-        total = torch.zeros(self._n, dtype=torch.float64, device=self._like.device)
-        for columns in _blocks(vector):
-            block = vector[columns]
-            total += torch.cat([chunk[:, columns] @ block for _, chunk in self._full()])
-        return total.cpu().numpy()
+    def inner(self, vector: torch.Tensor, places: Array | None = None) -> Array:
+        """Inner products of the rows at some places, ascending, or of all, with a vector, float64."""
+        return self._products([vector], self._runs(places))[:, 0]
+
+    def inners(self, vectors: list[torch.Tensor]) -> Array:
+        """Inner products of all rows with several vectors in one pass over the rows, (len, vectors), float64."""
+        return self._products(vectors, self._runs())
 
     def subtract(self, weights: Array, vector: torch.Tensor) -> float:
-        """Subtract a combination of the rows from a vector, in place; give the norm of what is left."""
-        near = np.flatnonzero(weights)
-        few = [(self[i], -float(weights[i])) for i in near.tolist()] if len(near) <= 3 else []
+        """Subtract a combination of the rows, weights (len,), from a vector, in place; give the norm of what is left."""
         every = torch.as_tensor(weights).to(self._like)
-        chunks = [] if few else [(chunk, every[places]) for places, chunk in self._full()]
+        runs = [
+            (rows, every[places], float(weights[places.start])) for places, rows in self._runs(np.flatnonzero(weights))
+        ]
         square = torch.zeros((), dtype=torch.float64, device=self._like.device)
         for columns in _blocks(vector):
             block = vector[columns]
-            for row, weight in few:
-                block.add_(row[columns], alpha=weight)
-            for chunk, part in chunks:
-                block.addmv_(chunk[:, columns].T, part, alpha=-1)
+            for rows, part, first in runs:
+                if len(rows) == 1:
+                    block.add_(rows[0, columns], alpha=-first)
+                else:
+                    block.addmv_(rows[:, columns].T, part, alpha=-1)
             square += torch.dot(block, block)
         length = float(square.sqrt())
         return length if _safe(length**2) else norm(vector)
 
-    def remove(self, vector: torch.Tensor, before: float) -> tuple[Array, float]:
-        """Subtract from a vector, in place, what lies in the span of the rows, if orthonormal.
+    def remove(self, vector: torch.Tensor, before: float, places: Array | None = None) -> tuple[Array, float]:
+        """Subtract from a vector, in place, what lies in the span of some rows, if orthonormal.
 
         Parameters
         ----------
@@ -83,17 +85,21 @@ class Rows:
             The vector.
         before : float
             Its norm.
+        places : numpy.ndarray of int, optional
+            Which rows, ascending; all by default.
 
         Returns
         -------
         coordinates : numpy.ndarray, shape (len,)
-            Of what was subtracted.
+            Of what was subtracted; zero at other rows.
         after : float
             Norm of what is left.
         """
         total, after = np.zeros(self._n), before
-        for _ in range(4 if self._n else 0):
-            before, found = after, self.inner(vector)
+        chosen = np.arange(self._n) if places is None else places
+        for _ in range(4 if len(chosen) else 0):
+            found = np.zeros(self._n)
+            before, found[chosen] = after, self.inner(vector, chosen)
             after = self.subtract(found, vector)
             total += found
             if after >= 0.5 * before:  # else what was subtracted left its rounding
@@ -112,33 +118,49 @@ class Rows:
         """Put n ≤ len combinations in the place of the rows, weights (n, len), one block of columns at a time."""
         n = len(weights)
         for columns, block in self._combined(weights):
-            for places, chunk in self._full():
-                part = block[places]
-                chunk[: len(part), columns] = part
+            for places, rows in self._runs(np.arange(n)):
+                rows[:, columns] = block[places]
         self._n = n
-        del self._chunks[len(list(self._full())) :]
+        del self._chunks[len(self._runs()) :]
 
     def in_one_piece(self) -> torch.Tensor:
         """Show the rows, not more than the first chunk holds, as one tensor of shape (len, P)."""
         return self._chunks[0][: self._n]
 
-    def _full(self) -> Iterator[tuple[slice, torch.Tensor]]:
-        # places among the rows, and the rows, of each chunk that has any
-        start = 0
-        for chunk in self._chunks:
-            rows = chunk[: self._n - start] if start < self._n else chunk[:0]
-            if len(rows):
-                yield slice(start, start + len(rows)), rows
-            start += len(chunk)
+    @property
+    def _exact(self) -> torch.dtype:
+        """Format of matrix products: float64 where an accelerator might round float32 factors to fewer digits."""
+        return self._like.dtype if self._like.device.type == "cpu" else torch.float64
+
+    def _runs(self, places: Array | None = None) -> list[tuple[slice, torch.Tensor]]:
+        """Rows at some places, ascending, or all: neighbours in one chunk are one view."""
+        chosen = np.arange(self._n) if places is None else places
+        chunks = np.maximum(chosen - self._first, -1) // CHUNK + 1
+        cuts = np.flatnonzero((np.diff(chosen) != 1) | (np.diff(chunks) != 0)) + 1
+        found = []
+        for part, inside in zip(np.split(chosen, cuts), np.split(chunks, cuts), strict=True):
+            if len(part):
+                chunk, start = int(inside[0]), int(part[0])
+                at = start - (self._first + (chunk - 1) * CHUNK if chunk else 0)
+                found.append((slice(start, start + len(part)), self._chunks[chunk][at : at + len(part)]))
+        return found
+
+    def _products(self, vectors: list[torch.Tensor], runs: list[tuple[slice, torch.Tensor]]) -> Array:
+        n = sum(len(rows) for _, rows in runs)
+        total = torch.zeros((n, len(vectors)), dtype=torch.float64, device=self._like.device)
+        for columns in _blocks(vectors[0]) if n else ():
+            blocks = [vector[columns] for vector in vectors]
+            block = torch.stack(blocks, dim=1) if len(blocks) > 1 else blocks[0][:, None]
+            total += torch.cat([rows[:, columns] @ block for _, rows in runs])
+        return total.cpu().numpy()
 
     def _combined(self, weights: Array) -> Iterator[tuple[slice, torch.Tensor]]:
-        # float64 where an accelerator might round the factors of a float32 product to fewer digits
-        dtype = self._like.dtype if self._like.device.type == "cpu" else torch.float64
-        W = torch.as_tensor(weights).to(self._like.device, dtype)
+        W = torch.as_tensor(weights).to(self._like.device, self._exact)
+        runs = self._runs()
         for columns in _blocks(self[0]):
-            block = torch.zeros((len(weights), len(self[0][columns])), dtype=dtype, device=self._like.device)
-            for places, chunk in self._full():
-                block.addmm_(W[:, places], chunk[:, columns].to(dtype))
+            block = torch.zeros((len(weights), len(self[0][columns])), dtype=self._exact, device=self._like.device)
+            for places, rows in runs:
+                block.addmm_(W[:, places], rows[:, columns].to(self._exact))
             yield columns, block
 
 
@@ -149,8 +171,11 @@ class Krylov:
     multiplied rows and S its coupling to the pending ones, A Q = Q T + Q_pending S holds to rounding: the residual of
     a Ritz pair (λ, Qᵀy) is ‖S y‖, with one pending row (a Lanczos chain) or with several, before and after a restart.
 
-    Each new row is orthogonalised against all: first the couplings that symmetry says, then measured ones, repeated
-    while the norm falls by half, which keeps the rows orthogonal to the rounding of their number format.
+    From each product the couplings that symmetry says are subtracted, and measured ones with the other pending rows.
+    The rows then lose orthogonality slowly; `Overlaps` follows how much, and where it passes the square root of the
+    rounding, a new row is orthogonalised against the rows that it meets. What that takes is kept, so that A Q is known
+    to rounding all the time. `straighten` measures the rows' Gram matrix once, at a restart and at the end, and goes on to
+    the exactly orthonormal basis of their span without forming it.
 
     Parameters
     ----------
@@ -168,6 +193,9 @@ class Krylov:
         self.size = operator.size
         self.rows = Rows(wide(operator), operator.size, keep)
         self._T = np.zeros((0, 0))
+        self._taken = np.zeros((0, 0))  # (of row, from product): what orthogonalisation took beyond T
+        self._overlaps = Overlaps(self.eps)
+        self._basis: Array | None = None  # weights of the rows in the orthonormal basis, once straightened
         self._multiplied: list[bool] = []
         self.n_products = 0
 
@@ -221,6 +249,8 @@ class Krylov:
         self.rows.reflect(places, axis)
         self._T[places] -= 2 * np.outer(axis, axis @ self._T[places])
         self._T[:, places] = self._T[places].T
+        self._taken[places] -= 2 * np.outer(axis, axis @ self._taken[places])
+        self._overlaps.reflect(places, axis)
 
     def multiply(self, row: int) -> tuple[float, float]:
         """Multiply a pending row and append what is new in the product; give vᵀAv and the norm of what is new.
@@ -240,6 +270,7 @@ class Krylov:
         InputError
             If the product holds NaN or inf.
         """
+        assert self._basis is None, "the rows are no basis that grows: restart first"
         vector = self.rows[row]
         product = self._operator.multiply(vector)
         self.n_products += 1
@@ -249,18 +280,54 @@ class Krylov:
             raise InputError(worded(self._name, expected, f"NaN or inf in product {self.n_products}"))
         known = self._T[row].copy()
         known[row] = alpha
-        coordinates, beta = self.rows.remove(product, self.rows.subtract(known, product))
-        known += coordinates
-        self._T[row] = self._T[:, row] = known
+        others = np.array([place for place in self.pending if place != row], dtype=int)
+        coordinates, beta = self.rows.remove(product, self.rows.subtract(known, product), others)
+        self._T[row] = self._T[:, row] = known + coordinates
         self._multiplied[row] = True
+        overlaps = self._overlaps.of_new(self._T, row, self.multiplied, beta)
+        lost = self._overlaps.lost(overlaps)
+        if lost:
+            beta = self._clean(row, product, beta, overlaps)
         if len(self.rows) == self.size or beta <= self.floor:
             return alpha, 0.0
-        self._append(product, beta)
+        self._append(product, beta, None if lost else overlaps)
         self._T[row, -1] = self._T[-1, row] = beta
         return alpha, beta
 
+    def _clean(self, row: int, product: torch.Tensor, beta: float, expected: Array) -> float:
+        """Orthogonalise what is new in a product against all rows, and look at the unseen ones in the same pass."""
+        measured = self.rows.inners([product, *(self.rows[i] for i in self._overlaps.unseen)])
+        self._overlaps.see(measured[:, 1:])
+        if beta > 0:
+            self._overlaps.learn(expected, measured[:, 0] / beta)
+        after = self.rows.subtract(measured[:, 0], product)
+        taken, after = self.rows.remove(product, after) if after < 0.5 * beta else (0.0, after)
+        self._taken[:, row] += measured[:, 0] + taken
+        return after
+
+    def straighten(self) -> None:
+        """Go on to the orthonormal basis of the rows' span, in which the projection is exact.
+
+        Nothing can be multiplied in it before a restart. Where the rows are known to be orthonormal to rounding,
+        nothing is measured.
+        """
+        if self._basis is not None or self._overlaps.orthonormal:
+            return
+        if self._overlaps.unseen:
+            self._overlaps.see(self.rows.inners([self.rows[i] for i in self._overlaps.unseen]))
+        m, order = len(self.multiplied), self.multiplied + self.pending
+        R = np.linalg.cholesky(self._overlaps.gram[np.ix_(order, order)]).T
+        seen = R @ (self._T + self._taken)[np.ix_(order, order[:m])] @ np.linalg.inv(R[:m, :m])
+        seen[:m] = (seen[:m] + seen[:m].T) / 2
+        for side in (self._T, self._T.T):
+            side[np.ix_(order, order[:m])] = seen
+        self._taken[:] = 0
+        self._basis = np.zeros_like(self._T)
+        self._basis[np.ix_(order, order)] = np.linalg.inv(R)
+
     def restart(self, keep: Array) -> None:
         """Keep some Ritz vectors, columns of shape (multiplied,), and the pending directions that they couple to."""
+        self.straighten()
         T, S = self.projection()
         left, strengths, right = np.linalg.svd(S @ keep, full_matrices=False)
         strong = strengths > 10 * self.eps * np.abs(self._T).max()
@@ -268,11 +335,12 @@ class Krylov:
         weights = np.zeros((m + p, len(self.rows)))
         weights[:m, self.multiplied] = keep.T
         weights[m:, self.pending] = left[:, strong].T
-        self.rows.combine(weights)
+        self._combine(weights)
         self._T = np.zeros((m + p, m + p))
         self._T[:m, :m] = keep.T @ T @ keep
         self._T[m:, :m] = strengths[strong, None] * right[strong]
         self._T[:m, m:] = self._T[m:, :m].T
+        self._taken = np.zeros_like(self._T)
         self._multiplied = [True] * m + [False] * p
 
     def vectors(self, weights: Array) -> Array:
@@ -290,12 +358,20 @@ class Krylov:
         """
         everywhere = np.zeros((weights.shape[1], len(self.rows)))
         everywhere[:, self.multiplied] = weights.T
-        self.rows.combine(everywhere)
+        self._combine(everywhere)
         return self.rows.in_one_piece().cpu().numpy()
 
-    def _append(self, vector: torch.Tensor, length: float) -> None:
+    def _combine(self, weights: Array) -> None:
+        """Put combinations of the orthonormal basis in the place of the rows."""
+        self.straighten()
+        self.rows.combine(weights if self._basis is None else weights @ self._basis.T)
+        self._overlaps.renew(len(weights))
+        self._basis = None
+
+    def _append(self, vector: torch.Tensor, length: float, overlaps: Array | None = None) -> None:
         self.rows.append(vector, length)
-        self._T = np.pad(self._T, (0, 1))
+        self._overlaps.append(overlaps)
+        self._T, self._taken = np.pad(self._T, (0, 1)), np.pad(self._taken, (0, 1))
         self._multiplied.append(False)
 
 
@@ -346,8 +422,8 @@ def _safe(total: float) -> bool:
     return 1e-25 < abs(total) < 1e30
 
 
-def _blocks(vector: torch.Tensor) -> Iterator[slice]:
-    """Columns that fit in a processor's cache, or keep an accelerator busy."""
-    width = 2**16 if vector.device.type == "cpu" else 2**22
+def _blocks(vector: torch.Tensor, among: int = 1) -> Iterator[slice]:
+    """Columns that fit in a processor's cache, or keep an accelerator busy; narrower where more is made of them."""
+    width = (2**16 if vector.device.type == "cpu" else 2**22) // among
     for start in range(0, len(vector), width):
         yield slice(start, start + width)

@@ -103,9 +103,7 @@ def lanczos_pairs(
     goal = _Goal(k, order, tol, 100 * space.eps)
     search = _Search(space, goal, lambda: random_normal(operator, rng),
                      max(2 * k + 16, int(budget // row_bytes)))  # fmt: skip
-    while space.n_products < max_products and not search.step():
-        pass
-    found = search.found
+    found = search.run(max_products)
     unsure = np.zeros(len(found.values), dtype=bool) if search.checked else goal.displaced(found.values)
     vectors = space.vectors(found.weights)
     return Ritz(found.values, vectors, found.residuals, found.converged & ~unsure, space.n_products)
@@ -192,7 +190,20 @@ class _Search:
         self.checked = False
         self.found = _Found(*(np.zeros(0),) * 4)
 
-    def step(self) -> bool:
+    def run(self, max_products: int) -> _Found:
+        """Spend products until all is found; the pairs are those of the exactly orthonormal basis."""
+        space = self._space
+        while True:
+            done = False
+            while space.n_products < max_products and not done:
+                done = self._step()
+            space.straighten()
+            found = self._goal.of(space)
+            if found.converged.all() or space.complete or space.n_products >= max_products:
+                return found
+            self._restart()  # the estimates of an almost orthonormal basis were too good
+
+    def _step(self) -> bool:
         # spends one product; whether all is found
         space, goal = self._space, self._goal
         if len(space.rows) >= self._capacity:

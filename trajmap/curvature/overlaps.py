@@ -1,0 +1,109 @@
+"""How much orthogonality a Krylov basis has lost, followed without its vectors."""
+
+import numpy as np
+
+from trajmap._validation import Array
+
+__all__ = ["Overlaps"]
+
+FEW = 4  # rows up to which overlaps are always measured: it costs little, and shows the rounding of the products
+
+
+class Overlaps:
+    """Inner products ω of basis rows that should be orthogonal: estimated, and measured where a row was looked at.
+
+    With A qₖ = Σ Tₗₖ qₗ for the multiplied rows, what is new in a product, β q = A qⱼ − Σ Tᵢⱼ qᵢ, meets an older row by
+    β ω = Σ Tₗₖ ωₗⱼ − Σ Tᵢⱼ ωᵢₖ and the rounding of both products: Simon's recurrence, for any projection T, with one
+    pending row or several, before and after a restart. As long as no ω passes the square root of the rounding, T is
+    the projection on the exactly orthonormal basis to the rounding itself, so no eigenvalue comes back as a ghost.
+
+    Parameters
+    ----------
+    eps : float
+        Rounding of the rows' number format.
+
+    References
+    ----------
+    H. Simon, The Lanczos algorithm with partial reorthogonalization, 1984.
+    """
+
+    def __init__(self, eps: float) -> None:
+        self._eps, self._noise = eps, eps
+        self._again = False
+        self.gram = np.zeros((0, 0))  # estimates in the unseen rows and columns
+        self.unseen: list[int] = []
+
+    @property
+    def orthonormal(self) -> bool:
+        """Whether the rows are orthonormal to rounding, by measurements and estimates."""
+        return bool(np.abs(self.gram - np.eye(len(self.gram))).max(initial=0.0) <= 10 * self._eps)
+
+    def of_new(self, T: Array, row: int, multiplied: list[int], beta: float) -> Array:
+        """Estimate the overlaps of what is new in a product with all rows.
+
+        Parameters
+        ----------
+        T : numpy.ndarray, shape (n, n)
+            The projection, with the product's coordinates in column `row`.
+        row : int
+            The row that was multiplied.
+        multiplied : list of int
+            Rows whose product is known; the others' overlaps with the product were measured and taken out.
+        beta : float
+            Norm of what is new.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n,)
+            Upper estimates in size.
+        """
+        found = np.zeros(len(T))
+        meeting = T[:, multiplied].T @ self.gram[:, row] - self.gram[multiplied] @ T[:, row]
+        lengths = np.linalg.norm(T, axis=0)
+        meeting += np.copysign(self._noise * (lengths[multiplied] + lengths[row] + beta), meeting)
+        found[multiplied] = meeting / max(beta, np.finfo(float).tiny ** 0.5)
+        return np.clip(found, -1, 1)
+
+    def lost(self, overlaps: Array) -> bool:
+        """Tell whether a new row must be orthogonalised: one overlap passes √ε, or one of the last row's did.
+
+        The next row follows from this one and from the one before, which keeps its overlaps.
+        """
+        if len(overlaps) <= FEW:
+            return True
+        again, self._again = self._again, False
+        if not again:
+            self._again = bool(np.abs(overlaps).max() > self._eps**0.5)
+        return again or self._again
+
+    def see(self, measured: Array) -> None:
+        """Put measured inner products, (n, unseen), in the place of the unseen rows' estimates."""
+        self.gram[:, self.unseen] = measured
+        self.gram[self.unseen] = measured.T
+        self.unseen = []
+
+    def learn(self, expected: Array, measured: Array) -> None:
+        """Raise the rounding of the products where overlaps were larger than estimated."""
+        before, now = np.abs(expected).max(), np.abs(measured).max()
+        if now > before > 0:
+            self._noise *= now / before
+
+    def append(self, overlaps: Array | None = None) -> None:
+        """Take in a row with its estimates, or one that was orthogonalised against all."""
+        n = len(self.gram)
+        self.gram = np.pad(self.gram, (0, 1))
+        self.gram[n, n] = 1.0
+        if overlaps is not None:
+            self.gram[n, :n] = self.gram[:n, n] = overlaps
+            self.unseen.append(n)
+
+    def reflect(self, places: list[int], axis: Array) -> None:
+        """Follow a reflection of some rows in their span."""
+        self.gram[places] -= 2 * np.outer(axis, axis @ self.gram[places])
+        self.gram[:, places] -= 2 * np.outer(self.gram[:, places] @ axis, axis)
+        if set(places) & set(self.unseen):
+            self.unseen = sorted({*places, *self.unseen})
+
+    def renew(self, n: int) -> None:
+        """Begin again with n rows that are orthonormal to rounding."""
+        self.gram, self.unseen, self._again = np.eye(n), [], False
