@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import types
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -12,23 +13,20 @@ import torch
 from trajmap._models import unwrapped
 from trajmap._validation import check_choice, check_count, worded
 from trajmap.errors import InputError
-from trajmap.recording._arguments import (
-    checked_numbers,
-    checked_settings,
-    chosen_parameters,
-    kept_buffers,
-)
 from trajmap.recording.attachments import Attachments
 from trajmap.recording.budget import as_bytes
 from trajmap.recording.distributed import role_of
+from trajmap.recording.scalars import checked_scalars
 from trajmap.recording.schedules import Schedule
 from trajmap.recording.schedules import every as fixed_interval
-from trajmap.recording.selections import Select, requires_grad
+from trajmap.recording.selections import Select, chosen_parameters, kept_buffers, requires_grad
 from trajmap.recording.sitting import Plan, Sitting
 from trajmap.recording.sketch import CountSketch
-from trajmap.recording.storage import Storage, make_buffer
+from trajmap.recording.storage import Storage, checked_settings, make_buffer
 
 __all__ = ["Recorder"]
+
+_NO_SCALARS: Mapping[str, float] = types.MappingProxyType({})
 
 
 class Recorder:
@@ -117,7 +115,7 @@ class Recorder:
     ...         optimizer.zero_grad()
     ...         loss.backward()
     ...         _ = optimizer.step()
-    ...         recorder.record(loss=loss.item())
+    ...         recorder.record({"loss": loss.item()})
     >>> Trajectory.open(folder).iterates
     Iterates(shape=(4, 3), dtype=float32)
     """
@@ -213,7 +211,7 @@ class Recorder:
         self._sitting.attach(optimizer, step, check_count("moments", moments, low=0))
         return self
 
-    def record(self, scalars: Mapping[str, float] | None = None, /, *, step: int | None = None, **named: float) -> None:
+    def record(self, scalars: Mapping[str, float] = _NO_SCALARS, *, step: int | None = None) -> None:
         """Add scalars to the present iterate, or record an iterate by hand.
 
         Attached, scalars go to the iterate that the last optimizer step made. Where `every` leaves that step out
@@ -224,13 +222,11 @@ class Recorder:
 
         Parameters
         ----------
-        scalars : mapping of str to float, optional
-            Numbers under any name, as one called ``step``.
+        scalars : mapping of str to float
+            Numbers or one-element tensors under any name, as ``{"loss": loss.item()}``; NaN and inf are kept.
         step : int, optional
             Attached, the optimizer's steps so far, the default. By hand, a step not before the last recorded one,
             by default the next; the first of a resumed run may be earlier and supersedes what comes after it.
-        **named : float
-            Named numbers or one-element tensors, as ``loss=loss.item()``; NaN and inf are kept.
 
         Raises
         ------
@@ -238,19 +234,17 @@ class Recorder:
             If the recorder is closed, a scalar is no number, or the step is not as above.
         """
         self._require_open()
-        self._sitting.record(step, checked_numbers(scalars, named))
+        self._sitting.record(step, checked_scalars(scalars))
 
-    def pool(self, scalars: Mapping[str, float] | None = None, /, **named: float) -> None:
+    def pool(self, scalars: Mapping[str, float]) -> None:
         """Keep scalars of one of several batches whose gradients are accumulated.
 
         The next step's iterate gets the mean over them and what `record` is given after that step.
 
         Parameters
         ----------
-        scalars : mapping of str to float, optional
-            Numbers under any name.
-        **named : float
-            Named numbers, as ``loss=loss.item()``.
+        scalars : mapping of str to float
+            Numbers under any name, as ``{"loss": loss.item()}``.
 
         Raises
         ------
@@ -258,7 +252,7 @@ class Recorder:
             If the recorder is closed, or a scalar is no number.
         """
         self._require_open()
-        self._sitting.pool(checked_numbers(scalars, named))
+        self._sitting.pool(checked_scalars(scalars))
 
     def hold(self) -> None:
         """Keep a copy of the present iterate in memory, to be the run's last should no step follow.
