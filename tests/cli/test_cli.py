@@ -71,7 +71,7 @@ def train(folder, namespace, order):
             loss = torch.nn.functional.mse_loss(model(x[rows]), y[rows])
             loss.backward()
             optimizer.step()
-            recorder.record(loss=loss.item())
+            recorder.record({"loss": loss.item()})
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +204,7 @@ def test_info_tells_seams_gaps_and_losses(tmp_path, capsys):
     model = torch.nn.BatchNorm1d(3)
     for step in (0, 1, 2, 3, 2, 3, 7):
         with Recorder(model, tmp_path / "run", resume=True, dtype="delta16") as recorder:
-            recorder.record(step=step, loss=1.0)
+            recorder.record({"loss": 1.0}, step=step)
     with torch.no_grad():
         model.weight[0] = float("nan")
     with Recorder(model, tmp_path / "run", resume=True, dtype="delta16") as recorder:

@@ -53,7 +53,7 @@ def session(folder, name, first, told):
     recorder = Recorder(model, folder, resume=True, **FORMATS[name])
     for step in range(first, first + 10_000):
         model.go_to(step)
-        recorder.record(step=step, value=float(step))
+        recorder.record({"value": float(step)}, step=step)
         if step % 3 == 0:
             recorder.flush()
             os.write(told, b"%d " % step)
@@ -122,7 +122,7 @@ def train(folder, steps, name, **options):
     with Recorder(model, folder, **FORMATS[name], **options) as recorder:
         for step in steps:
             model.go_to(step)
-            recorder.record(step=step, value=float(step))
+            recorder.record({"value": float(step)}, step=step)
     return model.w.detach().clone()
 
 

@@ -39,7 +39,7 @@ def loop(folder, steps, **options):
             optimizer.zero_grad()
             model(torch.ones(1, 3)).square().sum().backward()
             optimizer.step()
-            recorder.record(loss=1.0)
+            recorder.record({"loss": 1.0})
     return model
 
 

@@ -34,7 +34,7 @@ def record(folder, many=6, level=0.0, **options):
             with torch.no_grad():
                 for parameter in model.parameters():
                     parameter.fill_(level + k)
-            recorder.record(loss=float(k))
+            recorder.record({"loss": float(k)})
     return folder
 
 

@@ -199,7 +199,7 @@ def test_a_forked_copy_goes_on_unrecorded(tmp_path):
         with told("are not recorded"):
             for _ in range(9):
                 step(model, optimizer)
-            recorder.record(loss=1.0)
+            recorder.record({"loss": 1.0})
             recorder.hold()
             assert recorder.flush() >= 0
             recorder.close()
@@ -369,7 +369,7 @@ class TestTheEnd:
             recorder = Recorder(model, folder).attach(optimizer)
             for _ in range(9):
                 step(model, optimizer)
-            recorder.record(loss=2.0)
+            recorder.record({"loss": 2.0})
             if flush:
                 assert (recorder.flush(), recorder.n_durable) == (10, 10)
             os.kill(os.getpid(), number)
@@ -395,9 +395,9 @@ def test_scalars_after_a_flush_come_too_late(tmp_path):
         step(model, optimizer)
         assert recorder.flush() == 2
         with pytest.warns(RecordingWarning, match="step 1 was flushed before its scalars loss came"):
-            recorder.record(loss=1.0)
+            recorder.record({"loss": 1.0})
         step(model, optimizer)
-        recorder.record(loss=2.0)
+        recorder.record({"loss": 2.0})
     run = Trajectory.open(tmp_path / "run")
     assert run.steps.tolist() == [0, 1, 2]
     assert run.scalars["loss"].tolist() == pytest.approx([np.nan, np.nan, 2.0], nan_ok=True)

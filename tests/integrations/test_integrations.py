@@ -412,7 +412,7 @@ class TestAccelerate:
                     accelerator.backward(loss)
                     optimizer.step()
                     optimizer.zero_grad()
-                recorder.record(loss=loss.item())
+                recorder.record({"loss": loss.item()})
             if save is not None:
                 accelerator.save_state(str(save))
         return accelerator.unwrap_model(model)

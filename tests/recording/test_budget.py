@@ -36,7 +36,7 @@ def train(folder, n, *, begun=None, after=None, **options):
             optimizer.zero_grad()
             model(torch.ones(3, 20)).square().mean().backward()
             optimizer.step()
-            recorder.record(loss=float(i))
+            recorder.record({"loss": float(i)})
             weights.append(flat(model))
             if after is not None:
                 after()
@@ -116,7 +116,7 @@ def test_by_hand(tmp_path):
     model, _ = make()
     with Recorder(model, tmp_path / "run", budget=BUDGET) as recorder:
         for i in range(50):
-            recorder.record(loss=float(i))
+            recorder.record({"loss": float(i)})
     run = Trajectory.open(tmp_path / "run")
     assert size(tmp_path / "run") <= BUDGET
     assert run.steps.tolist() == [*range(0, 49, run.history.interval), 49]

@@ -34,7 +34,7 @@ def train(model, optimizer, recorder, n, first=0):
         loss = model(x).square().mean()
         loss.backward()
         optimizer.step()
-        recorder.record(loss=loss.item())
+        recorder.record({"loss": loss.item()})
 """
 
 
@@ -137,7 +137,7 @@ with Recorder(model, folder, resume=True).attach(optimizer) as recorder:
             loss = model(x).square().mean()
             loss.backward()
             optimizer.step()
-            recorder.record(loss=loss.item())
+            recorder.record({"loss": loss.item()})
     alone = Trajectory.open(tmp_path / "alone")
     run.layout.require(alone.layout, "alone")
     np.testing.assert_array_equal(run.steps, alone.steps)

@@ -36,7 +36,7 @@ def test_steps_that_a_scaler_skips_are_not_iterates(tmp_path):
             scaler.scale(loss * (float("inf") if i == 2 else 1.0)).backward()
             scaler.step(optimizer)
             scaler.update()
-            recorder.record(loss=loss.item())
+            recorder.record({"loss": loss.item()})
             if i != 2:
                 expected.append(flat(model))
     run = Trajectory.open(tmp_path / "run")
@@ -127,7 +127,7 @@ def test_branches_leave_the_run_as_it_was(tmp_path):
             loss.backward()
             optimizer.step()
             if recorder is not None:
-                recorder.record(loss=loss.item())
+                recorder.record({"loss": loss.item()})
 
     with Recorder(model, tmp_path / "run").attach(optimizer) as recorder:
         steps(5, seed=0)

@@ -39,7 +39,7 @@ def test_round_trip_is_bit_exact(tmp_path, dtype):
     with Recorder(model, tmp_path / "run").attach(optimizer) as recorder:
         for _ in range(7):
             losses.append(step(model, optimizer))
-            recorder.record(loss=losses[-1])
+            recorder.record({"loss": losses[-1]})
             expected.append(flat(model))
     run = Trajectory.open(tmp_path / "run")
     assert run.iterates.dtype == expected[0].dtype
@@ -77,7 +77,7 @@ def test_every_keeps_each_kth_and_the_last(tmp_path):
     with Recorder(model, tmp_path / "run", every=4).attach(optimizer) as recorder:
         for i in range(1, 11):
             step(model, optimizer)
-            recorder.record(mark=i)
+            recorder.record({"mark": i})
     run = Trajectory.open(tmp_path / "run")
     assert run.steps.tolist() == [0, 4, 8, 10]
     np.testing.assert_array_equal(run.scalars["mark"], [np.nan, 4, 8, 10])
@@ -87,13 +87,13 @@ def test_every_keeps_each_kth_and_the_last(tmp_path):
 def test_scalars_of_steps_that_every_leaves_out(tmp_path):
     model, optimizer = make()
     with Recorder(model, tmp_path / "run", every=3).attach(optimizer) as recorder:
-        recorder.record(start=1.0)
+        recorder.record({"start": 1.0})
         for i in range(1, 6):
             step(model, optimizer)
-            recorder.record(mark=i)
+            recorder.record({"mark": i})
             if i == 2:
-                recorder.record(step=2, extra=torch.tensor(2.5, requires_grad=True))
-            recorder.record(twice=10 * i)
+                recorder.record({"extra": torch.tensor(2.5, requires_grad=True)}, step=2)
+            recorder.record({"twice": 10 * i})
         expected = flat(model)
     run = Trajectory.open(tmp_path / "run")
     assert run.steps.tolist() == [0, 2, 3, 5], "2 was asked for by name, 5 is the last"
@@ -177,12 +177,12 @@ def test_views_and_mixed_precision_are_laid_flat(tmp_path):
 def test_recording_by_hand(tmp_path):
     model, _ = make()
     with Recorder(model, tmp_path / "run") as recorder:
-        recorder.record(loss=3.0)
+        recorder.record({"loss": 3.0})
         with torch.no_grad():
             model[0].weight.fill_(float("nan"))
-        recorder.record(step=5, loss=2.0)
-        recorder.record(step=5, accuracy=0.5)
-        recorder.record(accuracy=0.75)
+        recorder.record({"loss": 2.0}, step=5)
+        recorder.record({"accuracy": 0.5}, step=5)
+        recorder.record({"accuracy": 0.75})
     run = Trajectory.open(tmp_path / "run")
     assert run.steps.tolist() == [0, 5, 6]
     np.testing.assert_array_equal(run.scalars["accuracy"], [np.nan, 0.5, 0.75])
@@ -194,8 +194,12 @@ def test_no_name_of_a_metric_is_taken(tmp_path):
     names = {"step": 7.0, "self": 1.0, "scalars": 2.0, "named": 3.0, "": 4.0, "train/loss": 5.0}
     with Recorder(model, tmp_path / "run").attach(optimizer) as recorder:
         step(model, optimizer)
-        recorder.record(names, loss=6.0)
-        recorder.record(scalars=8.0, self=9.0)
+        recorder.record(names)
+        recorder.record(scalars={"scalars": 8.0, "self": 9.0, "loss": 6.0})
+        with pytest.raises(TypeError, match="loss"):
+            recorder.record(loss=7.0)  # one way alone, in which no name can clash with an argument
+        with pytest.raises(InputError, match="scalars: expected a mapping of names to numbers, got 0.5"):
+            recorder.pool(0.5)
     run = Trajectory.open(tmp_path / "run")
     found = {name: values[1] for name, values in run.scalars.items()}
     assert found == {"lr": 0.1, **names, "loss": 6.0, "scalars": 8.0, "self": 9.0}
@@ -246,7 +250,7 @@ def test_recording_changes_nothing(tmp_path):
         for _ in range(5):
             loss = step(model, optimizer)
             if recorder:
-                recorder.record(loss=loss)
+                recorder.record({"loss": loss})
         if recorder:
             recorder.close()
         state = [copy.deepcopy(model.state_dict()), optimizer.state_dict()["state"]]
@@ -403,10 +407,10 @@ def test_worded_errors(tmp_path):
     with pytest.raises(InputError, match=r"scalars: expected a mapping of names to numbers, got 3; repair: .*step=3"):
         recorder.record(3)
     with pytest.raises(InputError, match="loss: expected a number, got 'low'"):
-        recorder.record(loss="low")
+        recorder.record({"loss": "low"})
     for value, told in (("0.5", "'0.5'"), (None, "None"), (torch.zeros(2), "Tensor"), (1j, "complex")):
         with pytest.raises(InputError, match=f"loss: expected a number, got {told}"):
-            recorder.record(loss=value)
+            recorder.record({"loss": value})
     step(model, optimizer)
     for wrong in (0, 2, "one"):
         with pytest.raises(InputError, match="step: expected 1, the optimizer's steps so far"):

@@ -32,7 +32,7 @@ class Training:
             self.optimizer.step()
             self.done += 1
             if recorder is not None:
-                recorder.record(loss=loss.item())
+                recorder.record({"loss": loss.item()})
 
     def save(self):
         return copy.deepcopy((self.model.state_dict(), self.optimizer.state_dict(), self.done))
@@ -144,7 +144,7 @@ def test_resumed_by_hand(tmp_path):
     for steps in ([None] * 3, [None] * 2, [3, None]):
         with Recorder(model, tmp_path / "run", resume=True) as recorder:
             for step in steps:
-                recorder.record(step=step, value=1.0)
+                recorder.record({"value": 1.0}, step=step)
     run = Trajectory.open(tmp_path / "run")
     assert run.steps.tolist() == [0, 1, 2, 3, 4]
     assert run.history.seams == (2,)

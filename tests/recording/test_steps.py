@@ -228,7 +228,7 @@ def test_steps_that_a_fused_kernel_skips_are_none(tmp_path, fused, every):
             scaler.scale(loss).backward()
             scaler.step(optimizer)
             scaler.update()
-            recorder.record(mark=i)
+            recorder.record({"mark": i})
             if i not in {2, 3}:
                 expected.append(flat(model))
     run = Trajectory.open(tmp_path / "run")
@@ -393,7 +393,7 @@ def test_an_average_put_in_at_the_end_is_no_iterate(tmp_path, every):
     with Recorder(model, tmp_path / "run", every=every).attach(optimizer) as recorder:
         average = averaged(model, optimizer, 6)
         last = flat(model)
-        recorder.record(mark=1.0)
+        recorder.record({"mark": 1.0})
         recorder.hold()
         put_in(model, average.module)
         recorder.hold()
@@ -455,10 +455,10 @@ def test_the_mean_of_accumulated_batches(tmp_path):
             optimizer.zero_grad()
             for loss in losses[:-1]:
                 model(X).square().mean().backward()
-                recorder.pool(loss=loss)
+                recorder.pool({"loss": loss})
             model(X).square().mean().backward()
             optimizer.step()
-            recorder.record(loss=losses[-1], mark=1.0)
+            recorder.record({"loss": losses[-1], "mark": 1.0})
     run = Trajectory.open(tmp_path / "run")
     np.testing.assert_array_equal(run.scalars["loss"], [np.nan, 3.0, 3.0])
     np.testing.assert_array_equal(run.scalars["mark"], [np.nan, 1.0, 1.0])

@@ -31,7 +31,7 @@ def train(folder, steps, *, model=None, watch=None, lr=0.05, **options):
             loss = model(torch.randn(16, 3, generator=generator)).square().mean()
             loss.backward()
             optimizer.step()
-            recorder.record(loss=loss.item())
+            recorder.record({"loss": loss.item()})
             if watch is not None:
                 watch(model)
     return Trajectory.open(folder)

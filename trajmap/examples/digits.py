@@ -181,7 +181,7 @@ def train(
         "order_seed": order_seed,
     }
     with Recorder(network, path, every=every, overwrite=True, settings=settings).attach(algorithm) as recorder:
-        recorder.record(**_scores(network, train_part, validation_part))  # type: ignore[arg-type]
+        recorder.record(_scores(network, train_part, validation_part))
         for step in range(1, steps + 1):
             if (step - 1) % (n // batch_size) == 0:
                 epoch = torch.randperm(n, generator=order)
@@ -192,7 +192,7 @@ def train(
             algorithm.step()
             if step % every == 0 or step == steps:
                 scores = _scores(network, train_part, validation_part)
-                recorder.record(batch_loss=loss.item(), **scores)  # type: ignore[arg-type]
+                recorder.record({"batch_loss": loss.item(), **scores})
             if progress is not None:
                 progress(step, steps)
     return Path(path)

@@ -9,11 +9,11 @@ import torch
 
 from trajmap._validation import worded
 from trajmap.errors import InputError, RecordingWarning
-from trajmap.recording._arguments import as_number
 from trajmap.recording.coverage import Coverage
 from trajmap.recording.ledger import Entry, Ledger, changed_options, described, present_rates, require_optimizer
 from trajmap.recording.moments import Moments, present_moments
 from trajmap.recording.run_buffer import Numbers, RunBuffer
+from trajmap.recording.scalars import as_number
 from trajmap.recording.selections import Select
 from trajmap.recording.stepping import Stepper, unwrapped_optimizer
 from trajmap.recording.witness import Witness

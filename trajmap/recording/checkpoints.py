@@ -18,8 +18,8 @@ from trajmap.data.store.store import RunHeader, new_identity
 from trajmap.data.store.stored_tensor import StoredTensor
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
-from trajmap.recording._arguments import kept_buffers
 from trajmap.recording.encoding import DeltaRows, FullRows
+from trajmap.recording.selections import kept_buffers
 from trajmap.recording.sketch import CountSketch, Sketcher
 from trajmap.recording.snapshot import Slot
 from trajmap.recording.writer import RunWriter

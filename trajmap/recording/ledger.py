@@ -7,7 +7,6 @@ import torch
 
 from trajmap._validation import worded
 from trajmap.errors import InputError
-from trajmap.recording._arguments import plain_options
 from trajmap.recording.stepping import held_optimizers
 
 __all__ = ["Ledger", "changed_options", "described", "groups_of", "present_rates", "require_optimizer"]
@@ -94,11 +93,11 @@ def described(optimizer: Any, model: torch.nn.Module) -> Entry:
     if inner:
         options["around"] = [type(one).__name__ for one in inner]
     for one in (*reversed(inner), optimizer):
-        options |= plain_options(getattr(one, "defaults", {}))
+        options |= _plain_options(getattr(one, "defaults", {}))
     names = {id(p): name for name, p in model.named_parameters()}
     groups = []
     for group in groups_of(optimizer):
-        noted = plain_options({name: value for name, value in group.items() if name != "params"})
+        noted = _plain_options({name: value for name, value in group.items() if name != "params"})
         groups.append({"names": [names[id(p)] for p in group["params"] if id(p) in names], **noted})
     named = {name for group in groups for name in group["names"]}
     missing = any(p.requires_grad and name not in named for name, p in model.named_parameters())
@@ -171,3 +170,14 @@ def require_optimizer(optimizer: Any, parameters: Sequence[torch.Tensor]) -> Non
     if recorded and not any(id(p) in recorded for group in groups_of(optimizer) for p in group["params"]):
         got, repair = "one of other parameters", "attach the optimizer that was made from this model's parameters()"
         raise InputError(worded("optimizer", "one that holds the model's parameters", got, repair))
+
+
+def _plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the options that JSON can hold; the rest, as functions, are left out."""
+    found = {}
+    for name, value in options.items():
+        parts = value if isinstance(value, (list, tuple)) else [value]
+        parts = [part.tolist() if isinstance(part, torch.Tensor) else part for part in parts]
+        if all(part is None or isinstance(part, (bool, int, float, str)) for part in parts):
+            found[name] = parts if isinstance(value, (list, tuple)) else parts[0]
+    return found

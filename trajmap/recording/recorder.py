@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import types
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -12,23 +13,20 @@ import torch
 from trajmap._models import unwrapped
 from trajmap._validation import check_choice, check_count, worded
 from trajmap.errors import InputError
-from trajmap.recording._arguments import (
-    checked_numbers,
-    checked_settings,
-    chosen_parameters,
-    kept_buffers,
-)
 from trajmap.recording.attachments import Attachments
 from trajmap.recording.budget import as_bytes
 from trajmap.recording.distributed import role_of
+from trajmap.recording.scalars import checked_scalars
 from trajmap.recording.schedules import Schedule
 from trajmap.recording.schedules import every as fixed_interval
-from trajmap.recording.selections import Select, requires_grad
+from trajmap.recording.selections import Select, chosen_parameters, kept_buffers, requires_grad
 from trajmap.recording.sitting import Plan, Sitting
 from trajmap.recording.sketch import CountSketch
-from trajmap.recording.storage import Storage, make_buffer
+from trajmap.recording.storage import Storage, checked_settings, make_buffer
 
 __all__ = ["Recorder"]
+
+_NO_SCALARS: Mapping[str, float] = types.MappingProxyType({})
 
 
 class Recorder:
@@ -117,7 +115,7 @@ class Recorder:
     ...         optimizer.zero_grad()
     ...         loss.backward()
     ...         _ = optimizer.step()
-    ...         recorder.record(loss=loss.item())
+    ...         recorder.record({"loss": loss.item()})
     >>> Trajectory.open(folder).iterates
     Iterates(shape=(4, 3), dtype=float32)
     """
@@ -213,7 +211,7 @@ class Recorder:
         self._sitting.attach(optimizer, step, check_count("moments", moments, low=0))
         return self
 
-    def record(self, scalars: Mapping[str, float] | None = None, /, *, step: int | None = None, **named: float) -> None:
+    def record(self, scalars: Mapping[str, float] = _NO_SCALARS, *, step: int | None = None) -> None:
         """Add scalars to the present iterate, or record an iterate by hand.
 
         With an optimizer, scalars go to the iterate of the last optimizer step. If `every` skips that step they are
@@ -222,13 +220,11 @@ class Recorder:
 
         Parameters
         ----------
-        scalars : mapping of str to float, optional
-            Numbers under any name, also one called ``step``.
+        scalars : mapping of str to float
+            Numbers or one-element tensors under any name, as ``{"loss": loss.item()}``; NaN and inf are kept.
         step : int, optional
             With an optimizer, its steps so far (the default). Without one, a step that is not before the last recorded
             one, by default the next; in a resumed run the first may be earlier and supersedes all later ones.
-        **named : float
-            Named numbers or one-element tensors, for example ``loss=loss.item()``; NaN and inf are kept.
 
         Raises
         ------
@@ -236,19 +232,17 @@ class Recorder:
             If the recorder is closed, a scalar is not a number, or the step is not allowed.
         """
         self._require_open()
-        self._sitting.record(step, checked_numbers(scalars, named))
+        self._sitting.record(step, checked_scalars(scalars))
 
-    def pool(self, scalars: Mapping[str, float] | None = None, /, **named: float) -> None:
+    def pool(self, scalars: Mapping[str, float]) -> None:
         """Keep scalars of one of several batches whose gradients are accumulated.
 
         The iterate of the next step gets the mean over these scalars and those passed to `record` after that step.
 
         Parameters
         ----------
-        scalars : mapping of str to float, optional
-            Numbers under any name.
-        **named : float
-            Named numbers, for example ``loss=loss.item()``.
+        scalars : mapping of str to float
+            Numbers under any name, as ``{"loss": loss.item()}``.
 
         Raises
         ------
@@ -256,7 +250,7 @@ class Recorder:
             If the recorder is closed, or a scalar is not a number.
         """
         self._require_open()
-        self._sitting.pool(checked_numbers(scalars, named))
+        self._sitting.pool(checked_scalars(scalars))
 
     def hold(self) -> None:
         """Keep a copy of the present iterate in memory, which becomes the run's last if no step follows.

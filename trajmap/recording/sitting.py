@@ -4,7 +4,7 @@ import dataclasses
 import os
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ import torch
 
 from trajmap._validation import check_count, worded
 from trajmap.errors import InputError, RecordingWarning
-from trajmap.recording._arguments import gradient_norm
 from trajmap.recording.attachments import Attachments
 from trajmap.recording.moments import Moments, keeps_moments
-from trajmap.recording.pool import Pool
 from trajmap.recording.run_buffer import Numbers, RunBuffer
+from trajmap.recording.scalars import Pool
 from trajmap.recording.schedules import Schedule
+from trajmap.recording.snapshot import local_tensor
 from trajmap.recording.stepping import Stepper
 
 __all__ = ["Plan", "Sitting"]
@@ -277,10 +277,19 @@ class Sitting:
     def _step_norms(self, buffer: RunBuffer) -> Numbers:
         if not self._plan.measured:
             return {}
-        return {"grad_norm": gradient_norm(self._plan.measured), "update_norm": buffer.moved()[0]}
+        return {"grad_norm": _gradient_norm(self._plan.measured), "update_norm": buffer.moved()[0]}
 
 
 def _finish(buffer: RunBuffer, pid: int) -> None:
     """Write the held iterates of an unclosed recording, in the process that recorded it."""
     if os.getpid() == pid:
         buffer.close()
+
+
+@torch.no_grad()
+def _gradient_norm(parameters: Sequence[torch.Tensor]) -> float:
+    """Norm of the gradient over the parameters that have one, summed in float64; NaN if none has."""
+    gradients = [local_tensor(p.grad) for p in parameters if p.grad is not None]
+    if not gradients:
+        return float("nan")
+    return sum(float(gradient.double().square().sum()) for gradient in gradients) ** 0.5

@@ -6,18 +6,25 @@ from typing import Any
 
 import torch
 
+from trajmap import __version__
 from trajmap._validation import worded
+from trajmap.data.layout import Layout
+from trajmap.data.number_format import FLOATS, promoted
+from trajmap.data.plain import plain_json
+from trajmap.data.store.buffers import BufferLayout
+from trajmap.data.store.store import RunHeader, new_identity
 from trajmap.errors import InputError
-from trajmap.recording._arguments import make_header
 from trajmap.recording.budget import Budget, Pace, bytes_of
 from trajmap.recording.distributed import RankPlan
 from trajmap.recording.encoding import DeltaRows, FullRows
 from trajmap.recording.run_buffer import RunBuffer
 from trajmap.recording.sketch import CountSketch, SketchSnapshot
-from trajmap.recording.snapshot import Snapshot, make_snapshot
+from trajmap.recording.snapshot import Snapshot, local_tensor, make_snapshot, stored_dtype
 from trajmap.recording.writer import RunWriter
 
-__all__ = ["Storage", "make_buffer"]
+__all__ = ["Storage", "checked_settings", "make_buffer"]
+
+_RESERVED = ("ends", "every", "model", "optimizer", "optimizers", "unrecorded", "untrained", "versions")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +45,7 @@ def make_buffer(
 ) -> "RunBuffer":
     """Make the buffer of a process's part of a run; nothing is written yet."""
     own = list(plan.parameters.values())
-    header = make_header(plan.parameters, buffers, settings, storage.sketch)
+    header = _make_header(plan.parameters, buffers, settings, storage.sketch)
     if storage.deltas and header.dtype != "float32":
         got = "a sketch" if storage.sketch else f"{header.dtype} parameters"
         raise InputError(worded("dtype", "float32 parameters for delta16", got, "omit dtype"))
@@ -92,3 +99,38 @@ def _make_full_buffer(
         return None
     beside = dataclasses.replace(plan, path=plan.path / "full", shards=None)
     return make_buffer(beside, buffers, settings, dataclasses.replace(storage, sketch=None)), storage.sketch.full_every
+
+
+def _make_header(
+    chosen: Mapping[str, torch.Tensor],
+    buffers: Mapping[str, torch.Tensor],
+    settings: dict[str, Any],
+    sketch: CountSketch | None,
+) -> RunHeader:
+    """Say what a run of these parameters and buffers will hold."""
+    pieces = {name: local_tensor(p) for name, p in chosen.items()}
+    layout = Layout(tuple(pieces), tuple(tuple(p.shape) for p in pieces.values()))
+    if sketch is not None:
+        described = sketch.describe(layout)
+        return RunHeader(sketch.layout, "float64", settings, sketch=described, identity=new_identity())
+    kept = BufferLayout(
+        tuple(buffers),
+        tuple(tuple(b.shape) for b in buffers.values()),
+        tuple(str(stored_dtype(b.dtype)).removeprefix("torch.") for b in buffers.values()),
+    )
+    # one format for all, in which each parameter is exact: 16 bits only where all have the same 16
+    known = (str(p.dtype).removeprefix("torch.") for p in pieces.values())
+    dtype = promoted(name if name in FLOATS else "float32" for name in known)
+    return RunHeader(layout, dtype, settings, kept, identity=new_identity())
+
+
+def checked_settings(settings: Mapping[str, Any] | None, model: torch.nn.Module, every: object) -> dict[str, Any]:
+    """Join the recorder's own settings with the user's: plain JSON, under names of their own."""
+    if settings is not None and not isinstance(settings, Mapping):
+        raise InputError(worded("settings", "plain JSON values by name", settings))
+    found: dict[str, Any] = plain_json("settings", settings or {})
+    taken = [name for name in _RESERVED if name in found]
+    if taken:
+        raise InputError(worded("settings", f"names other than {', '.join(_RESERVED)}", ", ".join(taken)))
+    versions = {"trajmap": __version__, "torch": str(torch.__version__)}
+    return {"model": type(model).__name__, "every": plain_json("every", every), "versions": versions, **found}
