@@ -104,7 +104,7 @@ def test_statistics_are_those_of_the_objective():
          "0.weight is not among the parameters of θ"),
         (lambda: nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(4, 6)), nn.Linear(6, 3)),
          "_u would have to move with them"),
-        (lambda: nn.Sequential(nn.Linear(4, 6), nn.Linear(5, 3)), "could not be run on the inputs made up for it"),
+        (lambda: nn.Sequential(nn.Linear(4, 6), nn.Linear(5, 3)), "could not be run on the inputs generated for it"),
     ],
     ids=["no weight of its own", "frozen", "spectral norm", "no network"],
 )  # fmt: skip
