@@ -82,7 +82,7 @@ class TrainablePath(ParameterPath):
 
     @abstractmethod
     def weight(self, t: Array) -> Array:
-        """How much a point at a position moves with θ."""
+        """Differentiate the point at a position with respect to θ."""
 
 
 class BezierPath(TrainablePath):
@@ -111,7 +111,7 @@ class BezierPath(TrainablePath):
         return (1 - t) ** 2 * self.a + self.weight(t) * self.middle + t**2 * self.b
 
     def weight(self, t: Array) -> Array:
-        """How much a point at a position moves with θ."""
+        """Differentiate the point at a position with respect to θ."""
         return 2 * t * (1 - t)
 
 
@@ -138,7 +138,7 @@ class PolygonalPath(TrainablePath):
         return left * self.a + self.weight(t) * self.middle + right * self.b
 
     def weight(self, t: Array) -> Array:
-        """How much a point at a position moves with θ."""
+        """Differentiate the point at a position with respect to θ."""
         return 1 - np.abs(2 * t - 1)
 
 
