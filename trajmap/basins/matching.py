@@ -158,7 +158,7 @@ def groups_at(groups: Sequence[UnitGroup], objective: Objective) -> list[UnitGro
     groups : sequence of UnitGroup
         The units of its model.
     objective : Objective
-        The loss; its fixed statistics are not moved, and recomputed ones need no adaptation.
+        The loss; its frozen statistics are not moved, and recomputed ones need no adaptation.
 
     Returns
     -------
@@ -219,7 +219,7 @@ def _norms(groups: Sequence[UnitGroup]) -> list[FrozenNorm]:
 
 
 def _units_of(theta: Array, layout: Layout, groups: Sequence[UnitGroup]) -> dict[str, Array]:
-    """Parameters by name, with fixed statistics merged into the weight and bias that follow them."""
+    """Parameters by name, with frozen statistics merged into the weight and bias that follow them."""
     missing = sorted({name for group in groups for name, *_ in group.axes} - set(layout.names))
     if missing:
         raise InputError(worded("groups", "units of parameters in θ", f"also of {', '.join(missing)}"))

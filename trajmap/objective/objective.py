@@ -44,7 +44,7 @@ class Objective:
 
     The model is copied once and set to evaluation mode, and only the copy is evaluated: parameters, buffers, gradients,
     modes and random states of the user's process never change. The copy's parameters are views of one flat tensor, to
-    which each point is written. Buffers are fixed at the model's present values. Batches are read once and copied; each
+    which each point is written. Buffers are frozen at the model's present values. Batches are read once and copied; each
     call of the loss gets a fresh batch of the user's type. Points and directions may be arrays, or tensors on the
     objective's device; results are of the same kind.
 
@@ -374,7 +374,7 @@ class Objective:
         Returns
         -------
         Objective
-            The result of `for_run` if the buffers are fixed at the model's values; buffers chosen by `with_buffers`,
+            The result of `for_run` if the buffers are frozen at the model's values; buffers chosen by `with_buffers`,
             `for_run` or ``re_estimate=True`` do not change.
         """
         self.layout.require(trajectory.layout, "trajectory")
@@ -385,7 +385,7 @@ class Objective:
     def statistics(self) -> str:
         """Description of BatchNorm's statistics and other buffers at a point."""
         found = self._twin.statistics
-        return "fixed at the model's values" if found is None else found.words
+        return "frozen at the model's values" if found is None else found.words
 
     def on_batches(self, batches: Batches, weights: list[float]) -> "Objective":
         """Make the same objective on other batches, for example pieces of its own, with their weights."""
