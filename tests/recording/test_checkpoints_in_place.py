@@ -297,7 +297,7 @@ def test_an_index_that_leaves_its_folder_is_refused(shard, tmp_path):
         (tmp_path / f"c{i}").mkdir()
         index = {"weight_map": {"w": shard}}
         (tmp_path / f"c{i}" / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(InputError, match="shards beside their index"):
+    with pytest.raises(InputError, match="shards next to their index"):
         from_checkpoints([tmp_path / "c0", tmp_path / "c1"])
 
 

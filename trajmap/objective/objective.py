@@ -44,8 +44,8 @@ class Objective:
 
     The model is copied once and set to evaluation mode, and only the copy is evaluated: parameters, buffers, gradients,
     modes and random states of the user's process never change. The copy's parameters are views of one flat tensor, to
-    which each point is written. Buffers are frozen at the model's present values. Batches are read once and copied; each
-    call of the loss gets a fresh batch of the user's type. Points and directions may be arrays, or tensors on the
+    which each point is written. Buffers are frozen at the model's present values. Batches are read once and copied;
+    each call of the loss gets a fresh batch of the user's type. Points and directions may be arrays, or tensors on the
     objective's device; results are of the same kind.
 
     Parameters
