@@ -44,7 +44,7 @@ def held_out_lift_gap(
     every : int
         Use every k-th held-out iterate, but at least two per block.
     decompose : bool
-        As for `curve`.
+        As for `lift_gap`.
     name : str
         Name for titles.
     random_state : int
