@@ -426,7 +426,7 @@ def test_from_the_shell(tmp_path, capsys):
     assert Trajectory.open(tmp_path / "sketch").size == 32
     capsys.readouterr()
     assert main(["collect", str(tmp_path / "no"), str(folder), "--link", "--dtype", "bfloat16"]) == 1
-    assert "--link: expected the checkpoints as they are" in capsys.readouterr().err
+    assert "--link: expected the unchanged checkpoints" in capsys.readouterr().err
 
 
 def test_no_torch_is_needed(tmp_path):

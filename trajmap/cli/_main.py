@@ -21,11 +21,11 @@ _FIRST = """\
 trajmap: where did my optimizer go, and what is the landscape there?
 
   trajmap demo                                       train a small network and map its run
-  trajmap look RUN --objective my.py:make_objective  map a run of yours: one page
-  trajmap info RUN                                   what a run folder, or a folder of checkpoints, holds
+  trajmap look RUN --objective my.py:make_objective  map your own run: one page
+  trajmap info RUN                                   describe a run folder or a folder of checkpoints
   trajmap help                                       everything else
 
-A run folder is what trajmap.Recorder writes:
+A run folder is written by trajmap.Recorder:
 
   with trajmap.Recorder(model, "RUN").attach(optimizer):
       train(model, optimizer)

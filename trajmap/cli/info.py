@@ -1,4 +1,4 @@
-"""Print what a run folder, or a folder of checkpoints, holds."""
+"""Print the content of a run folder or of a folder of checkpoints."""
 
 import argparse
 from collections.abc import Iterator
