@@ -129,7 +129,7 @@ class Ranked(nn.Module):
 def test_units_that_meet_constants_or_unknown_operations_are_left_out():
     found = unit_groups(Ranked())
     assert list(found) == []
-    assert "6 units of first.weight: it meets a constant of the forward" in str(found)
+    assert "6 units of first.weight: it is combined with a constant of the forward pass" in str(found)
 
     class Transformed(nn.Sequential):
         def forward(self, x):

@@ -111,7 +111,7 @@ def _run(name: str, parser: VerbParser, args: argparse.Namespace) -> int:
         with _output.chosen(name, args):
             args.run(args)
     except BrokenPipeError:
-        # the reader, such as head, has seen enough; Python would complain once more when it closes the stream
+        # the reader, such as head, has stopped; Python would print another error when it closes the stream
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (TrajmapError, OSError) as error:
@@ -160,7 +160,7 @@ def _help(names: Sequence[str]) -> int:
         if members:
             print()
     print(textwrap.fill(
-        "Each verb reads a run folder, or a folder of checkpoints, and leaves its result in RUN/artefacts, so the next "
-        "verb needs no more arguments. Every verb takes --json, --quiet and --debug.", 100))  # fmt: skip
+        "Each verb reads a run folder, or a folder of checkpoints, and stores its result in RUN/artefacts, so the next "
+        "verb needs no further arguments. Every verb takes --json, --quiet and --debug.", 100))  # fmt: skip
     print(_STATUS)
     return 0

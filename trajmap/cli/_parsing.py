@@ -1,4 +1,4 @@
-"""A parser that takes options before and after the run folder, and says what was probably meant."""
+"""A parser that accepts options before and after the run folder, and suggests corrections."""
 
 import argparse
 import difflib

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Copy the checkpoints' parameters, or refer to them, and say what was taken and what was left out."""
+    """Copy the checkpoints' parameters, or refer to them, and list the taken and the omitted tensors."""
     paths = args.checkpoints if len(args.checkpoints) > 1 else args.checkpoints[0]
     if args.link:
         if args.dtype != "native" or args.sketch is not None:

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Record four runs, analyse the first beside its sisters, print where the report is."""
+    """Record four runs, analyse the first with its sisters, and print the path of the report."""
     # name: (seed of the initialisation, seed of the batch order)
     runs = {"base": (0, 0), "sister-1": (0, 1), "sister-2": (0, 2), "other": (1, 0)}
     for name, (init, order) in runs.items():

@@ -90,7 +90,7 @@ def _directions(args: argparse.Namespace, objective: Objective, trajectory: Traj
 
 
 def _mined(args: argparse.Namespace, objective: Objective, theta: Array, name: str) -> tuple[str, Array]:
-    """Mine a shape as far away as the model is from 0, then farther, until the curve is what was asked for."""
+    """Mine a shape at the model's distance from 0, then farther, until the curve has the requested shape."""
     vectors = {}
     for reach in REACHES:
         mined = mine_direction(

@@ -72,7 +72,7 @@ def _measure(args: argparse.Namespace, orders: int) -> Measure:
 
 
 def _spearman(objective: Objective, found: Sensitivity) -> None:
-    """Rank the inputs by Spearman's correlation as well, where the target is a number."""
+    """Also rank the inputs by Spearman's correlation, if the target is a number."""
     pairs = [(np.asarray(x.cpu()), np.asarray(y.cpu())) for x, y in objective.parts.batches]
     if pairs[0][1].dtype.kind != "f" or any(y.size != len(y) for _, y in pairs):
         return

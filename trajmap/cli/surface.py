@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
                 say(f"  {name}: {land.strategy}")
             land.save(artefacts.path("landscapes", name))
             text = _described(name, land)
-            # a plane that was not fitted to the run has a gap that says only that the run is elsewhere
+            # the gap of a plane that was not fitted to the run only shows that the run is elsewhere
             for title, gap in _gaps(args, name, chart, objective, trajectory) if name in EMBEDDINGS else ():
                 gap.save(artefacts.path("lift_gaps", title))
                 text += f", median lift gap{title.removeprefix(name)} {np.nanmedian(gap.gap):+.3g}"

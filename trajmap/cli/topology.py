@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Keep one merge tree a landscape, and its rings where they are asked for."""
+    """Store one merge tree per landscape, and its rings on request."""
     artefacts = Artefacts.of(args.run_folder)
     landscapes = artefacts.landscapes()
     if not landscapes:

@@ -20,7 +20,7 @@ __all__ = ["Group", "Moment", "StepRule", "groups_of_entry", "is_adaptive", "ref
 
 _UNKNOWN = {
     "LBFGS": "its steps come from a history and a line search, not from a learning rate",
-    "ASGD": "it decays its learning rate by itself and averages",
+    "ASGD": "it decays its learning rate itself and averages",
     "Adadelta": "its steps have no fixed learning rate",
     "Rprop": "it uses only the gradient's signs, with a step size for each parameter",
     "SparseAdam": "entries are updated at different times",

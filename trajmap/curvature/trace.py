@@ -238,8 +238,8 @@ def _left_out(
 
 
 def _error(found: Array, terms: Array, squares: Array, beside: float) -> float:
-    # the standard error of the mean of estimates, each known up to vᵀBv for a random v with |v|² = n = `beside`: their
-    # spread says it, and so do |Bv|² = ‖B‖_F² and vᵀBv = tr B in the mean, as the variance of vᵀBv is
+    # the standard error of the mean of estimates, each known up to vᵀBv for a random v with |v|² = n = `beside`: it
+    # follows from their spread, and from the averages |Bv|² = ‖B‖_F² and vᵀBv = tr B, because the variance of vᵀBv is
     # 2(‖B‖_F² − (tr B)²/n)·n/(n + 2); each may be far too small by chance, and seldom both
     m, n = len(found), beside
     spread = float(np.var(found, ddof=1))

@@ -59,7 +59,7 @@ def geodesic(
     Examples
     --------
     >>> from trajmap.data.plane import Plane
-    >>> geodesic(Plane(np.zeros(2), np.diag([3.0, 4.0])), [0, 0], [1, 1], n=5).length
+    >>> geodesic(Plane(np.zeros(2), np.diag([3.0, 4.0])), [0, 0], [1, 1], n_points=5).length
     5.0
     """
     from scipy.optimize import minimize

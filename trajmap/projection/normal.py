@@ -117,7 +117,7 @@ def normal_profile(
     >>> from trajmap.data.plane import Plane
     >>> model = torch.nn.Linear(3, 1, bias=False)
     >>> bowl = Objective(model, lambda m, x: 2 * m(x).square().sum(), [torch.eye(3)])
-    >>> profile = normal_profile(bowl, Plane(np.zeros(3), np.eye(1, 3)), [0.0], radius=1.0, rise=0.5, n=5)
+    >>> profile = normal_profile(bowl, Plane(np.zeros(3), np.eye(1, 3)), [0.0], radius=1.0, rise=0.5, n_points=5)
     >>> profile.curvatures.tolist(), profile.half_widths[1].tolist()
     ([4.0, 4.0], [0.5, 0.5])
     """

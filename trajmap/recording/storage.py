@@ -125,7 +125,7 @@ def _make_header(
 
 
 def checked_settings(settings: Mapping[str, Any] | None, model: torch.nn.Module, every: object) -> dict[str, Any]:
-    """Join the recorder's own settings with the user's: plain JSON, under names of their own."""
+    """Join the recorder's settings with the user's, which must be plain JSON under other names."""
     if settings is not None and not isinstance(settings, Mapping):
         raise InputError(worded("settings", "plain JSON values by name", settings))
     found: dict[str, Any] = plain_json("settings", settings or {})

@@ -72,14 +72,14 @@ class Inert(dict[Any, Any]):
 
 
 class InertUnpickler(pickle.Unpickler):  # ruff: ignore[suspicious-pickle-usage] - see the head of this file
-    """An unpickler that knows plain containers, and what it is given, and imports nothing.
+    """An unpickler that supports plain containers and the given names, and imports nothing.
 
     Parameters
     ----------
     stream : io.BytesIO
         The pickle.
     known : mapping of (module, name) to object, optional
-        What stands for names that the pickle may use, beside the containers.
+        Replacements of names that the pickle may use in addition to the containers.
     stored : callable, optional
         Gives what stands for something outside the pickle, from its description; a stand-in by default.
     """
@@ -103,7 +103,7 @@ class InertUnpickler(pickle.Unpickler):  # ruff: ignore[suspicious-pickle-usage]
         return type(name, (Inert,), {})
 
     def persistent_load(self, pid: Any) -> Any:
-        """Give what stands for something that lies outside the pickle."""
+        """Return a replacement for an object outside the pickle."""
         return self._stored(pid)
 
 

@@ -76,7 +76,7 @@ class FullRow:
         return digest("full", self.dtype, _place(self.file))
 
     def buffers(self, layout: BufferLayout) -> dict[str, Array]:
-        """Read the buffers, which lie after the parameters."""
+        """Read the buffers, which follow the parameters."""
         return _last_of(self.file, layout)
 
 
@@ -131,7 +131,7 @@ class DeltaRow:
         return digest("delta16", *map(_place, self.files))
 
     def buffers(self, layout: BufferLayout) -> dict[str, Array]:
-        """Read the buffers, which lie after the differences."""
+        """Read the buffers, which follow the differences."""
         return _last_of(self.file, layout)
 
 
