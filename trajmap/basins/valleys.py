@@ -136,8 +136,8 @@ def _quadratic(
     inside = sum(bend(left[:, i]) for i in range(k))
     if k == rank:
         return inside, 0.0
-    beside = [bend(left[:, k:rank] @ rng.choice([-1.0, 1.0], rank - k)) for _ in range(n_products - k)]
-    return inside + float(np.mean(beside)), float(np.std(beside, ddof=1) / np.sqrt(len(beside)))
+    outside = [bend(left[:, k:rank] @ rng.choice([-1.0, 1.0], rank - k)) for _ in range(n_products - k)]
+    return inside + float(np.mean(outside)), float(np.std(outside, ddof=1) / np.sqrt(len(outside)))
 
 
 def weighted(iterates: Any, weights: Array, center: Array | None = None) -> Array:

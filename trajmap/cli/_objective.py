@@ -157,7 +157,7 @@ def _steps_aside(name: str, module: ModuleType, names: set[str], folder: Path) -
 
 @contextlib.contextmanager
 def _users_errors(path: Path) -> Generator[None, None, None]:
-    """Say in which of the user's lines an error arose."""
+    """Return the line of the user's file in which an error arose."""
     try:
         yield
     except TrajmapError:

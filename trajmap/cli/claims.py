@@ -127,7 +127,7 @@ def _of_a_chart(
 
 
 def _line(claim: Claim) -> str:
-    """Say the answer, the value, the null that comes nearest, and its p."""
+    """Format the answer, the value, the nearest null, and its p-value."""
     if claim.holds == "unknown":
         return f"unknown: {claim.reason or 'too few draws'}"
     worst = claim.hardest

@@ -75,10 +75,10 @@ def scalar_curvature(
         traces = np.array(list(quadratic_forms(hessian, n_products, np.random.default_rng(random_state))))
     Hg = hessian(g)
     W = 1 + float(g @ g)
-    along, beside = float(g @ Hg) / W, float(Hg @ Hg) / W
+    along, mixed = float(g @ Hg) / W, float(Hg @ Hg) / W
 
     def curvature(trace: float, squared: float) -> float:
-        return float(((trace - along) ** 2 - (squared - 2 * beside + along**2)) / W)
+        return float(((trace - along) ** 2 - (squared - 2 * mixed + along**2)) / W)
 
     trace, squared = traces.mean(axis=0)
     n = len(traces)

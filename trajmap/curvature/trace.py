@@ -144,21 +144,21 @@ def hutchpp(product: Product, size: int, *, n_products: int = 30, random_state: 
     for _ in range(m):
         _extend(Q, operator.multiply(random_sphere(operator, rng)))
     inside = float(sum(dot(Q[i], operator.multiply(Q[i])) for i in range(len(Q))))
-    beside = size - len(Q)
-    if not beside:
+    outside = size - len(Q)
+    if not outside:
         return TraceEstimate(inside, 0.0, m + size)
     found, squares = [], []
     for _ in range(m):
         rest = random_sphere(operator, rng)
         Q.remove(rest, norm(rest))
         # the direction of a draw in the complement is independent of its length, whose mean is known
-        rest *= np.sqrt(beside) / norm(rest)
+        rest *= np.sqrt(outside) / norm(rest)
         Hv = operator.multiply(rest)
         found.append(dot(rest, Hv))
         Q.remove(Hv, norm(Hv))
         squares.append(dot(Hv, Hv))
     terms = np.array(found)
-    return TraceEstimate(inside + float(terms.mean()), _error(terms, terms, np.array(squares), beside), 2 * m + len(Q))
+    return TraceEstimate(inside + float(terms.mean()), _error(terms, terms, np.array(squares), outside), 2 * m + len(Q))
 
 
 def xtrace(product: Product, size: int, *, n_products: int = 30, random_state: int = 0) -> TraceEstimate:
@@ -211,10 +211,10 @@ def xtrace(product: Product, size: int, *, n_products: int = 30, random_state: i
     H = np.stack([Q.inner(Z[i]) for i in range(len(Z))], axis=1)
     G = np.stack([Z.inner(Z[i]) for i in range(len(Z))])
     rows = [_left_out(i, bends[i], R, W[:, i], ((H + H.T) / 2, G), size) for i in range(m)]
-    found, terms, squares, beside = (np.array(part) for part in zip(*rows, strict=True))
+    found, terms, squares, outside = (np.array(part) for part in zip(*rows, strict=True))
     # leave-one-out estimates share their draws, so their mean is less certain than that of independent ones. The factor
     # is empirical: with it two errors cover the truth on the tested spectra of slow and fast decay
-    error = _error(found, terms, squares, float(beside.mean())) * np.sqrt((m + 2) / (m - 1))
+    error = _error(found, terms, squares, float(outside.mean())) * np.sqrt((m + 2) / (m - 1))
     return TraceEstimate(float(found.mean()), float(error), m + len(Q))
 
 
@@ -227,21 +227,21 @@ def _left_out(
     left, strengths, _ = np.linalg.svd(np.delete(R, i, axis=1), full_matrices=False)
     B = left[:, strengths > 1e-12 * strengths.max(initial=0.0)]  # the range without draw i
     inside = B @ (B.T @ w)
-    beside = size - B.shape[1]
+    outside = size - B.shape[1]
     # the direction of a draw in the complement is independent of its length, whose mean is known
-    scale = beside / max(size - float(inside @ inside), np.finfo(float).tiny)
+    scale = outside / max(size - float(inside @ inside), np.finfo(float).tiny)
     term = scale * float(bend - 2 * inside @ R[:, i] + inside @ H @ inside)
     rest = R[:, i] - H @ inside  # coordinates of A's product with the complement, without B's part
     whole = float(R[:, i] @ R[:, i] - 2 * inside @ (H @ R[:, i]) + inside @ G @ inside)
     square = scale * max(whole - float(np.sum((B.T @ rest) ** 2)), 0.0)
-    return float(np.trace(B.T @ H @ B)) + term, term, square, beside
+    return float(np.trace(B.T @ H @ B)) + term, term, square, outside
 
 
-def _error(found: Array, terms: Array, squares: Array, beside: float) -> float:
-    # the standard error of the mean of estimates, each known up to vᵀBv for a random v with |v|² = n = `beside`: it
+def _error(found: Array, terms: Array, squares: Array, outside: float) -> float:
+    # the standard error of the mean of estimates, each known up to vᵀBv for a random v with |v|² = n = `outside`: it
     # follows from their spread, and from the averages |Bv|² = ‖B‖_F² and vᵀBv = tr B, because the variance of vᵀBv is
     # 2(‖B‖_F² − (tr B)²/n)·n/(n + 2); each may be far too small by chance, and seldom both
-    m, n = len(found), beside
+    m, n = len(found), outside
     spread = float(np.var(found, ddof=1))
     text = 2 * (float(np.mean(squares)) - float(np.mean(terms)) ** 2 / n) * n / (n + 2)
     return _student(float(np.sqrt(max(spread, text) / m)), m)
@@ -262,8 +262,8 @@ def _rows(operator: Operator) -> Rows:
 def _extend(Q: Rows, vector: torch.Tensor) -> Array:
     """Append the part of a vector orthogonal to the rows, in place; return its coordinates, the new one last."""
     whole = norm(vector)
-    inside, beside = Q.remove(vector, whole)
-    if beside <= 100 * torch.finfo(vector.dtype).eps * whole:
+    inside, outside = Q.remove(vector, whole)
+    if outside <= 100 * torch.finfo(vector.dtype).eps * whole:
         return inside
-    Q.append(vector, beside)
-    return np.append(inside, beside)
+    Q.append(vector, outside)
+    return np.append(inside, outside)

@@ -202,11 +202,11 @@ class _Stretch(io.RawIOBase):
         self._file, self._begin, self._size, self._place = file, begin, size, 0
 
     def readable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
