@@ -3,7 +3,7 @@
 trajmap records an optimizer's iterates, reduces them to a few coordinates with honest scores, lifts those
 coordinates back to parameter space to evaluate the loss there, and compares the found manifold with the
 Hessian's top eigenspace. Public names load when they are first used, so importing trajmap costs no torch; the
-stub beside this file lists them, for type checkers and for the loader alike.
+stub next to this file lists them, for type checkers and for the loader.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Import a library that belongs to an optional extra, or say which extra to install."""
+"""Import a library that belongs to an optional extra, or raise an error with the extra to install."""
 
 import importlib
 from types import ModuleType

@@ -445,7 +445,7 @@ def test_a_run_that_knows_no_learning_rate_and_stands_still_once(study, tmp_path
     objective = ["--objective", f"{study / 'my.py'}:make_objective"]
     order = ["hessian", run, *objective, "--k", "2", "--at", "4", "--edge"]
     assert main(order) == 1
-    assert "repair: say lr=… (--lr on the command line)" in capsys.readouterr().err
+    assert "repair: pass lr=… (--lr on the command line)" in capsys.readouterr().err
     assert main([*order, "--lr", "0.1"]) == 0
     assert Artefacts.of(tmp_path / "run").one("edge", EdgeGauge).threshold == pytest.approx([20] * 4)
     assert main(["hessian", run, *objective, "--forward-only", "--lr", "0.1"]) == 0

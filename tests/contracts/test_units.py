@@ -194,7 +194,7 @@ CASES = {
     "out of order": (OutOfOrder, (9, 8), [8, 8], []),
     "used twice": (Shared, ROWS, [8], []),
     "concatenated": (Dense, IMAGES, [6], ["4 units of stem.weight: it is concatenated", "2 units of grow.weight"]),
-    "cut": (Cut, ROWS, [], ["8 units of first.weight: slice takes places of it"]),
+    "cut": (Cut, ROWS, [], ["8 units of first.weight: slice uses single places of it"]),
 }  # fmt: skip
 
 

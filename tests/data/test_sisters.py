@@ -25,7 +25,7 @@ def test_sisters_share_a_start_or_part_on_the_way():
 
 def test_what_is_no_sister_is_refused_in_words():
     run = Trajectory.of(walk(0, np.zeros(8)))
-    with pytest.raises(InputError, match="--sister: expected another run, got one that ends where this run ends"):
+    with pytest.raises(InputError, match="--sister: expected another run, got one with the same end"):
         require_sister(run, run, "--sister")
     with pytest.raises(InputError, match="mine: expected another run"):
         require_other(run, Trajectory.of(np.array(run.iterates)), "mine")

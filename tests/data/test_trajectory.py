@@ -192,7 +192,7 @@ def test_layout():
     parts = LAYOUT.split(np.arange(12.0))
     assert [p.shape for p in parts.values()] == [(2, 3), (2,), (4,)]
     np.testing.assert_array_equal(LAYOUT.join(parts), np.arange(12.0))
-    with pytest.raises(LayoutError, match=r"missing \['b.weight'\], foreign \['c'\]"):
+    with pytest.raises(LayoutError, match=r"missing \['b.weight'\], unknown \['c'\]"):
         LAYOUT.join({"a.weight": parts["a.weight"], "a.bias": parts["a.bias"], "c": parts["a.bias"]})
     with pytest.raises(InputError, match=r"a.bias: expected shape \(2,\)"):
         LAYOUT.join({**parts, "a.bias": np.zeros(3)})

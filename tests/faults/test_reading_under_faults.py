@@ -231,7 +231,7 @@ class TestBounds:
             try: Grid.open({str(path)!r})
             except RunFormatError as error: print(error)
         """
-        assert "arrays that are packed" in self.in_little_memory(code)
+        assert "compressed arrays" in self.in_little_memory(code)
 
     @pytest.mark.parametrize("shape", [(2**40,), (2**31, 2**31, 2**31), (-3,), (2,)])
     def test_an_array_whose_shape_lies(self, tmp_path, shape):

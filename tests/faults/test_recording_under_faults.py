@@ -266,7 +266,7 @@ class TestOneWriter:
             pid = os.getpid()
 
             def second(option):
-                with pytest.raises(FolderTakenError, match=f"nobody else writes, got one that process {pid} on"):
+                with pytest.raises(FolderTakenError, match=f"without another writer, got one that process {pid} on"):
                     Recorder(model, tmp_path / "run", **{option: True}).record()
 
             for option in ("resume", "overwrite"):

@@ -42,7 +42,7 @@ def test_a_pool_whose_process_dies(tmp_path):
     context = multiprocessing.get_context("fork")
     with (
         concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool,
-        pytest.raises(InputError, match="executor: expected processes that live, got a pool that lost one; repair: "),
+        pytest.raises(InputError, match="executor: expected living processes, got a pool that lost one; repair: "),
     ):
         surface(*problem(square_that_dies_elsewhere), GRID, executor=pool, block=5)
 

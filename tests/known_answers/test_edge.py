@@ -282,10 +282,10 @@ def test_what_else_is_refused():
     adam, sgd = {"class": "Adam", "lr": 0.1, "betas": [0.9, 0.999]}, {"class": "SGD", "lr": 0.1}
     assert "second moments are not recorded" in reason(optimizer=adam)
     assert "it maximises" in reason(optimizer={**sgd, "maximize": True})
-    assert "no optimizer of torch's own" in reason(optimizer={**sgd, "module": "my.optimizers"})
-    assert "no optimizer of torch's own" in reason(optimizer={**sgd, "class": "Lookahead", "around": ["SGD"]})
+    assert "not a torch optimizer" in reason(optimizer={**sgd, "module": "my.optimizers"})
+    assert "not a torch optimizer" in reason(optimizer={**sgd, "class": "Lookahead", "around": ["SGD"]})
     turns = [{**sgd, "steps": [[1, 1], [3, 3]]}, {**adam, "steps": [[2, 2], [4, 9]]}]
-    assert "take turns" in reason(optimizer=sgd, optimizers=turns)
+    assert "alternating optimizers" in reason(optimizer=sgd, optimizers=turns)
     groups = [{"names": ["theta"], "lr": 0.1, "momentum": 0.9}, {"names": [], "lr": 0.1, "momentum": 0.5}]
     assert "different momentum" in reason(optimizer={**sgd, "groups": groups})
     with pytest.raises(InputError, match="with a learning rate"):

@@ -94,7 +94,7 @@ def test_duplicates_are_points_of_double_weight():
 def test_diffusion_map_words_its_errors():
     rng = np.random.default_rng(0)
     apart = np.concatenate([rng.normal(size=(20, 2)), 1000 + rng.normal(size=(20, 2))])
-    with pytest.raises(InputError, match=r"points that the kernel connects.*a larger epsilon"):
+    with pytest.raises(InputError, match=r"points connected by the kernel.*a larger epsilon"):
         DiffusionMap(epsilon=1.0).fit(apart)
     with pytest.raises(InputError, match=r"eigenvalues above rounding.*fewer coordinates"):
         DiffusionMap(n_components=5, epsilon=1e13).fit(rng.normal(size=(30, 6)))

@@ -216,7 +216,7 @@ def test_a_subset_of_the_parameters():
     assert objective.size == 21
     whole = Objective(model, MSE, [(x, y)])
     np.testing.assert_allclose(objective.gradient(objective.theta), whole.gradient(whole.theta)[-21:])
-    with pytest.raises(LayoutError, match=r"layout: expected .*foreign \['3.weight'\]|missing"):
+    with pytest.raises(LayoutError, match=r"layout: expected .*unknown \['3.weight'\]|missing"):
         Objective(model, MSE, [(x, y)], layout=Layout(("2.weight", "3.weight"), ((3, 6), (1,))))
     with pytest.raises(LayoutError, match=r"2.weight of shape \(3, 6\), got \(6, 3\)"):
         Objective(model, MSE, [(x, y)], layout=Layout(("2.weight",), ((6, 3),)))

@@ -169,7 +169,7 @@ def test_the_choice_gives_the_same_values_whatever_it_is(name, monkeypatch):
 def test_a_few_points_are_not_worth_a_trial_and_a_choice_is_remembered(monkeypatch):
     _, _, objective, frame = problem("mlp")
     asked = []
-    monkeypatch.setattr(tuning, "_wishes", lambda objective, *, flat: asked.append(1) or iter([]))
+    monkeypatch.setattr(tuning, "_options", lambda objective, *, flat: asked.append(1) or iter([]))
     Z = np.zeros((100, 2))
     assert chosen(objective, frame.points(Z), Z, frame) == PLAIN
     assert not asked, "three hundredths of a hundred points are three"
@@ -183,7 +183,7 @@ def eager(monkeypatch, wish):
     """Make one strategy look fast, so that only its values can refuse it."""
     monkeypatch.setattr(tuning, "_SHARE", 1e6)
     monkeypatch.setattr(tuning, "_WORTH", 0)
-    monkeypatch.setattr(tuning, "_wishes", lambda objective, *, flat: iter([wish]))
+    monkeypatch.setattr(tuning, "_options", lambda objective, *, flat: iter([wish]))
     monkeypatch.setattr(tuning, "_GAIN", 1e6)
 
 

@@ -438,5 +438,5 @@ def test_distance_as_functions():
 def test_the_tested_pair_is_no_pair_of_sisters():
     wells = Objective.from_function(lambda v: (v[0] ** 2 - 1) ** 2 + v[1] ** 2, size=2, check=False)
     a, b = np.array([-1.0, 0]), np.array([1.0, 0])
-    with pytest.raises(InputError, match="sisters: expected another pair than the two points"):
+    with pytest.raises(InputError, match="sisters: expected a pair other than the two points"):
         barrier(wells, a, b, sisters=[(b, a, wells)], n_steps=0)

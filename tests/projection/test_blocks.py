@@ -96,7 +96,7 @@ def test_a_killed_surface_goes_on(here, tmp_path):
     with pytest.raises(KilledError):
         surface(objective, plane, GRID, trajectory=run, block=8, out=tmp_path / "parts", progress=stop)
     other = Grid.around(plane.transform(run.iterates), n_points=5)
-    with pytest.warns(RuntimeWarning, match="4 blocks of other work.*starts anew"):
+    with pytest.warns(RuntimeWarning, match="4 blocks of other work.*starts again"):
         changed = surface(objective, plane, other, trajectory=run, out=tmp_path / "parts")
     np.testing.assert_array_equal(changed.values, surface(objective, plane, other).values)
     assert not (tmp_path / "parts").exists()

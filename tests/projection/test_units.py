@@ -104,7 +104,7 @@ def test_statistics_are_those_of_the_objective():
          "0.weight is not among the parameters of θ"),
         (lambda: nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(4, 6)), nn.Linear(6, 3)),
          "_u would have to move with them"),
-        (lambda: nn.Sequential(nn.Linear(4, 6), nn.Linear(5, 3)), "could not be run on the inputs made up for it"),
+        (lambda: nn.Sequential(nn.Linear(4, 6), nn.Linear(5, 3)), "could not be run on the inputs generated for it"),
     ],
     ids=["no weight of its own", "frozen", "spectral norm", "no network"],
 )  # fmt: skip
@@ -129,7 +129,7 @@ class Ranked(nn.Module):
 def test_units_that_meet_constants_or_unknown_operations_are_left_out():
     found = unit_groups(Ranked())
     assert list(found) == []
-    assert "6 units of first.weight: it meets a constant of the forward" in str(found)
+    assert "6 units of first.weight: it is combined with a constant of the forward pass" in str(found)
 
     class Transformed(nn.Sequential):
         def forward(self, x):

@@ -297,7 +297,7 @@ def test_an_index_that_leaves_its_folder_is_refused(shard, tmp_path):
         (tmp_path / f"c{i}").mkdir()
         index = {"weight_map": {"w": shard}}
         (tmp_path / f"c{i}" / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(InputError, match="shards beside their index"):
+    with pytest.raises(InputError, match="shards next to their index"):
         from_checkpoints([tmp_path / "c0", tmp_path / "c1"])
 
 
@@ -426,7 +426,7 @@ def test_from_the_shell(tmp_path, capsys):
     assert Trajectory.open(tmp_path / "sketch").size == 32
     capsys.readouterr()
     assert main(["collect", str(tmp_path / "no"), str(folder), "--link", "--dtype", "bfloat16"]) == 1
-    assert "--link: expected the checkpoints as they are" in capsys.readouterr().err
+    assert "--link: expected the unchanged checkpoints" in capsys.readouterr().err
 
 
 def test_no_torch_is_needed(tmp_path):

@@ -159,7 +159,7 @@ def test_a_lost_difference_takes_those_built_on_it_along(tmp_path):
     iterate_path(tmp_path / "run", 20).unlink()
     with pytest.warns(
         RuntimeWarning,
-        match=r"dropped 12 damaged of 41 .*: 000000000020: missing; 000000000021: expected the iterate it",
+        match=r"dropped 12 damaged of 41 .*: 000000000020: missing; 000000000021: expected the iterate on which it",
     ):
         found = Trajectory.open(tmp_path / "run")
     keep = [*range(20), *range(32, 41)]

@@ -186,11 +186,11 @@ def test_a_basis_is_never_read_from_another_run(dtype, tmp_path):
     kept = spaces[2].inverse_transform(spaces[2].embedding_)
     np.testing.assert_allclose(spaces[2].mean_, exact.mean(axis=0), atol=1e-15)
     (tmp_path / "run").rename(tmp_path / "old")
-    with pytest.raises(RunFormatError, match="expected the iterate that the run was opened with"):
+    with pytest.raises(RunFormatError, match="expected the iterate at the opening of the run"):
         spaces[0].inverse_transform(np.zeros((1, 2)))
     (tmp_path / "other").rename(tmp_path / "run")
     for use in (lambda: spaces[0].mean_, lambda: spaces[0].components_, lambda: pickle.dumps(spaces[1])):
-        with pytest.raises(RunFormatError, match="expected the iterate that the run was opened with"):
+        with pytest.raises(RunFormatError, match="expected the iterate at the opening of the run"):
             use()
     np.testing.assert_array_equal(spaces[2].inverse_transform(spaces[2].embedding_), kept)
     np.testing.assert_array_equal(spaces[0].embedding_, spaces[2].embedding_)

@@ -136,7 +136,7 @@ def test_trajectories_are_what_their_coordinates_are():
     a, b = Trajectory.of(run), Trajectory.of(sister)
     assert moved_with_direction(a).value == pytest.approx(moved_with_direction(run, size=SIZE).value)
     assert reproducible(a, b).value == pytest.approx(reproducible(run, sister, size=SIZE).value)
-    with pytest.raises(InputError, match="sister: expected what the run is"):
+    with pytest.raises(InputError, match="sister: expected the same type as the run"):
         reproducible(a, sister)
     with pytest.raises(LayoutError):
         reproducible(a, Trajectory.of(sister[:, :-1]))

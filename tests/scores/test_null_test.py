@@ -128,7 +128,7 @@ def test_a_drift_is_a_relaxation_without_pull():
 
 
 def test_coordinates_come_with_their_size():
-    with pytest.raises(InputError, match="size: expected the number of parameters P, got nothing; repair: give size="):
+    with pytest.raises(InputError, match="size: expected the number of parameters P, got nothing; repair: pass size="):
         null_test(np.zeros((9, 2)))
 
 

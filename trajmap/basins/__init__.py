@@ -1,4 +1,4 @@
-"""The loss around one point and between several: no chart is needed here."""
+"""The loss around one point and between several points, without a chart."""
 
 from trajmap.basins.asymmetry import asymmetry_test, sign_consistency, signed_noise, valley_asymmetry
 from trajmap.basins.barriers import barrier, barrier_matrix

@@ -14,10 +14,10 @@ __all__ = ["asymmetry_test", "sign_consistency", "signed_noise", "valley_asymmet
 
 
 def sign_consistency(a: Array, b: Array) -> float:
-    """Share of entries with the same sign: 1 for a point with itself, ½ for independent ones, 0 for opposites.
+    """Share of entries with equal signs: 1 for equal points, ½ for independent ones, 0 for opposite ones.
 
-    Of two models from different starts those with more of it are better connected by a straight line, as published;
-    their cosine says as much.
+    As published, models from different starts with a larger share are better connected by a straight line; their cosine
+    gives the same information.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def sign_consistency(a: Array, b: Array) -> float:
     Returns
     -------
     float
-        In [0, 1].
+        In [0, 1]; higher means more similar.
 
     Examples
     --------
@@ -47,19 +47,19 @@ def signed_noise(
     normalise: Callable[[Array, Array], Array] | None = None,
     random_state: int = 0,
 ) -> Array:
-    """Draw Gaussian noise of which a share of the entries take the sign of the model's, as published.
+    """Draw Gaussian noise in which a share of the entries has the signs of the model's, as published.
 
     Parameters
     ----------
     theta : array-like, shape (P,)
         The model.
     share : float
-        Entries whose sign is set: 0 for Gaussian noise, 1 for sign-consistent noise.
+        Share of entries with set signs: 0 for Gaussian noise, 1 for sign-consistent noise.
     scale : float
         Norm of the noise, in units of ‖θ‖.
     normalise : callable, optional
-        ``normalise(noise, theta)`` scales the noise before `scale` does, instead of to ‖θ‖: filter by filter for
-        example by ``lambda d, t: filter_norm(d, t, layout)``.
+        ``normalise(noise, theta)`` scales the noise before `scale` is applied, instead of to ‖θ‖; for example ``lambda
+        d, t: filter_norm(d, t, layout)``.
     random_state : int
         Seed.
 
@@ -71,7 +71,7 @@ def signed_noise(
     Raises
     ------
     InputError
-        If `share` lies outside [0, 1].
+        If `share` is outside [0, 1].
 
     Examples
     --------
@@ -84,7 +84,7 @@ def signed_noise(
     rng = np.random.default_rng(random_state)
     noise = rng.standard_normal(len(theta))
     chosen = rng.permutation(len(theta))[: round(share * len(theta))]
-    # an entry of zero has no sign to take
+    # an entry of zero has no sign
     noise[chosen] = np.abs(noise[chosen]) * np.where(theta[chosen] == 0, 1.0, np.sign(theta[chosen]))
     if normalise is not None:
         return np.asarray(normalise(noise, theta)) * check_positive("scale", scale)
@@ -102,7 +102,7 @@ def asymmetry_test(
     normalise: Callable[[Array, Array], Array] | None = None,
     random_state: int = 0,
 ) -> Asymmetry:
-    """Compare both sides of a model along noises that take its signs in a growing share of their entries.
+    """Compare both sides of a model along noises with a growing share of the model's signs.
 
     Follows the published protocol; its share 0 is the control.
 
@@ -117,23 +117,23 @@ def asymmetry_test(
     scale : float
         Norm of the noise, in units of ‖θ‖.
     n_draws : int
-        Draws a share; the same draws serve all shares.
+        Draws per share; all shares use the same draws.
     metric : str
         ``"loss"``, or the name of one of the objective's metrics.
     normalise : callable, optional
-        As of `signed_noise`.
+        As in `signed_noise`.
     random_state : int
         Seed of the first draw.
 
     Returns
     -------
     Asymmetry
-        The measure on both sides: ratios above 1 say that the side of the model's own signs is flatter.
+        The measure on both sides: ratios above 1 mean that the side of the model's own signs is flatter.
 
     Raises
     ------
     InputError
-        If there is no such metric.
+        If the metric is unknown.
 
     References
     ----------
@@ -154,29 +154,28 @@ def asymmetry_test(
 
 
 def valley_asymmetry(offsets: Array, losses: Array, *, reach: float = 1.0) -> float:
-    """Measure how much faster a loss rises on one side of its middle than on the other.
+    """Measure the asymmetry of the rise of a loss on the two sides of its middle.
 
     Parameters
     ----------
     offsets : array-like, shape (n,)
         Increasing, symmetric around 0.
     losses : array-like, shape (n,)
-        Loss at them, as along the mean direction of a path.
+        Losses at the offsets, for example along the mean direction of a path.
     reach : float
-        Part of the longest offset to use, in (0, 1].
+        Fraction of the longest offset to use, in (0, 1].
 
     Returns
     -------
     float
-        (rise on the right − rise on the left)/(their sum) of the mean rises, in [−1, 1]: 0 for a symmetric valley,
-        near 1
-        where only the right side rises. The published definition asks for a ratio c of slopes: (1 + a)/(1 − a) is it,
-        in the mean.
+        a = (rise on the right − rise on the left)/(their sum) of the mean rises, in [−1, 1]: 0 for a symmetric valley,
+        near 1 if only the right side rises. The published definition uses a ratio c of slopes, which is (1 + a)/(1 − a)
+        on average.
 
     Raises
     ------
     InputError
-        If the offsets are not symmetric, or `reach` lies outside (0, 1].
+        If the offsets are not symmetric, or `reach` is outside (0, 1].
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Are two points in one basin? Barriers along the segment, after matching units, and along a trained curve."""
+"""Whether two points are in one basin: barriers along the segment, after matching units, and along a trained curve."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -36,42 +36,42 @@ def barrier(
     probes: Any = None,
     name: str = "",
 ) -> Connection:
-    """Measure the barrier between two points, max_t L((1 − t) a + t b) − ½ (L(a) + L(b)), and look for ways around.
+    """Measure the barrier between two points, max_t L((1 − t) a + t b) − ½ (L(a) + L(b)), and search for lower paths.
 
     Parameters
     ----------
     objective : Objective
-        The loss; with ``objective.for_run(run)`` the first half of each way has the statistics of BatchNorm that the
-        run of `a` recorded, at `a` its very own and away from it estimated from the data.
+        The loss. With ``objective.for_run(run)`` the first half of each path uses the BatchNorm statistics of the run
+        of `a`: recorded at `a`, estimated from the data elsewhere.
     a, b : array-like, shape (P,)
-        The points, as the last iterates of two runs.
+        The points, for example the last iterates of two runs.
     at_b : Objective, optional
-        The loss with the statistics of b's run, for the second half of each way; the same by default.
+        The loss with the statistics of b's run, for the second half of each path; the same by default.
     groups : sequence of UnitGroup, optional
-        Hidden units that may be matched, from ``unit_groups(objective)``; an empty one says that there are none.
-        Nothing is matched by default, and two basins are then never found.
+        Hidden units that may be matched, from ``unit_groups(objective)``; an empty sequence means that there are none.
+        By default nothing is matched, and the answer is then never two basins.
     sisters : sequence of pairs of array-like
-        Pairs of points known to share a basin, as ends of sister runs: what their segments climb is the noise. The
-        loss with the statistics of the second one's run may be a third element.
+        Pairs of points known to share a basin, such as ends of sister runs: the barriers of their segments are the
+        noise level. The loss with the statistics of the second one's run may be a third element.
     n_points : int
         Positions on each path.
     n_steps : int
-        Training of the curve; 0 leaves it out. It is also left out where a straight line is level.
+        Training steps of the curve; 0 omits it. It is also omitted if a straight line has no barrier.
     probes : torch.Tensor, optional
-        Inputs of a classifier, on which the two points and the sisters are compared as functions.
+        Inputs of a classifier, for comparing the two points and the sisters as functions.
     name : str
-        What is connected, for titles.
+        Name of the pair, for titles.
 
     Returns
     -------
     Connection
-        Losses along the ways, with errors over the data's batches; whether it is one basin or two, and why that is not
-        known where it is not.
+        Losses along the paths, with errors over the data's batches; and whether there are one or two basins, or the
+        reason why this is unknown.
 
     Raises
     ------
     InputError
-        If two points are one, or the matched network is not the same function: the groups are wrong.
+        If two points are equal, or the matched network is not the same function because the groups are wrong.
 
     References
     ----------
@@ -85,7 +85,7 @@ def barrier(
     for x, y, *at in sisters:
         _require_two("sisters", x, y)
         if all(any(np.array_equal(point, end) for end in (a, b)) for point in (x, y)):
-            raise InputError(worded("sisters", "another pair than the two points", "these", "leave it out"))
+            raise InputError(worded("sisters", "a pair other than the two points", "these", "omit it"))
         climbs.append(climb(t, _along([objective, *(at or ends[:1])], SegmentPath(x, y), t)[0]))
     known: dict[str, Any] = {"noise": max(climbs, default=float("nan")), "n_sisters": len(climbs), "name": name}
     known["matching"] = "not tried" if groups is None else "tried" if groups else "nothing to match"
@@ -112,12 +112,12 @@ def _none(n: int) -> tuple[Array, Array]:
 
 def _require_two(name: str, a: Array, b: Array) -> None:
     if np.array_equal(a, b):
-        repair = "take the end of a run of another batch order or another start"
-        raise InputError(worded(name, "two different points", "a point beside itself", repair))
+        repair = "use the end of a run with another batch order or another start"
+        raise InputError(worded(name, "two different points", "the same point twice", repair))
 
 
 def _with(found: Connection, place: int, path: ParameterPath, ends: Sequence[Objective]) -> Connection:
-    """Add the losses along a way, its length and the error of its climb."""
+    """Add the losses along a path, its length and the error of its barrier."""
     losses, lengths, errors = found.losses.copy(), found.lengths.copy(), found.errors.copy()
     losses[place], errors[place] = _along(ends, path, found.t)
     if place and ends[0] is not ends[1]:
@@ -127,7 +127,7 @@ def _with(found: Connection, place: int, path: ParameterPath, ends: Sequence[Obj
 
 
 def _along(ends: Sequence[Objective], path: ParameterPath, t: Array) -> tuple[Array, float]:
-    """Losses along a path, each half with the objective of its end, and the error of their climb over the batches."""
+    """Losses along a path, each half with the objective of its end, and the error of their barrier over the batches."""
     rows = [ends[int(s > 0.5)].batch_losses(path.points(np.array([s]))[0]) for s in t]
     table, weights = np.array([losses for losses, _ in rows]), rows[0][1]
     losses = table @ weights
@@ -145,7 +145,7 @@ def barrier_matrix(
     n_points: int = 15,
     progress: Callable[[int, int], None] | None = None,
 ) -> Barriers:
-    """Barriers between all pairs of points, along segments, after matching where groups are given.
+    """Barriers between all pairs of points, along segments, after matching if groups are given.
 
     Parameters
     ----------
@@ -162,12 +162,12 @@ def barrier_matrix(
     n_points : int
         Positions on each segment.
     progress : callable, optional
-        Called with the pairs done and their number.
+        Called with the number of pairs done and the total.
 
     Returns
     -------
     Barriers
-        The table, to be drawn by ``plot_barriers``.
+        The table; draw it with ``plot_barriers``.
 
     Raises
     ------
@@ -193,9 +193,9 @@ def barrier_matrix(
 
 
 def _matched(objective: Objective, a: Array, b: Array, groups: Sequence[UnitGroup]) -> Array:
-    """Bring b near a by permuting units, and hold it against b before anyone sees it."""
+    """Match b to a by permuting units, and check that the result is the same function as b."""
     end, _ = match_weights(a, b, objective.layout, groups_at(groups, objective))
-    # statistics that a run recorded belong to its own order of the units
+    # statistics recorded in a run belong to its own order of the units
     at = objective.for_run(None) if objective.parts.re_estimates else objective
     require_same_loss(at, np.asarray(b, dtype=np.float64), end)
     return end

@@ -1,4 +1,4 @@
-"""How far a weighted mean over batches would move with other data."""
+"""Standard error of a weighted mean over batches."""
 
 import numpy as np
 
@@ -8,19 +8,19 @@ __all__ = ["batch_error"]
 
 
 def batch_error(values: Array, weights: Array) -> float:
-    """Estimate the standard error of a weighted sum over batches, from how much the batches differ.
+    """Estimate the standard error of a weighted sum over batches, from the spread of the batches.
 
     Parameters
     ----------
     values : numpy.ndarray, shape (n,)
-        One number a batch.
+        One number per batch.
     weights : numpy.ndarray, shape (n,)
-        What each counts in the sum, as ``objective.batch_losses`` gives them.
+        Weight of each batch in the sum, as in ``objective.batch_losses``.
 
     Returns
     -------
     float
-        NaN for one batch.
+        Standard error; NaN for one batch.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Walks through a landscape that no optimizer made, and what they meet."""
+"""Walks through a landscape without an optimizer, and their statistics."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ def gradient_walk(
     objective : Objective
         The loss.
     start : array-like, shape (P,)
-        Where to begin.
+        First point.
     step : float
         Largest length of an entry's step; 1 % of the range of initialisation is a micro walk, 10 % a macro walk.
     n_steps : int
@@ -35,7 +35,7 @@ def gradient_walk(
     Returns
     -------
     Trajectory
-        Of n_steps + 1 points, with the scalars ``loss`` and ``gradient_norm``; it can be embedded and scored as a run.
+        n_steps + 1 points with the scalars ``loss`` and ``gradient_norm``; it can be embedded and scored like a run.
 
     References
     ----------
@@ -49,7 +49,7 @@ def gradient_walk(
         gradient = objective.gradient(theta)
         thetas.append(theta)
         norms.append(float(np.linalg.norm(gradient)))
-        # the published mask moves entries with no slope upwards; the sign here follows it
+        # the published mask moves entries with zero slope upwards; the sign here follows it
         theta = theta + rng.uniform(0, step, len(theta)) * np.where(gradient > 0, -1.0, 1.0)
     scalars = {"loss": objective.values(np.array(thetas)), "gradient_norm": np.array(norms)}
     return Trajectory.of(np.array(thetas), layout=objective.layout, scalars=scalars)
@@ -78,9 +78,9 @@ def loss_gradient_cloud(
     n_walks, n_steps : int
         Walks, and steps of each.
     relative_step : float
-        Largest step of an entry, as a part of the range 2·width: .01 micro, .1 macro.
+        Largest step of an entry, as a fraction of the range 2·width: 0.01 micro, 0.1 macro.
     kind : callable, optional
-        Names the kind of each walk's last point, as
+        Names the kind of each walk's last point, for example
         ``lambda theta: curvature_class(objective.hessian(theta), objective.size)[0]``.
     random_state : int
         Seed.
@@ -88,7 +88,7 @@ def loss_gradient_cloud(
     Returns
     -------
     GradientCloud
-        Losses and norms by walk, and the kinds of their ends.
+        Losses and norms by walk, and the kinds of the last points.
 
     References
     ----------
@@ -110,7 +110,7 @@ def loss_gradient_cloud(
 
 
 def stagnation(losses: Array, *, n_last: int = 10, tolerance: float = 1e-3) -> tuple[int, float]:
-    """Count the stretches of a walk on which the smoothed loss stands still: how often it meets something to stay at.
+    """Count the parts of a walk on which the smoothed loss is constant, that is, the stops of the walk.
 
     A reconstruction of the published measures.
 
@@ -121,14 +121,14 @@ def stagnation(losses: Array, *, n_last: int = 10, tolerance: float = 1e-3) -> t
     n_last : int
         Steps of the moving mean.
     tolerance : float
-        Change a step that counts as none, as a part of the range.
+        Largest change per step that counts as none, as a fraction of the range.
 
     Returns
     -------
     count : int
-        Stretches of at least `n_last` steps.
+        Number of parts of at least `n_last` steps.
     length : float
-        Their mean length in steps; 0 without any.
+        Their mean length in steps; 0 if there are none.
 
     Examples
     --------

@@ -12,11 +12,10 @@ __all__ = ["classify_line", "curve_kind"]
 def classify_line(offsets: Array, losses: Array, *, simplify: float = 0.01, near: float = 0.05) -> LineClass:
     """Name the shape of the loss along a line through a model at offset 0.
 
-    Minima less deep than a part of the range are noise and are merged. With what is left: one minimum at the model is a
-    v-basin, one elsewhere a v-side; two with the model in one a w-basin, two either side of it a w-peak; three with the
-    model in the middle one a vvv-basin. A minimum at the end of the line is a slope that goes on and does not count.
-
-    This reconstructs the classes of the paper, whose exact rules are not public.
+    Minima of small depth relative to the range are noise and are merged. Of the remaining minima, one at the model is a
+    v-basin, and one elsewhere a v-side. Two with the model in one of them are a w-basin; two on both sides of it a
+    w-peak. Three with the model in the middle one are a vvv-basin. A minimum at the end of the line is a continuing
+    slope and does not count. This reconstructs the classes of the paper, whose exact rules are not public.
 
     Parameters
     ----------
@@ -25,10 +24,9 @@ def classify_line(offsets: Array, losses: Array, *, simplify: float = 0.01, near
     losses : array-like, shape (n,)
         Finite.
     simplify : float
-        Least depth of a minimum, as a part of the range.
+        Minimum depth of a minimum, as a fraction of the range.
     near : float
-        What counts as at the model, as a part of the length of the line; a minimum at exactly that distance does, on
-        both sides.
+        Largest distance that counts as at the model, as a fraction of the length of the line, on both sides.
 
     Returns
     -------
@@ -65,7 +63,7 @@ def classify_line(offsets: Array, losses: Array, *, simplify: float = 0.01, near
     between = [float(y[a : b + 1].max() - max(y[a], y[b])) for a, b in zip(inner[:-1], inner[1:], strict=True)]  # ruff: ignore[zip-instead-of-pairwise]
     name = _name(at, near * float(x[-1] - x[0]))
     if not len(at) and 0 < int(y.argmax()) < len(y) - 1:
-        name = "hill"  # it falls on both sides, beyond the line's ends
+        name = "hill"  # it falls on both sides, towards the line's ends
     return LineClass(name, at, y[inner], np.array(between))
 
 
@@ -75,7 +73,7 @@ def curve_kind(offsets: Array, losses: Array) -> str:
 
 
 def _name(at: Array, width: float) -> str:
-    model = np.abs(at) <= width * (1 + 1e-9)  # an offset at exactly the width is one, however it was rounded
+    model = np.abs(at) <= width * (1 + 1e-9)  # an offset at exactly the width counts, for any rounding
     if len(at) == 0:
         return "monotone"
     if len(at) == 1:
@@ -90,7 +88,7 @@ def _name(at: Array, width: float) -> str:
 
 
 def _minima(y: Array, threshold: float) -> Array:
-    """Places of minima that survive merging the pairs of less persistence, in order (the elder rule on a line)."""
+    """Places of minima that remain after merging pairs of lower persistence, in order (elder rule on a line)."""
     parent: dict[int, int] = {}
     deaths: dict[int, float] = {}
     for i in np.argsort(y, kind="stable").tolist():

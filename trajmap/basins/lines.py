@@ -16,7 +16,7 @@ __all__ = ["line_losses", "line_profiles"]
 
 
 def line_losses(objective: Objective, point: Array, direction: Array, offsets: Array) -> Array:
-    """Evaluate the loss at point + offset·direction, of shape (P,) both, by one combination an offset; shape (n,)."""
+    """Evaluate the loss at point + offset·direction, both of shape (P,), by one combination per offset; shape (n,)."""
     points = FramePoints(Frame(point, direction[None]), np.asarray(offsets)[:, None], objective.like)
     return evaluator(objective).evaluate(points, only=["loss"])["loss"]
 
@@ -36,13 +36,13 @@ def line_profiles(
     objective : Objective
         The loss.
     point : array-like, shape (P,)
-        What lies at offset 0.
+        The point at offset 0.
     directions : mapping of str to array-like of shape (P,), or iterable of pairs
-        By name; from an iterable one at a time is held.
+        Directions by name; an iterable is read one at a time.
     offsets : array-like, shape (n,)
         Positions, in lengths of each direction.
     through : str
-        What the point is.
+        Name of the point.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""Permutations of hidden units that make one network's weights as near as possible to another's.
+"""Permutations of hidden units that bring one network's weights as near as possible to another's.
 
-Permuting a layer's units, with the rows that make them and the columns that read them, changes nothing a network
-computes. Two runs may be one function apart only by such a permutation, so weights are matched before barriers
-between other initialisations mean anything.
+Permuting a layer's units, together with the rows that produce them and the columns that read them, does not change the
+network's function. Two runs may differ only by such a permutation, so barriers between different initialisations are
+meaningful only after the weights are matched.
 """
 
 import dataclasses
@@ -30,11 +30,11 @@ def permute(theta: Array, layout: Layout, groups: Sequence[UnitGroup], permutati
     theta : array-like, shape (P,)
         Weights.
     layout : Layout
-        Which are which.
+        Layout of θ.
     groups : sequence of UnitGroup
         The units.
     permutations : sequence of numpy.ndarray of int
-        For each group the unit that comes to each place.
+        For each group the unit that moves to each place.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def permute(theta: Array, layout: Layout, groups: Sequence[UnitGroup], permutati
     Raises
     ------
     InputError
-        If a group's parameter is not in the layout, or an order is no permutation of its units.
+        If a group's parameter is not in the layout, or an order is not a permutation of its units.
     """
     parts = _units_of(np.asarray(theta), layout, groups)
     for group, order in zip(groups, permutations, strict=True):
@@ -55,21 +55,21 @@ def permute(theta: Array, layout: Layout, groups: Sequence[UnitGroup], permutati
 def permute_buffers(
     buffers: Mapping[str, Array], groups: Sequence[UnitGroup], permutations: Sequence[Array]
 ) -> dict[str, Array]:
-    """Permute the buffers of a network, as BatchNorm's statistics, with its hidden units.
+    """Permute the buffers of a network, such as BatchNorm's statistics, with its hidden units.
 
     Parameters
     ----------
     buffers : mapping of str to array-like
-        By name, as ``trajectory.buffers(i)``; for ``objective.with_buffers``.
+        By name, for example ``trajectory.buffers(i)``; for ``objective.with_buffers``.
     groups : sequence of UnitGroup
-        The units, from ``unit_groups(…, move_buffers=True)``; of other groups no buffer moves.
+        The units, from ``unit_groups(…, move_buffers=True)``; other groups move no buffers.
     permutations : sequence of numpy.ndarray of int
-        For each group the unit that comes to each place.
+        For each group the unit that moves to each place.
 
     Returns
     -------
     dict of str to numpy.ndarray
-        Buffers of the network that `permute` gives.
+        Buffers of the network returned by `permute`.
 
     Examples
     --------
@@ -95,18 +95,18 @@ def match_weights(
 ) -> tuple[Array, list[Array]]:
     """Permute b's hidden units so that its weights are near a's, group by group until nothing changes.
 
-    Units in blocks, as those of heads, are matched with their blocks: for each pair of blocks the best order within.
+    Units in blocks, such as heads, are matched with their blocks, with the best order inside each pair of blocks.
 
     Parameters
     ----------
     a, b : array-like, shape (P,)
         Weights of two networks.
     layout : Layout
-        Which are which.
+        Layout of θ.
     groups : sequence of UnitGroup
         Their hidden units.
     max_passes : int
-        Passes over the groups at most; each only brings the networks nearer, so it ends.
+        Maximum number of passes over the groups; each pass only reduces the distance, so the search ends.
     random_state : int
         Seed of the order of the groups.
 
@@ -115,7 +115,7 @@ def match_weights(
     matched : numpy.ndarray, shape (P,)
         b with its units permuted: the same function.
     permutations : list of numpy.ndarray of int
-        One a group.
+        One per group.
 
     References
     ----------
@@ -151,19 +151,19 @@ def match_weights(
 
 
 def groups_at(groups: Sequence[UnitGroup], objective: Objective) -> list[UnitGroup]:
-    """Fit groups to the statistics that an objective evaluates with.
+    """Adapt groups to the BatchNorm statistics of an objective.
 
     Parameters
     ----------
     groups : sequence of UnitGroup
         The units of its model.
     objective : Objective
-        The loss: its frozen statistics stay where they are; one that computes them anew needs no care.
+        The loss; its frozen statistics are not moved, and recomputed ones need no adaptation.
 
     Returns
     -------
     list of UnitGroup
-        Groups whose permutations leave the objective's loss as it is.
+        Groups whose permutations do not change the objective's loss.
     """
     if objective.parts.re_estimates:
         return [dataclasses.replace(group, norms=()) for group in groups]
@@ -177,7 +177,7 @@ def groups_at(groups: Sequence[UnitGroup], objective: Objective) -> list[UnitGro
 
 
 def require_same_loss(objective: Objective, b: Array, matched: Array, *, at_matched: Objective | None = None) -> None:
-    """Refuse a matched network that is not the same function as before.
+    """Raise an error if a matched network is not the same function as before.
 
     Parameters
     ----------
@@ -196,13 +196,14 @@ def require_same_loss(objective: Objective, b: Array, matched: Array, *, at_matc
         If the losses differ by more than rounding.
     """
     before, after = objective.value(b), (at_matched or objective).value(matched)
-    # sums in another order agree to a few roundings a layer: half of the digits is far above, a wrong group far beyond
+    # sums in another order agree to a few roundings per layer; half of the digits is far above that, and a wrong group
+    # far beyond
     eps = max(torch.finfo(p.dtype).eps for p in objective.model.parameters() if p.is_floating_point())
     low = eps**0.5 * abs(before) + 10 * eps
     same = before == after or (np.isnan(before) and np.isnan(after)) or abs(after - before) <= low
     if not same:
         expected = f"units whose permutations change nothing: a matched network of loss {before:.6g}"
-        repair = "take the groups of unit_groups(objective)"
+        repair = "use the groups of unit_groups(objective)"
         raise InputError(worded("groups", expected, f"one of loss {after:.6g}", repair))
 
 
@@ -218,7 +219,7 @@ def _norms(groups: Sequence[UnitGroup]) -> list[FrozenNorm]:
 
 
 def _units_of(theta: Array, layout: Layout, groups: Sequence[UnitGroup]) -> dict[str, Array]:
-    """Parameters by name, with frozen statistics worked into the weight and bias that follow them."""
+    """Parameters by name, with frozen statistics merged into the weight and bias that follow them."""
     missing = sorted({name for group in groups for name, *_ in group.axes} - set(layout.names))
     if missing:
         raise InputError(worded("groups", "units of parameters in θ", f"also of {', '.join(missing)}"))
@@ -226,7 +227,7 @@ def _units_of(theta: Array, layout: Layout, groups: Sequence[UnitGroup]) -> dict
 
 
 def _with_statistics(parts: dict[str, Array], norms: Sequence[FrozenNorm], *, kept: bool = False) -> dict[str, Array]:
-    """γ(x − μ)/σ + β = γ'x + β': γ' and β' belong to the units alone; `kept` goes the way back."""
+    """γ(x − μ)/σ + β = γ'x + β': γ' and β' belong only to the units; `kept` inverts this."""
     for norm in norms:
         weight, bias = parts[norm.weight], parts[norm.bias]
         if kept:

@@ -21,10 +21,10 @@ def noise_rise(
     normalise: Callable[[Array, Array], Array] | None = None,
     random_state: int = 0,
 ) -> NoiseRise:
-    """Measure how rugged the landscape is around a solution: the rise of the loss under Gaussian noise.
+    """Measure the ruggedness of the landscape around a solution: the rise of the loss under Gaussian noise.
 
-    Flat solutions often generalise better, but flatness is confounded with how far a training went: compare solutions
-    at one loss. A reconstruction; the published set-up is not public.
+    Flat solutions often generalise better, but flatness also depends on the length of the training: compare solutions
+    at equal loss. This is a reconstruction; the published set-up is not public.
 
     Parameters
     ----------
@@ -35,9 +35,9 @@ def noise_rise(
     scales : sequence of float
         Norms of the noise, in units of ‖θ‖.
     n_draws : int
-        Draws a scale; the same draws serve all scales.
+        Draws per scale; all scales use the same draws.
     normalise : callable, optional
-        ``normalise(noise, theta)`` scales the noise before the scale does, instead of to ‖θ‖.
+        ``normalise(noise, theta)`` scales the noise before the scale is applied, instead of to ‖θ‖.
     random_state : int
         Seed of the first draw.
 

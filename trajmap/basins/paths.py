@@ -82,7 +82,7 @@ class TrainablePath(ParameterPath):
 
     @abstractmethod
     def weight(self, t: Array) -> Array:
-        """How much a point at a position moves with θ."""
+        """Differentiate the point at a position with respect to θ."""
 
 
 class BezierPath(TrainablePath):
@@ -93,7 +93,7 @@ class BezierPath(TrainablePath):
     a, b : array-like, shape (P,)
         The ends.
     middle : array-like, shape (P,), optional
-        θ, the control point; half-way by default, which is the segment.
+        θ, the control point; by default the midpoint, which gives the segment.
 
     References
     ----------
@@ -111,7 +111,7 @@ class BezierPath(TrainablePath):
         return (1 - t) ** 2 * self.a + self.weight(t) * self.middle + t**2 * self.b
 
     def weight(self, t: Array) -> Array:
-        """How much a point at a position moves with θ."""
+        """Differentiate the point at a position with respect to θ."""
         return 2 * t * (1 - t)
 
 
@@ -138,7 +138,7 @@ class PolygonalPath(TrainablePath):
         return left * self.a + self.weight(t) * self.middle + right * self.b
 
     def weight(self, t: Array) -> Array:
-        """How much a point at a position moves with θ."""
+        """Differentiate the point at a position with respect to θ."""
         return 1 - np.abs(2 * t - 1)
 
 
@@ -150,7 +150,7 @@ def path_losses(objective: Objective, path: ParameterPath, t: Array) -> Array:
     objective : Objective
         The loss.
     path : ParameterPath
-        A segment or a curve.
+        The segment or curve.
     t : numpy.ndarray, shape (n,)
         Positions in [0, 1].
 
@@ -171,7 +171,7 @@ def path_losses(objective: Objective, path: ParameterPath, t: Array) -> Array:
 
 
 def path_length(path: ParameterPath, *, n_points: int = 129) -> float:
-    """Length of a path in parameter space, by a chain of n points."""
+    """Length of a path in parameter space, from a chain of n points."""
     before, total = path.points(np.zeros(1))[0], 0.0
     for s in np.linspace(0, 1, n_points)[1:]:
         after = path.points(np.array([s]))[0]
@@ -181,7 +181,7 @@ def path_length(path: ParameterPath, *, n_points: int = 129) -> float:
 
 
 def climb(t: Array, losses: Array) -> float:
-    """Highest loss above the straight line between the ends' losses, at least 0."""
+    """Largest loss above the straight line between the losses of the ends, ≥ 0."""
     return float(np.max(losses - (1 - t) * losses[0] - t * losses[-1]))
 
 
@@ -193,26 +193,26 @@ def train_path(
     lr: float | None = None,
     random_state: int = 0,
 ) -> TrainablePath:
-    """Move the middle of a curve so that the mean loss along it is low: E over uniform t of L(φ(t)).
+    """Train the middle of a curve to minimise the mean loss along it: E over uniform t of L(φ(t)).
 
     Parameters
     ----------
     objective : Objective
         The loss.
     path : TrainablePath
-        Where to start; its class is kept.
+        Initial curve, whose class is kept.
     n_steps : int
         Steps of Adam, each at one random position in each third of the curve.
     lr : float, optional
-        Of Adam, decaying along a cosine; by default a hundredth of the ends' root mean square distance per
-        parameter, and 1e-3 at least.
+        Learning rate of Adam, with cosine decay; by default a hundredth of the ends' root mean square distance per
+        parameter, and at least 1e-3.
     random_state : int
         Seed of the positions.
 
     Returns
     -------
     TrainablePath
-        The trained curve; its ends are those given.
+        The trained curve, with the same ends.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The loss on the way between a solution and copies of it with permuted units."""
+"""The loss between a solution and copies of it with permuted units."""
 
 from collections.abc import Sequence
 
@@ -25,10 +25,10 @@ def permutation_paths(
     n_draws: int = 3,
     random_state: int = 0,
 ) -> PermutationPaths:
-    """Interpolate between a solution and copies of which pairs of hidden units are swapped: the same function.
+    """Interpolate between a solution and copies with swapped pairs of hidden units, which are the same function.
 
-    Swapping pairs is an involution, so the loss along the way is symmetric exactly; how high it climbs says how far
-    apart equal networks lie. Follows the published protocol.
+    Swapping pairs is an involution, so the loss along the path is exactly symmetric. Its barrier shows how far apart
+    equal networks are. Follows the published protocol.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ def permutation_paths(
     group : UnitGroup
         Hidden units, one of ``unit_groups(objective)``.
     counts : sequence of int
-        Units that change places, even numbers up to the size of the group.
+        Numbers of swapped units, even and at most the size of the group.
     n_points : int
-        Positions on each way.
+        Positions on each path.
     n_draws : int
         Choices of units for each count.
     random_state : int

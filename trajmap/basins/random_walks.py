@@ -19,10 +19,10 @@ def random_walk_rise(
     trace: float = float("nan"),
     random_state: int = 0,
 ) -> WalkRise:
-    """Follow the loss along random walks from a solution, in antithetic pairs ±ξ, so that the gradient drops out.
+    """Evaluate the loss along random walks from a solution, in antithetic pairs ±ξ, so that the gradient cancels.
 
-    E[L(θ_t) − L(θ_0)] = ½ σ² t tr H while the walk stays in the quadratic: exact on quadratics. Follows the published
-    protocol with reconstructed step sizes.
+    E[L(θ_t) − L(θ_0)] = ½ σ² t tr H while the loss is quadratic along the walk; it is exact on quadratics. Follows the
+    published protocol with reconstructed step sizes.
 
     Parameters
     ----------
@@ -31,20 +31,20 @@ def random_walk_rise(
     theta : array-like, shape (P,)
         The solution.
     sigma : float
-        Width of a step's Gaussian, in each entry.
+        Standard deviation of a step in each entry.
     n_steps : int
         Steps.
     n_walks : int
-        Pairs of walks.
+        Number of pairs of walks.
     trace : float
-        tr H at the solution, from ``hutchinson``, for the law beside it.
+        tr H at the solution, from ``hutchinson``, for the theoretical law.
     random_state : int
         Seed.
 
     Returns
     -------
     WalkRise
-        Rises of the pairs, and the law.
+        Rises of the pairs, and the theoretical law.
 
     References
     ----------

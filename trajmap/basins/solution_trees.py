@@ -11,7 +11,7 @@ __all__ = ["overlaps", "solution_tree"]
 
 
 def overlaps(thetas: Array) -> Array:
-    """Cosines of all pairs of solutions, shape (m, m); match their units first, or equal networks look unrelated."""
+    """Cosines of all pairs of solutions, shape (m, m); match their units first."""
     thetas = check_array("thetas", thetas, (None, None), dtype=np.float64)
     unit = thetas / np.linalg.norm(thetas, axis=1, keepdims=True)
     return unit @ unit.T
@@ -29,7 +29,7 @@ def solution_tree(
     thetas : array-like, shape (m, P)
         Ends of trainings, units matched; at least three.
     names : sequence of str
-        What they are called; numbers by default.
+        Their names; numbers by default.
     n_draws : int
         Draws of the null.
     random_state : int
@@ -38,7 +38,7 @@ def solution_tree(
     Returns
     -------
     SolutionTree
-        A high cophenetic correlation alone is no hierarchy: compare with the null.
+        A high cophenetic correlation alone is no evidence of a hierarchy: compare it with the null.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""One step of matching units: the best order of one group, those of the others kept, by linear assignment."""
+"""One step of matching units: the best order of one group with the others fixed, by linear assignment."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -12,7 +12,7 @@ __all__ = ["improved", "inside"]
 
 
 def inside(groups: Sequence[UnitGroup], i: int) -> dict[int, int]:
-    """Find the groups that lie in the blocks which group i permutes, as the places within heads.
+    """Find the groups inside the blocks permuted by group i, such as the places within heads.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def inside(groups: Sequence[UnitGroup], i: int) -> dict[int, int]:
     Returns
     -------
     dict of int to int
-        For each such group the block it lies in.
+        For each such group its block.
     """
     coarse = {_whole(axis)[:3] for axis in groups[i].axes}
     found = {}
@@ -43,7 +43,7 @@ def improved(
     i: int,
     family: Mapping[int, int],
 ) -> dict[int, Array]:
-    """Find an order of one group's units, and of those in its blocks, that brings the weights nearer the target.
+    """Find an order of one group's units, and of those in its blocks, that brings the weights nearer to the target.
 
     Parameters
     ----------
@@ -52,11 +52,11 @@ def improved(
     groups : sequence of UnitGroup
         All groups.
     orders : sequence of numpy.ndarray of int
-        Their orders by now.
+        Their present orders.
     i : int
         The group.
     family : mapping of int to int
-        Groups that lie in its blocks, from `inside`.
+        Groups inside its blocks, from `inside`.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def improved(
 
     def nearness(chosen: Mapping[int, Array]) -> float:
         moved = dict(parts)
-        for k in (i, *family):  # blocks come before what is in them
+        for k in (i, *family):  # blocks come before their contents
             move_units(moved, groups[k].axes, chosen[k])
         return sum(float((target[name] * part).sum()) for name, part in moved.items())
 
@@ -101,12 +101,12 @@ def _gain(
     order: Array,
     left: Collection[tuple[str, int, int]],
 ) -> Array:
-    """Sum what each unit adds at each place, over the axes that are not left to the units in its blocks."""
+    """Sum the contribution of each unit at each place over the axes that do not belong to units in its blocks."""
     found = np.zeros((group.size, group.size))
     for place, axis in enumerate(group.axes):
         if _whole(axis)[:3] in left:
             continue
-        # weights with the units along several axes are linear in one of them, the others as they are now
+        # weights with the units along several axes are linear in one of them, with the others fixed
         part = {axis[0]: parts[axis[0]]}
         move_units(part, [where for k, where in enumerate(group.axes) if k != place and where[0] == axis[0]], order)
         ours, theirs = (_rows(p[axis[0]], axis, group.size) for p in (target, part))
@@ -121,7 +121,7 @@ def _whole(axis: UnitAxis) -> tuple[str, int, int, int, int]:
 
 
 def _rows(array: Array, axis: UnitAxis, size: int) -> Array:
-    """One row a unit, all that belongs to it."""
+    """One row per unit with all its entries."""
     _, place, times, blocks, block = _whole(axis)
     moved = np.moveaxis(array, place, 0)
     split = moved.reshape(times, blocks, size, -1)[:, block]
@@ -129,7 +129,7 @@ def _rows(array: Array, axis: UnitAxis, size: int) -> Array:
 
 
 def _block_rows(parts: Mapping[str, Array], group: UnitGroup, blocks: int) -> list[Array]:
-    """For each block the rows of the units that lie in it as the group's do in theirs."""
+    """For each block the rows of the units at the same positions as the group's in its own blocks."""
     axes = [_whole(axis) for axis in group.axes]
     return [
         np.concatenate([_rows(parts[axis[0]], (*axis[:4], block), group.size) for axis in axes], axis=1)

@@ -1,27 +1,27 @@
-"""Axes of tensors as products of parts, so that what must be permuted together can be found by tying axes.
+"""Axes of tensors as products of parts, to find parts that must be permuted together by tying axes.
 
 An axis is a list of atoms, the outer first: an axis of 12 may be one atom of 12, or 3 heads of 4. Operations tie the
-axes of what they take to those of what they give; an axis that is tied to a finer one is divided as that is. An atom
-that no operation pins may be permuted wherever it appears, and nothing the network computes changes.
+axes of their inputs to those of their outputs; an axis tied to a finer one is divided in the same way. An atom that no
+operation pins may be permuted wherever it appears, without any change of the network's function.
 """
 
 from collections.abc import Sequence
 
 __all__ = ["NATURAL", "TAKEN", "Atom", "Axis", "cut", "fresh", "leaves", "pin", "tie"]
 
-NATURAL = ""  # the reason of what no one expects to permute: inputs, outputs, places in an image
-TAKEN = "single places of it are taken"
+NATURAL = ""  # the reason for axes that nobody expects to permute: inputs, outputs, places in an image
+TAKEN = "single places of it are used"
 
 
 class Atom:
-    """Indices that are permuted as one, or the parts they were divided into.
+    """Indices that are permuted together, or the parts into which they were divided.
 
     Parameters
     ----------
     size : int
-        How many indices.
+        Number of indices.
     reasons : set of str
-        Why they must stay where they are; empty if they may be permuted.
+        Reasons why they must not be permuted; empty if they may be.
     """
 
     __slots__ = ("parts", "reasons", "size")
@@ -36,7 +36,7 @@ class Atom:
         self.parts = [Atom(outer, self.reasons), Atom(self.size // outer, self.reasons)]
 
     def join(self, other: "Atom") -> None:
-        """Become one with another atom of the same size."""
+        """Merge with another atom of the same size."""
         self.reasons |= other.reasons
         other.parts = [self]
 
@@ -45,12 +45,12 @@ Axis = list[Atom]
 
 
 def fresh(size: int, *reasons: str) -> Axis:
-    """Make a new axis; an axis of one index has no atoms, for nothing can be permuted."""
+    """Make a new axis; an axis of one index has no atoms, because nothing can be permuted."""
     return [Atom(size, reasons)] if size > 1 else []
 
 
 def leaves(axis: Sequence[Atom]) -> Axis:
-    """List the atoms of an axis as they are divided by now, the outer first."""
+    """List the present atoms of an axis, the outer first."""
     found: Axis = []
     for atom in axis:
         found += [atom] if atom.parts is None else leaves(atom.parts)
@@ -58,20 +58,20 @@ def leaves(axis: Sequence[Atom]) -> Axis:
 
 
 def pin(axis: Sequence[Atom], reason: str) -> None:
-    """Say that an axis must stay as it is."""
+    """Pin an axis."""
     for atom in leaves(axis):
         atom.reasons.add(reason)
 
 
 def tie(first: Sequence[Atom], second: Sequence[Atom], reason: str) -> None:
-    """Make two axes of one length one and the same; where their parts do not fit they are pinned, for the reason.
+    """Merge two axes of one length; if their parts do not fit, pin them with the reason.
 
     Parameters
     ----------
     first, second : sequence of Atom
         The axes.
     reason : str
-        What ties them.
+        The operation that ties them.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def tie(first: Sequence[Atom], second: Sequence[Atom], reason: str) -> None:
     left, right = leaves(first), leaves(second)
     while left and right:
         a, b = left.pop(0), right.pop(0)
-        if a.parts is not None or b.parts is not None:  # divided or joined since they were listed
+        if a.parts is not None or b.parts is not None:  # divided or merged since they were listed
             left, right = [*leaves([a]), *left], [*leaves([b]), *right]
         elif a is b:
             continue
@@ -102,7 +102,7 @@ def tie(first: Sequence[Atom], second: Sequence[Atom], reason: str) -> None:
 
 
 def cut(atoms: Sequence[Atom], sizes: Sequence[int]) -> list[Axis] | None:
-    """Cut a row of atoms into axes of given lengths, as a view does; None where the parts do not fit.
+    """Split a row of atoms into axes of given lengths, as a view does; None if the parts do not fit.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def cut(atoms: Sequence[Atom], sizes: Sequence[int]) -> list[Axis] | None:
     Returns
     -------
     list of Axis, or None
-        One a length.
+        One per length.
 
     Examples
     --------

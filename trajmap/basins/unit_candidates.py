@@ -1,4 +1,4 @@
-"""Read from one followed forward which axes of a network's parameters are one, as candidates for groups of units."""
+"""Find candidates for groups of units by tracing one forward pass of a network."""
 
 from collections.abc import Mapping
 from itertools import chain
@@ -14,14 +14,16 @@ from trajmap.basins.unit_trace import AxisTrace
 
 __all__ = ["Way", "candidates"]
 
-Way = tuple[UnitGroup, ...]  # groups that are right or wrong together, as the places in each of the heads
-_MOST_BLOCKS = 64  # with more the places of all blocks are permuted alike: one group a block would be slow to match
-# where an atom lies: parameter, axis, how many times over, and the atom it is a part of, if any
+Way = tuple[UnitGroup, ...]  # groups that are right or wrong together, such as the places in each head
+_MOST_BLOCKS = (
+    64  # with more blocks, the places of all blocks are permuted together: one group per block would be slow to match
+)
+# position of an atom: parameter, axis, number of repetitions, and the enclosing atom, if any
 _Where = tuple[str, int, int, Atom | None]
 
 
 def candidates(network: torch.nn.Module, forward: Forward) -> tuple[list[list[Way]], AxisTrace, list[str]]:
-    """Run a network and say which of its units may be permuted, as far as its operations tell.
+    """Run a network and list the units that may be permuted according to its operations.
 
     Parameters
     ----------
@@ -33,12 +35,12 @@ def candidates(network: torch.nn.Module, forward: Forward) -> tuple[list[list[Wa
     Returns
     -------
     ways : list of list of tuple of UnitGroup
-        For each set of units what may be permuted, the most first: the units of each block by themselves, or of all
-        blocks alike.
+        For each set of units the possible permutations, the largest set first: the units of each block separately, or
+        of all blocks together.
     trace : AxisTrace
-        What was seen: its ``norms`` and ``eps``.
+        The trace, with its ``norms`` and ``eps``.
     left_out : list of str
-        Units that an operation pins, and which.
+        Units pinned by an operation, with the reason.
     """
     trace = AxisTrace(RULES, pointwise)
     parameters, buffers = dict(network.named_parameters()), dict(network.named_buffers())
@@ -89,5 +91,5 @@ def _ways(size: int, where: list[_Where], moved: list[_Where]) -> list[Way]:
 
 
 def _packed(atom: Atom, where: list[_Where], parameters: Mapping[str, torch.Tensor]) -> bool:
-    """Whether it says which of several things that are packed in one parameter, as queries, keys and values."""
+    """Whether the atom selects one of several parts packed in one parameter, such as queries, keys and values."""
     return all(parameters[name].shape[place] > atom.size for name, place, *_ in where)

@@ -1,4 +1,4 @@
-"""The proof of a group of units: a network with its units permuted gives the same outputs."""
+"""The check of a group of units: a network with permuted units must give the same outputs."""
 
 from collections.abc import Collection, Sequence
 
@@ -13,7 +13,7 @@ __all__ = ["UnitCheck"]
 
 
 class UnitCheck:
-    """Permutes the units of a private network, shaken a little so that no two of them are alike.
+    """Permute the units of a private network, perturbed a little so that no two of them are equal.
 
     Parameters
     ----------
@@ -22,18 +22,18 @@ class UnitCheck:
     forward : Forward
         Its inputs.
     eps : float
-        Of the numbers it computes with.
+        Rounding of its number format.
     """
 
     def __init__(self, network: torch.nn.Module, forward: Forward, eps: float) -> None:
         self._network, self._forward = network, forward
-        # sums in another order agree to a few roundings a layer: half of the digits is far above
+        # sums in another order agree to a few roundings per layer; half of the digits is far above that
         self._low = eps**0.5
         self._tensors = dict(network.named_parameters()) | dict(network.named_buffers())
         self._rng = np.random.default_rng(0)
 
     def shake(self, buffers: Collection[str]) -> None:
-        """Move all parameters and some buffers off values that units share, as zero and one are.
+        """Move all parameters and some buffers away from values that units share, such as zero and one.
 
         Parameters
         ----------
@@ -54,7 +54,7 @@ class UnitCheck:
         self._before = self._outputs()
 
     def complaint(self, groups: Sequence[UnitGroup]) -> str:
-        """Say what is wrong with groups; nothing where permuting all of them changes no output.
+        """Return the error of groups; empty if permuting all of them changes no output.
 
         Parameters
         ----------
@@ -64,13 +64,13 @@ class UnitCheck:
         Returns
         -------
         str
-            Why the groups must be left out, or nothing.
+            Reason why the groups must be omitted, or the empty string.
         """
         moves = [(axis, order) for g in groups for order in [self._order(g.size)] for axis in (*g.axes, *g.buffers)]
         whole = self._effect(moves)
         if not whole <= self._low:  # NaN included
             return f"permuting them changes the outputs by {whole:.1g} of their size"
-        # outputs that do not feel a part of the group moved alone would have agreed in any case
+        # outputs that do not change when only a part of the group moves would agree in any case
         if len(moves) > len(groups) and not any(self._effect([m]) > max(self._low, 10 * whole) for m in moves):
             return "the outputs do not depend on them here, so nothing was verified"
         return ""

@@ -1,4 +1,4 @@
-"""Hidden units that are permuted together: where they lie in parameters and buffers."""
+"""Hidden units that are permuted together, with their positions in parameters and buffers."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ UnitAxis = tuple[str, int] | tuple[str, int, int] | tuple[str, int, int, int, in
 
 @dataclasses.dataclass(frozen=True)
 class FrozenNorm:
-    """A normalisation whose statistics stay where they are: its weight and bias take up what permuting changes.
+    """A normalisation whose statistics do not move: its weight and bias compensate the permutation.
 
     Parameters
     ----------
@@ -24,9 +24,9 @@ class FrozenNorm:
     mean, variance : str
         Its statistics, names of buffers.
     eps : float
-        What is added to the variance.
+        The constant added to the variance.
     shift, scale : numpy.ndarray
-        Mean and standard deviation, one a unit.
+        Mean and standard deviation, one per unit.
     """
 
     weight: str
@@ -47,12 +47,12 @@ class UnitGroup:
     size : int
         Number of units.
     axes : tuple of tuples (str, int, …)
-        Parameters that have the units along an axis. An axis that is a multiple of `size` long holds them in
-        blocks, as a linear layer does after a flattened convolution; a third number says how many times over, one
-        after the other, as the queries, keys and values of attention heads lie in one weight. Two more numbers say
-        that each time holds so many blocks, and in which of them the units lie: the places within one head.
+        Parameters that have the units along an axis. An axis whose length is a multiple of `size` holds them in blocks,
+        for example in a linear layer after a flattened convolution. A third number is the number of repetitions along
+        the axis, as for queries, keys and values of attention heads in one weight. Two more numbers are the number of
+        blocks in each repetition and the block of the units: the places within one head.
     buffers : tuple of tuples (str, int, …)
-        Buffers that move with them.
+        Buffers that move with the units.
     norms : tuple of FrozenNorm
         Normalisations whose statistics do not move.
     """
@@ -65,14 +65,14 @@ class UnitGroup:
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class UnitGroups(Sequence[UnitGroup]):
-    """Groups of hidden units, as a sequence, with a word on those that were left out.
+    """Groups of hidden units as a sequence, with notes on omitted units.
 
     Parameters
     ----------
     groups : tuple of UnitGroup
-        Each was verified: permuting it changes no output.
+        The groups; permuting any of them was verified to change no output.
     left_out : tuple of str
-        Units that may not be permuted, or for which it is not known, and why.
+        Units that may not be permuted, or for which this is unknown, with the reason.
     """
 
     groups: tuple[UnitGroup, ...] = ()
@@ -100,18 +100,18 @@ class UnitGroups(Sequence[UnitGroup]):
 
 
 def places(order: Array, length: int, times: int = 1, blocks: int = 1, block: int = 0) -> Array:
-    """List where each entry of an axis comes from, when the units it holds, in blocks or several times, are permuted.
+    """List the source of each entry of an axis when its units, in blocks or repeated, are permuted.
 
     Parameters
     ----------
     order : numpy.ndarray of int
-        For each place the unit that comes to it.
+        For each place the unit that moves to it.
     length : int
-        Of the axis.
+        Length of the axis.
     times : int
-        How many times over it holds the units.
+        Number of repetitions of the units.
     blocks, block : int
-        Of how many blocks a time, and in which of them.
+        Number of blocks per repetition, and the block of the units.
 
     Returns
     -------
@@ -131,6 +131,6 @@ def places(order: Array, length: int, times: int = 1, blocks: int = 1, block: in
 
 
 def move_units(parts: dict[str, Array], axes: Sequence[UnitAxis], order: Array) -> None:
-    """Permute units in named arrays, which are replaced by new ones."""
+    """Permute units in named arrays; the arrays are replaced by new ones."""
     for name, axis, *times in axes:
         parts[name] = np.take(parts[name], places(order, parts[name].shape[axis], *times), axis=axis)

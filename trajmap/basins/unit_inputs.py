@@ -1,4 +1,4 @@
-"""Inputs to run a network on once: those of an objective's data, or made up to fit the first layers."""
+"""Inputs for one run of a network: from an objective's data, or generated to fit the first layers."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -46,14 +46,14 @@ class Forward:
 
 
 def forwards_of_batch(batch: Any, *, batch_size: int = 4) -> Iterator[Forward]:
-    """Make the calls that a batch may be meant for, with few of its samples first.
+    """List possible calls of a network on a batch, first with few of its samples.
 
     Parameters
     ----------
     batch : tensor, tuple, list, mapping or anything else
         A batch, or the inputs of a network.
     batch_size : int
-        How many samples to keep, where tensors have them along their first axis.
+        Number of samples to keep, if tensors have samples along their first axis.
 
     Yields
     ------
@@ -79,7 +79,7 @@ def forwards_of_batch(batch: Any, *, batch_size: int = 4) -> Iterator[Forward]:
 
 
 def made_up_forwards(model: torch.nn.Module) -> Iterator[Forward]:
-    """Make up inputs that one of the layers could take, drawn with a fixed seed.
+    """Generate inputs that fit one of the layers, drawn with a fixed seed.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def made_up_forwards(model: torch.nn.Module) -> Iterator[Forward]:
     Yields
     ------
     Forward
-        Inputs; most do not fit, for the layer is not the first one.
+        Inputs; most do not fit, because the layer is not the first one.
     """
     rng = torch.Generator().manual_seed(0)
     tried: set[tuple[int, ...]] = set()

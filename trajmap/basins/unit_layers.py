@@ -1,4 +1,4 @@
-"""How products, convolutions, normalisations, attention and pooling tie the axes of what they take and give."""
+"""How products, convolutions, normalisations, attention and pooling tie the axes of their inputs and outputs."""
 
 import re
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def gated(trace: AxisTrace, call: Call) -> None:
     tensor, axes = first(trace, call)
     place = int(call.arguments.get("dim", -1)) % tensor.ndim
     inner = fresh(call.out.shape[place])
-    tie(axes[place], [*fresh(2, NATURAL), *inner], "glu takes places of it")
+    tie(axes[place], [*fresh(2, NATURAL), *inner], "glu uses single places of it")
     axes[place] = inner
     trace.set(call.out, axes)
 
@@ -34,14 +34,14 @@ def product(*names: str) -> Rule:
 
     def rule(trace: AxisTrace, call: Call) -> None:
         left, right = (trace.axes(call.arguments[name]) for name in names)
-        tie(left[-1], right[max(len(right) - 2, 0)], "a product meets parts that do not fit")
+        tie(left[-1], right[max(len(right) - 2, 0)], "a product has parts that do not fit")
         for a, b in zip(left[:-2], right[:-2], strict=False):
-            tie(a, b, "a product meets parts that do not fit")
+            tie(a, b, "a product has parts that do not fit")
         found = left[:-1] + right[-1:] if len(right) > 1 else left[:-1]
         for added in (tensor for key, tensor in call.arguments.items() if key in {"self", "input"} - {*names}):
             for a, b in zip(reversed(found), reversed(trace.axes(added)), strict=False):
                 if a and b:
-                    tie(a, b, "a product meets parts that do not fit")
+                    tie(a, b, "a product has parts that do not fit")
         if not trace.knows(call.out):
             trace.set(call.out, found)
 
@@ -49,10 +49,10 @@ def product(*names: str) -> Rule:
 
 
 def convolved(trace: AxisTrace, call: Call) -> None:
-    """Channels are tied to the weight's, by groups; places stay as they are."""
+    """Channels are tied to the weight's, by groups; places are pinned."""
     x, weight, bias = call.arguments["input"], call.arguments["weight"], call.arguments.get("bias")
     groups, turned = int(call.arguments.get("groups", 1)), bool(call.arguments.get("transposed", False))
-    axes, held, reason = trace.axes(x), trace.axes(weight), "a convolution meets parts that do not fit"
+    axes, held, reason = trace.axes(x), trace.axes(weight), "a convolution has parts that do not fit"
     for axis in [*axes[2:], *held[2:]]:
         pin(axis, NATURAL)
     outer = fresh(groups)
@@ -70,7 +70,7 @@ def convolved(trace: AxisTrace, call: Call) -> None:
 
 
 def per_channel(groups: Callable[[Call], int]) -> Rule:
-    """Normalisation: whatever it has for each channel is tied to the channels."""
+    """Normalisation: its tensors with one entry per channel are tied to the channels."""
 
     def rule(trace: AxisTrace, call: Call) -> None:
         axes, given = list(trace.axes(call.arguments["input"])), call.arguments
@@ -81,7 +81,7 @@ def per_channel(groups: Callable[[Call], int]) -> Rule:
         held = [given.get(name) for name in ("weight", "bias", "running_mean", "running_var")]
         for tensor in held:
             if tensor is not None:
-                tie(axes[1], trace.axes(tensor)[0], "a normalisation meets parts that do not fit")
+                tie(axes[1], trace.axes(tensor)[0], "a normalisation has parts that do not fit")
         if trace.named(held[2]) and not given.get("training", False):
             eps = float(given.get("eps", given.get("epsilon", 0.0)))
             weight, bias, mean, variance = map(trace.named, held)
@@ -98,16 +98,16 @@ def layer_normed(trace: AxisTrace, call: Call) -> None:
 
 
 def embedded(trace: AxisTrace, call: Call) -> None:
-    """Look rows up: their order stays as it is, their entries are units."""
+    """Look rows up: their order is pinned, their entries are units."""
     weight = trace.axes(call.arguments["weight"])
     pin(weight[0], NATURAL)
     trace.set(call.out, [*trace.axes(call.arguments["indices"]), weight[1]])
 
 
 def attended(trace: AxisTrace, call: Call) -> None:
-    """Softmax of QKᵀ, times V: queries and keys share what is summed, keys and values their places."""
+    """Softmax of QKᵀ, times V: queries and keys share the summed axis, keys and values their places."""
     q, k, v = (trace.axes(call.arguments[name]) for name in ("query", "key", "value"))
-    reason = "attention meets parts that do not fit"
+    reason = "attention has parts that do not fit"
     for i in range(len(q) - 2):
         tie(q[i], k[i], reason)
         tie(q[i], v[i], reason)
@@ -124,13 +124,13 @@ def attended(trace: AxisTrace, call: Call) -> None:
 
 
 def pooled(trace: AxisTrace, call: Call) -> None:
-    """Pooling, padding and stretching of images: places stay as they are, channels pass."""
+    """Pooling, padding and resizing of images: places are pinned, channels pass."""
     tensor, axes = first(trace, call)
     found = re.search(r"(\d)d", call.name)
     padded = len(call.arguments.get("pad", ())) // 2
     ndim = int(found.group(1)) if found and not call.name.startswith("constant") else padded
     keep = tensor.ndim - ndim
     for axis in axes[keep:]:
-        pin(axis, f"{call.name} sees its order" if padded else NATURAL)
+        pin(axis, f"{call.name} depends on its order" if padded else NATURAL)
     for out in call.results:
         trace.set(out, axes[:keep] + [fresh(n, NATURAL) for n in out.shape[keep:]])

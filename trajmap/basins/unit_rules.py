@@ -1,4 +1,4 @@
-"""The rule of each operation, by its name; what has none pins what it touches."""
+"""The rule of each operation, by its name; an operation without a rule pins all its axes."""
 
 from trajmap.basins.unit_layers import (
     attended,

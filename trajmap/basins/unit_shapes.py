@@ -1,4 +1,4 @@
-"""How operations that only move, stretch, sum or join numbers tie the axes of what they take to those they give."""
+"""How operations that only move, expand, sum or join numbers tie the axes of inputs and outputs."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def pointwise(trace: AxisTrace, call: Call) -> None:
-    """Entry by entry: axes are tied from the last one, those of one index are stretched."""
+    """Entry by entry: axes are tied from the last one, and axes of one index are expanded."""
     for out in call.results:
         found = broadcast(trace, call.name, call.operands, out.shape)
         if not trace.knows(out):
@@ -37,7 +37,7 @@ def pointwise(trace: AxisTrace, call: Call) -> None:
 
 
 def broadcast(trace: AxisTrace, name: str, operands: Iterable[torch.Tensor], shape: Sequence[int]) -> list[Axis]:
-    """Tie axes from the last one; those of one index are stretched."""
+    """Tie axes from the last one; axes of one index are expanded."""
     found: list[Axis | None] = [None] * len(shape)
     for tensor in operands:
         for place, axis in enumerate(reversed(trace.axes(tensor)), start=1):
@@ -47,12 +47,12 @@ def broadcast(trace: AxisTrace, name: str, operands: Iterable[torch.Tensor], sha
             if held is None:
                 found[-place] = axis
             else:
-                tie(held, axis, f"{name} meets parts that do not fit")
+                tie(held, axis, f"{name} has parts that do not fit")
     return [fresh(n) if axis is None else axis for axis, n in zip(found, shape, strict=True)]
 
 
 def _places(call: Call, ndim: int, name: str = "dim") -> list[int]:
-    """Axes an operation is told to work along, from zero; all where it is told none."""
+    """Axes along which an operation works, from zero; all if none is given."""
     dim = call.arguments.get(name)
     dims = [dim] if isinstance(dim, int) else list(dim or range(ndim))
     return [d % ndim for d in dims] if ndim else []
@@ -63,19 +63,19 @@ def _place(call: Call, ndim: int, name: str = "dim") -> int:
 
 
 def first(trace: AxisTrace, call: Call) -> tuple[torch.Tensor, list[Axis]]:
-    """Give the first operand and its axes."""
+    """Return the first operand and its axes."""
     return call.operands[0], list(trace.axes(call.operands[0]))
 
 
 def filled(trace: AxisTrace, call: Call) -> None:
-    """One number everywhere: any order is the same."""
+    """One constant everywhere: every order is equal."""
     for out in call.results:
         if not trace.knows(out):
             trace.set(out, [fresh(n) for n in out.shape])
 
 
 def reduced(trace: AxisTrace, call: Call) -> None:
-    """Drop axes: sums, means and the like do not see an order."""
+    """Drop axes: sums, means and similar operations do not depend on an order."""
     tensor, axes = first(trace, call)
     gone = _places(call, tensor.ndim)
     keep = bool(call.arguments.get("keepdim", False))
@@ -88,21 +88,21 @@ def reduced(trace: AxisTrace, call: Call) -> None:
 
 
 def ordered(trace: AxisTrace, call: Call) -> None:
-    """Operations that see the order along their axes, and keep the others."""
+    """Operations that depend on the order along their axes, and keep the others."""
     tensor, axes = first(trace, call)
     for place in _places(call, tensor.ndim, "dims" if "dims" in call.arguments else "dim"):
-        pin(axes[place], f"{call.name} sees its order")
+        pin(axes[place], f"{call.name} depends on its order")
     for out in call.results:
         sizes = zip(axes, tensor.shape, out.shape, strict=True)
         trace.set(out, [axis if n == m else fresh(m, NATURAL) for axis, n, m in sizes])
 
 
 def extreme(trace: AxisTrace, call: Call) -> None:
-    """Maxima and minima; where they are is seen too."""
+    """Maxima and minima, whose positions may be used too."""
     if len(call.results) > 1 or call.name.startswith("arg"):
         tensor, axes = first(trace, call)
         for place in _places(call, tensor.ndim):
-            pin(axes[place], f"{call.name} says at which place")
+            pin(axes[place], f"{call.name} returns places of it")
     if len(call.operands) > 1:
         pointwise(trace, call)
     else:
@@ -110,7 +110,7 @@ def extreme(trace: AxisTrace, call: Call) -> None:
 
 
 def viewed(trace: AxisTrace, call: Call) -> None:
-    """Cut the same numbers into other axes."""
+    """Split the same numbers into other axes."""
     tensor, axes = first(trace, call)
     row = [atom for axis in axes for atom in axis]
     found = cut(row, call.out.shape) if math.prod(call.out.shape) == math.prod(tensor.shape) else None
@@ -135,12 +135,12 @@ def turned(trace: AxisTrace, call: Call) -> None:
 
 
 def expanded(trace: AxisTrace, call: Call) -> None:
-    """Axes are stretched, or new ones put before: copies of one thing may come in any order."""
+    """Axes are expanded, or new ones are added in front: copies may have any order."""
     trace.set(call.out, broadcast(trace, call.name, call.operands[:1], call.out.shape))
 
 
 def repeated(trace: AxisTrace, call: Call) -> None:
-    """Lay copies after one another."""
+    """Concatenate copies."""
     _, axes = first(trace, call)
     axes = [[]] * (call.out.ndim - len(axes)) + axes
     times = call.arguments["repeats"]
@@ -148,7 +148,7 @@ def repeated(trace: AxisTrace, call: Call) -> None:
 
 
 def joined(trace: AxisTrace, call: Call) -> None:
-    """Concatenation: what is joined stays as it is, the other axes are one."""
+    """Concatenation: the joined axis is pinned, the other axes are tied."""
     tensors = [tensor for tensor in call.operands if tensor.ndim == call.out.ndim]
     place = _place(call, call.out.ndim)
     found = [*trace.axes(tensors[0])]
@@ -157,20 +157,20 @@ def joined(trace: AxisTrace, call: Call) -> None:
             if i == place:
                 pin(axis, f"it is concatenated by {call.name}")
             else:
-                tie(found[i], axis, f"{call.name} meets parts that do not fit")
+                tie(found[i], axis, f"{call.name} has parts that do not fit")
     found[place] = fresh(call.out.shape[place], NATURAL)
     trace.set(call.out, found)
 
 
 def stacked(trace: AxisTrace, call: Call) -> None:
-    """Lay tensors along a new axis, which stays as it is."""
+    """Stack tensors along a new axis, which is pinned."""
     found = broadcast(trace, call.name, call.operands, call.operands[0].shape)
     found.insert(_place(call, call.out.ndim), fresh(len(call.operands), NATURAL))
     trace.set(call.out, found)
 
 
 def selected(trace: AxisTrace, call: Call) -> None:
-    """One index of an axis, or each by itself: that axis is gone, and stays as it is."""
+    """One index of an axis, or each separately: that axis is removed and pinned."""
     tensor, axes = first(trace, call)
     pin(axes.pop(_place(call, tensor.ndim)), TAKEN)
     for out in call.results:
@@ -178,25 +178,25 @@ def selected(trace: AxisTrace, call: Call) -> None:
 
 
 def sliced(trace: AxisTrace, call: Call) -> None:
-    """Take a stretch of an axis, which stays as it is."""
+    """Take a range of an axis, which is pinned."""
     tensor, axes = first(trace, call)
     place = _place(call, tensor.ndim)
     if call.out.shape[place] != tensor.shape[place]:
-        pin(axes[place], f"{call.name} takes places of it")
+        pin(axes[place], f"{call.name} uses single places of it")
         axes[place] = fresh(call.out.shape[place], NATURAL)
     trace.set(call.out, axes)
 
 
 def split(trace: AxisTrace, call: Call) -> None:
-    """Equal parts, as queries, keys and values of one layer, hold the same units each; others stay as they are."""
+    """Equal parts, such as queries, keys and values of one layer, each hold the same units; others are pinned."""
     tensor, axes = first(trace, call)
     place = _place(call, tensor.ndim)
     sizes = {out.shape[place] for out in call.results}
     inner = fresh(min(sizes))
     if len(sizes) == 1:
-        tie(axes[place], [*fresh(len(call.results), NATURAL), *inner], f"{call.name} takes places of it")
+        tie(axes[place], [*fresh(len(call.results), NATURAL), *inner], f"{call.name} uses single places of it")
     else:
-        pin(axes[place], f"{call.name} takes places of it")
+        pin(axes[place], f"{call.name} uses single places of it")
     for out in call.results:
         axes[place] = inner if len(sizes) == 1 else fresh(out.shape[place], NATURAL)
         trace.set(out, list(axes))

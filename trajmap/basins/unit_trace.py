@@ -1,7 +1,7 @@
-"""Run a network once and tie the axes of every tensor it meets: which parameters hold the same units.
+"""Run a network once and tie the axes of all its tensors, to find the parameters with the same units.
 
-The forward is followed operation by operation on real tensors, so the order in which layers are defined, layers that
-are used twice, skips and gates need no rule of their own. Operations without a rule pin what they touch.
+The forward pass is traced operation by operation on real tensors, so the order of definition of layers, repeated
+layers, skips and gates need no special rule. Operations without a rule pin all their axes.
 """
 
 import dataclasses
@@ -18,21 +18,21 @@ from trajmap.basins.unit_inputs import tensors_in
 
 __all__ = ["AxisTrace", "Call", "Norm", "Rule"]
 
-_CONSTANT = "it meets a constant of the forward"
+_CONSTANT = "it is combined with a constant of the forward pass"
 
 
 @dataclasses.dataclass(frozen=True)
 class Norm:
-    """A BatchNorm that was evaluated with kept statistics, by the names of its tensors.
+    """A BatchNorm that was evaluated with stored statistics, by the names of its tensors.
 
     Parameters
     ----------
     weight, bias : str
-        Its parameters; empty where it has none.
+        Its parameters; empty if it has none.
     mean, variance : str
         Its statistics.
     eps : float
-        What is added to the variance.
+        The constant added to the variance.
     """
 
     weight: str
@@ -49,13 +49,13 @@ class Call:
     Parameters
     ----------
     name : str
-        As ``mm``.
+        For example ``mm``.
     pointwise : bool
         Whether it works entry by entry.
     arguments : dict
         By name.
     operands, results : list of torch.Tensor
-        What it took and gave.
+        Its inputs and outputs.
     """
 
     name: str
@@ -74,27 +74,27 @@ Rule = Callable[["AxisTrace", Call], None]
 
 
 class AxisTrace(TorchDispatchMode):
-    """Follows operations while it is entered; nothing it sees is changed.
+    """Trace the operations inside a ``with`` block, without changing them.
 
     Parameters
     ----------
     rules : mapping of str to callable
-        One rule an operation, by its name.
+        One rule per operation, by its name.
     pointwise : callable
-        The rule of what works entry by entry.
+        The rule of entrywise operations.
     """
 
     def __init__(self, rules: Mapping[str, Rule], pointwise: Rule) -> None:
         super().__init__()
         self._rules, self._pointwise = rules, pointwise
-        # tensors are told apart by identity, and kept, so that no identity is used again
+        # tensors are compared by identity, and kept, so that no identity is reused
         self._known: dict[int, tuple[torch.Tensor, list[Axis]]] = {}
         self._names: dict[int, str] = {}
         self.norms: list[Norm] = []
-        self.eps = 0.0  # of the coarsest numbers that were computed with
+        self.eps = 0.0  # of the coarsest number format used
 
     def name(self, tensor: torch.Tensor, name: str) -> None:
-        """Introduce a parameter or buffer."""
+        """Register a parameter or buffer."""
         self._names[id(tensor)] = name
         self.set(tensor, [fresh(n) for n in tensor.shape])
 
@@ -109,28 +109,28 @@ class AxisTrace(TorchDispatchMode):
                 pin(axis, reason)
 
     def axes(self, tensor: torch.Tensor) -> list[Axis]:
-        """Axes of a tensor; one that was never seen is a constant, whose order may matter."""
+        """Axes of a tensor; an unknown one is a constant, whose order may matter."""
         if id(tensor) not in self._known:
             self.set(tensor, [fresh(n, _CONSTANT) for n in tensor.shape])
         return self._known[id(tensor)][1]
 
     def set(self, tensor: torch.Tensor, axes: list[Axis]) -> None:
-        """Say what the axes of a tensor are."""
+        """Set the axes of a tensor."""
         self._known[id(tensor)] = (tensor, axes)
 
     def knows(self, tensor: torch.Tensor) -> bool:
-        """Whether the tensor was seen before."""
+        """Whether the tensor is known."""
         return id(tensor) in self._known
 
     def refuse(self, call: Call, reason: str) -> None:
-        """Pin whatever an operation takes and gives."""
+        """Pin all inputs and outputs of an operation."""
         self.pin_all(call.operands, reason)
         for result in call.results:
             if not self.knows(result):
                 self.set(result, [fresh(n, reason) for n in result.shape])
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run an operation and tie the axes of what it takes and gives."""
+        """Run an operation and tie the axes of its inputs and outputs."""
         out = func(*args, **(kwargs or {}))
         names = [argument.name for argument in func._schema.arguments]
         arguments = dict(zip(names, args, strict=False)) | dict(kwargs or {})
@@ -147,6 +147,6 @@ class AxisTrace(TorchDispatchMode):
             rule(self, call)
         elif operands:
             self.refuse(call, f"{name} is not understood")
-        else:  # a table, or numbers drawn: their order may matter
+        else:  # a table, or random numbers: their order may matter
             self.refuse(call, _CONSTANT)
         return out

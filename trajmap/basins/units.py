@@ -1,8 +1,8 @@
-"""Which hidden units of a network may be permuted without changing what it computes.
+"""The hidden units of a network that may be permuted without changing its function.
 
-The forward is run once and followed through every operation, so skips, gates, layers used twice and heads are found
-as they are used. Then each group is put to the test: a network whose units are permuted must give the same outputs, or
-the group is left out, and named.
+The forward pass is run once and traced through every operation, so skips, gates, repeated layers and heads are found as
+they are used. Then each group is tested: if a network with permuted units gives different outputs, the group is
+omitted, and listed.
 """
 
 import contextlib
@@ -26,35 +26,34 @@ from trajmap.objective.twin import private_copy
 
 __all__ = ["unit_groups"]
 
-# what happens to the statistics of a normalisation when its units move
-_KEPT, _ANEW, _MOVED = "kept", "computed anew", "moved"
+# treatment of the statistics of a normalisation when its units move
+_KEPT, _ANEW, _MOVED = "kept", "recomputed", "moved"
 
 
 def unit_groups(model: torch.nn.Module | Objective, inputs: Any = None, *, move_buffers: bool = False) -> UnitGroups:
-    """Find the hidden units of a network, by following one forward, and verify each group on the network's outputs.
+    """Find the hidden units of a network by tracing one forward pass, and verify each group on the network's outputs.
 
     Parameters
     ----------
     model : torch.nn.Module or Objective
-        The network; it is not changed. Of an objective the first batch gives the inputs.
+        The network; it is not changed. For an objective, the first batch gives the inputs.
     inputs : tensor, tuple, dict, optional
-        What the network takes: few samples are enough. Without them some are made up to fit its first layer.
+        Inputs of the network; few samples are enough. By default they are generated to fit its first layer.
     move_buffers : bool
-        Buffers move with their units, by `permute_buffers`: for networks that have statistics of their own. Otherwise
-        they stay where they are, and BatchNorm's weight and bias take up the difference, so that a point of an
-        objective with frozen statistics stays the same function. An objective that computes statistics anew needs
-        neither.
+        Whether buffers move with their units, by `permute_buffers`, for networks with their own statistics. Otherwise
+        they do not move, and BatchNorm's weight and bias compensate, so that a point of an objective with fixed
+        statistics stays the same function. An objective that recomputes statistics needs neither.
 
     Returns
     -------
     UnitGroups
-        One a set of units that are permuted together: hidden units, channels, a residual stream, heads, the places in
-        a head. Empty, with the reason, where the network cannot be followed.
+        One group per set of units that are permuted together: hidden units, channels, a residual stream, heads, the
+        places in a head. Empty, with the reason, if the network cannot be traced.
 
     Notes
     -----
-    Of units in equal blocks (heads, groups of a normalisation) the blocks are one group, and the units of each block
-    another. What is concatenated or cut stays as it is.
+    For units in equal blocks (heads, groups of a normalisation), the blocks are one group, and the units of each block
+    another. Concatenated or sliced axes are not permuted.
 
     Examples
     --------
@@ -78,7 +77,7 @@ def _groups(model: torch.nn.Module, inputs: Any, movable: Collection[str], stati
         warnings.simplefilter("ignore")
         found = _running(model, inputs)
         if found is None:
-            where = "made up for it" if inputs is None else "given"
+            where = "generated for it" if inputs is None else "given"
             said = f"all units: the network could not be run on the inputs {where}; repair: pass inputs= that it takes"
             return UnitGroups((), (said,))
         network, forward = found
@@ -108,7 +107,7 @@ def _with_statistics(
 
 
 def _running(model: torch.nn.Module, inputs: Any) -> tuple[torch.nn.Module, Forward] | None:
-    """Copy the network, in double precision where it can be, and a way to run it."""
+    """Copy the network, in double precision if possible, with a way to run it."""
     for dtype in (torch.float64, None):
         network = private_copy(model, dtype, None)
         if next(network.parameters(), None) is None:
@@ -127,7 +126,7 @@ def _running(model: torch.nn.Module, inputs: Any) -> tuple[torch.nn.Module, Forw
 
 @contextlib.contextmanager
 def _attention_as_products() -> Generator[None, None, None]:
-    """Run attention as the products and sums it is made of, not as one operation."""
+    """Run attention as separate products and sums, not as one operation."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(value=False)
     try:
@@ -138,7 +137,7 @@ def _attention_as_products() -> Generator[None, None, None]:
 
 
 def _unmovable(groups: Way, movable: Collection[str], norms: dict[str, Norm], statistics: str) -> str:
-    """Say what of some groups cannot be moved."""
+    """Return the reason why some groups cannot be moved."""
     for name in (name for group in groups for name, *_ in group.axes):
         if name not in movable:
             return f"{name} is not among the parameters of θ"

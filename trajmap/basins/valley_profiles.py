@@ -1,4 +1,4 @@
-"""Is the valley of a run steeper on one side? The loss across its averaged end."""
+"""Whether the valley of a run is steeper on one side: the loss across its averaged end."""
 
 from collections.abc import Iterator
 
@@ -25,11 +25,11 @@ def valley_profile(
     n_random: int = 10,
     random_state: int = 0,
 ) -> LineProfiles:
-    """Follow the loss through the mean of a run's last iterates, along the path and across to its last iterate.
+    """Evaluate the loss through the mean of a run's last iterates, along the path and across to its last iterate.
 
-    The mean is what stochastic weight averaging gives; in an asymmetric valley it lies on the flat side of the
-    iterates, and the loss rises faster towards them than away. Random directions of the same length are the control:
-    compare ``asymmetries``. A reconstruction of the published procedure.
+    The mean is the result of stochastic weight averaging. In an asymmetric valley it is on the flat side of the
+    iterates, and the loss rises faster towards them than away from them. Random directions of the same length are the
+    control: compare ``asymmetries``. This is a reconstruction of the published procedure.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def valley_profile(
     n_last : int, optional
         Iterates at its end; the last fifth by default.
     reach : float
-        Length of the lines on each side, in distances of the last iterate from the mean.
+        Length of the lines on each side, in units of the distance of the last iterate from the mean.
     n_points : int
         Positions on each line.
     n_random : int
@@ -57,7 +57,7 @@ def valley_profile(
     Raises
     ------
     InputError
-        If the window holds fewer than three iterates or more than there are, or its iterates are all the same.
+        If the window has fewer than three iterates or more than the run, or its iterates are all equal.
 
     References
     ----------

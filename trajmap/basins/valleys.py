@@ -1,4 +1,4 @@
-"""Valley height: what averaging the last iterates, or decaying the learning rate, would gain."""
+"""Valley height: the gain of averaging the last iterates, or of decaying the learning rate."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def valley_height(
     n_products: int = 30,
     random_state: int = 0,
 ) -> ValleyHeight:
-    """Measure what averaging a run's last iterates gains over the last one, and how high the run shakes.
+    """Measure the gain of averaging a run's last iterates, and the height of its fluctuations above the valley floor.
 
     Parameters
     ----------
@@ -38,30 +38,30 @@ def valley_height(
     trajectory : Trajectory
         The run.
     n_last : int, optional
-        Iterates at its end; the last fifth by default. The run should be stationary there: a drift counts as
+        Number of iterates at its end; the last fifth by default. The run should be stationary there: a drift counts as
         height.
     n_products : int
-        Hessian products, 4 at least: half of them along the principal directions of the window, the others along
-        random combinations of the rest, where a window has more directions. Directions of little variance may be the
-        steep ones, so none is left out.
+        Number of Hessian products, at least 4: half of them along the principal directions of the window, the others
+        along random combinations of the remaining directions, if any. Directions of small variance may be steep, so
+        none is omitted.
     random_state : int
         Seed of the random combinations.
 
     Returns
     -------
     ValleyHeight
-        Measured, with the interval of the gain, and forecast, with its error. The interval is that of leaving out
-        blocks of the window, and of the batches' own gains where there are several batches.
+        Measured, with the interval of the gain, and forecast, with its error. The interval comes from omitting blocks
+        of the window, and from the gains of the batches if there are several.
 
     Raises
     ------
     InputError
-        If the window holds fewer than four iterates or more than there are.
+        If the window has fewer than four iterates or more than the run.
 
     References
     ----------
-    On a quadratic, SGD with noise covariance C stays ½ Σ ηC_i/(2 − ηλ_i) above the floor: S. Mandt, M. Hoffman,
-    D. Blei, Stochastic gradient descent as approximate Bayesian inference, 2017.
+    On a quadratic, SGD with noise covariance C has a mean height of ½ Σ ηC_i/(2 − ηλ_i) above the floor: S. Mandt, M.
+    Hoffman, D. Blei, Stochastic gradient descent as approximate Bayesian inference, 2017.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def valley_height(
 
 
 def _gain_error(objective: Objective, last: Trajectory, mean: Array, average: float, blocks: list[Array]) -> float:
-    """Half the width of the gain's interval: averages without a block each, and the gains of the batches."""
+    """Half the width of the gain's interval, from averages that omit a block and from the gains of the batches."""
     from scipy.stats import t
 
     weights = np.array([np.where(np.isin(np.arange(last.n_iterates), block), 0.0, 1.0) for block in blocks])
@@ -110,7 +110,7 @@ def _gain_error(objective: Objective, last: Trajectory, mean: Array, average: fl
     points = FramePoints(Frame(np.zeros(last.size), last.iterates), weights, objective.like, budget=budget)
     without = objective.values(points)
     b = len(blocks)
-    # the jackknife's variance about the whole window's average: without a block the loss is higher in the mean, too
+    # the jackknife's variance about the whole window's average: omitting a block also raises the loss on average
     squared = (b - 1) / b * float(np.sum((without - average) ** 2)) * float(t.ppf(_CHANCE, b - 1)) ** 2
     ends = [objective.batch_losses(theta) for theta in (last.theta(-1), mean)]
     (n,) = ends[0][1].shape
@@ -122,7 +122,7 @@ def _gain_error(objective: Objective, last: Trajectory, mean: Array, average: fl
 def _quadratic(
     objective: Objective, last: Trajectory, mean: Array, n_products: int, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """½ tr(H Cov) and its standard error: along leading directions one by one, of the rest by random signs."""
+    """½ tr(H Cov) and its standard error: along leading directions separately, for the rest by random signs."""
     left, values, _ = np.linalg.svd(isometric_coordinates(last.iterates), full_matrices=False)
     rank = int(np.sum(values > 1e-9 * values[0])) if len(values) else 0
     k = rank if rank <= n_products else n_products // 2
@@ -132,16 +132,16 @@ def _quadratic(
         direction = weighted(last.iterates, weights, mean)
         return 0.5 / last.n_iterates * float(direction @ product(direction))
 
-    # a column of `left` combines the iterates to a principal direction, as long as its singular value
+    # a column of `left` combines the iterates to a principal direction whose length is its singular value
     inside = sum(bend(left[:, i]) for i in range(k))
     if k == rank:
         return inside, 0.0
-    beside = [bend(left[:, k:rank] @ rng.choice([-1.0, 1.0], rank - k)) for _ in range(n_products - k)]
-    return inside + float(np.mean(beside)), float(np.std(beside, ddof=1) / np.sqrt(len(beside)))
+    outside = [bend(left[:, k:rank] @ rng.choice([-1.0, 1.0], rank - k)) for _ in range(n_products - k)]
+    return inside + float(np.mean(outside)), float(np.std(outside, ddof=1) / np.sqrt(len(outside)))
 
 
 def weighted(iterates: Any, weights: Array, center: Array | None = None) -> Array:
-    """Sum iterates less a centre with weights, float64, a stretch of columns at a time, shape (P,)."""
+    """Sum weighted iterates minus a centre, float64, a range of columns at a time, shape (P,)."""
     found = np.empty(iterates.shape[1])
     for columns in stretches(len(iterates), len(found)):
         block = np.asarray(iterates[:, columns], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The charts the command line knows by name, fitted to a run."""
+"""The charts of the command line, by name, fitted to a run."""
 
 import functools
 import warnings

@@ -21,11 +21,11 @@ _FIRST = """\
 trajmap: where did my optimizer go, and what is the landscape there?
 
   trajmap demo                                       train a small network and map its run
-  trajmap look RUN --objective my.py:make_objective  map a run of yours: one page
-  trajmap info RUN                                   what a run folder, or a folder of checkpoints, holds
+  trajmap look RUN --objective my.py:make_objective  map your own run: one page
+  trajmap info RUN                                   describe a run folder or a folder of checkpoints
   trajmap help                                       everything else
 
-A run folder is what trajmap.Recorder writes:
+A run folder is written by trajmap.Recorder:
 
   with trajmap.Recorder(model, "RUN").attach(optimizer):
       train(model, optimizer)
@@ -111,7 +111,7 @@ def _run(name: str, parser: VerbParser, args: argparse.Namespace) -> int:
         with _output.chosen(name, args):
             args.run(args)
     except BrokenPipeError:
-        # the reader, such as head, has seen enough; Python would complain once more when it closes the stream
+        # the reader, such as head, has stopped; Python would print another error when it closes the stream
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (TrajmapError, OSError) as error:
@@ -160,7 +160,7 @@ def _help(names: Sequence[str]) -> int:
         if members:
             print()
     print(textwrap.fill(
-        "Each verb reads a run folder, or a folder of checkpoints, and leaves its result in RUN/artefacts, so the next "
-        "verb needs no more arguments. Every verb takes --json, --quiet and --debug.", 100))  # fmt: skip
+        "Each verb reads a run folder, or a folder of checkpoints, and stores its result in RUN/artefacts, so the next "
+        "verb needs no further arguments. Every verb takes --json, --quiet and --debug.", 100))  # fmt: skip
     print(_STATUS)
     return 0

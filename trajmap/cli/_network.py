@@ -1,4 +1,4 @@
-"""What a verb needs to know of a network: its hidden units, and inputs to probe it with."""
+"""Information about a network for the verbs: its hidden units, and inputs."""
 
 from typing import Any
 

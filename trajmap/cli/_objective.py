@@ -39,7 +39,7 @@ def load_objective(spec: str | None, trajectory: Trajectory, device: str | None 
     trajectory : Trajectory
         The run; the objective must have its layout.
     device : str, optional
-        Where the loss is evaluated, unless the function says it.
+        Device of the loss, unless the function sets it.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def load_objective(spec: str | None, trajectory: Trajectory, device: str | None 
 
 
 def objective_of(args: argparse.Namespace, trajectory: Trajectory) -> Objective:
-    """Load the objective of a run with the BatchNorm statistics that the run recorded, and say how it compares.
+    """Load the objective of a run with the recorded BatchNorm statistics, and compare it with the recorded loss.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def objective_of(args: argparse.Namespace, trajectory: Trajectory) -> Objective:
 
 
 def _compare(objective: Objective, trajectory: Trajectory, folder: Path) -> None:
-    """Print the objective at the end of the run beside the loss that was recorded there, and keep both."""
+    """Print the objective at the end of the run and the recorded loss, and store both."""
     _, recorded = trajectory.training_loss or ("", np.empty(0))
     last = recorded[np.isfinite(recorded)][-20:]
     found = LossCheck(objective.value(trajectory.theta(-1)), last, objective.statistics)
@@ -91,7 +91,7 @@ def _compare(objective: Objective, trajectory: Trajectory, folder: Path) -> None
     if not objective.statistics.startswith("frozen"):
         say(f"  statistics of BatchNorm: {objective.statistics}")
     if found.agrees is False:
-        say("  caution: these cannot be one function; look at the data, the reduction and the model's state")
+        say("  caution: these cannot be one function; check the data, the reduction and the model's state")
 
 
 def _of_example(trajectory: Trajectory) -> Objective:
@@ -113,7 +113,7 @@ def _call(spec: str) -> Any:
     path = Path(file).resolve()
     if not file or not function or not path.is_file():
         raise InputError(worded("--objective", "FILE.py:FUNCTION with an existing file", repr(spec)))
-    # a name of its own: it may not take the place of a package that is called as the file is
+    # a unique name, because it must not replace a package with the file's name
     module_spec = importlib.util.spec_from_file_location(f"objective_of_{path.stem}", path)
     if module_spec is None or module_spec.loader is None:
         raise InputError(worded("--objective", "a Python file", repr(file)))
@@ -129,7 +129,7 @@ def _call(spec: str) -> Any:
 
 @contextlib.contextmanager
 def _beside(folder: Path) -> Generator[None, None, None]:
-    """Import what lies in a folder first, as Python does for a script that lies there.
+    """Import modules from a folder first, as Python does for a script in it.
 
     Modules of the same names from elsewhere step aside for the time, unless they belong to Python or to a package.
     """
@@ -157,7 +157,7 @@ def _steps_aside(name: str, module: ModuleType, names: set[str], folder: Path) -
 
 @contextlib.contextmanager
 def _users_errors(path: Path) -> Generator[None, None, None]:
-    """Say in which of the user's lines an error arose."""
+    """Return the line of the user's file in which an error arose."""
     try:
         yield
     except TrajmapError:

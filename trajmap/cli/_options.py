@@ -8,16 +8,16 @@ __all__ = ["add_all", "add_charts", "add_objective", "add_run", "add_seed"]
 
 
 def add_run(parser: argparse.ArgumentParser, *, made: bool = False) -> None:
-    """Add the run folder: one that is there, or one that the verb makes."""
+    """Add the run folder: an existing one, or one that the verb creates."""
     text = (
-        "the run folder to be made" if made else "a run folder written by trajmap.Recorder, or a folder of checkpoints"
+        "the run folder to create" if made else "a run folder written by trajmap.Recorder, or a folder of checkpoints"
     )
     parser.add_argument("run_folder", type=Path, metavar="RUN", help=text)
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
     """Add the seed of everything random."""
-    parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers (default: %(default)s)")
 
 
 def add_objective(parser: argparse.ArgumentParser) -> None:
@@ -27,11 +27,11 @@ def add_objective(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.py:FUNCTION",
         help="a function without arguments that returns a trajmap.Objective; runs of the demo need none",
     )
-    parser.add_argument("--device", help="where the loss is evaluated, as cuda or cuda:1, unless the function says it")
+    parser.add_argument("--device", help="device of the loss, such as cuda or cuda:1, unless the function sets it")
 
 
 def add_all(parser: argparse.ArgumentParser, help_text: str) -> None:
-    """Add the flag for everything there is."""
+    """Add the flag for all options."""
     parser.add_argument("--all", action="store_true", help=help_text)
 
 

@@ -27,7 +27,7 @@ _state = _State()
 
 
 def is_silent() -> bool:
-    """Say whether lines and bars are not to be printed.
+    """Return whether lines and bars are suppressed.
 
     Returns
     -------

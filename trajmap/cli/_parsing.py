@@ -1,4 +1,4 @@
-"""A parser that takes options before and after the run folder, and says what was probably meant."""
+"""A parser that accepts options before and after the run folder, and suggests corrections."""
 
 import argparse
 import difflib
@@ -13,18 +13,18 @@ from trajmap.errors import InputError
 
 __all__ = ["VerbParser", "nearest"]
 
-_WRITTEN = "to be made"  # says the help of a folder that a verb makes
+_WRITTEN = "to create"  # part of the help of a folder that a verb creates
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """Word a question for the known word that is most like a given one, if any is.
+    """Format a question about the known word nearest to a given one, if any.
 
     Parameters
     ----------
     word : str
-        What was typed.
+        The typed word.
     known : sequence of str
-        What there is.
+        The known words.
 
     Returns
     -------

@@ -9,10 +9,10 @@ from types import ModuleType
 
 __all__ = ["GROUPS", "Verb", "load", "verbs"]
 
-# what `trajmap help` shows, in this order; a verb says in its file to which group it belongs
+# groups of `trajmap help`, in this order; each verb's file contains its group
 GROUPS = {
-    "start": "To begin with",
-    "road": "One station of the road each",
+    "start": "First steps",
+    "road": "The steps of an analysis",
     "questions": "Questions about a training",
     "studies": "Studies of landscapes, as published",
 }

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _median(shares: Array) -> str:
-    """Say the median share of the directions that there are: a step that did not move has none."""
+    """Format the median share over the nonzero directions."""
     known = shares[np.isfinite(shares)]
     if not len(known):
         return "zero everywhere"

@@ -1,4 +1,4 @@
-"""Ask whether other runs ended in this run's basin, and what averaging its last iterates would gain."""
+"""Test whether other runs ended in this run's basin, and measure the gain of averaging its last iterates."""
 
 import argparse
 from pathlib import Path
@@ -25,17 +25,19 @@ GROUP, ORDER = "road", 70
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_run(parser)
-    parser.add_argument("others", type=Path, nargs="*", metavar="OTHER", help="runs to connect with this one's end")
+    parser.add_argument(
+        "others", type=Path, nargs="*", metavar="OTHER", help="runs whose ends are connected with this run's end"
+    )
     parser.add_argument(
         "--sister",
         type=Path,
         action="append",
         default=[],
         metavar="RUN",
-        help="a run that shares this run's start and basin: what lies between their ends is the noise; may be repeated",
+        help="a run with the same start and basin, whose barrier is the noise level; may be repeated",
     )
     parser.add_argument(
-        "--curve", type=int, default=200, help="steps to train a curve; 0 for none (default: %(default)s)"
+        "--curve", type=int, default=200, help="training steps of a curve; 0 for none (default: %(default)s)"
     )
     add_objective(parser)
 

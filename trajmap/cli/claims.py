@@ -1,4 +1,4 @@
-"""Say what is known of a run: claims, each beside nulls that know nothing of a training."""
+"""Test claims about a run, each against nulls without any training."""
 
 import argparse
 from pathlib import Path
@@ -38,15 +38,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sister",
         type=Path,
         metavar="RUN",
-        help="a run of the same start, other batch order",
+        help="a run with the same start and another batch order",
     )
     parser.add_argument(
         "--charts", nargs="*", choices=tuple(EMBEDDINGS), default=["pca"], metavar="CHART",
-        help="charts that are asked whether they carry the loss (default: pca; each more makes p-values larger)",
+        help="charts tested for carrying the loss (default: pca; each further chart increases p-values)",
     )  # fmt: skip
-    parser.add_argument("--draws", type=int, default=99, help="surrogates of each null (default: %(default)s)")
+    parser.add_argument("--draws", type=int, default=99, help="surrogates per null (default: %(default)s)")
     parser.add_argument(
-        "--loss-draws", type=int, default=39, help="the same where each costs evaluations (default: %(default)s)"
+        "--loss-draws",
+        type=int,
+        default=39,
+        help="the same for nulls that need evaluations of the loss (default: %(default)s)",
     )
     add_seed(parser)
 
@@ -124,7 +127,7 @@ def _of_a_chart(
 
 
 def _line(claim: Claim) -> str:
-    """Say the answer, the value, the null that comes nearest, and its p."""
+    """Format the answer, the value, the nearest null, and its p-value."""
     if claim.holds == "unknown":
         return f"unknown: {claim.reason or 'too few draws'}"
     worst = claim.hardest

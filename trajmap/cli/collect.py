@@ -1,6 +1,6 @@
 """Make a run folder of checkpoints: .pt, .safetensors, Lightning, Hugging Face, torch.distributed.checkpoint.
 
-A folder of checkpoints can also be given to the other verbs as it is; --link is for those that need --key or --select.
+The other verbs also accept a folder of checkpoints; --link is for checkpoints that need --key or --select.
 """
 
 import argparse
@@ -22,26 +22,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_run(parser, made=True)
     parser.add_argument("checkpoints", type=Path, nargs="+", help="checkpoints, or one folder of them")
-    parser.add_argument("--key", help="where in a checkpoint the state dict is, as ema or state.model")
+    parser.add_argument("--key", help="where the state dict is in a checkpoint, for example ema or state.model")
     parser.add_argument(
-        "--select", metavar="GLOB", action="append", help="take the parameters of these names only; may be repeated"
+        "--select", metavar="GLOB", action="append", help="take only the parameters with these names; may be repeated"
     )
     parser.add_argument(
         "--dtype", choices=DTYPES, default="native", help="number format of the run folder (default: %(default)s)"
     )
     parser.add_argument(
-        "--sketch", metavar="N", type=int, nargs="?", const=CountSketch.size, help="keep N random sums of each instead"
+        "--sketch",
+        metavar="N",
+        type=int,
+        nargs="?",
+        const=CountSketch.size,
+        help="store N random sums of each checkpoint instead",
     )
-    parser.add_argument("--link", action="store_true", help="copy nothing: refer to the checkpoints where they lie")
+    parser.add_argument("--link", action="store_true", help="copy nothing: refer to the checkpoints in place")
     parser.add_argument("--overwrite", action="store_true", help="replace the run folder")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Copy the checkpoints' parameters, or refer to them, and say what was taken and what was left out."""
+    """Copy the checkpoints' parameters, or refer to them, and list the taken and the omitted tensors."""
     paths = args.checkpoints if len(args.checkpoints) > 1 else args.checkpoints[0]
     if args.link:
         if args.dtype != "native" or args.sketch is not None:
-            raise InputError(worded("--link", "the checkpoints as they are", "--dtype or --sketch", "leave one out"))
+            raise InputError(worded("--link", "the unchanged checkpoints", "--dtype or --sketch", "omit one of them"))
         found = link_checkpoints(paths, args.run_folder, key=args.key, select=args.select, overwrite=args.overwrite)
     else:
         sketch = None if args.sketch is None else CountSketch(size=args.sketch)

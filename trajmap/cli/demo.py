@@ -1,4 +1,4 @@
-"""Train a small network on real data, then run the whole road and write the report."""
+"""Train a small network on real data, run the complete analysis and write the report."""
 
 import argparse
 from pathlib import Path
@@ -33,17 +33,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the runs (default: %(default)s)")
     parser.add_argument("--model", choices=list(digits.MODELS), default="mlp", help="default: %(default)s")
     parser.add_argument("--optimizer", choices=list(digits.OPTIMIZERS), default="sgd", help="default: %(default)s")
-    parser.add_argument("--lr", type=float, help="learning rate (default: the optimizer's customary one)")
+    parser.add_argument("--lr", type=float, help="learning rate (default: the optimizer's usual one)")
     parser.add_argument("--epochs", type=int, default=20, help="default: %(default)s")
     parser.add_argument("--batch-size", type=int, default=32, help="default: %(default)s")
-    parser.add_argument("--n", type=int, default=41, help="grid points an axis (default: %(default)s)")
+    parser.add_argument("--n", type=int, default=41, help="grid points per axis (default: %(default)s)")
     parser.add_argument("--draws", type=int, default=99, help="random walks for the null (default: %(default)s)")
-    add_all(parser, "every verb with all it can do")
+    add_all(parser, "run every verb with all its options")
     add_seed(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Record four runs, analyse the first beside its sisters, print where the report is."""
+    """Record four runs, analyse the first with its sisters, and print the path of the report."""
     # name: (seed of the initialisation, seed of the batch order)
     runs = {"base": (0, 0), "sister-1": (0, 1), "sister-2": (0, 2), "other": (1, 0)}
     for name, (init, order) in runs.items():

@@ -1,4 +1,4 @@
-"""Follow the Hessian's top eigenspace along a run."""
+"""Compute the Hessian's top eigenspace along a run."""
 
 import argparse
 
@@ -32,22 +32,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--k", type=int, default=10, help="eigenpairs (default: %(default)s)")
     parser.add_argument("--at", type=int, default=8, help="iterates along the run (default: %(default)s)")
     parser.add_argument("--tol", type=float, default=1e-2, help="relative residual (default: %(default)s)")
-    parser.add_argument("--edge", action="store_true", help="sharpness against the largest stable at the learning rate")
+    parser.add_argument(
+        "--edge", action="store_true", help="compare the sharpness with the largest stable one at the learning rate"
+    )
     parser.add_argument(
         "--forward-only",
         action="store_true",
-        help="only the edge, by a gradient and 9 losses an iterate: a lower bound, where products cost much",
+        help="only the edge, from one gradient and 9 losses per iterate: a lower bound, for expensive Hessian products",
     )
     parser.add_argument(
         "--density", action="store_true", help="trace and density of the spectrum at the end of the run"
     )
     parser.add_argument(
-        "--causal", action="store_true", help="train on and off the top eigenspace from the middle of the run"
+        "--causal", action="store_true", help="train inside and outside the top eigenspace from the middle of the run"
     )
-    parser.add_argument("--batch", type=int, metavar="N", help="the optimizer's batch size (default: as the run says)")
-    parser.add_argument("--lr", type=float, help="learning rate for --edge and --causal (default: as the run says)")
+    parser.add_argument("--batch", type=int, metavar="N", help="the optimizer's batch size (default: the recorded one)")
+    parser.add_argument("--lr", type=float, help="learning rate for --edge and --causal (default: the recorded one)")
     parser.add_argument(
-        "--differences", action="store_true", help="products by differences of gradients, for what has no exact ones"
+        "--differences", action="store_true", help="products by differences of gradients, for losses without exact ones"
     )
     add_seed(parser)
 
@@ -133,7 +135,7 @@ def _density(
 def _causal(args: argparse.Namespace, objective: Objective, trajectory: Trajectory, artefacts: Artefacts) -> None:
     rate = (trajectory.settings.get("optimizer") or {}).get("lr") if args.lr is None else args.lr
     if rate is None:
-        raise InputError(worded("--causal", "a run that says its learning rate", "none", "say --lr"))
+        raise InputError(worded("--causal", "a run with a recorded learning rate", "none", "pass --lr"))
     plan = SgdPlan(lr=float(rate), batch_size=_batch(args, trajectory) or 32, random_state=args.seed)
     start = trajectory.theta(trajectory.n_iterates // 2)
     with bar("trainings", "run") as progress:

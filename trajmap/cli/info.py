@@ -1,4 +1,4 @@
-"""Print what a run folder, or a folder of checkpoints, holds."""
+"""Print the content of a run folder or of a folder of checkpoints."""
 
 import argparse
 from collections.abc import Iterator
@@ -76,7 +76,7 @@ def _storage(trajectory: Trajectory) -> Iterator[str]:
         worst = np.nanmax(error)
         yield f"stored as 16-bit differences: at most {worst:.1e} of a step is rounded away"
     if trajectory.header and trajectory.header.checkpoints:
-        yield "checkpoints are read where they lie: the files must stay as they are"
+        yield "checkpoints are read in place: the files must not change"
     sketch = trajectory.header.sketch if trajectory.header else None
     if sketch:
         deviation = 0.5 * (2 / sketch["size"]) ** 0.5

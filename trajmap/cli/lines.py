@@ -41,15 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"shapes to mine, any of {', '.join(SHAPES)} (default: the first three)",
     )
     parser.add_argument("--steps", type=int, default=400, help="steps of mining (default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, default=512, help="samples per step of mining (default: %(default)s)")
+    parser.add_argument("--random", type=int, default=10, help="random directions as a control (default: %(default)s)")
     parser.add_argument(
-        "--batch-size", type=int, default=512, help="samples that a step of mining looks at (default: %(default)s)"
-    )
-    parser.add_argument("--random", type=int, default=10, help="random directions, as control (default: %(default)s)")
-    parser.add_argument(
-        "--noise-draws", type=int, default=8, help="draws of signed noise a share (default: %(default)s)"
+        "--noise-draws", type=int, default=8, help="draws of signed noise per share (default: %(default)s)"
     )
     parser.add_argument(
-        "--scale", type=float, default=0.5, help="norm of that noise over the weights' (default: %(default)s)"
+        "--scale", type=float, default=0.5, help="norm of that noise relative to the weights' (default: %(default)s)"
     )
     add_seed(parser)
 
@@ -92,7 +90,7 @@ def _directions(args: argparse.Namespace, objective: Objective, trajectory: Traj
 
 
 def _mined(args: argparse.Namespace, objective: Objective, theta: Array, name: str) -> tuple[str, Array]:
-    """Mine a shape as far away as the model is from 0, then farther, until the curve is what was asked for."""
+    """Mine a shape at the model's distance from 0, then farther, until the curve has the requested shape."""
     vectors = {}
     for reach in REACHES:
         mined = mine_direction(

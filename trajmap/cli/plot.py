@@ -1,4 +1,4 @@
-"""Draw every figure the run folder's artefacts allow, as PNG files."""
+"""Draw all figures of the run folder's artefacts as PNG files."""
 
 import argparse
 from pathlib import Path
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_run(parser)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: artefacts/figures in the run folder")
-    parser.add_argument("--dark", action="store_true", help="light figures on a dark ground")
+    parser.add_argument("--dark", action="store_true", help="light figures on a dark background")
 
 
 def run(args: argparse.Namespace) -> None:

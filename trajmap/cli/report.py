@@ -1,4 +1,4 @@
-"""Write one self-contained HTML page of everything the run folder holds."""
+"""Write one self-contained HTML page about the whole run folder."""
 
 import argparse
 from pathlib import Path
@@ -17,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_run(parser)
     parser.add_argument("--out", type=Path, metavar="FILE.html", help="default: report.html in the run folder")
-    parser.add_argument("--interactive", action="store_true", help="add surfaces that turn under the mouse (adds 5 MB)")
+    parser.add_argument(
+        "--interactive", action="store_true", help="add surfaces that can be rotated with the mouse (adds 5 MB)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

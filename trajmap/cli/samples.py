@@ -1,4 +1,4 @@
-"""Ask how much one more sample changes the loss at the end of a run, and over the Hessian's top subspace there."""
+"""Measure how much one more sample changes the loss at the end of a run, and over the Hessian's top subspace there."""
 
 import argparse
 
@@ -23,9 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     add_objective(parser)
     parser.add_argument("--k", type=int, default=5, help="dimensions of the subspace (default: %(default)s)")
-    parser.add_argument("--sigma", type=float, default=0.03, help="width of the cloud there (default: %(default)s)")
     parser.add_argument(
-        "--tolerance", type=float, default=0.01, help="change, as a part of the loss, to ask for (default: %(default)s)"
+        "--sigma", type=float, default=0.03, help="standard deviation of the cloud there (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--tolerance", type=float, default=0.01, help="target change, relative to the loss (default: %(default)s)"
     )
     parser.add_argument("--orders", type=int, default=100, help="random orders of the samples (default: %(default)s)")
     add_seed(parser)

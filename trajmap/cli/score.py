@@ -1,4 +1,4 @@
-"""Score the embeddings of a run beside random walks with its own step norms."""
+"""Score the embeddings of a run, compared with random walks with its own step norms."""
 
 import argparse
 from pathlib import Path
@@ -30,13 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     add_charts(parser, tuple(EMBEDDINGS), DEFAULTS)
     parser.add_argument(
-        "--sister", type=Path, metavar="RUN", help="a run of the same initialisation, other batch order"
+        "--sister", type=Path, metavar="RUN", help="a run with the same initialisation and another batch order"
     )
     parser.add_argument("--draws", type=int, default=99, help="random walks for the null (default: %(default)s)")
     parser.add_argument(
         "--slow-draws", type=int, default=2, help="the same for the autoencoder and UMAP (default: %(default)s)"
     )
-    add_all(parser, "every chart, score and split, not only the telling ones")
+    add_all(parser, "every chart, score and split, not only the informative ones")
     add_seed(parser)
 
 

@@ -1,4 +1,4 @@
-"""Differentiate the loss along a run to third order, by inputs, weights or the coordinates of a chart."""
+"""Differentiate the loss along a run up to third order, with respect to inputs, weights or chart coordinates."""
 
 import argparse
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", nargs="+", metavar="PARAMETER", help="with --by weights: these parameters")
     parser.add_argument("--chart", choices=tuple(EMBEDDINGS), default="pca", help="with --by chart (default: pca)")
     parser.add_argument(
-        "--retrained", type=Path, nargs="+", default=[], metavar="RUN", help="other trainings, to compare the ends with"
+        "--retrained", type=Path, nargs="+", default=[], metavar="RUN", help="other trainings, whose ends are compared"
     )
     parser.add_argument("--at", type=int, default=5, help="iterates along the run (default: %(default)s)")
     parser.add_argument("--orders", type=int, default=3, help="highest order (default: %(default)s)")
@@ -72,7 +72,7 @@ def _measure(args: argparse.Namespace, orders: int) -> Measure:
 
 
 def _spearman(objective: Objective, found: Sensitivity) -> None:
-    """Rank the inputs by Spearman's correlation as well, where the target is a number."""
+    """Also rank the inputs by Spearman's correlation, if the target is a number."""
     pairs = [(np.asarray(x.cpu()), np.asarray(y.cpu())) for x, y in objective.parts.batches]
     if pairs[0][1].dtype.kind != "f" or any(y.size != len(y) for _, y in pairs):
         return

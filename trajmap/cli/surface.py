@@ -1,4 +1,4 @@
-"""Evaluate the loss over each chart of a run, and of every iterate beside its lift."""
+"""Evaluate the loss over each chart of a run, and of every iterate and its lift."""
 
 import argparse
 import contextlib
@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     add_objective(parser)
     add_charts(parser, (*CHARTS, *MINED), (*DEFAULTS, "random"))
-    parser.add_argument("--n", type=int, default=41, help="grid points an axis (default: %(default)s)")
-    parser.add_argument("--margin", type=float, default=0.25, help="widening of the path's box (default: %(default)s)")
+    parser.add_argument("--n", type=int, default=41, help="grid points per axis (default: %(default)s)")
+    parser.add_argument("--margin", type=float, default=0.25, help="margin around the path (default: %(default)s)")
     parser.add_argument(
         "--every", type=int, default=4, help="iterates of the lift gap: every k-th (default: %(default)s)"
     )
@@ -55,12 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=tuple(EMBEDDINGS),
         default=["pca"],
         metavar="CHART",
-        help="charts to refit without a block of time, or the tail, for the lift gap there (default: pca)",
+        help="charts to refit without a block of time, or the tail, for the lift gap on it (default: pca)",
     )
-    parser.add_argument("--workers", type=int, default=1, help="processes that evaluate (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=1, help="number of processes (default: %(default)s)")
     parser.add_argument("--bfloat16", action="store_true", help="evaluate in bfloat16 and print the error")
     parser.add_argument("--critical", action="store_true", help="find critical points and what each chart hides there")
-    parser.add_argument("--film", type=Path, metavar="FILE.gif", help="film of the run over the first chart")
+    parser.add_argument("--film", type=Path, metavar="FILE.gif", help="animation of the run over the first chart")
     add_seed(parser)
 
 
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
                 say(f"  {name}: {land.strategy}")
             land.save(artefacts.path("landscapes", name))
             text = _described(name, land)
-            # a plane that was not fitted to the run has a gap that says only that the run is elsewhere
+            # the gap of a plane that was not fitted to the run only shows that the run is elsewhere
             for title, gap in _gaps(args, name, chart, objective, trajectory) if name in EMBEDDINGS else ():
                 gap.save(artefacts.path("lift_gaps", title))
                 text += f", median lift gap{title.removeprefix(name)} {np.nanmedian(gap.gap):+.3g}"

@@ -26,16 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--threshold",
         type=float,
         default=0.01,
-        help="leave out basins less deep than this part of the range (default: %(default)s)",
+        help="ignore basins less deep than this fraction of the range (default: %(default)s)",
     )
-    parser.add_argument("--all", action="store_true", help="count the cells that the run does not support as well")
-    parser.add_argument(
-        "--rings", action="store_true", help="find rings of low loss around a hill as well (needs GUDHI)"
-    )
+    parser.add_argument("--all", action="store_true", help="also count the cells that the run does not support")
+    parser.add_argument("--rings", action="store_true", help="also find rings of low loss around a hill (needs GUDHI)")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Keep one merge tree a landscape, and its rings where they are asked for."""
+    """Store one merge tree per landscape, and its rings on request."""
     artefacts = Artefacts.of(args.run_folder)
     landscapes = artefacts.landscapes()
     if not landscapes:

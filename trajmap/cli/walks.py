@@ -1,4 +1,4 @@
-"""Walk and shake around the end of a run: random walks, noise, permuted copies, gradient walks, saturation."""
+"""Explore the surroundings of the end of a run: random walks, noise, permuted copies, gradient walks, saturation."""
 
 import argparse
 
@@ -34,12 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--walks", type=int, default=10, help="walks of each kind (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=60, help="steps of a walk (default: %(default)s)")
     parser.add_argument(
-        "--sigma", type=float, default=1e-3, help="width of a random walk's step, in each entry (default: %(default)s)"
+        "--sigma",
+        type=float,
+        default=1e-3,
+        help="standard deviation of a random walk's step in each entry (default: %(default)s)",
     )
     parser.add_argument(
         "--width", type=float, default=1.0, help="gradient walks start in [−WIDTH, WIDTH] (default: %(default)s)"
     )
-    parser.add_argument("--noise-draws", type=int, default=10, help="draws of noise a scale (default: %(default)s)")
+    parser.add_argument("--noise-draws", type=int, default=10, help="draws of noise per scale (default: %(default)s)")
     add_seed(parser)
 
 

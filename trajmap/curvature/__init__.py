@@ -1,4 +1,4 @@
-"""The Hessian along a run, and how the run lies in it, beside random subspaces."""
+"""The Hessian along a run, and the run's position in it, compared with random subspaces."""
 
 from trajmap.curvature.alignments import alignment
 from trajmap.curvature.angles import overlap, overlap_baseline, principal_angles

@@ -1,4 +1,4 @@
-"""The chart's tangent, the gradient and the step against the Hessian's top eigenspace, along a run."""
+"""Overlap of the chart's tangent, the gradient and the step with the Hessian's top eigenspace, along a run."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -32,7 +32,7 @@ def alignment(
     random_state: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Alignment:
-    """Compare what a run did with the Hessian's top eigenspace, beside random subspaces.
+    """Compare a run with the Hessian's top eigenspace, and with random subspaces as a baseline.
 
     Parameters
     ----------
@@ -43,27 +43,27 @@ def alignment(
     trajectory : Trajectory
         The run.
     k : int
-        Dimension of the eigenspace, where `eigenspaces` does not hold one.
+        Dimension of the eigenspace, if `eigenspaces` does not contain one.
     at : sequence of int, optional
-        Places of the compared iterates; not the last, which has no next step. `n_at` even ones by default.
+        Places of the compared iterates, without the last, which has no next step. By default `n_at` evenly spaced ones.
     n_at : int
         Number of compared iterates when `at` is not given.
     eigenspaces : mapping of int to Eigenspace, optional
-        Known eigenspaces by optimizer step, all of one k; the others are found, each started from the one
-        before.
+        Known eigenspaces by optimizer step, all with one k; the others are computed, each started from the previous
+        one.
     name : str
         Name of the chart.
     random_state : int
         Seed of Lanczos and of the baselines.
     progress : callable, optional
-        Called with the iterates done and their number.
+        Called with the number of iterates done and the total.
 
     Returns
     -------
     Alignment
-        Overlaps in [0, 1] and angles in radians. A gradient share near 1 is usual for minibatch SGD and does
-        not hold for late full-batch descent; a tangent is worth comparing with the row-space baseline, since any
-        direction the run moved in resembles its other directions.
+        Overlaps in [0, 1], higher means better aligned, and angles in radians. A gradient share near 1 is usual for
+        minibatch SGD, but not for late full-batch descent. Compare a tangent with the row-space baseline, because every
+        direction of the run's movement resembles its other directions.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def _eigenspaces(
     known: dict[int, Eigenspace],
     random_state: int,
 ) -> list[Eigenspace]:
-    """One eigenspace a place, the missing ones warm-started."""
+    """One eigenspace per place; missing ones are computed with a warm start."""
     found: list[Eigenspace] = []
     for place in places:
         space = known.get(int(trajectory.steps[place]))
@@ -132,13 +132,14 @@ def _eigenspaces(
         found.append(space)
     if len({space.eigenvectors.shape for space in found}) != 1:
         shapes = ", ".join(str(space.eigenvectors.shape) for space in found)
-        raise InputError(worded("eigenspaces", "one shape (k, P) for all", shapes, "find them with one k"))
+        raise InputError(worded("eigenspaces", "one shape (k, P) for all", shapes, "compute them with one k"))
     return found
 
 
 def _spacing(Z: Array) -> Array:
     """Choose the step of the tangent's differences: twice the median distance of successive iterates."""
-    # a lift that averages neighbours moves only on that scale; a coordinate at rest gets a part of its range
+    # a lift that averages neighbours moves only on that scale; for a constant coordinate a fraction of its range is
+    # used
     steps = 2 * np.median(np.abs(np.diff(Z, axis=0)), axis=0)
     reach = np.ptp(Z, axis=0)
     floor = 1e-3 * np.where(reach > 0, reach, 1.0)

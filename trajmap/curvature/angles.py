@@ -1,4 +1,4 @@
-"""How two subspaces of R^P lie to each other, and how random ones would."""
+"""Angles between two subspaces of R^P, and between random ones."""
 
 import numpy as np
 import scipy.linalg
@@ -19,7 +19,7 @@ def orthonormal_rows(name: str, A: Array) -> Array:
     Parameters
     ----------
     name : str
-        What the user calls the rows.
+        The user's name of the rows.
     A : array-like, shape (d, P)
         Linearly independent rows.
 
@@ -54,7 +54,7 @@ def principal_angles(A: Array, B: Array) -> Array:
     Returns
     -------
     numpy.ndarray, shape (min(dA, dB),)
-        Radians in [0, π/2], ascending; 0 for a shared direction. Small angles keep their digits.
+        Radians in [0, π/2], ascending; 0 for a common direction. Small angles are accurate.
 
     Raises
     ------
@@ -88,8 +88,8 @@ def overlap(A: Array, B: Array) -> float:
     Returns
     -------
     float
-        ‖Q_A Q_Bᵀ‖²/min(dA, dB), in [0, 1]: 1 when one contains the other, 0 when they are orthogonal,
-        max(dA, dB)/P on average for random ones; see `overlap_baseline`.
+        ‖Q_A Q_Bᵀ‖²/min(dA, dB), in [0, 1]: 1 if one contains the other, 0 if they are orthogonal, max(dA, dB)/P on
+        average for random ones; see `overlap_baseline`.
 
     Raises
     ------
@@ -117,8 +117,8 @@ def share(basis: Array, vector: Array) -> float:
 def overlap_baseline(d: int, k: int, size: int, *, n_draws: int = 2000, random_state: int = 0) -> Array:
     """Quantiles of the overlap of a random d-dimensional subspace with a fixed k-dimensional one.
 
-    For d = 1 exactly those of Beta(k/2, (P − k)/2); for d > 1 simulated from the joint law of the two blocks of
-    a Gaussian matrix, at a cost that does not depend on P.
+    For d = 1 they are exactly those of Beta(k/2, (P − k)/2); for d > 1 they are simulated from the joint distribution
+    of the two blocks of a Gaussian matrix, at a cost independent of P.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def overlap_baseline(d: int, k: int, size: int, *, n_draws: int = 2000, random_s
     draws = np.empty(n_draws)
     for i in range(n_draws):
         inside = rng.standard_normal((d, k))
-        # G Gᵀ of the P − k other coordinates is Wishart: Bartlett's triangular factor stands for them
+        # G Gᵀ of the P − k other coordinates is a Wishart matrix: Bartlett's triangular factor replaces them
         rest = np.tril(rng.standard_normal((d, d)), -1)
         rest[np.diag_indices(d)] = np.sqrt(rng.chisquare(size - k - np.arange(d)))
         within = inside @ inside.T

@@ -1,4 +1,4 @@
-"""Does training live in a subspace? Train with updates projected on it, and off it."""
+"""Whether training happens in a subspace: train with updates projected onto it, and onto its complement."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -21,12 +21,12 @@ Projector = Callable[[Array, int, Array], Array]
 
 @dataclasses.dataclass(frozen=True)
 class SgdPlan:
-    """One training by SGD, the same for all that are compared.
+    """The SGD training that is common to all compared variants.
 
     Parameters
     ----------
     lr, momentum : float
-        Of SGD.
+        Learning rate and momentum of SGD.
     batch_size : int
         Batch size.
     n_steps : int
@@ -59,25 +59,25 @@ def causal_test(
     refresh: int = 50,
     progress: Callable[[int, int], None] | None = None,
 ) -> TrainingCurves:
-    """Continue training three times over the same batches: as it is, inside the Hessian's top eigenspace, and off it.
+    """Continue training three times over the same batches: freely, inside the top eigenspace, and outside it.
 
-    Most of the gradient lies in the top eigenspace, and yet training without that part goes on, while training with
-    nothing but that part stops: a share of the gradient is not what drives the loss down.
+    Most of the gradient is in the top eigenspace. Nevertheless training continues without that part, and stops with
+    only that part: a large share of the gradient does not mean a large decrease of the loss.
 
     Parameters
     ----------
     objective : Objective
         The training loss.
     theta : array-like, shape (P,)
-        Where to start.
+        The starting point.
     plan : SgdPlan
         How to train.
     k : int
         Dimension of the eigenspace.
     refresh : int
-        Steps after which the eigenspace is found anew, started from the last.
+        Steps after which the eigenspace is recomputed, started from the last one.
     progress : callable, optional
-        Called with the trainings done and their number.
+        Called with the number of trainings done and the total.
 
     Returns
     -------
@@ -115,17 +115,17 @@ def subspace_training(
     objective : Objective
         The training loss.
     theta : array-like, shape (P,)
-        Where to start: the subspaces are laid through it.
+        The starting point, through which the subspaces pass.
     bases : mapping of str to array-like of shape (k, P)
-        Rows that span each: principal directions of the run's first part, of a sister, of another initialisation, the
-        Hessian's, and random ones as the baseline that the others have to beat.
+        Rows that span each subspace, for example principal directions of the run's first part, of a sister or of
+        another initialisation, Hessian directions, and random ones as the baseline.
     plan : SgdPlan
         How to train.
 
     Returns
     -------
     TrainingCurves
-        One a basis, and ``everywhere``.
+        One curve per basis, and ``everywhere``.
 
     Raises
     ------
@@ -157,7 +157,7 @@ class _Fixed:
 
 
 class _Following:
-    """Projection on, or off, the top eigenspace at the moving point, found anew from time to time."""
+    """Projection onto the top eigenspace at the current point, or its complement, with regular recomputation."""
 
     def __init__(self, objective: Objective, k: int, refresh: int, *, outside: bool) -> None:
         self._objective, self._k, self._refresh = objective, k, check_count("refresh", refresh)
@@ -173,7 +173,7 @@ class _Following:
 
 
 class _Runner:
-    """SGD over one fixed order of batches, with a projected update."""
+    """SGD over a fixed order of batches, with a projected update."""
 
     def __init__(self, objective: Objective, theta: Array, plan: SgdPlan) -> None:
         self._objective, self._theta, self._plan = objective, theta.astype(np.float64), plan

@@ -1,4 +1,4 @@
-"""Spectral density by stochastic Lanczos quadrature, and what a spectrum amounts to."""
+"""Spectral density by stochastic Lanczos quadrature, and the number of outliers of a spectrum."""
 
 import numpy as np
 import torch
@@ -21,21 +21,21 @@ def spectral_density(
     Parameters
     ----------
     product : Operator or callable
-        v ↦ Av, as ``objective.hessian(theta)``.
+        v ↦ Av, for example ``objective.hessian(theta)``.
     size : int
         P.
     n_probes : int
         Random probes.
     n_steps : int
-        Lanczos steps each, with full reorthogonalisation; moments up to 2·n_steps − 1 are those of the probe.
+        Lanczos steps per probe, with full reorthogonalisation; moments up to 2·n_steps − 1 equal those of the probe.
     random_state : int
         Seed.
 
     Returns
     -------
     SpectralDensity
-        From n_probes × n_steps products; exact where n_steps reaches the number of distinct eigenvalues, up to the
-        probes' weights.
+        The density, from n_probes × n_steps products. If n_steps reaches the number of distinct eigenvalues, it is
+        exact up to the probes' weights.
 
     References
     ----------
@@ -52,7 +52,7 @@ def spectral_density(
     m = min(check_count("n_steps", n_steps), size)
     found = [_quadrature(operator, random_signs(operator, rng), m) for _ in range(check_count("n_probes", n_probes))]
     longest = max(len(nodes) for nodes, _ in found)
-    # a chain that closed early is exact: nodes without weight fill its row
+    # a chain that ended early is exact: its row is filled with nodes of zero weight
     nodes = np.stack([np.pad(n, (0, longest - len(n)), mode="edge") for n, _ in found])
     weights = np.stack([np.pad(w, (0, longest - len(w))) for _, w in found])
     return SpectralDensity(nodes, weights, size)
@@ -82,7 +82,7 @@ def largest_gap(eigenvalues: Array) -> tuple[int, float]:
     count : int
         Eigenvalues above the gap.
     ratio : float
-        λ_count/λ_{count+1}; near 1 there is no gap to speak of.
+        λ_count/λ_{count+1} ≥ 1; near 1 there is no clear gap.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Why random directions bend up: their curvatures beside what the spectrum says of them."""
+"""Curvatures of random directions, compared with the prediction of the spectrum."""
 
 import numpy as np
 
@@ -14,10 +14,11 @@ __all__ = ["direction_curvatures"]
 def direction_curvatures(
     objective: Objective, theta: Array, *, n_directions: int = 50, random_state: int = 0
 ) -> DirectionCurvatures:
-    """Curvatures dᵀHd of random unit directions beside what the spectrum says of them.
+    """Measure curvatures dᵀHd of random unit directions, and compare them with the prediction of the spectrum.
 
-    They are weighted averages of all eigenvalues: mean tr H/P, variance 2 Σ(λ − λ̄)²/(P(P + 2)). A thousand directions
-    bend up as soon as tr H is a few of these deviations above zero, however many eigenvalues are negative.
+    They are weighted averages of all eigenvalues, with mean tr H/P and variance 2 Σ(λ − λ̄)²/(P(P + 2)). If the mean is
+    a few standard deviations above zero, a thousand random directions all have positive curvature, for any number of
+    negative eigenvalues.
 
     Parameters
     ----------
@@ -33,7 +34,8 @@ def direction_curvatures(
     Returns
     -------
     DirectionCurvatures
-        Measured, and expected by tr H and tr H² from as many other products, with random signs.
+        Measured values, and the expectation from tr H and tr H², estimated from the same number of other products, with
+        random signs.
 
     References
     ----------
@@ -55,7 +57,7 @@ def direction_curvatures(
     for _ in range(check_count("n_directions", n_directions)):
         d = random_sphere(hessian, rng)
         found.append(dot(d, hessian.multiply(d)) / P)
-    # other draws than the measured ones: what is expected must not be made of what it is compared with
+    # draws other than the measured ones, so that the expectation is independent of the measurement
     mean, second = np.mean(list(quadratic_forms(hessian, n_directions, rng)), axis=0) / P
     spread = float(np.sqrt(max(2 * (second - mean**2) / (P + 2), 0.0)))
     return DirectionCurvatures(np.array(found), float(mean), spread)

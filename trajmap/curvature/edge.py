@@ -23,9 +23,9 @@ from trajmap.objective.statistics import keeps_statistics
 __all__ = ["edge_gauge"]
 
 _MOST_PRODUCTS = 120
-# a bias before a normalisation has no gradient in training, so its second moment is next to zero: with fixed statistics
-# the loss does depend on it, and the preconditioned sharpness would be a million times too large
-_NORMALISED = "the training's steps moved BatchNorm's statistics, which are fixed here: its sharpness is another"
+# a bias before a normalisation has no gradient in training, so its second moment is almost zero. With fixed statistics
+# the loss depends on it, and the preconditioned sharpness would be a million times too large
+_NORMALISED = "training steps changed BatchNorm's statistics, which are fixed here, so its sharpness is different"
 
 
 def edge_gauge(
@@ -41,38 +41,40 @@ def edge_gauge(
     random_state: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> EdgeGauge:
-    """Set the sharpness along a run against the largest that its optimizer's step is stable at.
+    """Compare the sharpness along a run with the largest sharpness at which its optimizer's step is stable.
 
-    Exact on a quadratic. With the rate η of the step, momentum β and dampening τ, descent is stable to
-    2(1 + β)/(η(1 − τ)), with Nesterov's momentum to (2 + 2β)/((1 + 2β)η). RMSprop and Adagrad have the same bounds, and
-    Adam, AdamW, Adamax, NAdam and RAdam 2(1 + β₁)/((1 − β₁)η) or what takes its place, for the Hessian preconditioned
-    by the second moments that the recorder has kept beside the iterate. Weight decay adds to the sharpness. Groups with
-    rates of their own are brought to the first one's. Other optimizers are refused by name: their ratio is NaN.
+    The threshold is exact on a quadratic. With learning rate η, momentum β and dampening τ, descent is stable up to 2(1
+    + β)/(η(1 − τ)), with Nesterov's momentum up to (2 + 2β)/((1 + 2β)η). RMSprop and Adagrad have the same bounds;
+    Adam, AdamW, Adamax, NAdam and RAdam have 2(1 + β₁)/((1 − β₁)η) or its counterpart, for the Hessian preconditioned
+    by the second moments recorded with the iterate. Weight decay adds to the sharpness. Groups with different learning
+    rates are rescaled to the first one's. For other optimizers the ratio is NaN, with the reason.
 
-    SGD feels its batches' sharpness, Σ g_bᵀH_b g_b / Σ |g_b|²; with momentum its threshold lies between 2(1 − β)/η for
-    small batches and 2(1 + β)/η for large ones, and the interval says so. For a model that keeps running statistics of
-    its batches the edge is unknown: training differentiates through them, and the objective does not.
+    For SGD the sharpness of its batches counts, Σ g_bᵀH_b g_b / Σ |g_b|²; with momentum its threshold is between 2(1 −
+    β)/η for small batches and 2(1 + β)/η for large ones, which the interval contains. For a model with running
+    statistics of its batches the edge is unknown, because training differentiates through them and the objective does
+    not.
 
     Parameters
     ----------
     objective : Objective
         The training loss.
     trajectory : Trajectory
-        The run; its settings and scalars as the recorder writes them.
+        The run, with settings and scalars as written by the recorder.
     batch_size : int, optional
-        The optimizer's batch size; by default ``settings["batch_size"]``, and full-batch descent where there is none.
+        The optimizer's batch size; by default ``settings["batch_size"]``, and full-batch descent without it.
     lr : float, optional
-        The learning rate instead of what the run says, or where it does not, as one collected from checkpoints; plain
-        descent is meant where the run does not say its optimizer either.
+        The learning rate, which replaces the recorded one; required for a run without one, for example from
+        checkpoints. A run without a recorded optimizer is treated as plain gradient descent.
     at : sequence of int, optional
-        Places of the iterates; by default `n_at` even ones, for an adaptive optimizer of those with second moments.
+        Places of the iterates; by default `n_at` evenly spaced ones, for an adaptive optimizer among those with second
+        moments.
     n_at : int
         Number of iterates when `at` is not given.
     tol : float
         Relative accuracy of λ_max.
     method : str
-        ``"products"``, or ``"forward"``: one gradient and at most 9 values of the loss an iterate along the update that
-        the optimizer would make without momentum. The curvature there is a lower bound of the sharpness; `top` is NaN.
+        ``"products"``, or ``"forward"``: one gradient and at most 9 values of the loss per iterate, along the
+        optimizer's update without momentum. This curvature is a lower bound of the sharpness; `top` is NaN.
     random_state : int
         Seed.
     progress : callable, optional
@@ -86,7 +88,7 @@ def edge_gauge(
     Raises
     ------
     InputError
-        If neither the run nor `lr` says a learning rate.
+        If neither the run nor `lr` gives a learning rate.
 
     References
     ----------
@@ -103,7 +105,7 @@ def edge_gauge(
     steps = StepsOfRun(trajectory, None if lr is None else check_positive("lr", lr))
     forward = check_choice("method", method, ("products", "forward")) == "forward"
     if not steps.says_rate:
-        got, repair = trajectory.settings.get("optimizer") or "none", "say lr=… (--lr on the command line)"
+        got, repair = trajectory.settings.get("optimizer") or "none", "pass lr=… (--lr on the command line)"
         raise InputError(worded("trajectory", "settings['optimizer'] with a learning rate", got, repair))
     batch_size = trajectory.settings.get("batch_size") if batch_size is None else check_count("batch_size", batch_size)
     adaptive = not steps.refused and is_adaptive(steps.entry)
@@ -134,7 +136,7 @@ def edge_gauge(
 
 @dataclasses.dataclass(frozen=True)
 class _Row:
-    """What is known at one iterate."""
+    """The results at one iterate."""
 
     top: float
     threshold: float = np.nan
@@ -164,7 +166,7 @@ class _Probe:
         return self._felt(theta, rule)
 
     def _felt(self, theta: Array, rule: StepRule) -> _Row:
-        """λ_max of what the recursion sees, with its residual."""
+        """λ_max in the recursion, with its residual."""
         felt = _Felt(self.objective.hessian(theta), rule)
         rng = np.random.default_rng(self.random_state)
         found = lanczos_pairs(
@@ -175,7 +177,7 @@ class _Probe:
             top = self._top(theta)
         else:  # then it is λ_max of the Hessian, scaled and shifted
             top = (ratio - float(rule.shrink[0])) / float(rule.scale[0]) - float(rule.decay[0])
-        # a Ritz value is never above λ_max
+        # a Ritz value never exceeds λ_max
         return _Row(top, rule.threshold, ratio, ratio, ratio + residual)
 
     def _in_batches(self, theta: Array, rule: StepRule) -> _Row:
@@ -189,7 +191,7 @@ class _Probe:
     def _along_update(self, theta: Array, rule: StepRule) -> _Row:
         theta = theta.astype(np.float64)
         trained = rule.scale > 0
-        # decay as a penalty on the loss, whose gradient the update follows
+        # decay as a penalty on the loss, part of the update's gradient
         penalty = rule.decay + np.divide(rule.shrink, rule.scale, out=np.zeros(len(theta)), where=trained)
         slope = self.objective.gradient(theta) + penalty * theta
         update = rule.scale * slope
@@ -200,12 +202,13 @@ class _Probe:
 
         if not np.isfinite(update).all() or not update.any():
             return _Row(np.nan, rule.threshold, reason="the gradient is zero or not finite")
-        # a loss that stays positive ends at twice the rate that would lower it to zero; 2 is the optimizer's own step
+        # a positive loss is back at its start at the latest at twice the rate that would lower it to zero; 2 is the
+        # optimizer's own step
         here = line(0.0)
         first = 2 * here / float(slope @ update) if here > 0 else 2.0
         resolution = 16 * torch.finfo(self.objective.like.dtype).eps
         found = critical_step(line, here, first, resolution, 0.02, 8)
-        reason = "" if np.isfinite(found.value) else "no rate was found at which the loss is back at its start"
+        reason = "" if np.isfinite(found.value) else "no rate was found at which the loss returns to its start"
         return _Row(np.nan, rule.threshold, found.value, found.value, np.inf, reason)
 
     def _top(self, theta: Array) -> float:

@@ -27,8 +27,8 @@ def top_eigenspace(
 ) -> Eigenspace:
     """Find the k extreme eigenpairs of the loss's Hessian.
 
-    Lanczos with full reorthogonalisation, rather than ARPACK through SciPy or block methods: at the same
-    residual it needs half the Hessian products, can start from the eigenspace of a neighbouring iterate, and
+    The method is Lanczos with full reorthogonalisation. Compared with ARPACK through SciPy or block methods, it needs
+    half the Hessian products for the same residual, can start from the eigenspace of a neighbouring iterate, and
     reports its residuals.
 
     Parameters
@@ -42,31 +42,31 @@ def top_eigenspace(
     tol : float
         Relative residual ‖Hv − λv‖/|λ| at which a pair has converged.
     start : Eigenspace or array-like of shape (P,), optional
-        Where to start: the sum of the eigenvectors of an eigenspace (of the iterate before), or a vector.
+        The start: a vector, or an eigenspace (of the previous iterate), of which the sum of the eigenvectors is used.
     order : callable
         Which end: `by_magnitude`, `largest` (algebraic) or `smallest` (most negative).
     method : str
-        ``"exact"`` products, or ``"differences"`` of gradients for what has no second derivative: their error bounds
-        the residual that can be reached.
+        ``"exact"`` products, or ``"differences"`` of gradients for losses without a second derivative; their error
+        limits the attainable residual.
     max_products : int, optional
-        Hessian products at most; 20·k + 40 by default. Pairs that have not converged by then are flagged.
+        Maximum number of Hessian products; 20·k + 40 by default. Pairs that have not converged are flagged.
     memory : float, optional
-        Bytes that the Krylov basis may take on the model's device, where it has the model's number format: past it
-        the search restarts from the best vectors, at more products. A quarter of what is free by default.
+        Bytes that the Krylov basis may take on the model's device, in the model's dtype. At the limit the search
+        restarts from the best vectors, which costs more products. By default a quarter of the free memory.
     random_state : int
         Seed of the start vector.
 
     Returns
     -------
     Eigenspace
-        In the asked order, with residuals, flags and the number of products; eigenvectors in the model's number
-        format. Where a missing copy of a repeated eigenvalue could not be ruled out within `max_products`, the pairs
-        that it would displace are not called converged.
+        The pairs in the given order, with residuals, flags and the number of products; eigenvectors in the model's
+        dtype. If a missing copy of a repeated eigenvalue cannot be excluded within `max_products`, the pairs that it
+        would displace are not flagged as converged.
 
     Raises
     ------
     InputError
-        If k exceeds P, the Hessian holds NaN or inf, or the model's number format is narrower than float32.
+        If k exceeds P, the Hessian holds NaN or inf, or the model's dtype is narrower than float32.
 
     References
     ----------
@@ -109,5 +109,5 @@ def _start(start: Eigenspace | Array, size: int, rng: np.random.Generator) -> Ar
     norm = np.linalg.norm(vector)
     if not np.isfinite(norm) or norm == 0:
         raise InputError(worded("start", "a finite direction", f"norm {norm}"))
-    # a trace of everything else, so that nothing new is orthogonal to the start
+    # a small part of everything else, so that no new direction is orthogonal to the start
     return vector / norm + 1e-2 * rng.standard_normal(size) / np.sqrt(size)

@@ -18,18 +18,18 @@ CHUNK = 8
 
 
 class Rows:
-    """Rows of P numbers on a device, in chunks, so that nothing is copied as they grow.
+    """Rows of P numbers on a device, stored in chunks, so that growth needs no copies.
 
-    Products run over blocks of columns in the rows' own number format; the blocks are summed in float64.
+    Products run over blocks of columns in the rows' own dtype; the blocks are summed in float64.
 
     Parameters
     ----------
     like : torch.Tensor
-        Any tensor of the number format and on the device of the rows.
+        Any tensor with the dtype and device of the rows.
     size : int
         P.
     first : int
-        Rows of the first chunk, which lie in one piece.
+        Number of rows of the first chunk, which is contiguous.
     """
 
     def __init__(self, like: torch.Tensor, size: int, first: int = CHUNK) -> None:
@@ -44,7 +44,7 @@ class Rows:
         return self._chunks[0][i] if beyond < 0 else self._chunks[1 + beyond // CHUNK][beyond % CHUNK]
 
     def append(self, vector: torch.Tensor, length: float = 1.0) -> None:
-        """Put a vector of shape (P,), divided by its length, behind the others."""
+        """Append a vector of shape (P,), divided by its length."""
         if self._n == sum(len(chunk) for chunk in self._chunks):
             self._chunks.append(room(self._like, CHUNK if self._chunks else self._first, self._size))
         self._n += 1
@@ -59,7 +59,7 @@ class Rows:
         return self._products(vectors, self._runs())
 
     def subtract(self, weights: Array, vector: torch.Tensor) -> float:
-        """Subtract a combination of the rows, weights (len,), from a vector, in place; give the norm of what is left."""
+        """Subtract a combination of the rows, weights (len,), from a vector, in place; return the rest's norm."""
         every = torch.as_tensor(weights).to(self._like)
         runs = [
             (rows, every[places], float(weights[places.start])) for places, rows in self._runs(np.flatnonzero(weights))
@@ -77,7 +77,7 @@ class Rows:
         return length if _safe(length**2) else norm(vector)
 
     def remove(self, vector: torch.Tensor, before: float, places: Array | None = None) -> tuple[Array, float]:
-        """Subtract from a vector, in place, what lies in the span of some rows, if orthonormal.
+        """Subtract from a vector, in place, its part in the span of some rows, which must be orthonormal.
 
         Parameters
         ----------
@@ -91,9 +91,9 @@ class Rows:
         Returns
         -------
         coordinates : numpy.ndarray, shape (len,)
-            Of what was subtracted; zero at other rows.
+            Coordinates of the subtracted part; zero at other rows.
         after : float
-            Norm of what is left.
+            Norm of the rest.
         """
         total, after = np.zeros(self._n), before
         chosen = np.arange(self._n) if places is None else places
@@ -102,12 +102,12 @@ class Rows:
             before, found[chosen] = after, self.inner(vector, chosen)
             after = self.subtract(found, vector)
             total += found
-            if after >= 0.5 * before:  # else what was subtracted left its rounding
+            if after >= 0.5 * before:  # else the subtraction left rounding errors
                 break
         return total, after
 
     def reflect(self, places: list[int], axis: Array) -> None:
-        """Reflect some rows in their span: the part along a unit combination of them, (places,), turns round."""
+        """Reflect some rows in their span: the part along a unit combination of them, (places,), changes its sign."""
         rows = [(self[place], float(weight)) for place, weight in zip(places, axis, strict=True)]
         for columns in _blocks(self[0]):
             along = sum(weight * row[columns] for row, weight in rows)
@@ -115,7 +115,7 @@ class Rows:
                 row[columns].add_(along, alpha=-2 * weight)
 
     def combine(self, weights: Array) -> None:
-        """Put n ≤ len combinations in the place of the rows, weights (n, len), one block of columns at a time."""
+        """Replace the rows by n ≤ len combinations, weights (n, len), one block of columns at a time."""
         n = len(weights)
         for columns, block in self._combined(weights):
             for places, rows in self._runs(np.arange(n)):
@@ -124,12 +124,12 @@ class Rows:
         del self._chunks[len(self._runs()) :]
 
     def in_one_piece(self) -> torch.Tensor:
-        """Show the rows, not more than the first chunk holds, as one tensor of shape (len, P)."""
+        """View the rows, at most those of the first chunk, as one tensor of shape (len, P)."""
         return self._chunks[0][: self._n]
 
     @property
     def _exact(self) -> torch.dtype:
-        """Format of matrix products: float64 where an accelerator might round float32 factors to fewer digits."""
+        """Format of matrix products: float64 if an accelerator may round float32 factors to fewer digits."""
         return self._like.dtype if self._like.device.type == "cpu" else torch.float64
 
     def _runs(self, places: Array | None = None) -> list[tuple[slice, torch.Tensor]]:
@@ -165,26 +165,26 @@ class Rows:
 
 
 class Krylov:
-    """A symmetric operator seen through a growing orthonormal basis Q.
+    """A symmetric operator projected onto a growing orthonormal basis Q.
 
     Some rows have been multiplied, the pending ones have not. With T the projection of the operator on the
     multiplied rows and S its coupling to the pending ones, A Q = Q T + Q_pending S holds to rounding: the residual of
     a Ritz pair (λ, Qᵀy) is ‖S y‖, with one pending row (a Lanczos chain) or with several, before and after a restart.
 
-    From each product the couplings that symmetry says are subtracted, and measured ones with the other pending rows.
-    The rows then lose orthogonality slowly; `Overlaps` follows how much, and where it passes the square root of the
-    rounding, a new row is orthogonalised against the rows that it meets. What that takes is kept, so that A Q is known
-    to rounding all the time. `straighten` measures the rows' Gram matrix once, at a restart and at the end, and goes on to
-    the exactly orthonormal basis of their span without forming it.
+    From each product the couplings known from symmetry are subtracted, and measured ones with the other pending rows.
+    The rows then lose orthogonality slowly; `Overlaps` estimates the loss. If it exceeds the square root of the
+    rounding, a new row is orthogonalised against the overlapping rows. The subtracted part is stored, so that A Q is
+    always known up to rounding. `straighten` measures the rows' Gram matrix once, at a restart and at the end, and
+    changes to the exactly orthonormal basis of their span without forming it.
 
     Parameters
     ----------
     operator : Operator
         A.
     name : str
-        What the user calls the argument that makes a product infinite.
+        The user's name of the argument that makes a product infinite.
     keep : int
-        How many vectors may be asked of it in the end.
+        Maximum number of vectors returned at the end.
     """
 
     def __init__(self, operator: Operator, name: str = "theta", *, keep: int = CHUNK) -> None:
@@ -193,7 +193,7 @@ class Krylov:
         self.size = operator.size
         self.rows = Rows(wide(operator), operator.size, keep)
         self._T = np.zeros((0, 0))
-        self._taken = np.zeros((0, 0))  # (of row, from product): what orthogonalisation took beyond T
+        self._taken = np.zeros((0, 0))  # (of row, from product): part subtracted by orthogonalisation in addition to T
         self._overlaps = Overlaps(self.eps)
         self._basis: Array | None = None  # weights of the rows in the orthonormal basis, once straightened
         self._multiplied: list[bool] = []
@@ -201,7 +201,7 @@ class Krylov:
 
     @property
     def multiplied(self) -> list[int]:
-        """Places of the rows whose product is known."""
+        """Places of the rows with known products."""
         return [i for i, known in enumerate(self._multiplied) if known]
 
     @property
@@ -211,7 +211,7 @@ class Krylov:
 
     @property
     def floor(self) -> float:
-        """Rounding of a product: what is new in one and smaller than this says nothing."""
+        """Rounding of a product: a smaller new part has no meaning."""
         return float(max(100 * self.eps, 1e-12) * np.abs(self._T).max(initial=0.0))
 
     @property
@@ -239,7 +239,7 @@ class Krylov:
         return self._T[self.pending, row]
 
     def gather(self, strengths: Array) -> None:
-        """Turn the pending rows in their span so that the last is a combination of them, weights (pending,)."""
+        """Rotate the pending rows in their span so that the last is a combination of them, weights (pending,)."""
         places, length = self.pending, float(np.linalg.norm(strengths))
         if len(places) < 2 or not length:
             return
@@ -253,7 +253,7 @@ class Krylov:
         self._overlaps.reflect(places, axis)
 
     def multiply(self, row: int) -> tuple[float, float]:
-        """Multiply a pending row and append what is new in the product; give vᵀAv and the norm of what is new.
+        """Multiply a pending row and append the new part of the product; return vᵀAv and the norm of the new part.
 
         Parameters
         ----------
@@ -263,14 +263,14 @@ class Krylov:
         Returns
         -------
         alpha, beta : float
-            β is 0, and nothing is appended, where the product lies in the span of the rows.
+            β is 0, and nothing is appended, if the product is in the span of the rows.
 
         Raises
         ------
         InputError
             If the product holds NaN or inf.
         """
-        assert self._basis is None, "the rows are no basis that grows: restart first"
+        assert self._basis is None, "the basis cannot grow any more: restart first"
         vector = self.rows[row]
         product = self._operator.multiply(vector)
         self.n_products += 1
@@ -295,7 +295,7 @@ class Krylov:
         return alpha, beta
 
     def _clean(self, row: int, product: torch.Tensor, beta: float, expected: Array) -> float:
-        """Orthogonalise what is new in a product against all rows, and look at the unseen ones in the same pass."""
+        """Orthogonalise the new part of a product against all rows, and measure the unseen ones in the same pass."""
         measured = self.rows.inners([product, *(self.rows[i] for i in self._overlaps.unseen)])
         self._overlaps.see(measured[:, 1:])
         if beta > 0:
@@ -306,10 +306,9 @@ class Krylov:
         return after
 
     def straighten(self) -> None:
-        """Go on to the orthonormal basis of the rows' span, in which the projection is exact.
+        """Change to the orthonormal basis of the rows' span, in which the projection is exact.
 
-        Nothing can be multiplied in it before a restart. Where the rows are known to be orthonormal to rounding,
-        nothing is measured.
+        Products need a restart first. If the rows are known to be orthonormal up to rounding, nothing is measured.
         """
         if self._basis is not None or self._overlaps.orthonormal:
             return
@@ -344,17 +343,17 @@ class Krylov:
         self._multiplied = [True] * m + [False] * p
 
     def vectors(self, weights: Array) -> Array:
-        """Combine the multiplied rows in their own place: the basis is used up.
+        """Combine the multiplied rows in place, which destroys the basis.
 
         Parameters
         ----------
         weights : numpy.ndarray, shape (multiplied, n)
-            One column a vector, not more than `keep`.
+            One column per vector, at most `keep`.
 
         Returns
         -------
         numpy.ndarray, shape (n, P)
-            In the rows' number format.
+            The vectors, in the rows' dtype.
         """
         everywhere = np.zeros((weights.shape[1], len(self.rows)))
         everywhere[:, self.multiplied] = weights.T
@@ -362,7 +361,7 @@ class Krylov:
         return self.rows.in_one_piece().cpu().numpy()
 
     def _combine(self, weights: Array) -> None:
-        """Put combinations of the orthonormal basis in the place of the rows."""
+        """Replace the rows by combinations of the orthonormal basis."""
         self.straighten()
         self.rows.combine(weights if self._basis is None else weights @ self._basis.T)
         self._overlaps.renew(len(weights))
@@ -376,7 +375,7 @@ class Krylov:
 
 
 def wide(operator: Operator) -> torch.Tensor:
-    """Give an empty tensor like an operator's vectors, for a basis of them.
+    """Return an empty tensor like an operator's vectors, for a basis of them.
 
     Parameters
     ----------
@@ -386,12 +385,12 @@ def wide(operator: Operator) -> torch.Tensor:
     Returns
     -------
     torch.Tensor
-        Of its number format, on its device.
+        A tensor of its dtype on its device.
 
     Raises
     ------
     InputError
-        If the number format is narrower than float32: a basis would not stay orthogonal.
+        If the dtype is narrower than float32, because a basis would not stay orthogonal.
     """
     if operator.dtype not in {torch.float32, torch.float64}:
         expected, repair = "products in float32 or float64", "Objective(..., dtype=torch.float32)"
@@ -400,7 +399,7 @@ def wide(operator: Operator) -> torch.Tensor:
 
 
 def dot(a: torch.Tensor, b: torch.Tensor) -> float:
-    """Inner product of two tensors of shape (P,), of blocks in their number format, which are summed in float64."""
+    """Inner product of two tensors of shape (P,), by blocks in their dtype, which are summed in float64."""
     total = _summed(a, b, a.dtype)
     return total if _safe(total) else _summed(a, b, torch.float64)
 
@@ -418,12 +417,12 @@ def _summed(a: torch.Tensor, b: torch.Tensor, dtype: torch.dtype) -> float:
 
 
 def _safe(total: float) -> bool:
-    """Tell whether a sum of products of float32 numbers is far from where they overflow or vanish."""
+    """Return whether a sum of products of float32 numbers is far from overflow and underflow."""
     return 1e-25 < abs(total) < 1e30
 
 
 def _blocks(vector: torch.Tensor, among: int = 1) -> Iterator[slice]:
-    """Columns that fit in a processor's cache, or keep an accelerator busy; narrower where more is made of them."""
+    """Columns that fit in a processor's cache, or keep an accelerator busy; narrower for several uses."""
     width = (2**16 if vector.device.type == "cpu" else 2**22) // among
     for start in range(0, len(vector), width):
         yield slice(start, start + width)

@@ -34,7 +34,7 @@ def smallest(eigenvalues: Array) -> Array:
 
 @dataclasses.dataclass(frozen=True)
 class Ritz:
-    """Ritz pairs in the asked order, with what they cost."""
+    """Ritz pairs in the given order, with their cost."""
 
     values: Array
     vectors: Array
@@ -56,40 +56,40 @@ def lanczos_pairs(
 ) -> Ritz:
     """Find k eigenpairs of a symmetric operator.
 
-    The basis grows row by row in the operator's number format on its device, and is kept orthogonal to rounding:
-    without that a converged eigenvalue comes back as ghost copies. Where it fills the memory it is compressed to the
-    best Ritz vectors and grows again.
+    The basis grows row by row in the operator's dtype on its device, and is kept orthogonal up to rounding; otherwise
+    converged eigenvalues would reappear as ghost copies. If it fills the memory it is compressed to the best Ritz
+    vectors and grows again.
 
-    One start vector sees one copy of each eigenvalue. So once k pairs have converged a second chain starts from a
-    random vector orthogonal to all that is known, and goes on until it would have shown any missing copy of a wanted
-    eigenvalue (by Christoffel's function, with probability .99; copies within a tenth of the last wanted eigenvalue are
-    not looked for). A chain that adds to the wanted pairs is followed by another. Pairs whose rank was not
-    checked before `max_products` ran out are not called converged.
+    One start vector finds one copy of each eigenvalue. Therefore, once k pairs have converged, a second chain starts
+    from a random vector orthogonal to the known space. It continues until it would have shown any missing copy of a
+    wanted eigenvalue (by Christoffel's function, with probability 0.99; copies within a tenth of the last wanted
+    eigenvalue are ignored). A chain that changes the wanted pairs is followed by another. Pairs whose rank could not be
+    checked within `max_products` are not flagged as converged.
 
     Parameters
     ----------
     product : Operator or callable
         v ↦ Av.
     start : numpy.ndarray or torch.Tensor, shape (P,)
-        First direction; not zero.
+        First direction, not zero.
     k : int
         Number of pairs, ≤ P.
     tol : float
-        A pair has converged when ‖Av − λv‖ ≤ tol·|λ|, or is below rounding of the largest |λ|.
+        A pair has converged if ‖Av − λv‖ ≤ tol·|λ|, or if it is below the rounding of the largest |λ|.
     max_products : int
-        Products at most.
+        Maximum number of products.
     order : callable
         Sort key of the wanted end: `by_magnitude`, `largest`, `smallest`.
     rng : numpy.random.Generator
-        For the new chains.
+        Generator for the new chains.
     memory : float, optional
-        Bytes that the basis may take, but never less than 2k + 16 rows; a quarter of what is free by default.
+        Bytes that the basis may take, but at least 2k + 16 rows; by default a quarter of the free memory.
 
     Returns
     -------
     Ritz
-        Residuals follow from the basis's own relation, which orthogonality makes exact to rounding, so they cost no
-        products.
+        The pairs. Residuals follow from the relation of the basis, which is exact up to rounding because of
+        orthogonality, so they cost no products.
 
     References
     ----------
@@ -111,7 +111,7 @@ def lanczos_pairs(
 
 @dataclasses.dataclass(frozen=True)
 class _Found:
-    """Wanted Ritz pairs: values, weights (multiplied rows, n) of the vectors, residuals, who has converged."""
+    """Wanted Ritz pairs: values, weights (multiplied rows, n) of the vectors, residuals, and convergence flags."""
 
     values: Array
     weights: Array
@@ -121,7 +121,7 @@ class _Found:
 
 @dataclasses.dataclass(frozen=True)
 class _Goal:
-    """What is wanted: how many pairs, at which end, how exactly; and the rounding of products."""
+    """The request: number of pairs, end of the spectrum, and tolerance; and the rounding of products."""
 
     k: int
     order: Order
@@ -137,16 +137,16 @@ class _Goal:
         return _Found(values[wanted], vectors[:, wanted], residuals, residuals <= allowed)
 
     def apart(self, a: Array, b: Array, part: float) -> Array:
-        """Tell where values rank apart by more than a part of the second, and than rounding."""
+        """Return where values differ by more than a fraction of the second, and by more than rounding."""
         floor = self.rounding * max(np.abs(a).max(), np.abs(b).max())
         return np.abs(self.order(a) - self.order(b)) > np.maximum(part * np.abs(b), floor)
 
     def displaced(self, values: Array) -> Array:
-        """Tell which ranks a missing copy of an earlier eigenvalue would change."""
+        """Return which ranks a missing copy of an earlier eigenvalue would change."""
         return self.apart(values, np.broadcast_to(values[0], values.shape), max(self.tol, 1e-2))
 
     def looked_for(self, values: Array) -> Array:
-        """Eigenvalues of which another copy would change the list."""
+        """Eigenvalues for which another copy would change the list."""
         return values[self.apart(values, np.broadcast_to(values[-1], values.shape), max(self.tol, MARGIN))]
 
 
@@ -155,7 +155,7 @@ MISSED = 0.01
 
 
 class _Chain:
-    """A chain from a random vector orthogonal to all that was multiplied, to see what was missed."""
+    """A chain from a random vector orthogonal to all multiplied rows, to find missed pairs."""
 
     def __init__(self, values: Array, size: int) -> None:
         self.values, self._size = values, size
@@ -167,7 +167,7 @@ class _Chain:
         self._beta.append(beta)
 
     def would_have_seen(self, values: Array) -> bool:
-        """Tell whether an eigenvector of one of the values cannot well be left in the chain's start."""
+        """Return whether the chain's start is unlikely to contain an eigenvector of one of the values."""
         # the share of the start at an eigenvalue x is at most Christoffel's function 1/Σ p_i(x)², with the chain's
         # orthonormal polynomials p; a random vector has χ²₁/P there, which is below c/P with probability √(2c/π)
         if not self._beta[-1]:
@@ -204,7 +204,7 @@ class _Search:
             self._restart()  # the estimates of an almost orthonormal basis were too good
 
     def _step(self) -> bool:
-        # spends one product; whether all is found
+        # uses one product; returns whether everything is found
         space, goal = self._space, self._goal
         if len(space.rows) >= self._capacity:
             self._restart()
@@ -244,14 +244,14 @@ class _Search:
         self._chain = _Chain(self.found.values, self._space.size)
 
     def _turn(self) -> None:
-        """Make the last pending row what the pairs that have not converged couple to most."""
+        """Make the last pending row the direction with the strongest coupling to unconverged pairs."""
         open_ = ~self.found.converged.astype(bool)
         if open_.any():
             couplings = self._space.projection()[1] @ self.found.weights[:, open_]
             self._space.gather(np.linalg.svd(couplings)[0][:, 0])
 
     def _restart(self) -> None:
-        """Compress the basis to the wanted Ritz vectors and some more."""
+        """Compress the basis to the wanted Ritz vectors and some others."""
         self._chain = None
         k, spare = self._goal.k, (self._capacity - 2 * self._goal.k) // 3
         more = self._goal.of(self._space, k + spare)

@@ -1,4 +1,4 @@
-"""Symmetric operators on parameter space: tensors inside, arrays at the rim."""
+"""Symmetric operators on parameter space, with tensors internally and arrays in their public call."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ Product = Operator | Callable[[Array], Array]
 
 
 def as_operator(product: Product, size: int) -> Operator:
-    """Take an operator as it is, and a function of arrays as a float64 operator on the CPU.
+    """Return an operator unchanged, and a function of arrays as a float64 operator on the CPU.
 
     Parameters
     ----------
@@ -35,12 +35,12 @@ def as_operator(product: Product, size: int) -> Operator:
     Returns
     -------
     Operator
-        Of that size.
+        An operator of that size.
 
     Raises
     ------
     InputError
-        If an operator is of another size.
+        If the operator has another size.
 
     Examples
     --------
@@ -62,21 +62,21 @@ class _Function(Operator):
         self._function = function
 
     def multiply(self, vector: torch.Tensor) -> torch.Tensor:
-        """Call the function with a copy, and copy what it gives: it may keep or change either."""
+        """Call the function with a copy, and copy its result, because it may keep or change both."""
         found = self._function(as_array(vector).copy())
         return torch.tensor(check_array("product", found, (self.size,), dtype=np.float64))
 
 
 def gauss_newton(objective: Objective, theta: Array) -> Operator:
-    """Generalised Gauss–Newton product v ↦ Jᵀ H_out J v; for cross-entropy it is the Fisher information.
+    """Generalised Gauss–Newton product v ↦ Jᵀ H_out J v; the Fisher information for cross-entropy.
 
-    The part of the Hessian that is left when the model is taken as linear in its parameters: never negative where the
-    criterion is convex in the outputs, and equal to the Hessian where the fit is perfect.
+    It is the Hessian of the model linearised in its parameters: positive semidefinite if the criterion is convex in the
+    outputs, and equal to the Hessian for a perfect fit.
 
     Parameters
     ----------
     objective : Objective
-        With a loss made by ``supervised``, whose outputs and criterion are told apart.
+        An objective with a loss made by ``supervised``, whose criterion is known.
     theta : array-like, shape (P,)
         The point.
 
@@ -88,7 +88,7 @@ def gauss_newton(objective: Objective, theta: Array) -> Operator:
     Raises
     ------
     InputError
-        If the loss is another function.
+        If the loss was not made by ``supervised``.
 
     References
     ----------
@@ -163,14 +163,14 @@ def batch_gradients(objective: Objective, theta: Array, *, batch_size: int = 0) 
     theta : array-like, shape (P,)
         The point.
     batch_size : int
-        Samples a piece, as the optimizer's batch size; 0 for the objective's own batches.
+        Samples per piece, for example the optimizer's batch size; 0 for the objective's own batches.
 
     Returns
     -------
     gradients : numpy.ndarray, shape (B, P)
-        One row a piece, float32 where the model is, else float64.
+        One row per piece, float32 if the model is float32, else float64.
     weights : numpy.ndarray, shape (B,)
-        Shares, which sum to one: ``weights @ gradients`` is the gradient.
+        Weights with sum one: ``weights @ gradients`` is the gradient.
     """
     parts = objective.parts
     point = objective.tensor(theta)
@@ -185,11 +185,11 @@ def covariance_product(gradients: Array, weights: Array, *, device: torch.device
     Parameters
     ----------
     gradients : array-like, shape (B, P)
-        One row a piece of data; float32 rows stay float32.
+        One row per piece of data; float32 rows stay float32.
     weights : array-like, shape (B,)
-        Their shares.
+        Their weights.
     device : torch.device or str
-        Where to keep the rows and multiply.
+        Device of the rows and products.
 
     Returns
     -------
@@ -207,7 +207,7 @@ def covariance_product(gradients: Array, weights: Array, *, device: torch.device
 
 
 class _Covariance(Operator):
-    """Centred rows of gradients, with their shares."""
+    """Centred rows of gradients, with their weights."""
 
     def __init__(self, rows: torch.Tensor, weights: torch.Tensor) -> None:
         super().__init__(rows, rows.shape[1])
@@ -225,7 +225,7 @@ class _Covariance(Operator):
 
 
 class Scaled(Operator):
-    """S A S with a diagonal S, as a preconditioned Hessian.
+    """S A S with a diagonal S, for example a preconditioned Hessian.
 
     Parameters
     ----------
@@ -252,16 +252,16 @@ def restricted(product: Product, layout: Layout, names: list[str]) -> tuple[Oper
     product : Operator or callable
         v ↦ Av on all parameters.
     layout : Layout
-        Which entry is which.
+        Layout of θ.
     names : list of str
         The parameters of the block.
 
     Returns
     -------
     block : Operator
-        On vectors of the block's size.
+        Operator on vectors of the block's size.
     places : numpy.ndarray of int
-        Where the block's entries lie in θ.
+        Places of the block's entries in θ.
 
     Raises
     ------

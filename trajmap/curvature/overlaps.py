@@ -1,4 +1,4 @@
-"""How much orthogonality a Krylov basis has lost, followed without its vectors."""
+"""Loss of orthogonality of a Krylov basis, estimated without its vectors."""
 
 import numpy as np
 
@@ -6,16 +6,17 @@ from trajmap._validation import Array
 
 __all__ = ["Overlaps"]
 
-FEW = 4  # rows up to which overlaps are always measured: it costs little, and shows the rounding of the products
+FEW = 4  # up to this many rows overlaps are always measured: this is cheap, and shows the rounding of the products
 
 
 class Overlaps:
-    """Inner products ω of basis rows that should be orthogonal: estimated, and measured where a row was looked at.
+    """Inner products ω of basis rows that should be orthogonal: estimated, or measured if available.
 
-    With A qₖ = Σ Tₗₖ qₗ for the multiplied rows, what is new in a product, β q = A qⱼ − Σ Tᵢⱼ qᵢ, meets an older row by
-    β ω = Σ Tₗₖ ωₗⱼ − Σ Tᵢⱼ ωᵢₖ and the rounding of both products: Simon's recurrence, for any projection T, with one
-    pending row or several, before and after a restart. As long as no ω passes the square root of the rounding, T is
-    the projection on the exactly orthonormal basis to the rounding itself, so no eigenvalue comes back as a ghost.
+    With A qₖ = Σ Tₗₖ qₗ for the multiplied rows, the new part of a product, β q = A qⱼ − Σ Tᵢⱼ qᵢ, has the overlap β ω
+    = Σ Tₗₖ ωₗⱼ − Σ Tᵢⱼ ωᵢₖ with an older row, plus the rounding of both products: Simon's recurrence, for any
+    projection T, with one pending row or several, before and after a restart. As long as no ω exceeds the square root
+    of the rounding, T equals the projection on the exactly orthonormal basis up to rounding, so no eigenvalue reappears
+    as a ghost.
 
     Parameters
     ----------
@@ -35,11 +36,11 @@ class Overlaps:
 
     @property
     def orthonormal(self) -> bool:
-        """Whether the rows are orthonormal to rounding, by measurements and estimates."""
+        """Whether the rows are orthonormal up to rounding, by measurements and estimates."""
         return bool(np.abs(self.gram - np.eye(len(self.gram))).max(initial=0.0) <= 10 * self._eps)
 
     def of_new(self, T: Array, row: int, multiplied: list[int], beta: float) -> Array:
-        """Estimate the overlaps of what is new in a product with all rows.
+        """Estimate the overlaps of the new part of a product with all rows.
 
         Parameters
         ----------
@@ -55,7 +56,7 @@ class Overlaps:
         Returns
         -------
         numpy.ndarray, shape (n,)
-            Upper estimates in size.
+            Upper estimates of the magnitudes.
         """
         found = np.zeros(len(T))
         meeting = T[:, multiplied].T @ self.gram[:, row] - self.gram[multiplied] @ T[:, row]
@@ -65,10 +66,8 @@ class Overlaps:
         return np.clip(found, -1, 1)
 
     def lost(self, overlaps: Array) -> bool:
-        """Tell whether a new row must be orthogonalised: one overlap passes √ε, or one of the last row's did.
-
-        The next row follows from this one and from the one before, which keeps its overlaps.
-        """
+        """Return whether a new row must be orthogonalised: an overlap exceeds √ε, or one of the last row's did."""
+        # the next row depends on this one and on the previous one, which keeps its overlaps
         if len(overlaps) <= FEW:
             return True
         again, self._again = self._again, False
@@ -77,7 +76,7 @@ class Overlaps:
         return again or self._again
 
     def see(self, measured: Array) -> None:
-        """Put measured inner products, (n, unseen), in the place of the unseen rows' estimates."""
+        """Replace the estimates of the unseen rows by measured inner products, (n, unseen)."""
         self.gram[:, self.unseen] = measured
         self.gram[self.unseen] = measured.T
         self.unseen = []

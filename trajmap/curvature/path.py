@@ -1,4 +1,4 @@
-"""The top eigenspace at many iterates of a run, each search started from the one before, and how far it moves."""
+"""The top eigenspace at many iterates of a run, each search started from the previous one, and its movement."""
 
 import itertools
 import os
@@ -32,7 +32,7 @@ def eigenspace_path(
     random_state: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[int, Eigenspace]:
-    """Find the top eigenspace along a run.
+    """Compute the top eigenspace along a run.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def eigenspace_path(
     k : int
         Pairs.
     at : sequence of int, optional
-        Places of the iterates; `n_at` even ones by default.
+        Places of the iterates; by default `n_at` evenly spaced ones.
     n_at : int
         Number of iterates when `at` is not given.
     tol : float
@@ -51,12 +51,12 @@ def eigenspace_path(
     order : callable
         Which end of the spectrum.
     out : path-like, optional
-        Folder that keeps each eigenspace, vectors in float32, as ``<step>.npz``; those that are there with the same k
-        are not found again, so a killed search goes on.
+        Folder that stores each eigenspace as ``<step>.npz``, with vectors in float32; existing ones with the same k are
+        not computed again, so an interrupted search can continue.
     random_state : int
         Seed of the first start.
     progress : callable, optional
-        Called with the iterates done and their number.
+        Called with the number of iterates done and the total.
 
     Returns
     -------
@@ -96,12 +96,12 @@ def eigenspace_path(
 
 
 def _compact(space: Eigenspace) -> Eigenspace:
-    vectors = space.eigenvectors.astype(np.float32)  # seven digits of a direction known to two
+    vectors = space.eigenvectors.astype(np.float32)  # seven digits for a direction known to two digits
     return Eigenspace(space.eigenvalues, vectors, space.residuals, space.converged, space.n_products)
 
 
 def grassmann_distance(A: Array, B: Array) -> float:
-    """Geodesic distance of two subspaces: the root of the summed squared principal angles, in radians.
+    """Geodesic distance of two subspaces: the square root of the sum of squared principal angles, in radians.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def grassmann_distance(A: Array, B: Array) -> float:
     Returns
     -------
     float
-        0 for one subspace, √k·π/2 for orthogonal ones.
+        0 for equal subspaces, √k·π/2 for orthogonal ones.
 
     Examples
     --------
@@ -122,7 +122,7 @@ def grassmann_distance(A: Array, B: Array) -> float:
 
 
 def displacement(spaces: dict[int, Eigenspace]) -> tuple[Array, Array]:
-    """How far the eigenspace moves between successive iterates, and from the first.
+    """Measure the movement of the eigenspace between successive iterates, and from the first.
 
     Parameters
     ----------
@@ -132,9 +132,9 @@ def displacement(spaces: dict[int, Eigenspace]) -> tuple[Array, Array]:
     Returns
     -------
     overlaps : numpy.ndarray, shape (n - 1, 2)
-        With the one before and with the first, in [0, 1]; k/P for a random subspace.
+        Overlap with the previous and with the first, in [0, 1]; k/P for a random subspace.
     distances : numpy.ndarray, shape (n - 1,)
-        Grassmann distance from the one before, in radians.
+        Grassmann distance from the previous one, in radians.
     """
     bases = [spaces[step].eigenvectors for step in sorted(spaces)]
     pairs = [(overlap(a, b), overlap(bases[0], b)) for a, b in itertools.pairwise(bases)]

@@ -17,7 +17,7 @@ def random_signs(operator: Operator, rng: np.random.Generator) -> torch.Tensor:
 
 
 def random_normal(operator: Operator, rng: np.random.Generator) -> torch.Tensor:
-    """Draw a normal vector on the operator's device, where its numbers are made."""
+    """Draw a normal vector, generated on the operator's device."""
     generator = torch.Generator(operator.device).manual_seed(int(rng.integers(2**63)))
     return torch.randn(operator.size, generator=generator, dtype=operator.dtype, device=operator.device)
 
@@ -29,7 +29,7 @@ def random_sphere(operator: Operator, rng: np.random.Generator) -> torch.Tensor:
 
 
 def quadratic_forms(operator: Operator, n: int, rng: np.random.Generator) -> Iterator[tuple[float, float]]:
-    """Draw random signs v and give vᵀAv and |Av|², whose means are tr A and tr A².
+    """Draw random signs v and yield vᵀAv and |Av|², whose means are tr A and tr A².
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def quadratic_forms(operator: Operator, n: int, rng: np.random.Generator) -> Ite
     n : int
         Draws.
     rng : numpy.random.Generator
-        Where they come from.
+        Generator of the signs.
 
     Yields
     ------

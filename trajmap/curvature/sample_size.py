@@ -12,10 +12,10 @@ __all__ = ["hessian_norm_bound", "sample_convergence", "subspace_change", "suffi
 def sample_convergence(
     losses: Array, *, n_perm: int = 100, first: int = 10, random_state: int = 0
 ) -> SampleConvergence:
-    """Follow the mean loss over growing random subsets of samples.
+    """Compute the mean loss over growing random subsets of samples.
 
-    L_{k+1} − L_k = (ℓ_{k+1} − L_k)/(k + 1) exactly, so the change decays as 1/k with the losses' mean absolute
-    deviation as its constant. Follows the published method.
+    L_{k+1} − L_k = (ℓ_{k+1} − L_k)/(k + 1) exactly, so the change decays as 1/k, with the losses' mean absolute
+    deviation as the constant. Follows the published method.
 
     Parameters
     ----------
@@ -24,14 +24,14 @@ def sample_convergence(
     n_perm : int
         Random orders of the samples.
     first : int
-        Least k that counts for slope and constant.
+        Smallest k used for slope and constant.
     random_state : int
         Seed.
 
     Returns
     -------
     SampleConvergence
-        The curve and its law.
+        The curve and its theoretical law.
 
     Raises
     ------
@@ -76,14 +76,14 @@ def subspace_change(eigenvalues: Array, others: Array, sigma: float) -> float:
     Parameters
     ----------
     eigenvalues, others : array-like, shape (k,)
-        With k and with k + 1 samples.
+        Eigenvalues with k and with k + 1 samples.
     sigma : float
-        Width of the cloud.
+        Standard deviation of the cloud.
 
     Returns
     -------
     float
-        In squared units of the loss.
+        Mean squared change, in squared units of the loss.
 
     Examples
     --------
@@ -96,12 +96,12 @@ def subspace_change(eigenvalues: Array, others: Array, sigma: float) -> float:
 
 
 def sufficient_size(sizes: Array, changes: Array, delta: float) -> int:
-    """Smallest number of samples beyond which the change stays below Δ.
+    """Return the smallest number of samples beyond which the change stays below Δ.
 
     Parameters
     ----------
     sizes, changes : array-like, shape (m,)
-        As of `sample_convergence`, or squared changes in the Hessian's subspace.
+        As in `sample_convergence`, or squared changes in the Hessian's subspace.
     delta : float
         Δ.
 
@@ -113,7 +113,7 @@ def sufficient_size(sizes: Array, changes: Array, delta: float) -> int:
     Raises
     ------
     InputError
-        If the change is not below Δ at the largest size: more samples are needed than there are.
+        If the change is not below Δ at the largest size, so that more samples are needed.
 
     Examples
     --------
@@ -143,7 +143,8 @@ def hessian_norm_bound(weight_norm: float, input_norm: float, n_layers: int) -> 
     Returns
     -------
     float
-        L√2 M_x² M_W^{2L} + √2 M_W²(M_W^{2L} − 1)/(M_W² − 1): it grows with depth, and is loose by orders of magnitude.
+        L√2 M_x² M_W^{2L} + √2 M_W²(M_W^{2L} − 1)/(M_W² − 1): it grows with depth, and is too large by orders of
+        magnitude.
 
     References
     ----------

@@ -15,14 +15,14 @@ __all__ = ["ScalarCurvature", "curvature_class", "scalar_curvature"]
 
 @dataclasses.dataclass(frozen=True)
 class ScalarCurvature:
-    """Scalar curvature of the graph of the loss, with the traces it is made of.
+    """Scalar curvature of the graph of the loss, with its traces.
 
     Parameters
     ----------
     value : float
         (tr S)² − tr S², with S the shape operator; a sphere of radius R in n + 1 dimensions has n(n − 1)/R².
     error : float
-        Standard error, from the probes; 0 where the traces were exact.
+        Standard error, from the probes; 0 if the traces are exact.
     trace, squared : float
         tr H and tr H².
     """
@@ -38,8 +38,9 @@ def scalar_curvature(
 ) -> ScalarCurvature:
     """Compute the scalar curvature of the surface (θ, L(θ)) at a point.
 
-    With g the gradient and W = 1 + |g|², the shape operator is S = (I − ggᵀ/W) H/√W, so that tr S and tr S² need
-    tr H, tr H², gᵀHg and |Hg|²; the two traces by random signs, or exactly in no more than `n_products` dimensions.
+    With g the gradient and W = 1 + |g|², the shape operator is S = (I − ggᵀ/W) H/√W, so that tr S and tr S² need tr H,
+    tr H², gᵀHg and |Hg|²; the two traces are estimated by random signs, or computed exactly in at most `n_products`
+    dimensions.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def scalar_curvature(
     Returns
     -------
     ScalarCurvature
-        Positive where the loss bends to one side in all directions, negative at saddles.
+        Positive if all directions curve to the same side, negative at saddles.
 
     Examples
     --------
@@ -74,17 +75,17 @@ def scalar_curvature(
         traces = np.array(list(quadratic_forms(hessian, n_products, np.random.default_rng(random_state))))
     Hg = hessian(g)
     W = 1 + float(g @ g)
-    along, beside = float(g @ Hg) / W, float(Hg @ Hg) / W
+    along, mixed = float(g @ Hg) / W, float(Hg @ Hg) / W
 
     def curvature(trace: float, squared: float) -> float:
-        return float(((trace - along) ** 2 - (squared - 2 * beside + along**2)) / W)
+        return float(((trace - along) ** 2 - (squared - 2 * mixed + along**2)) / W)
 
     trace, squared = traces.mean(axis=0)
     n = len(traces)
     error = 0.0
     if n > 1:
         trace_variance = float(traces[:, 0].var(ddof=1) / n)
-        # the square of a noisy trace is too large by its variance, in the mean
+        # the square of a noisy trace is on average too large by its variance
         jackknife = [curvature(*((n * traces.mean(axis=0) - row) / (n - 1))) for row in traces]
         error = float(np.sqrt((n - 1) * np.var(jackknife)))
         return ScalarCurvature(curvature(trace, squared) - trace_variance / W, error, float(trace), float(squared))
@@ -105,16 +106,16 @@ def curvature_class(
     n_steps : int
         Lanczos steps.
     flat : float
-        Ritz values within this part of the largest magnitude count as zero.
+        Ritz values within this fraction of the largest magnitude count as zero.
     random_state : int
         Seed.
 
     Returns
     -------
     kind : str
-        ``"convex"`` or ``"concave"`` where all bend one way, ``"saddle"`` where they bend both ways, ``"singular"``
-        where some bend one way and some do not bend, ``"flat"`` where none does. Never stricter than what was seen: a
-        negative eigenvalue may hide from few steps.
+        ``"convex"`` or ``"concave"`` if all values have one sign, ``"saddle"`` if both signs occur, ``"singular"`` if
+        some values have one sign and others are zero, ``"flat"`` if all are zero. A few steps may miss a negative
+        eigenvalue.
     n_negative, n_positive : int
         Ritz values beyond the band: lower bounds on the numbers of such eigenvalues.
 

@@ -1,4 +1,4 @@
-"""What lies in a subspace by chance, by noise, and without noise: baselines of an alignment."""
+"""Shares in a subspace by chance, by noise, and without noise: baselines of an alignment."""
 
 import numpy as np
 
@@ -21,14 +21,14 @@ def isotropic_share(k: int, size: int) -> Array:
 def noise_share(basis: Array, gradients: Array, weights: Array) -> float:
     """Share of the gradient noise in a subspace, tr(VᵀCV)/tr C, from gradients of pieces of data.
 
-    Minibatch noise lies mostly in the top eigenspace by itself, so a step's share says little until it exceeds this.
+    Minibatch noise alone is mostly in the top eigenspace, so a step's share is informative only above this value.
 
     Parameters
     ----------
     basis : array-like, shape (k, P)
         Rows that span the subspace.
     gradients, weights : array-like
-        From `batch_gradients`, with as many samples a piece as the optimizer's batches had.
+        From `batch_gradients`, with the batch size of the optimizer.
 
     Returns
     -------
@@ -49,10 +49,10 @@ def noise_share(basis: Array, gradients: Array, weights: Array) -> float:
 
 
 def drift_share(basis: Array, drifts: Array) -> tuple[float, float]:
-    """Share of the mean drift in a subspace, from replicate branches, without the noise's bias.
+    """Share of the mean drift in a subspace, from replicate branches, without bias by noise.
 
-    The squared norm of a noisy drift is too large by the noise, in the subspace and outside it. Products of *different*
-    branches have no such bias: Σ_{a≠b} ⟨V x_a, V x_b⟩ / Σ_{a≠b} ⟨x_a, x_b⟩.
+    The squared norm of a noisy drift is too large, in the subspace and outside it. Products of *different* branches
+    have no such bias: Σ_{a≠b} ⟨V x_a, V x_b⟩ / Σ_{a≠b} ⟨x_a, x_b⟩.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def drift_share(basis: Array, drifts: Array) -> tuple[float, float]:
     Returns
     -------
     share : float
-        The estimate; it may leave [0, 1] by its error.
+        The estimate of a share in [0, 1]; it may be outside by its error.
     error : float
         Jackknife standard error over the branches.
 
@@ -91,13 +91,13 @@ def drift_share(basis: Array, drifts: Array) -> tuple[float, float]:
 
     K = len(drifts)
     left = np.array([ratio(np.delete(np.arange(K), i)) for i in range(K)])
-    # a ratio of unbiased numbers is biased by their common noise, to first order as much as leaving branches out says
+    # a ratio of unbiased numbers is biased by their common noise; the jackknife removes this to first order
     value = K * ratio(np.arange(K)) - (K - 1) * float(left.mean())
     return value, float(np.sqrt((K - 1) * np.var(left)))
 
 
 def frozen_quadratic_run(product: Product, gradient: Array, *, lr: float, n_steps: int, momentum: float = 0.0) -> Array:
-    """Continue a run on the frozen quadratic at its iterate: gradient descent on gᵀx + ½ xᵀHx from x = 0.
+    """Continue a run on the quadratic model at its iterate: gradient descent on gᵀx + ½ xᵀHx from x = 0.
 
     Parameters
     ----------
@@ -106,14 +106,15 @@ def frozen_quadratic_run(product: Product, gradient: Array, *, lr: float, n_step
     gradient : array-like, shape (P,)
         Gradient there.
     lr, momentum : float
-        Of the optimizer.
+        Learning rate and momentum of the optimizer.
     n_steps : int
         Steps.
 
     Returns
     -------
     numpy.ndarray, shape (n_steps + 1, P)
-        Displacements from the iterate; while their cosine with the real ones is near 1 the quadratic tells the run.
+        Displacements from the iterate; while their cosine with the real ones is near 1, the quadratic describes the
+        run.
 
     Examples
     --------

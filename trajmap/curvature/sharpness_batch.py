@@ -1,4 +1,4 @@
-"""What SGD feels: the curvature of batches along their own gradients."""
+"""Sharpness for SGD: the curvature of batches along their own gradients."""
 
 import numpy as np
 
@@ -24,14 +24,14 @@ def batch_sharpness(
     batch_size : int
         The optimizer's batch size.
     most : int
-        Batches at most, drawn at random.
+        Maximum number of batches, drawn at random.
     random_state : int
         Seed.
 
     Returns
     -------
     float
-        In the units of an eigenvalue; never above the batches' largest.
+        In the units of an eigenvalue, and at most the batches' largest.
     """
     return drawn_sharpness(objective, theta, batch_size=batch_size, most=most, random_state=random_state)[0]
 
@@ -45,7 +45,7 @@ def drawn_sharpness(
     random_state: int = 0,
     rule: StepRule | None = None,
 ) -> tuple[float, float]:
-    """Batch sharpness with its standard error, in the metric of an optimizer's steps and with its weight decay.
+    """Compute batch sharpness with its standard error, in the metric of an optimizer's steps and with its weight decay.
 
     Parameters
     ----------
@@ -56,17 +56,17 @@ def drawn_sharpness(
     batch_size : int
         The optimizer's batch size.
     most : int
-        Batches at most, drawn at random.
+        Maximum number of batches, drawn at random.
     random_state : int
         Seed.
     rule : StepRule, optional
-        The optimizer's step; plain steps of rate one by default.
+        The optimizer's step; by default plain steps with learning rate one.
 
     Returns
     -------
     float, float
-        Σ uᵀ(H_b + W)u / Σ uᵀ(g_b + Wθ) for the steps u that a batch would make, and its standard error over the drawn
-        batches, 0 where all were drawn.
+        Σ uᵀ(H_b + W)u / Σ uᵀ(g_b + Wθ) for the steps u of single batches, and its standard error over the drawn
+        batches, 0 if all were drawn.
     """
     theta = check_array("theta", theta, (objective.size,)).astype(np.float64)
     pieces = pieces_of(objective, check_count("batch_size", batch_size))

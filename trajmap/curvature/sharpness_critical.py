@@ -1,4 +1,4 @@
-"""Critical sharpness: curvature along an update from a few values of the loss, without derivatives of second order."""
+"""Critical sharpness: curvature along an update from a few values of the loss, without second derivatives."""
 
 import dataclasses
 from collections.abc import Callable
@@ -25,11 +25,11 @@ def critical_sharpness(
     tol: float = 0.02,
     max_values: int = 9,
 ) -> CriticalSharpness:
-    """Find 2/η_c, with η_c the rate at which a step along an update stops lowering the loss.
+    """Find 2/η_c, where η_c is the rate at which a step along an update stops lowering the loss.
 
-    On a quadratic it is uᵀHu/gᵀu for the update −ηu, the curvature that the step meets: never above the top eigenvalue
-    along the gradient, where it is gᵀHg/gᵀg. Where the loss goes up and down along the update, the rate that is found
-    is one at which it goes from lower to higher.
+    On a quadratic it is uᵀHu/gᵀu for the update −ηu, the curvature along the step. Along the gradient this is gᵀHg/gᵀg,
+    at most the top eigenvalue. If the loss is not monotonic along the update, the result is a rate at which it crosses
+    its start from below.
 
     Parameters
     ----------
@@ -38,14 +38,14 @@ def critical_sharpness(
     theta : array-like, shape (P,)
         The point.
     direction : array-like, shape (P,), optional
-        u, of the step θ − ηu; the gradient by default, at the price of one backward pass.
+        u of the step θ − ηu; by default the gradient, which costs one backward pass.
     start : float, optional
-        The rate that is tried first; by default the one that would lower the loss to zero at the slope of the
-        gradient, or a step of a hundredth of the length of θ.
+        The first rate; by default the one that would lower the loss to zero along the gradient's slope, or a step of a
+        hundredth of the length of θ.
     tol : float
         Relative accuracy of η_c at which the search ends.
     max_values : int
-        Values of the loss at most.
+        Maximum number of loss values.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def critical_sharpness(
     u = np.asarray(u, np.float64)
     squared = float(u @ u)
     if not np.isfinite(squared) or squared == 0:
-        raise InputError(worded("direction", "a finite direction", f"norm {squared**0.5:g}", "name another point"))
+        raise InputError(worded("direction", "a finite direction", f"norm {squared**0.5:g}", "use another point"))
     first = start or (1e-2 * float(np.linalg.norm(theta)) or 1.0) / squared**0.5
     point, along = objective.tensor(theta), objective.tensor(u)
     here = objective.value(point)
@@ -90,9 +90,9 @@ def critical_sharpness(
 def critical_step(
     line: Line, here: float, first: float, resolution: float, tol: float, count: int
 ) -> CriticalSharpness:
-    """Find where a loss along a line is back at its start.
+    """Find where a loss along a line returns to its start.
 
-    The quotient (L(η) − L(0))/η is a straight line on a quadratic, so a secant through two rates hits its root.
+    The quotient (L(η) − L(0))/η is a straight line on a quadratic, so a secant through two rates gives its root.
 
     Parameters
     ----------
@@ -101,18 +101,18 @@ def critical_step(
     here : float
         L(0), which is counted as one value.
     first : float
-        The rate that is tried first.
+        The first rate.
     resolution : float
-        Relative difference of losses that is not told from rounding.
+        Relative difference of losses that counts as rounding.
     tol : float
         Relative accuracy of the rate.
     count : int
-        Values at most, besides that at 0.
+        Maximum number of values, without that at 0.
 
     Returns
     -------
     CriticalSharpness
-        What was found.
+        The result.
     """
     search = _Search()
     rate = first
@@ -120,7 +120,7 @@ def critical_step(
         change = line(rate) - here
         lost = np.isfinite(change) and abs(change) <= resolution * abs(here) and search.high == np.inf
         if lost and done < count:
-            rate *= 16  # too small a step to be seen
+            rate *= 16  # a step too small to change the loss
             continue
         search.see(rate, change / rate)
         if search.bracketed and search.is_near(tol):
@@ -141,7 +141,7 @@ class _Search:
         self.points.append((rate, slope))
         if slope < 0:
             self.low = max(self.low, rate) if rate < self.high else self.low
-        else:  # NaN and inf are as bad as a higher loss
+        else:  # NaN and inf count as a higher loss
             self.high = min(self.high, rate)
             self.low = max((r for r, s in self.points if s < 0 and r < self.high), default=0.0)
 
@@ -150,7 +150,7 @@ class _Search:
         return self.low > 0 and np.isfinite(self.high)
 
     def root(self) -> float:
-        """Where the line through the two finite points next to the root is zero; NaN if there are no two."""
+        """Root of the line through the two finite points next to the root; NaN if there are not two."""
         known = [(r, s) for r, s in self.points if np.isfinite(s)]
         if len(known) < 2:
             return np.nan
@@ -159,19 +159,19 @@ class _Search:
         return a - f * (b - a) / (g - f) if g != f else np.nan
 
     def is_near(self, tol: float) -> bool:
-        """Whether the bracket is short, or two secants in a row say the same of a rate that was just tried."""
+        """Whether the bracket is short, or two successive secants agree on a rate that was just tried."""
         return self.high <= self.low * (1 + tol) or abs(self.points[-1][0] / self._best() - 1) < tol
 
     def next_rate(self) -> float:
         root = self.root()
-        if self.bracketed:  # a secant that leaves the bracket, or stands still, is no help
+        if self.bracketed:  # a secant that leaves the bracket, or does not move, is useless
             return root if self.low < root < self.high else (self.low * self.high) ** 0.5
         if self.low > 0:
             return float(np.clip(root, 2 * self.low, 16 * self.low)) if np.isfinite(root) else 4 * self.low
         return float(np.clip(root, self.high / 16, self.high / 2)) if np.isfinite(root) else self.high / 4
 
     def _best(self) -> float:
-        """Give the secant's root, or the bracket's middle where the bracket does not hold it."""
+        """Return the secant's root, or the bracket's middle if the root is outside."""
         root = self.root()
         inside = self.low * (1 - 1e-6) <= root <= self.high * (1 + 1e-6)
         return float(np.clip(root, self.low, self.high)) if inside else (self.low * self.high) ** 0.5

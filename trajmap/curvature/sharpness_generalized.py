@@ -1,4 +1,4 @@
-"""Sharpness for steps that are not Euclidean: the most curved step in a ball of another norm."""
+"""Sharpness for non-Euclidean steps: the largest curvature in the ball of another norm."""
 
 import numpy as np
 import torch
@@ -14,13 +14,12 @@ __all__ = ["generalized_sharpness"]
 def generalized_sharpness(
     objective: Objective, theta: Array, norm: str = "inf", *, starts: int = 4, most: int = 50, random_state: int = 0
 ) -> float:
-    """Find a large dᵀHd over the unit ball of a norm: the sharpness that signed or orthogonalised steps meet.
+    """Find a large dᵀHd over the unit ball of a norm: the sharpness for signed or orthogonalised steps.
 
-    The linear step of a ball is d ← sign(Hd), or the orthogonal factor of Hd for each matrix; from several starts it is
-    taken until dᵀHd stops to grow. On convex problems each start ends at a local maximum. The result is attained, so it
-    is a lower bound of the maximum. Descent by −η‖g‖₁ sign(g), or the like with orthogonal factors and the nuclear
-    norm, is stable on a quadratic while it is below 2/η. Steps of a fixed length, as Lion's and Muon's, have no such
-    bound of their own.
+    The update is d ← sign(Hd), or the orthogonal factor of Hd for each matrix; it is repeated from several starts until
+    dᵀHd stops growing. On convex problems each start ends at a local maximum. The result is attained, so it is a lower
+    bound of the maximum. Descent by −η‖g‖₁ sign(g), or with orthogonal factors and the nuclear norm, is stable on a
+    quadratic if the result is below 2/η. Steps of fixed length, as in Lion and Muon, have no such bound.
 
     Parameters
     ----------
@@ -29,19 +28,19 @@ def generalized_sharpness(
     theta : array-like, shape (P,)
         The point.
     norm : str
-        ``"inf"``: largest entry, as of signed steps; ``"spectral"``: largest singular value of each matrix, as of
-        Muon's steps, while parameters of other than two dimensions stand still.
+        ``"inf"``: largest entry, as for signed steps; ``"spectral"``: largest singular value of each matrix, as for
+        Muon, with parameters of other than two dimensions fixed.
     starts : int
-        Random starts.
+        Number of random starts.
     most : int
-        Products a start at most.
+        Maximum number of products per start.
     random_state : int
         Seed.
 
     Returns
     -------
     float
-        dᵀHd of the best d that was found.
+        dᵀHd of the best d.
 
     Examples
     --------

@@ -1,10 +1,10 @@
-"""Where an optimizer's step stops being stable on a quadratic: its recursion, linearised at one iterate.
+"""The stability limit of an optimizer's step on a quadratic: its recursion, linearised at one iterate.
 
-Every step here is linear in the parameters once its denominators are held: along an eigenvector of the preconditioned
-Hessian it is a recursion of two numbers, which loses its stability where its matrix has the eigenvalue −1. That happens
-where λ_max(S(H + W)S + Ω) = 1, with S² = κ/d, κ half the rate at which the recursion follows a gradient that changes
-sign at each step, d what the optimizer divides by, W the weight decay that it adds to the gradient, and Ω half of what
-decoupled weight decay takes in a step.
+With fixed denominators every step here is linear in the parameters. Along an eigenvector of the preconditioned Hessian
+it is a recursion of two numbers, which becomes unstable when its matrix has the eigenvalue −1. This happens at
+λ_max(S(H + W)S + Ω) = 1. Here S² = κ/d; κ is half the rate at which the recursion follows a gradient that changes its
+sign at each step; d is the divisor of the optimizer; W is the weight decay added to the gradient; and Ω is half of the
+decoupled weight decay per step.
 """
 
 import dataclasses
@@ -19,21 +19,21 @@ from trajmap.data.layout import Layout
 __all__ = ["Group", "Moment", "StepRule", "groups_of_entry", "is_adaptive", "refusal", "step_rule"]
 
 _UNKNOWN = {
-    "LBFGS": "its steps follow from a history and a line search, not from a rate",
-    "ASGD": "its rate decays by itself and it averages",
-    "Adadelta": "its steps have no rate of their own",
-    "Rprop": "it takes the gradient's signs only, with a step size for each parameter",
+    "LBFGS": "its steps come from a history and a line search, not from a learning rate",
+    "ASGD": "it decays its learning rate itself and averages",
+    "Adadelta": "its steps have no fixed learning rate",
+    "Rprop": "it uses only the gradient's signs, with a step size for each parameter",
     "SparseAdam": "entries are updated at different times",
     "Adafactor": "its second moments are factored and its steps are scaled to the weights",
-    "Muon": "its steps are orthogonalised; generalized_sharpness measures the curvature that such steps meet",
-    "Lion": "it takes signs of gradients; generalized_sharpness measures the curvature that such steps meet",
-    "SignSGD": "it takes signs of gradients; generalized_sharpness measures the curvature that such steps meet",
+    "Muon": "its steps are orthogonalised; generalized_sharpness measures the curvature for such steps",
+    "Lion": "it uses signs of gradients; generalized_sharpness measures the curvature for such steps",
+    "SignSGD": "it uses signs of gradients; generalized_sharpness measures the curvature for such steps",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """One parameter group as it was at an iterate: which parameters, the rate, and the other options.
+    """One parameter group at an iterate: its parameters, learning rate and other options.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Group:
     rate : float
         The learning rate.
     options : mapping
-        Everything else that the run notes.
+        All other recorded options.
     """
 
     names: tuple[str, ...] | None
@@ -56,14 +56,14 @@ class Group:
         return float(betas[0] if betas else self.options.get("momentum") or 0.0)
 
     def number(self, name: str, default: float = 0.0) -> float:
-        """Give an option as a number."""
+        """Return an option as a number."""
         found = self.options.get(name)
         return default if found is None else float(found)
 
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """Second moments of a group's parameters at an iterate, and the updates behind each."""
+    """Second moments of a group's parameters at an iterate, and the number of updates of each."""
 
     values: Array
     counts: Array
@@ -84,7 +84,7 @@ class StepRule:
     threshold : float
         1/κ of the first group.
     noisy : float
-        By how much less batch sharpness may be in small batches, at worst.
+        Smallest possible factor on the threshold for small batches.
     """
 
     scale: Array
@@ -95,17 +95,17 @@ class StepRule:
 
 
 def refusal(entry: Mapping[str, Any]) -> str:
-    """Say why an optimizer's stable steps are not known; empty words where they are.
+    """Return why an optimizer's stable steps are unknown; empty if they are known.
 
     Parameters
     ----------
     entry : mapping
-        What a run notes of it; without a class plain descent is meant.
+        Its recorded description; without a class it is plain gradient descent.
 
     Returns
     -------
     str
-        The reason, which begins with its name.
+        The reason, beginning with its name.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def refusal(entry: Mapping[str, Any]) -> str:
     """
     name = str(entry.get("class", "SGD"))
     if "module" in entry or "around" in entry:
-        return f"{name}: it is no optimizer of torch's own, and its stable steps are not known"
+        return f"{name}: it is not a torch optimizer, and its stable steps are not known"
     if name not in _FAMILIES:
         return f"{name}: {_UNKNOWN.get(name, 'its stable steps are not known')}"
     options = [entry, *entry.get("groups", [])]
@@ -122,7 +122,7 @@ def refusal(entry: Mapping[str, Any]) -> str:
 
 
 def is_adaptive(entry: Mapping[str, Any]) -> bool:
-    """Whether an optimizer that is known divides its steps by second moments."""
+    """Whether a known optimizer divides its steps by second moments."""
     return _FAMILIES[str(entry.get("class", "SGD"))].divisor is not None
 
 
@@ -134,11 +134,11 @@ def groups_of_entry(
     Parameters
     ----------
     entry : mapping
-        What the run notes of it.
+        Its recorded description.
     rates : sequence of float or None
-        The rate of each group at the iterate, as far as it is recorded; what the run notes where it is not.
+        The recorded learning rate of each group at the iterate; None for the one in `entry`.
     now : sequence of mapping
-        Momentum and weight decay of each group where a schedule has changed them.
+        Momentum and weight decay of each group, if changed by a schedule.
 
     Returns
     -------
@@ -169,20 +169,20 @@ def step_rule(
     Parameters
     ----------
     name : str
-        Its class, one that `refusal` does not refuse.
+        Its class, accepted by `refusal`.
     groups : sequence of Group
         Its parameter groups.
     layout : Layout
-        Of θ.
+        Layout of θ.
     moment : Moment or None
-        Second moments at the iterate, for an adaptive one.
+        Second moments at the iterate, for an adaptive optimizer.
     untrained : sequence of str
         Parameters that are not trained.
 
     Returns
     -------
     StepRule or str
-        The rule, or why there is none.
+        The rule, or the reason why there is none.
 
     Examples
     --------
@@ -222,7 +222,7 @@ def step_rule(
 
 
 def _missing(name: str, groups: Sequence[Group], moment: Moment | None) -> str:
-    """Say what keeps the groups of an optimizer from having one rule."""
+    """Return why the groups of an optimizer have no common rule."""
     if len({group.momentum for group in groups}) > 1:
         return f"{name}: its groups have different momentum"
     if any(not (np.isfinite(group.rate) and group.rate > 0) for group in groups):
@@ -238,7 +238,7 @@ def _group_of(parameter: str, groups: Sequence[Group]) -> Group | None:
 
 @dataclasses.dataclass(frozen=True)
 class _Family:
-    """κ of a group after so many updates, and what it divides by (with its second moments and updates)."""
+    """Compute κ of a group after a number of updates, and its divisor (from second moments and updates)."""
 
     follows: Callable[[Group, int], float]
     divisor: Callable[[Group, Array, int], Array] | None = None
@@ -248,7 +248,7 @@ def _sgd(group: Group, count: int) -> float:
     beta = group.momentum
     if group.options.get("nesterov"):
         return group.rate * (1 + 2 * beta) / (2 * (1 + beta))
-    dampening = group.number("dampening") if beta else 0.0  # without momentum there is nothing to dampen
+    dampening = group.number("dampening") if beta else 0.0  # without momentum there is no dampening
     return group.rate * (1 - dampening) / (2 * (1 + beta))
 
 

@@ -1,4 +1,4 @@
-"""A stretch of a run beside what a quadratic valley would show."""
+"""A part of a run compared with the theory of a quadratic valley."""
 
 import dataclasses
 
@@ -16,12 +16,12 @@ __all__ = ["StationaryCheck", "quadratic_horizon", "stationary_check", "window_f
 
 @dataclasses.dataclass(frozen=True)
 class StationaryCheck:
-    """Variances of a run along eigenvectors beside those of SGD in a quadratic valley.
+    """Variances of a run along eigenvectors, compared with those of SGD in a quadratic valley.
 
     Parameters
     ----------
     eigenvalues, measured, expected : numpy.ndarray, shape (k,)
-        λ, the variance of the iterates along v, and ηC/(λ(2 − ηλ)) times the finite window's factor; NaN where λ ≤ 0.
+        λ, the variance of the iterates along v, and ηC/(λ(2 − ηλ)) times the finite window's factor; NaN if λ ≤ 0.
     """
 
     eigenvalues: Array
@@ -30,12 +30,12 @@ class StationaryCheck:
 
     @property
     def ratio(self) -> Array:
-        """Measured over expected, shape (k,): 1 for a stationary quadratic."""
+        """Measured divided by expected variance, shape (k,): 1 for a stationary quadratic."""
         return self.measured / self.expected
 
 
 def window_factor(decay: float, n: int) -> float:
-    """Share of a stationary variance that n successive points of an AR(1) process show about their own mean.
+    """Share of the stationary variance in the sample variance of n successive points of an AR(1) process.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def window_factor(decay: float, n: int) -> float:
     Returns
     -------
     float
-        1 − n⁻² Σ_ij decay^|i−j|: near 0 when the window is short against the memory.
+        1 − n⁻² Σ_ij decay^|i−j|: in [0, 1], near 0 if the window is short compared with the memory.
 
     Examples
     --------
@@ -74,18 +74,18 @@ def stationary_check(
     trajectory : Trajectory
         The run.
     space : Eigenspace
-        The Hessian's, at the end or at the window's mean.
+        Eigenspace of the Hessian, at the end or at the window's mean.
     gradients, weights : array-like
-        Batch gradients there, from `batch_gradients` with the optimizer's batch size: the noise C.
+        Batch gradients there, from `batch_gradients` with the optimizer's batch size, for the noise C.
     lr : float
         Learning rate η.
     n_last : int, optional
-        Last iterates; a third of the run by default.
+        Number of last iterates; by default a third of the run.
 
     Returns
     -------
     StationaryCheck
-        Flat directions look like random walks in any window: the factor says by how much.
+        The comparison. Along flat directions any window looks like a random walk, which the window's factor corrects.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def stationary_check(
 def quadratic_horizon(
     objective: Objective, trajectory: Trajectory, place: int, *, lr: float, n_iterates: int = 10, momentum: float = 0.0
 ) -> tuple[Array, Array]:
-    """Compare a run's displacement with that of gradient descent on the frozen quadratic at one iterate.
+    """Compare a run's displacement with that of gradient descent on the quadratic model at one iterate.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def quadratic_horizon(
     trajectory : Trajectory
         The run.
     place : int
-        The iterate that is frozen.
+        The iterate of the quadratic model.
     lr, momentum : float
         Of the optimizer.
     n_iterates : int
@@ -136,14 +136,14 @@ def quadratic_horizon(
     Returns
     -------
     steps : numpy.ndarray, shape (n_iterates,)
-        Steps after the frozen iterate.
+        Steps after that iterate.
     cosines : numpy.ndarray, shape (n_iterates,)
-        Cosine of the two displacements: near 1 as long as the quadratic tells the run.
+        Cosine of the two displacements, in [−1, 1]: near 1 as long as the quadratic describes the run.
 
     Raises
     ------
     InputError
-        If there are not so many later iterates.
+        If there are fewer later iterates.
     """
     T = trajectory.n_iterates
     if not 0 <= place < T - n_iterates:

@@ -1,4 +1,4 @@
-"""What a run notes of its optimizer, iterate by iterate, as rules of stable steps."""
+"""The recorded optimizer of a run as rules of stable steps, iterate by iterate."""
 
 from typing import Any
 
@@ -17,18 +17,18 @@ from trajmap.errors import RunFormatError
 
 __all__ = ["StepsOfRun"]
 
-_MOST_RATES = 16  # groups whose rates a recorder notes beside each iterate
+_MOST_RATES = 16  # maximum number of groups with recorded learning rates
 
 
 class StepsOfRun:
-    """The optimizer's step at each iterate of a run, or why it is not known.
+    """The optimizer's step at each iterate of a run, or the reason why it is unknown.
 
     Parameters
     ----------
     trajectory : Trajectory
         The run.
     lr : float or None
-        The learning rate instead of what the run says.
+        The learning rate, instead of the recorded one.
     """
 
     def __init__(self, trajectory: Trajectory, lr: float | None) -> None:
@@ -46,24 +46,24 @@ class StepsOfRun:
 
     @property
     def entry(self) -> dict[str, Any]:
-        """What the run notes of the optimizer of its end."""
+        """The recorded description of the last optimizer."""
         return self._entry(-1)
 
     @property
     def refused(self) -> str:
-        """Why the optimizer of the end is refused; empty words where it is not."""
+        """Why the last optimizer is not supported; empty if it is."""
         return self._refusal(self.entry)
 
     @property
     def says_rate(self) -> bool:
-        """Whether a learning rate is known, or needs not be, since the optimizer is refused."""
+        """Whether a learning rate is known, or not needed because the optimizer is not supported."""
         text = any(
             "lr" in entry or all("lr" in group for group in entry.get("groups", [{}])) for entry in self._entries
         )
         return self._lr is not None or text or bool(self.refused)
 
     def places(self, many: int) -> list[int]:
-        """Choose so many iterates, evenly among those of which the step can be known."""
+        """Choose evenly spaced iterates among those with a known step."""
         known = np.arange(self._run.n_iterates)
         if not self.refused and is_adaptive(self.entry) and len(self._moments):
             known = np.flatnonzero(np.isin(self._run.steps, list(self._moments)))
@@ -75,7 +75,7 @@ class StepsOfRun:
         Parameters
         ----------
         place : int
-            Of the iterate; negative ones count from the end.
+            Place of the iterate; negative ones count from the end.
 
         Returns
         -------
@@ -89,7 +89,7 @@ class StepsOfRun:
         name = str(entry.get("class", "SGD"))
         n_groups = len(entry.get("groups", [{}]))
         if n_groups > _MOST_RATES and self._lr is None and self._varies:
-            return f"{name}: the run tells the rates of {_MOST_RATES} of its {n_groups} groups"
+            return f"{name}: the run has the learning rates of {_MOST_RATES} of its {n_groups} groups"
         rates = [self._lr or self._scalar("lr", i, place) for i in range(n_groups)]
         now = [self._changed(i, place) for i in range(n_groups)]
         moment = None
@@ -110,7 +110,7 @@ class StepsOfRun:
     def _refusal(self, entry: dict[str, Any]) -> str:
         if self._turns:
             names = ", ".join(str(entry.get("class")) for entry in self._entries)
-            return f"{names}: optimizers that take turns have no common rate"
+            return f"{names}: alternating optimizers have no common learning rate"
         return refusal(entry)
 
     def _scalar(self, name: str, group: int, place: int) -> float | None:

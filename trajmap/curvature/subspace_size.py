@@ -30,21 +30,21 @@ def subspace_convergence(
 ) -> SubspaceConvergence:
     """Measure Δ_k = E (L_{k+1} − L_k)² over θ + zᵀdirections, z ~ N(0, σ²I), and predict it in closed form.
 
-    L_k is the mean loss of the first k samples of a random order, so Δ_k = V/(k(k + 1)) in the mean over orders; the
-    closed forms of V replace each sample's loss by its second-order expansion at θ. Follows the published method, whose
-    closed form keeps the curvatures along each direction only: all there is at a common minimum of all samples, and far
-    too little where losses differ at θ.
+    L_k is the mean loss of the first k samples of a random order, so Δ_k = V/(k(k + 1)) on average over orders. The
+    closed forms of V replace each sample's loss by its second-order expansion at θ. Follows the published method. Its
+    closed form uses only the curvatures along each direction, which is exact at a common minimum of all samples, and
+    far too small if losses differ at θ.
 
     Parameters
     ----------
     objective : Objective
         A loss that is a mean over samples.
     theta : array-like, shape (P,)
-        The point, as the end of a training.
+        The point, for example the end of a training.
     directions : array-like, shape (D, P)
-        Orthonormal rows, as a top eigenspace's vectors.
+        Orthonormal rows, for example a top eigenspace's vectors.
     sigma : float
-        Width of the cloud in each direction.
+        Standard deviation of the cloud in each direction.
     sizes : sequence of int, optional
         Numbers of samples k, from 1 to N − 1; twenty between 10 and N − 1 by default.
     n_perm : int
@@ -57,12 +57,12 @@ def subspace_convergence(
     Returns
     -------
     SubspaceConvergence
-        Measured and predicted; its ``sufficient_size(Δ)`` says how many samples are enough.
+        Measured and predicted values; its ``sufficient_size(Δ)`` is the number of samples that is enough.
 
     Raises
     ------
     InputError
-        If the sizes do not lie in [1, N − 1], or the directions are not orthonormal.
+        If the sizes are outside [1, N − 1], or the directions are not orthonormal.
 
     References
     ----------
@@ -71,7 +71,7 @@ def subspace_convergence(
     """
     theta = check_array("theta", theta, (objective.size,), dtype=np.float64)
     rows = check_array("directions", directions, (None, objective.size), dtype=np.float64)
-    # eigenvectors come to a residual of 1e-2 and float32: their rows are orthonormal to that
+    # eigenvectors may have a residual of 1e-2 and float32: their rows are orthonormal up to that
     if not np.allclose(rows @ rows.T, np.eye(len(rows)), atol=1e-2):
         raise InputError(worded("directions", "orthonormal rows", "others", "numpy.linalg.qr"))
     rng = np.random.default_rng(random_state)
@@ -120,7 +120,7 @@ def sample_quadratics(objective: Objective, theta: Array, directions: Array) -> 
     Raises
     ------
     InputError
-        If the loss cannot be differentiated forward, as one with derivatives of its own.
+        If the loss does not support forward differentiation, for example a loss with its own derivatives.
     """
     point, rows = objective.tensor(theta), as_tensor(directions, objective.like)
     D, zero = len(rows), rows.new_zeros(len(rows))
@@ -133,13 +133,13 @@ def sample_quadratics(objective: Objective, theta: Array, directions: Array) -> 
         return torch.func.jvp(losses, (z,), (unit[i],))[1]
 
     with isolated_rng(), warnings.catch_warnings():
-        # torch writes some of its own forward derivatives in a scripting language it is about to drop
+        # some of torch's own forward derivatives use a deprecated scripting language
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch")
         try:
             gradients = np.stack([as_array(slope(zero, i)) for i in range(D)], axis=1).astype(np.float64)
         except RuntimeError as error:
             known = "a loss that torch.func.jvp can differentiate"
-            raise InputError(worded("objective", known, f"one it cannot ({str(error).split('. ')[0]})")) from error
+            raise InputError(worded("objective", known, f"one that it cannot ({str(error).split('. ')[0]})")) from error
         hessians = np.empty((len(gradients), D, D))
         for i in range(D):
             for j in range(i + 1):
@@ -156,5 +156,5 @@ def _change(samples: Array, sizes: Array) -> Array:
 
 
 def _variance(samples: Array) -> Array:
-    """Over the first axis, without bias."""
+    """Unbiased covariance over the first axis."""
     return samples.var(axis=0, ddof=1)

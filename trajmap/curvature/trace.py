@@ -24,10 +24,10 @@ class TraceEstimate:
     value : float
         The estimate.
     error : float
-        Its standard error, estimated from the same products, times a factor for how little so few of them know of it:
-        the truth lies within two of it in about 95 cases of a hundred.
+        Its standard error, estimated from the same products and widened for their small number: the true value is
+        within two errors in about 95 % of cases.
     n_products : int
-        Products spent.
+        Number of products.
     """
 
     value: float
@@ -48,7 +48,7 @@ def hutchinson(product: Product, size: int, *, n_products: int = 30, random_stat
     size : int
         P.
     n_products : int
-        Products to spend, at least 2.
+        Number of products, at least 2.
     random_state : int
         Seed.
 
@@ -74,7 +74,7 @@ def hutchinson(product: Product, size: int, *, n_products: int = 30, random_stat
 def deflated_trace(
     product: Product, size: int, space: Eigenspace, *, n_products: int = 12, random_state: int = 0
 ) -> TraceEstimate:
-    """Estimate the trace with an approximate eigenspace taken out: exactly inside it, by random signs outside.
+    """Estimate the trace with deflation: exactly in an approximate eigenspace, by random signs outside.
 
     Parameters
     ----------
@@ -83,25 +83,26 @@ def deflated_trace(
     size : int
         P.
     space : Eigenspace
-        Its vectors V are used, and its eigenvalues are not: vectors near eigenvectors of largest magnitude take most
-        of the variance with them, those of a neighbouring point as well.
+        Only its vectors V are used, not its eigenvalues: vectors near the eigenvectors of largest magnitude remove most
+        of the variance, also those of a neighbouring point.
     n_products : int
-        Random products to spend, at least 2, beside one for each vector.
+        Number of random products, at least 2, in addition to one per vector.
     random_state : int
         Seed.
 
     Returns
     -------
     TraceEstimate
-        Unbiased for any vectors that were found without these random signs, eigenvectors or not, orthonormal or not:
-        tr A is tr (VVᵀ)⁺VAVᵀ and the trace of A between projections off V's rows. The error is small only where they
-        span the eigenvectors of largest magnitude of this very A: take them at the point where A is.
+        Unbiased for any vectors that are independent of these random signs, also if they are not eigenvectors or not
+        orthonormal: tr A is tr (VVᵀ)⁺VAVᵀ plus the trace of A between projections onto the complement of V's rows. The
+        error is small only if they span the eigenvectors of largest magnitude of this A: compute them at the same
+        point.
     """
     n, operator = check_count("n_products", n_products, low=2), as_operator(product, size)
     V, rng, k = _rows(operator), np.random.default_rng(random_state), space.k
     for vector in space.eigenvectors:
         V.append(operator.tensor(vector))
-    # (VVᵀ)⁺: to rounding the identity for eigenvectors of one search; without what repeated vectors leave of rounding
+    # (VVᵀ)⁺ is the identity up to rounding for eigenvectors of one search; it removes the rounding of repeated vectors
     inverse = np.linalg.pinv(np.stack([V.inner(V[i]) for i in range(k)]), rcond=1e-10, hermitian=True)
     Hv = np.stack([V.inner(operator.multiply(V[i])) for i in range(k)])
     found = []
@@ -114,7 +115,7 @@ def deflated_trace(
 
 
 def hutchpp(product: Product, size: int, *, n_products: int = 30, random_state: int = 0) -> TraceEstimate:
-    """Estimate the trace by a sketch of the range, exactly there and by random vectors beside it.
+    """Estimate the trace by a sketch of the range: exactly there, and by random vectors in its complement.
 
     Parameters
     ----------
@@ -123,15 +124,15 @@ def hutchpp(product: Product, size: int, *, n_products: int = 30, random_state: 
     size : int
         P.
     n_products : int
-        Products to spend, at least 6; a third each for range, trace on it, and the rest.
+        Number of products, at least 6; a third each for the range, the trace on it, and the rest.
     random_state : int
         Seed.
 
     Returns
     -------
     TraceEstimate
-        Unbiased. The error is that of the last third: the spread of its terms, or what |Bv|² says of it with B the
-        operator beside the range, whichever is larger, and Student's factor for as many terms.
+        Unbiased. The error comes from the last third: the spread of its terms, or its estimate from |Bv|² with B the
+        operator in the complement of the range, whichever is larger, times Student's factor for the number of terms.
 
     References
     ----------
@@ -143,25 +144,25 @@ def hutchpp(product: Product, size: int, *, n_products: int = 30, random_state: 
     for _ in range(m):
         _extend(Q, operator.multiply(random_sphere(operator, rng)))
     inside = float(sum(dot(Q[i], operator.multiply(Q[i])) for i in range(len(Q))))
-    beside = size - len(Q)
-    if not beside:
+    outside = size - len(Q)
+    if not outside:
         return TraceEstimate(inside, 0.0, m + size)
     found, squares = [], []
     for _ in range(m):
         rest = random_sphere(operator, rng)
         Q.remove(rest, norm(rest))
-        # the direction of a draw beside the range is independent of its length, whose mean is known
-        rest *= np.sqrt(beside) / norm(rest)
+        # the direction of a draw in the complement is independent of its length, whose mean is known
+        rest *= np.sqrt(outside) / norm(rest)
         Hv = operator.multiply(rest)
         found.append(dot(rest, Hv))
         Q.remove(Hv, norm(Hv))
         squares.append(dot(Hv, Hv))
     terms = np.array(found)
-    return TraceEstimate(inside + float(terms.mean()), _error(terms, terms, np.array(squares), beside), 2 * m + len(Q))
+    return TraceEstimate(inside + float(terms.mean()), _error(terms, terms, np.array(squares), outside), 2 * m + len(Q))
 
 
 def xtrace(product: Product, size: int, *, n_products: int = 30, random_state: int = 0) -> TraceEstimate:
-    """Estimate the trace with every product used twice: the range of all draws but one, and that one beside it.
+    """Estimate the trace with every product used twice: for the others' range, and in its complement.
 
     Parameters
     ----------
@@ -170,14 +171,14 @@ def xtrace(product: Product, size: int, *, n_products: int = 30, random_state: i
     size : int
         P.
     n_products : int
-        Products to spend, at least 4.
+        Number of products, at least 4.
     random_state : int
         Seed.
 
     Returns
     -------
     TraceEstimate
-        Unbiased. The error is made as that of `hutchpp`, from the leave-one-out estimates, and widened for their
+        Unbiased. The error is computed as in `hutchpp`, from the leave-one-out estimates, and widened for their
         correlation.
 
     References
@@ -195,7 +196,7 @@ def xtrace(product: Product, size: int, *, n_products: int = 30, random_state: i
     m = min(check_count("n_products", n_products, low=4) // 2, size)
     draws, Q, bends, columns = _rows(operator), _rows(operator), [], []
     for _ in range(m):
-        # signs would do badly on diagonal matrices: restricted to a few entries many of them are parallel
+        # signs are bad on diagonal matrices: restricted to a few entries, many of them are parallel
         draw = random_sphere(operator, rng)
         product_of = operator.multiply(draw)
         bends.append(dot(draw, product_of))
@@ -210,44 +211,44 @@ def xtrace(product: Product, size: int, *, n_products: int = 30, random_state: i
     H = np.stack([Q.inner(Z[i]) for i in range(len(Z))], axis=1)
     G = np.stack([Z.inner(Z[i]) for i in range(len(Z))])
     rows = [_left_out(i, bends[i], R, W[:, i], ((H + H.T) / 2, G), size) for i in range(m)]
-    found, terms, squares, beside = (np.array(part) for part in zip(*rows, strict=True))
+    found, terms, squares, outside = (np.array(part) for part in zip(*rows, strict=True))
     # leave-one-out estimates share their draws, so their mean is less certain than that of independent ones. The factor
-    # is not derived: with it two errors cover the truth on the slowly and quickly falling spectra that were tried
-    error = _error(found, terms, squares, float(beside.mean())) * np.sqrt((m + 2) / (m - 1))
+    # is empirical: with it two errors cover the truth on the tested spectra of slow and fast decay
+    error = _error(found, terms, squares, float(outside.mean())) * np.sqrt((m + 2) / (m - 1))
     return TraceEstimate(float(found.mean()), float(error), m + len(Q))
 
 
 def _left_out(
     i: int, bend: float, R: Array, w: Array, projected: tuple[Array, Array], size: int
 ) -> tuple[float, float, float, float]:
-    # XTrace's estimate from draw d_i beside the range of the others, all in coordinates of the whole range's basis Q:
-    # A D = Q R, w = Qᵀd_i, H = Qᵀ A Q, G = (A Q)ᵀ A Q, bend = d_iᵀ A d_i
+    # XTrace's estimate from draw d_i in the complement of the range of the others, in coordinates of the full range's
+    # basis Q: A D = Q R, w = Qᵀd_i, H = Qᵀ A Q, G = (A Q)ᵀ A Q, bend = d_iᵀ A d_i
     H, G = projected
     left, strengths, _ = np.linalg.svd(np.delete(R, i, axis=1), full_matrices=False)
     B = left[:, strengths > 1e-12 * strengths.max(initial=0.0)]  # the range without draw i
     inside = B @ (B.T @ w)
-    beside = size - B.shape[1]
-    # the direction of a draw beside the range is independent of its length, whose mean is known
-    scale = beside / max(size - float(inside @ inside), np.finfo(float).tiny)
+    outside = size - B.shape[1]
+    # the direction of a draw in the complement is independent of its length, whose mean is known
+    scale = outside / max(size - float(inside @ inside), np.finfo(float).tiny)
     term = scale * float(bend - 2 * inside @ R[:, i] + inside @ H @ inside)
-    rest = R[:, i] - H @ inside  # coordinates of A's product with what is beside, of which B's part is not counted
+    rest = R[:, i] - H @ inside  # coordinates of A's product with the complement, without B's part
     whole = float(R[:, i] @ R[:, i] - 2 * inside @ (H @ R[:, i]) + inside @ G @ inside)
     square = scale * max(whole - float(np.sum((B.T @ rest) ** 2)), 0.0)
-    return float(np.trace(B.T @ H @ B)) + term, term, square, beside
+    return float(np.trace(B.T @ H @ B)) + term, term, square, outside
 
 
-def _error(found: Array, terms: Array, squares: Array, beside: float) -> float:
-    # the standard error of the mean of estimates, each known up to vᵀBv for a random v with |v|² = n = `beside`: their
-    # spread says it, and so do |Bv|² = ‖B‖_F² and vᵀBv = tr B in the mean, as the variance of vᵀBv is
+def _error(found: Array, terms: Array, squares: Array, outside: float) -> float:
+    # the standard error of the mean of estimates, each known up to vᵀBv for a random v with |v|² = n = `outside`: it
+    # follows from their spread, and from the averages |Bv|² = ‖B‖_F² and vᵀBv = tr B, because the variance of vᵀBv is
     # 2(‖B‖_F² − (tr B)²/n)·n/(n + 2); each may be far too small by chance, and seldom both
-    m, n = len(found), beside
+    m, n = len(found), outside
     spread = float(np.var(found, ddof=1))
     text = 2 * (float(np.mean(squares)) - float(np.mean(terms)) ** 2 / n) * n / (n + 2)
     return _student(float(np.sqrt(max(spread, text) / m)), m)
 
 
 def _student(error: float, degrees: int) -> float:
-    """Widen a standard error of few degrees of freedom, so that two of it cover as much as two of a known one."""
+    """Widen a standard error of few degrees of freedom, so that two errors have the usual coverage."""
     from scipy.stats import norm as normal
     from scipy.stats import t
 
@@ -259,10 +260,10 @@ def _rows(operator: Operator) -> Rows:
 
 
 def _extend(Q: Rows, vector: torch.Tensor) -> Array:
-    """Append what a vector, which is used up, has beside orthonormal rows; give its coordinates, the new one last."""
+    """Append the part of a vector orthogonal to the rows, in place; return its coordinates, the new one last."""
     whole = norm(vector)
-    inside, beside = Q.remove(vector, whole)
-    if beside <= 100 * torch.finfo(vector.dtype).eps * whole:
+    inside, outside = Q.remove(vector, whole)
+    if outside <= 100 * torch.finfo(vector.dtype).eps * whole:
         return inside
-    Q.append(vector, beside)
-    return np.append(inside, beside)
+    Q.append(vector, outside)
+    return np.append(inside, outside)

@@ -1,4 +1,4 @@
-"""Nouns: frozen dataclasses of NumPy arrays that know how to save and open themselves. No torch here."""
+"""Frozen dataclasses of NumPy arrays, with methods to save and open them. This package does not use torch."""
 
 from trajmap.data.artefacts import Artefacts
 from trajmap.data.fan import Fan

@@ -1,4 +1,4 @@
-"""How a noun is kept on disk: one ``.npz`` of plain arrays with a JSON manifest; opening it runs no code."""
+"""Storage of the result classes: one ``.npz`` of plain arrays with a JSON manifest; opening it runs no code."""
 
 import dataclasses
 import json
@@ -24,8 +24,9 @@ _MANIFEST = "manifest.json"
 class Saved(Shaped):
     """Base of the frozen dataclasses: fields that say their shapes, ``save(path)`` and ``open(path)``.
 
-    A field may hold an array, None, a number, a word, a list of words, a dict of arrays or of plain values,
-    a tuple of arrays, or another noun. Files are written aside and renamed, so a reader never sees half of one.
+    A field may hold an array, None, a number, a string, a list of strings, a dict of arrays or of plain values, a tuple
+    of arrays, or another such object. Files are written under a temporary name and renamed, so a reader never sees an
+    incomplete one.
 
     Examples
     --------
@@ -46,12 +47,12 @@ class Saved(Shaped):
         return short_repr(self)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the noun to a file.
+        """Write the object to a file.
 
         Parameters
         ----------
         path : path-like
-            File to write; its folder is made when missing.
+            File to write; a missing folder is created.
 
         Returns
         -------
@@ -64,12 +65,12 @@ class Saved(Shaped):
         arrays[_MANIFEST] = np.frombuffer(json.dumps(manifest).encode(), dtype=np.uint8)
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_arrays(target, arrays)  # objects were refused above, so nothing is pickled
+        write_arrays(target, arrays)  # objects were rejected above, so nothing is pickled
         return target
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
-        """Read the noun back.
+        """Read an object from a file.
 
         Parameters
         ----------
@@ -79,12 +80,12 @@ class Saved(Shaped):
         Returns
         -------
         Self
-            The noun.
+            The object.
 
         Raises
         ------
         RunFormatError
-            If the file is missing, damaged, of another version, or holds another noun.
+            If the file is missing, damaged, of another version, or holds another kind of object.
         """
         arrays = _read(Path(path))
         try:
@@ -94,7 +95,7 @@ class Saved(Shaped):
         if manifest.get("format") != _FORMAT or manifest.get("version") != _VERSION:
             raise RunFormatError(
                 f"{path}: expected {_FORMAT} version {_VERSION}, got {manifest.get('format')} version "
-                f"{manifest.get('version')}; repair: make it again with this release of trajmap"
+                f"{manifest.get('version')}; repair: create it again with this release of trajmap"
             )
         if manifest.get("kind") != cls.__name__:
             raise RunFormatError(f"{path}: expected a {cls.__name__}, got a {manifest.get('kind')}")
@@ -109,10 +110,10 @@ def _values(noun: Any) -> dict[str, Any]:
 
 
 def _pack(name: str, value: Any, arrays: dict[str, Array]) -> dict[str, Any]:
-    """Put the arrays of a field in `arrays` and return the JSON entry that finds them again."""
+    """Put the arrays of a field into `arrays` and return the JSON entry that refers to them."""
     if isinstance(value, np.ndarray):
         if value.dtype.hasobject:
-            raise InputError(worded(name, "an array of numbers or words", value))
+            raise InputError(worded(name, "an array of numbers or strings", value))
         arrays[name] = value
         return {"type": "array"}
     if isinstance(value, Saved):
@@ -132,7 +133,7 @@ def _pack(name: str, value: Any, arrays: dict[str, Array]) -> dict[str, Any]:
         return {"type": "value", "value": value}
     if isinstance(value, np.generic):
         return {"type": "value", "value": value.item()}
-    raise InputError(worded(name, "arrays, numbers, words, or nouns of them", value))
+    raise InputError(worded(name, "arrays, numbers, strings, or result objects of them", value))
 
 
 def _unpack(name: str, entry: dict[str, Any], arrays: dict[str, Array]) -> Any:

@@ -1,4 +1,4 @@
-"""What the command line makes of a run, and where in the run folder it lies."""
+"""The results of the command line, and their places in the run folder."""
 
 import dataclasses
 import os
@@ -24,7 +24,7 @@ Noun = TypeVar("Noun", bound=Saved)
 
 @dataclasses.dataclass(frozen=True)
 class Artefacts:
-    """The folder ``artefacts/`` of a run: verbs write nouns into it, the report reads them.
+    """The folder ``artefacts/`` of a run: verbs write results into it, the report reads them.
 
     ::
 
@@ -48,7 +48,7 @@ class Artefacts:
         artefacts/cloud.npz, saturation.npz   GradientCloud, Saturation
         artefacts/samples.npz, subspace.npz   SampleConvergence, SubspaceConvergence
         artefacts/edge.npz, density.npz       EdgeGauge, SpectralDensity
-        artefacts/loss_check.npz              LossCheck: the objective beside the recorded loss
+        artefacts/loss_check.npz LossCheck: the objective compared with the recorded loss
         artefacts/trainings.npz               TrainingCurves
         artefacts/sensitivity-inputs.npz, …   Sensitivity by inputs, weights or a chart's coordinates
         artefacts/figures/<name>.png
@@ -68,7 +68,7 @@ class Artefacts:
 
     @classmethod
     def of(cls, run: str | os.PathLike[str]) -> "Artefacts":
-        """Name the artefacts of a run folder; nothing is read or made."""
+        """Name the artefacts of a run folder; nothing is read or created."""
         return cls(Path(run))
 
     def path(self, *parts: str) -> Path:
@@ -85,7 +85,7 @@ class Artefacts:
         return self._all("embeddings", Reduction)
 
     def claims(self) -> dict[str, Claim]:
-        """Claims about the run, those that need least first."""
+        """Claims about the run, those with the fewest requirements first."""
         order = ("moved", "order", "reproducible", "reproducible-beyond", "loss")
         found = self._all("claims", Claim)
         places = [*(place for place in order if place in found), *(place for place in found if place not in order)]
@@ -120,18 +120,18 @@ class Artefacts:
         return self._all("rings", PersistenceDiagram)
 
     def connections(self) -> dict[str, Connection]:
-        """Ways to the ends of other runs, by their names."""
+        """Barriers to the ends of other runs, by their names."""
         return self._all("connections", Connection)
 
     def one(self, place: str, noun: type[Noun]) -> Noun | None:
-        """Open an artefact of which a run has one, as ``one("edge", EdgeGauge)``; None where it has not been made.
+        """Open an artefact that a run has once, for example ``one("edge", EdgeGauge)``; None if it does not exist.
 
         Parameters
         ----------
         place : str
-            Its file's name without the suffix.
+            Name of its file without the suffix.
         noun : type
-            What it is.
+            Its class.
 
         Returns
         -------

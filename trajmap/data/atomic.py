@@ -1,4 +1,4 @@
-"""The one way a file of ours is written: aside, under a name of its own, flushed, and renamed into its place."""
+"""Atomic writing of files: under a temporary name, flushed, and renamed to the final name."""
 
 import contextlib
 import errno
@@ -13,19 +13,19 @@ from typing import IO, Any
 __all__ = ["is_part", "sync_folder", "write_parts", "write_stream"]
 
 _PART = re.compile(r".+\.[0-9a-f]{8}\.part")
-# what a system says that cannot flush a folder; a disk that fails says something else
+# errors of systems that cannot flush a folder; a failing disk has other errors
 _CANNOT = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF, errno.EROFS, errno.EISDIR, errno.ENOSYS}
 
 
 def write_parts(path: Path, parts: Iterable[Any]) -> None:
-    """Write bytes to a file: it is there whole or not at all, and outlives a power cut once this returns.
+    """Write bytes to a file atomically; after the return it survives a power failure.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file; what it held before is replaced.
+        The file; its old content is replaced.
     parts : iterable of bytes-like
-        Its content, end to end.
+        Parts of its content, in order.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def write_parts(path: Path, parts: Iterable[Any]) -> None:
 
 
 def write_stream(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
-    """Write what a function puts into an open file, as durably; an error leaves the old file and nothing beside it.
+    """Write a file by a function, atomically and durably; an error keeps the old file and leaves no temporary one.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def write_stream(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     fill : callable
         Called once with the file, open for writing bytes.
     """
-    # a name of its own, so that two who write one file do not write into each other's
+    # a unique name, so that two writers of one file do not share a temporary file
     aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
         with aside.open("xb") as file:
@@ -69,7 +69,7 @@ def write_stream(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename outlive a power cut; where folders cannot be flushed it is the system's affair."""
+    """Make a rename survive a power failure, if the system can flush folders."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -95,5 +95,5 @@ def _sync(handle: int) -> None:
 
 
 def is_part(name: str) -> bool:
-    """Whether a file's name is that of a write that was cut short."""
+    """Whether a file's name is the temporary name of an interrupted write."""
     return _PART.fullmatch(name) is not None or name.endswith(".part")

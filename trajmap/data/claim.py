@@ -1,4 +1,4 @@
-"""What is known about a run: an effect, its nulls, and whether the effect is beyond them. No sentence here."""
+"""Claims about a run: an effect, its nulls, and whether the effect exceeds them."""
 
 import dataclasses
 from typing import Annotated, Self
@@ -13,35 +13,35 @@ from trajmap.errors import InputError
 __all__ = ["ALPHA", "Claim"]
 
 ALPHA = 0.05
-"""A claim holds where the corrected p-value is at most this."""
+"""A claim holds if the corrected p-value is at most this."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Claim(Saved):
-    """One claim: the size of an effect, the same number of surrogates, and what follows.
+    """One claim: the size of an effect, the same number for surrogates, and the conclusion.
 
-    A claim holds only where the effect is beyond every null, after a correction for the number of things tried. It is
-    unknown where a null has too few draws for p ≤ .05, where the value is not finite, or where a reason says so; a
-    claim that does not hold is not the claim's opposite.
+    A claim holds only if the effect exceeds every null, after a correction for the number of alternatives. It is
+    unknown if a null has too few draws for p ≤ 0.05, if the value is not finite, or if a reason is given. A claim that
+    does not hold is no evidence for its opposite.
 
     Parameters
     ----------
     name : str
-        The claim in few words, such as ``"order matters"``.
+        Name of the claim, such as ``"order matters"``.
     value : float
-        Size of the effect; the larger, the stronger.
+        Size of the effect; larger is stronger.
     draws : numpy.ndarray, shape (n_nulls, n_draws)
-        The same number of the surrogates of each null; NaN where there was none.
+        The same number for the surrogates of each null; NaN for a missing one.
     nulls : tuple of str
         A name for each null.
     low, high : float
-        Interval of the value, 90 %; NaN where none is known.
+        90 % interval of the value; NaN if unknown.
     tried : int
-        Things of which the best was chosen: p-values are multiplied by it (Bonferroni).
+        Number of alternatives from which the best was chosen: p-values are multiplied by it (Bonferroni).
     parts : dict of float
         Other numbers that belong to the claim.
     reason : str
-        Why nothing is known, for a claim that could not be tested; empty otherwise.
+        Reason why the claim could not be tested; empty if it was.
 
     Examples
     --------
@@ -68,14 +68,14 @@ class Claim(Saved):
 
     @classmethod
     def untested(cls, name: str, reason: str, nulls: tuple[str, ...] = (), *, tried: int = 1) -> Self:
-        """Make a claim of which nothing is known, and say why."""
+        """Make an untested claim with its reason."""
         return cls(name, np.nan, np.empty((len(nulls), 0)), nulls, tried=tried, reason=reason)
 
     @property
     def p(self) -> Array:
-        """One-sided p-value of each null, (n_nulls,), corrected; NaN where there were too few draws or no value.
+        """Corrected one-sided p-value of each null, (n_nulls,); NaN without a value or with too few draws.
 
-        The share of draws at or beyond the value, itself counted, times `tried`.
+        The share of draws at or above the value, including the value itself, times `tried`.
         """
         found = np.full(len(self.nulls), np.nan)
         for i, row in enumerate(self.draws):
@@ -86,7 +86,7 @@ class Claim(Saved):
 
     @property
     def hardest(self) -> int:
-        """Which null is beaten least: the one with the largest p, of equal ones that with the largest draws."""
+        """The null nearest to the value: the one with the largest p, and among equal ones the largest draws."""
         middle = [np.nanmedian(row) if np.isfinite(row).any() else np.nan for row in self.draws]
         order = np.lexsort((np.nan_to_num(middle, nan=-np.inf), np.nan_to_num(self.p, nan=2.0)))
         return int(order[-1])

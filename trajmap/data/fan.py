@@ -22,13 +22,13 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 class Fan:
     """Runs that share a layout, with the run of each iterate.
 
-    One run is a curve: it cannot say what lies beside it. A fan can, and a `RowSpace` fitted to
+    One run is a curve without information about its surroundings; a fan of runs has it. A `RowSpace` fitted to
     ``fan.iterates`` is one space for all of them.
 
     Parameters
     ----------
     names : tuple of str
-        One distinct name a run.
+        One distinct name per run.
     runs : tuple of Trajectory
         The runs.
 
@@ -65,7 +65,7 @@ class Fan:
         Parameters
         ----------
         paths : path-like or iterable of path-like
-            Run folders; or one folder, whose run folders are taken by name.
+            Run folders; or one folder, whose run folders are taken in the order of their names.
 
         Returns
         -------
@@ -113,7 +113,7 @@ class Fan:
         return np.concatenate([run.steps for run in self.runs])
 
     def rows(self, name: str) -> slice:
-        """Where one run's iterates lie among all.
+        """Rows of one run's iterates among all.
 
         Parameters
         ----------

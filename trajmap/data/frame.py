@@ -1,4 +1,4 @@
-"""An affine frame: an origin and the vectors that coefficients combine, so that a point of R^P is m numbers."""
+"""An affine frame: an origin and basis vectors, so that a point of R^P is given by m coefficients."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -17,16 +17,16 @@ __all__ = ["Frame", "stretches"]
 class Frame:
     """The points origin + c·basis.
 
-    Every lift of a chart of ours is such a point: a chart says its frame once and then m coefficients a point, so that
-    nothing of size P is made for each. The basis may be lazy and is read in blocks of columns.
+    Every lift of a chart with a frame is such a point: the chart provides its frame once and then m coefficients per
+    point, so that no array of size P is made for each. The basis may be lazy and is read in blocks of columns.
 
     Parameters
     ----------
     origin : numpy.ndarray, shape (P,)
         The point at c = 0.
     basis : numpy.ndarray or lazy matrix, shape (m, P)
-        Rows to combine; anything with ``shape``, ``dtype`` and ``[:, columns]``, as a run's iterates. They need be
-        neither orthogonal nor independent.
+        Rows to combine; an object with ``shape``, ``dtype`` and ``[:, columns]``, such as a run's iterates. They need
+        not be orthogonal or independent.
     orthonormal : bool
         Whether they are known to be orthonormal; their Gram matrix is then not computed.
 
@@ -62,7 +62,7 @@ class Frame:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of origin and basis, were they held in the basis's number format."""
+        """Bytes of origin and basis in the basis's dtype."""
         return (1 + self.n_vectors) * self.size * np.dtype(self.basis.dtype).itemsize
 
     def blocks(self, width: int = 2**16) -> Iterator[tuple[slice, Array, Array]]:
@@ -91,10 +91,10 @@ class Frame:
 
 
 def stretches(n_rows: int, size: int, stop: int | None = None) -> Iterator[slice]:
-    """Cut the columns of a matrix of n rows of P numbers into stretches of an eighth of a row's numbers in all.
+    """Split the columns of an n × P matrix into ranges that together hold an eighth of a row's numbers.
 
-    A pass over a run then holds a quarter of a copy of a point in float64, and opens each file seldom: a stretch holds
-    2¹⁸ numbers at least and 2²² at most.
+    A pass over a run then needs the memory of a quarter of a float64 point, and opens each file rarely: a range holds
+    at least 2¹⁸ and at most 2²² numbers.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def stretches(n_rows: int, size: int, stop: int | None = None) -> Iterator[slice
     Returns
     -------
     iterator of slice
-        The stretches, in order.
+        The ranges, in order.
     """
     width = max(1, min(max(size // 8, 2**18), 2**22) // max(n_rows, 1))
     return column_blocks(size if stop is None else stop, width)

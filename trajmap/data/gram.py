@@ -1,8 +1,8 @@
 """Inner products of a run's iterates in one streaming pass.
 
-Inner products of iterates lose small steps: rounding is relative to the iterates' norm. Inner products of the
-*steps* keep them, since rounding is relative to the steps then; the Gram matrix of the iterates is the steps'
-one, summed twice and centred, in float64.
+Inner products of iterates do not resolve small steps, because rounding is relative to the iterates' norm. Inner
+products of the *steps* do, because rounding is then relative to the steps. The Gram matrix of the iterates is that of
+the steps, summed twice and centred, in float64.
 """
 
 import collections
@@ -32,7 +32,7 @@ __all__ = [
 
 Multiply = Callable[[Array], Array]
 
-# rows are read this many bytes at a time: opening files costs more than the blocks of the product would bear
+# rows are read this many bytes at a time, because smaller reads would spend too much time opening files
 _READ_BYTES = 2**25
 # an executor's task reads this many bytes
 _TASK_BYTES = 2**27
@@ -44,7 +44,7 @@ def self_product(steps: Array) -> Array:
 
 
 def column_blocks(size: int, width: int = 8192) -> Iterator[slice]:
-    """Cut the columns 0 … size − 1 into blocks; a pass holds one block of every row at a time."""
+    """Split the columns 0 … size − 1 into blocks; a pass holds one block of every row at a time."""
     return (slice(start, min(start + width, size)) for start in range(0, size, width))
 
 
@@ -54,7 +54,7 @@ def streamed_products(iterates: Any, others: Array) -> tuple[Array, Array]:
     Parameters
     ----------
     iterates : Iterates or array-like, shape (T, P)
-        The run; never held whole.
+        The run; it is never in memory as a whole.
     others : numpy.ndarray, shape (m, P)
         Vectors; they are not centred.
 
@@ -89,8 +89,8 @@ def wide_blocks(X: Any, width: int) -> Iterator[tuple[slice, Array]]:
     columns : slice
         The columns.
     block : numpy.ndarray, shape (n, number of columns)
-        A view of the array; of a run a buffer, overwritten when the next block is asked for, since pages that the
-        system has to find anew cost as much as the reading.
+        A view of the array; for a run, a buffer that the next block overwrites, because allocating new pages costs as
+        much as reading.
     """
     n, P = X.shape
     many = max(1, _READ_BYTES // (n * width * X.dtype.itemsize))
@@ -128,14 +128,14 @@ def step_gram(
     X : Iterates or numpy.ndarray, shape (n, P)
         The points.
     width : int
-        Columns a product: their products are summed in `dtype`, the blocks' in float64.
+        Columns per product: sums within a product are in `dtype`, sums over blocks in float64.
     dtype : numpy.dtype
         float32 or float64.
     multiply : callable
-        ``steps -> steps @ steps.T``, perhaps on another device; an executor's other processes must be able to import
+        ``steps -> steps @ steps.T``, perhaps on another device; the executor's other processes must be able to import
         it.
     executor : concurrent.futures.Executor, optional
-        Where the products are made; here by default.
+        Executor of the products; by default this process.
 
     Returns
     -------
@@ -149,10 +149,10 @@ def step_gram(
     """
     n, P = X.shape
     gram = np.zeros((n, n))
-    # a whole number of products, enough of them that the partial sums are few beside the points
+    # an integer number of products, enough that there are few partial sums compared with the points
     wide = max(_TASK_BYTES // (n * X.dtype.itemsize), 8 * n) // width * width or width
     parts = (X.narrow([c]) if isinstance(X, Iterates) else X[:, c] for c in column_blocks(P, wide))
-    # the order of the sums is that of the columns, wherever they are made
+    # the order of the sums is that of the columns, for any executor
     for part in _done(executor, functools.partial(_partial_gram, width=width, dtype=dtype, multiply=multiply), parts):
         gram[1:, 1:] += part
     if not np.isfinite(gram).all():
@@ -178,7 +178,7 @@ def _partial_gram(X: Any, *, width: int, dtype: Any, multiply: Multiply) -> Arra
 def _done(
     executor: concurrent.futures.Executor | None, work: Callable[[Any], Array], parts: Iterator[Any]
 ) -> Iterator[Array]:
-    """Do the work on each part, here or elsewhere, and yield what comes of it in order."""
+    """Do the work on each part, here or elsewhere, and yield the results in order."""
     if executor is None:
         yield from map(work, parts)
         return
@@ -192,8 +192,8 @@ def _done(
 
 
 def centred_gram(steps: Array) -> Array:
-    """Turn the steps' Gram matrix into the points' own about their mean, in place."""
-    # centred between the two sums: a start far from the rest would leave its rounding everywhere
+    """Convert the steps' Gram matrix to that of the centred points, in place."""
+    # centred between the two sums, because a start far from the rest would spread its rounding everywhere
     np.cumsum(steps, axis=0, out=steps)
     steps -= steps.mean(axis=0)
     np.cumsum(steps, axis=1, out=steps)
@@ -202,20 +202,20 @@ def centred_gram(steps: Array) -> Array:
 
 
 def steps_are_short(steps: Array) -> bool:
-    """Tell whether a step is so short that the points' own Gram matrix would lose more than 1e-6 of its length.
+    """Return whether a step is so short that its relative error in the points' Gram matrix would exceed 1e-6.
 
-    An eigenvalue σ² of that matrix is right to eps σ₁², so a step of length ℓ is to eps (σ₁/ℓ)². The square of σ₁ is
-    bounded by the trace.
+    An eigenvalue σ² of that matrix has an error of eps σ₁², so a step of length ℓ has a relative error of eps (σ₁/ℓ)².
+    The square of σ₁ is bounded by the trace.
 
     Parameters
     ----------
     steps : numpy.ndarray, shape (n, n)
-        As `step_gram` gives it.
+        The result of `step_gram`.
 
     Returns
     -------
     bool
-        Whether; equal points do not count.
+        Whether there is such a step; equal points do not count.
     """
     squares = np.diag(steps)
     moved = squares[squares > 0]
@@ -226,11 +226,11 @@ def steps_are_short(steps: Array) -> bool:
 
 
 def point_factors(steps: Array) -> Array:
-    """Coordinates of the points about their mean, (n, n), as sums of the steps', each step factored at length one."""
+    """Coordinates of the points about their mean, (n, n), as sums of the steps', each step factored at unit length."""
     lengths = np.sqrt(np.diag(steps))
     units = np.where(lengths > 0, lengths, 1.0)
     values, vectors = np.linalg.eigh(steps / np.outer(units, units))
-    # what rounding makes of a zero would be a direction of its own for each step
+    # the rounding of a zero would give each step a separate direction
     values[values < len(values) * np.finfo(float).eps * values[-1]] = 0
     points: Array = np.cumsum(vectors * np.sqrt(values) * lengths[:, None], axis=0)
     points -= points.mean(axis=0)
@@ -245,23 +245,23 @@ def require_finite(X: Any, width: int) -> None:
     if bad.any():
         rows = ", ".join(map(str, np.flatnonzero(bad)[:5])) + (", …" if bad.sum() > 5 else "")
         got = f"NaN or inf in {bad.sum()} of n_samples = {len(bad)} rows ({rows})"
-        raise InputError(worded("X", "finite numbers", got, "trajectory.finite() leaves these iterates out"))
+        raise InputError(worded("X", "finite numbers", got, "trajectory.finite() removes these iterates"))
 
 
 def isometric_coordinates(iterates: Any, *, width: int = 4096) -> Array:
-    """Coordinates of points in the space they span, centred, without changing a distance: a row space without a lift.
+    """Centred isometric coordinates of points in the space that they span: a row space without a lift.
 
     Parameters
     ----------
     iterates : Iterates or numpy.ndarray, shape (n, P)
         The points, in time order.
     width : int
-        Columns a product.
+        Columns per product.
 
     Returns
     -------
     numpy.ndarray, shape (n, r)
-        Principal coordinates, those above rounding.
+        Principal coordinates above rounding.
 
     Examples
     --------
@@ -269,7 +269,7 @@ def isometric_coordinates(iterates: Any, *, width: int = 4096) -> Array:
     [[-2.5], [2.5]]
     """
     steps = step_gram(iterates, width=width, dtype=np.dtype(iterates.dtype))
-    # products of float32 numbers leave more above the rounding of float64 than points can span
+    # products of float32 numbers have errors above float64 rounding, in more directions than points can span
     most = min(len(iterates) - 1, iterates.shape[1])
     if steps_are_short(steps):
         left, singular, _ = np.linalg.svd(point_factors(steps), full_matrices=False)

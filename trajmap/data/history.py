@@ -1,4 +1,4 @@
-"""What happened to a run besides training."""
+"""Events of a run other than training."""
 
 import dataclasses
 
@@ -7,23 +7,22 @@ __all__ = ["History"]
 
 @dataclasses.dataclass(frozen=True)
 class History:
-    """What happened to a run besides training.
+    """Events of a run other than training.
 
     Parameters
     ----------
     seams : tuple of int
-        The steps from which it was resumed after a stop.
+        The steps at which it was resumed.
     superseded : int
-        Iterates on disk that a run resumed from an earlier step made obsolete; they are not among the rows.
+        Number of iterates on disk that became obsolete because the run was resumed from an earlier step; they are not
+        among the rows.
     dropped : tuple of str
-        Iterates that are damaged or missing, each with the reason; they are not among the rows. A stretch of missing
-        ones is one line.
+        Damaged or missing iterates with the reason; they are not among the rows. A range of missing ones is one line.
     interval : int
-        To keep within its bytes the run has come to record one of so many due iterates, and to hold no more of
-        the older ones; 1 if it never had to.
+        To stay within its budget, the run records and keeps one of this many due iterates; 1 without thinning.
     unclosed : str
-        Who writes the run at this moment, or left it without closing it, so that the last iterates may be missing;
-        empty for a run that was closed.
+        The process that is writing the run, or ended without closing it, so that the last iterates may be missing;
+        empty for a closed run.
     """
 
     seams: tuple[int, ...] = ()

@@ -1,4 +1,4 @@
-"""The order in which named parameters lie in one flat vector θ."""
+"""The order of named parameters in one flat vector θ."""
 
 import dataclasses
 import fnmatch
@@ -15,14 +15,14 @@ __all__ = ["Layout"]
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Names and shapes of the parameters that θ ∈ R^P lists, in order.
+    """Names and shapes of the parameters in θ ∈ R^P, in order.
 
     Parameters
     ----------
     names : sequence of str
         Names as in ``model.named_parameters()``; a tied parameter is listed once.
     shapes : sequence of tuple of int
-        One shape a name; a scalar has shape ().
+        One shape per name; a scalar has shape ().
 
     Raises
     ------
@@ -63,12 +63,12 @@ class Layout:
 
     @property
     def slices(self) -> dict[str, slice]:
-        """Where each parameter lies in θ."""
+        """Range of each parameter in θ."""
         stops = np.cumsum(self.sizes).tolist()
         return {name: slice(stop - size, stop) for name, size, stop in zip(self.names, self.sizes, stops, strict=True)}
 
     def split(self, theta: Array) -> dict[str, Array]:
-        """Cut θ into views with the parameters' own shapes.
+        """Split θ into views with the parameters' shapes.
 
         Parameters
         ----------
@@ -92,12 +92,12 @@ class Layout:
         }
 
     def join(self, tensors: Mapping[str, Array]) -> Array:
-        """Lay named arrays end to end: the inverse of `split`.
+        """Concatenate named arrays: the inverse of `split`.
 
         Parameters
         ----------
         tensors : mapping of str to array-like
-            One array a name; further names are refused.
+            One array per name; other names raise an error.
 
         Returns
         -------
@@ -107,12 +107,12 @@ class Layout:
         Raises
         ------
         LayoutError
-            If names are missing or foreign, or a shape differs.
+            If names are missing or unknown, or a shape differs.
         """
         missing = [name for name in self.names if name not in tensors]
         foreign = [name for name in tensors if name not in self.slices]
         if missing or foreign:
-            raise LayoutError(f"tensors: expected the layout's names, got missing {missing}, foreign {foreign}")
+            raise LayoutError(f"tensors: expected the layout's names, got missing {missing}, unknown {foreign}")
         arrays = [check_array(name, tensors[name], shape) for name, shape in zip(self.names, self.shapes, strict=True)]
         return np.concatenate([array.ravel() for array in arrays])
 
@@ -122,7 +122,7 @@ class Layout:
         Parameters
         ----------
         pattern : str or sequence of str
-            As ``"encoder.*.weight"``.
+            For example ``"encoder.*.weight"``.
 
         Returns
         -------
@@ -141,14 +141,14 @@ class Layout:
         return Layout(tuple(self.names[i] for i in keep), tuple(self.shapes[i] for i in keep))
 
     def require(self, other: "Layout", what: str) -> None:
-        """Raise unless another layout is the same one.
+        """Raise unless another layout is equal.
 
         Parameters
         ----------
         other : Layout
             The layout to compare.
         what : str
-            Whose layout `other` is, for the message.
+            Owner of `other`, for the message.
 
         Raises
         ------
@@ -164,5 +164,5 @@ class Layout:
         else:
             missing = sorted(set(mine) - set(theirs))[:3]
             foreign = sorted(set(theirs) - set(mine))[:3]
-            detail = f"the same parameters in the same order, got missing {missing}, foreign {foreign}"
-        raise LayoutError(f"{what}: expected {detail}; repair: pass the model that made the run")
+            detail = f"the same parameters in the same order, got missing {missing}, unknown {foreign}"
+        raise LayoutError(f"{what}: expected {detail}; repair: pass the model of the run")

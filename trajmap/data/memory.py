@@ -1,4 +1,4 @@
-"""Which files of a run have been compared with their checksums, so that this is done once."""
+"""Remember which files of a run have been compared with their checksums, so that this is done once."""
 
 import contextlib
 import time
@@ -19,17 +19,17 @@ Key = tuple[int, int, int]
 
 
 class Memory:
-    """Compare files with their checksums, unless they are remembered as they are now.
+    """Compare files with their checksums, unless an earlier comparison is still valid.
 
-    A file is known again by its size, the time of its content and the time of its entry in the folder, which no
-    program can set; so a copy of a run is compared anew. Where the run folder cannot be written nothing is remembered.
+    A file is recognised by its size, its modification time and its change time, which no program can set; so a copy of
+    a run is compared again. If the run folder is read-only, nothing is remembered.
 
     Parameters
     ----------
     folder : pathlib.Path
         The run folder.
     trust : bool
-        Believe what is remembered.
+        Use remembered comparisons.
     """
 
     def __init__(self, folder: Path, *, trust: bool) -> None:
@@ -48,7 +48,7 @@ class Memory:
             self._seen[place] = file.seen
 
     def keep(self) -> None:
-        """Write down what agreed."""
+        """Store the successful comparisons."""
         if self._seen != self._known:
             array = np.array([(place, *key) for place, key in self._seen.items()], np.int64).reshape(-1, 4)
             with contextlib.suppress(OSError):

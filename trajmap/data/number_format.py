@@ -1,7 +1,7 @@
-"""Number formats as they lie on disk and as NumPy computes with them; NumPy has no bfloat16.
+"""Number formats on disk and in NumPy, which has no bfloat16.
 
-A format is named as torch and safetensors name it. bfloat16 is the upper half of a float32, so it is kept as uint16
-here and widens by a shift, exactly; float16 widens to float32 exactly too.
+Formats have the names of torch and safetensors. bfloat16 is the upper half of a float32, so it is kept as uint16 here
+and is widened exactly by a shift; float16 is also widened to float32 exactly.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,26 +14,26 @@ __all__ = ["FLOATS", "HALVES", "narrowed", "promoted", "read_numbers", "stored_d
 
 HALVES = ("bfloat16", "float16")
 FLOATS = (*HALVES, "float32", "float64")
-_PIECE = 2**20  # entries that are widened in one go, so that the temporaries are small
+_PIECE = 2**20  # entries widened at once, so that the temporaries are small
 
 
 def stored_dtype(name: str) -> np.dtype:
-    """Give the NumPy dtype that holds a format's bits: its own, or uint16 for bfloat16."""
+    """Return the NumPy dtype of a format's bits: its own, or uint16 for bfloat16."""
     return np.dtype("uint16" if name == "bfloat16" else name)
 
 
 def wide_dtype(name: str) -> np.dtype:
-    """Give the NumPy dtype that a format's numbers are computed with: float32 for the two of 16 bits."""
+    """Return the NumPy dtype for computing with a format's numbers: float32 for the two 16-bit formats."""
     return np.dtype("float32" if name in HALVES else name)
 
 
 def promoted(names: Iterable[str]) -> str:
-    """Give the narrowest format that holds numbers of several formats exactly.
+    """Return the narrowest format that holds numbers of several formats exactly.
 
     Parameters
     ----------
     names : iterable of str
-        Any of `FLOATS`; at least one.
+        At least one of `FLOATS`.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def widen(stored: Array, name: str, out: Array) -> None:
     name : str
         Their format.
     out : numpy.ndarray, shape (n,)
-        Filled; exact when its dtype is as wide as ``wide_dtype(name)``.
+        Output; exact if its dtype is as wide as ``wide_dtype(name)``.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def widen(stored: Array, name: str, out: Array) -> None:
 
 
 def narrowed(numbers: Array, name: str) -> Array:
-    """Give the bits of numbers that were widened from a format: the inverse of `widen`, not a rounding.
+    """Return the bits of numbers that were widened from a format: the exact inverse of `widen`.
 
     Parameters
     ----------
@@ -99,18 +99,18 @@ def narrowed(numbers: Array, name: str) -> Array:
 
 
 def read_numbers(read_bytes: Callable[[int, Array], None], name: str, start: int, out: Array) -> None:
-    """Fill an array with the entries of a format that lie end to end somewhere.
+    """Fill an array with contiguous stored entries of a format.
 
     Parameters
     ----------
     read_bytes : callable
-        ``read_bytes(place, array)`` fills a contiguous array with bytes from a place on.
+        ``read_bytes(place, array)`` fills a contiguous array with bytes from a position on.
     name : str
         The format.
     start : int
         The first entry.
     out : numpy.ndarray, shape (n,)
-        Filled: with the bits where its dtype is ``stored_dtype(name)``, else with the numbers.
+        Output: the bits if its dtype is ``stored_dtype(name)``, else the numbers.
     """
     stored = stored_dtype(name)
     if out.dtype == stored and out.flags.c_contiguous:

@@ -1,10 +1,9 @@
-"""Who writes a run: one process at a time, named in a file that only one can make.
+"""The writer of a run: one process at a time, named in a file that only one process can create.
 
-The file ``writer.json`` is made with ``O_EXCL``, which every file system that we know keeps, NFS included, where locks
-of ``fcntl`` or ``flock`` may be refused or ignored. It names host, process and the moment the process started. On its
-own host a writer is gone when no such process runs, or one that started at another moment; on another host, when it
-has not touched its file for five minutes, which it does twice a minute. Ages are compared by the file system's own
-clock.
+The file ``writer.json`` is created with ``O_EXCL``, which all known file systems support, also NFS, where locks of
+``fcntl`` or ``flock`` may fail or have no effect. It contains the host, the process and the start time of the process.
+On its own host a writer is gone if no process with this number and start time runs; on another host, if it has not
+touched its file for five minutes, which it does twice a minute. Ages are measured by the clock of the file system.
 """
 
 import contextlib
@@ -22,8 +21,8 @@ from trajmap.errors import FolderTakenError
 __all__ = ["Owner", "Ownership", "owner_of"]
 
 OWNER = "writer.json"
-BEAT = 30.0  # seconds from one sign of life to the next
-_SILENT = 300.0  # seconds without one, after which a writer on another host is taken to be gone
+BEAT = 30.0  # seconds between signs of life
+_SILENT = 300.0  # seconds without one, after which a writer on another host counts as gone
 _LONGEST = 4096
 
 
@@ -36,15 +35,15 @@ class Owner:
     host : str
         The machine's name.
     space : str
-        Where its process numbers are counted: one start of one machine, and the container.
+        Scope of its process number: the boot of the machine, and the container.
     pid : int
         The process.
     born : str
-        When it started, as the system counts; empty where that is not known.
+        When it started, in the system's units; empty if unknown.
     since : float
         When it began to write.
     token : str
-        Random, one a recording.
+        Random, one per recording.
     """
 
     host: str
@@ -60,14 +59,14 @@ class Owner:
         return cls(platform.node(), _space(), os.getpid(), _born(os.getpid()), time.time(), secrets.token_hex(8))
 
     def lives(self, silent: float) -> bool:
-        """Whether it still runs, as far as can be known here; `silent` is for how long it gave no sign of life."""
+        """Whether it still runs, as far as known here; `silent` is the time since its last sign of life."""
         here = Owner.present()
         if (self.host, self.space) == (here.host, here.space):
             if self.born:
                 return _born(self.pid) == self.born
             if not _runs(self.pid):
                 return False
-        # a clock that went back is set right by the next sign of life
+        # a clock that went back is corrected by the next sign of life
         return abs(silent) < _SILENT
 
     def __str__(self) -> str:
@@ -81,7 +80,7 @@ class Ownership:
     Parameters
     ----------
     folder : pathlib.Path
-        The run folder, which is there.
+        The existing run folder.
 
     Raises
     ------
@@ -106,7 +105,7 @@ class Ownership:
         repair = f"end that one first; if it is gone, remove {self._path}"
         folder = self._path.parent
         got = f"one that {found} writes" if found else "one that another process writes"
-        raise FolderTakenError(worded(str(folder), "a run that nobody else writes", got, repair))
+        raise FolderTakenError(worded(str(folder), "a run without another writer", got, repair))
 
     def _make(self) -> bool:
         content = json.dumps(dataclasses.asdict(self._owner)).encode()
@@ -121,12 +120,12 @@ class Ownership:
         return True
 
     def holds(self) -> bool:
-        """Whether the run is still ours: a file that somebody removed is made again, one of another ends it."""
+        """Whether this process still owns the run: a removed file is recreated, another writer's ends it."""
         try:
             return _parse(self._path) == self._owner
         except FileNotFoundError:
             return self._make()
-        except OSError:  # what cannot be read now says nothing against us
+        except OSError:  # a file that cannot be read now does not end the ownership
             return True
 
     def beat(self) -> None:
@@ -137,14 +136,14 @@ class Ownership:
                 os.utime(self._path)
 
     def release(self) -> None:
-        """Let others write."""
+        """Release the right to write."""
         if _read(self._path)[0] == self._owner:
             with contextlib.suppress(OSError):
                 self._path.unlink()
 
 
 def owner_of(folder: Path) -> tuple[Owner, bool] | None:
-    """Who has begun to write a run and not ended it, and whether it lives; None if nobody.
+    """Return the writer that has not ended a run, and whether it lives; None if there is none.
 
     Parameters
     ----------
@@ -161,7 +160,7 @@ def owner_of(folder: Path) -> tuple[Owner, bool] | None:
 
 
 def _read(path: Path, *, ask: bool = True) -> tuple[Owner | None, float]:
-    """Read who has a run and for how long it has given no sign of life; None for a file that says nobody."""
+    """Read the owner of a run and the time since its last sign of life; None for a file without an owner."""
     try:
         if not path.is_file():
             return None, 0.0
@@ -190,7 +189,7 @@ def _moment(since: float) -> str:
 
 
 def _remove(path: Path, stale: Owner | None) -> None:
-    """Take a dead writer's file away, and give it back if a living one has been quicker."""
+    """Remove a dead writer's file, and restore it if a living one was faster."""
     aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
         if stale is None:
@@ -228,7 +227,7 @@ def _space() -> str:
 
 
 def _runs(pid: int) -> bool:
-    """Whether there is such a process, where a system can be asked without harm."""
+    """Whether there is such a process, if the system can be asked safely."""
     if os.name != "posix":
         return True
     try:
@@ -241,7 +240,7 @@ def _runs(pid: int) -> bool:
 
 
 def _born(pid: int) -> str:
-    """When a process started, in the system's own count; empty for none, or where it is not told."""
+    """When a process started, in the system's units; empty for no process or if unknown."""
     try:
         words = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""Settings as plain JSON: what is accepted is read back as it is told here."""
+"""Settings as plain JSON, in the form in which they are read back."""
 
 import json
 from collections.abc import Mapping
@@ -13,24 +13,24 @@ __all__ = ["plain_json"]
 
 
 def plain_json(name: str, value: Any) -> Any:
-    """Bring a value into the form in which JSON gives it back.
+    """Convert a value to the form in which JSON returns it.
 
     Parameters
     ----------
     name : str
-        What the value is called.
+        Name of the value.
     value : object
-        None, a truth value, a number, a word, or mappings, lists and tuples of them; NumPy's numbers too.
+        None, a bool, a number, a string, or mappings, lists and tuples of them; also NumPy's numbers.
 
     Returns
     -------
     object
-        The same with words as keys, lists for tuples, and Python's own numbers.
+        The same with string keys, lists for tuples, and Python's own numbers.
 
     Raises
     ------
     InputError
-        If something else is in it, or two keys become one word.
+        If it contains other objects, or two keys become equal strings.
 
     Examples
     --------
@@ -39,7 +39,9 @@ def plain_json(name: str, value: Any) -> Any:
     """
     try:
         found = _plain(name, "", value)
-        return json.loads(json.dumps(found))  # also what JSON writes and does not read, as an endless integer
+        return json.loads(
+            json.dumps(found)
+        )  # also values that JSON writes but does not read, such as an extremely long integer
     except InputError:
         raise
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
@@ -54,7 +56,7 @@ def _plain(name: str, place: str, value: Any) -> Any:
         for key, part in value.items():
             word = _word(name, key)
             if word in found:
-                raise InputError(worded(name, "keys that differ as words", f"{word!r} twice"))
+                raise InputError(worded(name, "keys that differ as strings", f"{word!r} twice"))
             found[word] = _plain(name, f"{place}[{word!r}]", part)
         return found
     if isinstance(value, (list, tuple)):
@@ -62,7 +64,7 @@ def _plain(name: str, place: str, value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     got = describe(value) + (f" at {place}" if place else "")
-    raise InputError(worded(name, "plain JSON values", got, "turn it into numbers and words"))
+    raise InputError(worded(name, "plain JSON values", got, "convert it to numbers and strings"))
 
 
 def _word(name: str, key: Any) -> str:
@@ -71,4 +73,4 @@ def _word(name: str, key: Any) -> str:
         return str(key)
     if key is None or isinstance(key, (bool, int, float)):
         return json.dumps(key)
-    raise InputError(worded(name, "words or numbers as keys", describe(key)))
+    raise InputError(worded(name, "strings or numbers as keys", describe(key)))

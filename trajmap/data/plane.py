@@ -30,7 +30,7 @@ class Plane(Saved):
     directions : numpy.ndarray, shape (d, P)
         Linearly independent rows.
     name : str
-        What made it, for titles.
+        Its name for titles.
 
     Raises
     ------
@@ -50,7 +50,7 @@ class Plane(Saved):
 
     def _check(self) -> None:
         for name, value in (("origin", self.origin), ("directions", self.directions)):
-            # a sum is finite only where every number is, and needs no array of answers
+            # a sum is finite only if every number is, and needs no temporary array
             with np.errstate(invalid="ignore", over="ignore"):
                 total = np.sum(value, dtype=np.float64)
             if not np.isfinite(total) and not np.isfinite(value).all():
@@ -82,12 +82,12 @@ class Plane(Saved):
         radius : float
             At the end of an axis the parameters have moved by ``radius·‖origin‖``.
         n_points : int
-            Values an axis; an odd number hits the origin.
+            Values per axis; an odd number includes the origin.
 
         Returns
         -------
         Grid
-            In the plane's coordinates.
+            The grid, in the plane's coordinates.
 
         Raises
         ------
@@ -106,7 +106,7 @@ class Plane(Saved):
         Parameters
         ----------
         thetas : Iterates or array-like, shape (n, P)
-            Points; lazy ones are read in stretches of columns.
+            Points; lazy ones are read in ranges of columns.
 
         Returns
         -------
@@ -116,7 +116,7 @@ class Plane(Saved):
         Raises
         ------
         InputError
-            If the points lie in another space.
+            If the points are in another space.
         """
         X = thetas if isinstance(thetas, Iterates) else check_array("thetas", thetas, (None, len(self.origin)))
         if X.shape[1] != len(self.origin):

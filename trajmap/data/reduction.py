@@ -1,4 +1,4 @@
-"""What a reduction did to a cloud of points: before, in few coordinates, and lifted back."""
+"""A reduction of a cloud of points: the points, their coordinates, and their lifts."""
 
 import dataclasses
 from typing import Annotated, Any
@@ -13,18 +13,18 @@ __all__ = ["Reduction"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Reduction(Saved):
-    """Points X, their embedding Z and their lift X̂, row by row the same points.
+    """Points X, their embedding Z and their lift X̂, with the same points row by row.
 
     Parameters
     ----------
     X : numpy.ndarray, shape (n, r)
-        The points, in time order when they are iterates (row-space coordinates serve).
+        The points, in time order if they are iterates; usually row-space coordinates.
     Z : numpy.ndarray, shape (n, d)
         Their embedding coordinates.
     X_hat : numpy.ndarray, shape (n, r)
         The embedding lifted back.
     name : str
-        What made it, for titles.
+        Its name for titles.
 
     Examples
     --------
@@ -51,14 +51,14 @@ class Reduction(Saved):
         Parameters
         ----------
         embedding : estimator
-            Anything fitted with ``transform`` and ``inverse_transform``.
+            A fitted object with ``transform`` and ``inverse_transform``.
         X : array-like, shape (n, r)
             Points: those of the fit, or held-out ones.
 
         Returns
         -------
         Reduction
-            Named after the estimator's class.
+            The reduction, named after the estimator's class.
         """
         X = check_array("X", X, (None, None))
         Z = embedding.transform(X)

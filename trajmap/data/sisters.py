@@ -1,4 +1,4 @@
-"""Sister runs: which runs may stand beside a run as one that shares its start."""
+"""Sister runs: runs that share the start of a run."""
 
 from typing import Any
 
@@ -11,50 +11,52 @@ from trajmap.errors import InputError
 
 __all__ = ["require_other", "require_sister"]
 
-_FAR = 3.0  # longest distances of neighbouring iterates: sisters may be recorded from their first steps on
+_FAR = 3.0  # longest distances of neighbouring iterates: recording of a sister may begin after its first steps
 
 
 def require_other(trajectory: Trajectory, other: Trajectory, name: str) -> None:
-    """Check that a run has the parameters of another and is not that run itself.
+    """Check that a run has the parameters of another run and is not the same run.
 
     Parameters
     ----------
     trajectory : Trajectory
         The run.
     other : Trajectory
-        What stands beside it.
+        The other run.
     name : str
-        What the user calls it.
+        The user's name of the argument.
 
     Raises
     ------
     LayoutError
-        If its parameters are others.
+        If its parameters are different.
     InputError
-        If it ends where the run ends: it is the run itself, or a copy.
+        If it has the same end as the run, because it is the run itself or a copy.
     """
     trajectory.layout.require(other.layout, name)
     if np.array_equal(trajectory.theta(-1), other.theta(-1)):
-        repair = "name a run of another batch order or another start"
-        raise InputError(worded(name, "another run", "one that ends where this run ends, as itself or a copy", repair))
+        repair = "use a run with another batch order or another start"
+        raise InputError(
+            worded(name, "another run", "one with the same end, which is this run itself or a copy", repair)
+        )
 
 
 def require_sister(trajectory: Trajectory, sister: Trajectory, name: str = "sister") -> None:
-    """Check that a run is a sister: another run of the same parameters that starts where the run starts, or on its way.
+    """Check that a run is a sister: another run of the same parameters that starts at or near an iterate of the run.
 
     Parameters
     ----------
     trajectory : Trajectory
         The run.
     sister : Trajectory
-        The other one.
+        The other run.
     name : str
-        What the user calls it.
+        The user's name of the argument.
 
     Raises
     ------
     LayoutError
-        If its parameters are others.
+        If its parameters are different.
     InputError
         If it is the run itself, or its first iterate is farther from every iterate of the run than three times the
         longest distance between neighbours.
@@ -67,12 +69,12 @@ def require_sister(trajectory: Trajectory, sister: Trajectory, name: str = "sist
     Traceback (most recent call last):
     ...
     trajmap.errors.InputError: sister: expected a run that shares this run's start, got one whose first iterate is 11 \
-from it, where neighbouring iterates are 1 apart at most; repair: train it from the same weights
+from it, where neighbouring iterates are at most 1 apart; repair: train it from the same weights
     """
     require_other(trajectory, sister, name)
     nearest, longest = _distances(trajectory.iterates, sister.theta(0).astype(np.float64))
     if nearest > _FAR * longest:
-        apart = f"neighbouring iterates are {longest:.2g} apart at most"
+        apart = f"neighbouring iterates are at most {longest:.2g} apart"
         got = f"one whose first iterate is {nearest:.2g} from it, where {apart}"
         raise InputError(worded(name, "a run that shares this run's start", got, "train it from the same weights"))
 

@@ -1,4 +1,4 @@
-"""Which places of a run are still there after it was thinned to keep within its bytes."""
+"""The remaining places of a run after it was thinned to stay within its budget."""
 
 import bisect
 import dataclasses
@@ -11,19 +11,18 @@ __all__ = ["Thinning"]
 
 @dataclasses.dataclass(frozen=True)
 class Thinning:
-    """The places that are left of a stretch of a run.
+    """The remaining places of a part of a run.
 
-    It is written to ``run.json`` before any file is removed, so that a run is the same whether the removal was
-    finished or not.
+    It is written to ``run.json`` before any file is removed, so that an interrupted removal does not change the run.
 
     Parameters
     ----------
     below : int
-        Places from here on are not concerned.
+        Places from here on are not affected.
     interval : int
-        Of how many due iterates one is recorded by now.
+        The present interval: one of this many due iterates is recorded.
     kept : sequence of (int, int, int)
-        First and last place and stride of each stretch of kept places.
+        First and last place and stride of each range of kept places.
 
     Examples
     --------
@@ -39,7 +38,7 @@ class Thinning:
 
     @classmethod
     def of(cls, places: Sequence[int], *, below: int, interval: int) -> "Thinning":
-        """Say it of a rising list of places."""
+        """Make it from an increasing list of places."""
         stretches: list[tuple[int, int, int]] = []
         for place in places:
             first, last, stride = stretches[-1] if stretches else (0, 0, 0)
@@ -51,18 +50,18 @@ class Thinning:
 
     @classmethod
     def parse(cls, words: dict[str, Any]) -> "Thinning":
-        """Read it back from JSON."""
+        """Read it from JSON."""
         kept = tuple((int(first), int(last), int(stride)) for first, last, stride in words["kept"])
         if any(stride < 1 for _, _, stride in kept) or sorted(kept) != list(kept):
-            raise ValueError("stretches of kept places that do not rise")
+            raise ValueError("ranges of kept places that do not increase")
         return cls(int(words["below"]), int(words["interval"]), kept)
 
     def drops(self, place: int) -> bool:
-        """Whether the iterate at a place is gone, or about to be."""
+        """Whether the iterate at a place is removed, or will be."""
         return place < self.below and not self._keeps(place)
 
     def stretches(self, first: int, last: int) -> list[tuple[int, int]]:
-        """List what should be there of a range of places: the first and the last of each stretch.
+        """List the expected places in a range: the first and the last of each kept range.
 
         Parameters
         ----------
@@ -72,7 +71,7 @@ class Thinning:
         Returns
         -------
         list of (int, int)
-            As many as there are kept stretches, however long the range is.
+            One pair per kept range.
         """
         found = []
         for begin, end, stride in self.kept:

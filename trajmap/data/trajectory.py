@@ -32,21 +32,21 @@ class Trajectory:
     Parameters
     ----------
     iterates : Iterates or numpy.ndarray, shape (T, P)
-        The parameters, one iterate a row.
+        The parameters, one iterate per row.
     steps : numpy.ndarray, shape (T,)
         Optimizer step of each iterate, strictly increasing.
     scalars : dict of str to numpy.ndarray of shape (T,)
-        What was recorded beside each iterate (loss, learning rate, …); NaN where nothing was given.
+        Scalars recorded with each iterate (loss, learning rate, …); NaN for missing ones.
     layout : Layout
         Which entry of θ is which parameter.
     settings : dict
-        What the recorder noted of the run: optimizer and its options, schedule, versions.
+        Settings noted by the recorder: optimizer and its options, schedule, versions.
     path : pathlib.Path, optional
         The run folder, if there is one.
     history : History
-        Where the run was resumed, and what of the folder is damaged or superseded.
+        Resumptions of the run, and damaged or superseded iterates of the folder.
     header : RunHeader, optional
-        What the run folder says of its iterates: buffers, and the sketch if they are sketches.
+        Header of the run folder: buffers, and the sketch if the iterates are sketches.
 
     Examples
     --------
@@ -89,7 +89,7 @@ class Trajectory:
         scalars: dict[str, Array] | None = None,
         layout: Layout | None = None,
     ) -> "Trajectory":
-        """Make a trajectory of an array in memory.
+        """Make a trajectory from an array in memory.
 
         Parameters
         ----------
@@ -116,21 +116,21 @@ class Trajectory:
     def open(cls, path: str | os.PathLike[str], *, verify: bool | None = None) -> "Trajectory":
         """Open a run folder, or a folder of checkpoints; nothing in it is executed.
 
-        A run that is still being written opens as far as it is. Damaged iterates are left out and listed in
-        ``history.dropped``; what a resumed run went back behind is left out too.
+        A run that is still being written opens with its present iterates. Damaged iterates are omitted and listed in
+        ``history.dropped``; superseded iterates of a resumed run are omitted too.
 
-        Checkpoints are read where they lie, without torch: safetensors, files of ``torch.save``, and folders as Hugging
-        Face and torch.distributed.checkpoint write them. Where it is not clear what in them is the model's,
-        `trajmap.from_checkpoints` takes a key or a model.
+        Checkpoints are read in place, without torch: safetensors, files of ``torch.save``, and folders of Hugging Face
+        and torch.distributed.checkpoint. If the choice of the model's tensors is ambiguous, use
+        `trajmap.from_checkpoints` with a key or a model.
 
         Parameters
         ----------
         path : path-like
-            A folder written by a Recorder, or one that holds checkpoints.
+            A folder written by a Recorder, or a folder of checkpoints.
         verify : bool, optional
-            Read every number and leave out the iterates that differ from their checksums. By default this is done once
-            for each file: what agreed is remembered in the run's ``verified.npz`` by the file's size and times. False
-            reads headers only, True all numbers again. Checkpoints have no checksums; True sees whether they are whole.
+            Read every number and omit the iterates that differ from their checksums. By default this is done once per
+            file: verified files are remembered in the run's ``verified.npz`` by size and times. False reads only
+            headers; True reads all numbers again. Checkpoints have no checksums; True checks that they are complete.
 
         Returns
         -------
@@ -140,7 +140,7 @@ class Trajectory:
         Raises
         ------
         RunFormatError
-            If the folder is no run, of another format version, or its ``run.json`` is damaged.
+            If the folder is not a run, has another format version, or its ``run.json`` is damaged.
         InputError
             If it holds fewer than two iterates.
 
@@ -165,7 +165,7 @@ class Trajectory:
     def of_rows(
         cls, header: RunHeader, rows: Sequence[Row], *, path: Path | None = None, history: History | None = None
     ) -> "Trajectory":
-        """Make a trajectory of stored iterates, two or more, in order of their steps."""
+        """Make a trajectory from two or more stored iterates, in order of their steps."""
         if len(rows) < 2:
             raise InputError(worded(str(path or "rows"), "at least 2 iterates", f"{len(rows)}", "record more steps"))
         notes = [row.file.notes for row in rows]
@@ -177,7 +177,7 @@ class Trajectory:
         return cls(iterates, steps, scalars, header.layout, header.settings, path, history or History(), header)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the trajectory as a run folder, as a Recorder would; read back by `open`.
+        """Write the trajectory as a run folder, in the format of a Recorder; read it with `open`.
 
         Parameters
         ----------
@@ -187,11 +187,11 @@ class Trajectory:
         Raises
         ------
         InputError
-            If the folder holds anything.
+            If the folder is not empty.
         """
         folder = Path(path)
         if folder.exists() and any(folder.iterdir()):
-            raise InputError(worded("path", "a new or empty folder", f"{folder}, which holds something"))
+            raise InputError(worded("path", "a new or empty folder", f"{folder}, which is not empty"))
         source = self.iterates
         dtype = source.stored if isinstance(source, Iterates) else promoted([source.dtype.name, "float32"])
         kept = self.header.buffers if self.header is not None else BufferLayout()
@@ -237,10 +237,10 @@ class Trajectory:
     def theta(self, i: int) -> Array:
         """Read one iterate, shape (P,); negative places count from the end."""
         row: Array = self.iterates[check_count("i", i, low=-self.n_iterates, high=self.n_iterates - 1)]
-        return row if isinstance(self.iterates, Iterates) else np.array(row)  # the former is a fresh one
+        return row if isinstance(self.iterates, Iterates) else np.array(row)  # the former is a new array
 
     def buffers(self, i: int) -> dict[str, Array]:
-        """Read the buffers recorded beside one iterate, as BatchNorm's statistics, by name.
+        """Read the buffers recorded with one iterate, such as BatchNorm's statistics, by name.
 
         Parameters
         ----------
@@ -259,16 +259,16 @@ class Trajectory:
 
     @property
     def second_moments(self) -> SecondMoments:
-        """What an adaptive optimizer divided its steps by, by step: a mapping to arrays of shape (P,), read lazily.
+        """Second moments of an adaptive optimizer by step: a mapping to arrays of shape (P,), read lazily.
 
         Adam's ``exp_avg_sq`` without its bias correction (the maximum for ``amsgrad``), RMSprop's ``square_avg`` (the
-        variance where it is centred), Adagrad's ``sum``, Adamax's ``exp_inf``; NaN where none is kept. A recorder keeps
+        variance if centred), Adagrad's ``sum``, Adamax's ``exp_inf``; NaN for parameters without any. A recorder stores
         them at a few iterates; empty for other optimizers and for checkpoints.
         """
         if self.header is None or self.header.sketch or not isinstance(self.iterates, Iterates):
             return SecondMoments((), "", self.layout, self.layout)
         rows = [self.iterates.row(i) for i in range(self.n_iterates)]
-        run = "" if self.header.shards else self.header.identity  # each shard has an identity of its own
+        run = "" if self.header.shards else self.header.identity  # each shard has its own identity
         return SecondMoments(rows, run, self.header.layout, self.layout)
 
     def take(self, rows: Array) -> "Trajectory":
@@ -291,7 +291,7 @@ class Trajectory:
         return dataclasses.replace(self, iterates=iterates, steps=self.steps[places], scalars=scalars)
 
     def thin(self, every: int) -> "Trajectory":
-        """Keep every `every`-th iterate, the first included."""
+        """Keep every `every`-th iterate, including the first."""
         return self.take(np.arange(0, self.n_iterates, check_count("every", every)))
 
     def finite(self) -> "Trajectory":

@@ -87,7 +87,7 @@ def digits_split(*, validation: float = 0.25, seed: int = 0) -> tuple[Split, Spl
 
 
 def make_model(name: str = "mlp", *, seed: int = 0) -> nn.Module:
-    """Make a network with seeded weights; the process's random state is left alone.
+    """Make a network with seeded weights; the process's random state does not change.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def make_model(name: str = "mlp", *, seed: int = 0) -> nn.Module:
     Raises
     ------
     InputError
-        If the name is unknown or the seed is no whole number.
+        If the name is unknown or the seed is not an integer.
 
     Examples
     --------
@@ -131,28 +131,28 @@ def train(
     every: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Train on the digits and record the run, with training and validation scores beside each iterate.
+    """Train on the digits and record the run, with training and validation scores at each iterate.
 
-    Runs of one `init_seed` and several `order_seed` are sisters: they part from the same weights. Scalars:
+    Runs of one `init_seed` and several `order_seed` are sisters: they start from the same weights. Scalars:
     ``train_loss`` on the whole training part, ``val_loss`` and ``val_accuracy`` on the validation part,
-    ``batch_loss`` as the step saw it (before it moved) and ``lr``.
+    ``batch_loss`` of the step (before its update) and ``lr``.
 
     Parameters
     ----------
     path : path-like
-        The run folder; a run that is there is replaced.
+        The run folder; an existing run is replaced.
     model, optimizer : str
         Keys of `MODELS` and `OPTIMIZERS`.
     lr : float, optional
-        Learning rate; the optimizer's customary one by default.
+        Learning rate; the optimizer's usual one by default.
     epochs, batch_size : int
         Length of the run.
     init_seed, order_seed : int
         Seeds of the weights and of the batch order.
     every : int, optional
-        Record after every `every`-th step; by default such that the run has about 400 iterates.
+        Record after every `every`-th step; by default so that the run has about 400 iterates.
     progress : callable, optional
-        Called with the steps done and their number.
+        Called with the number of steps done and the total.
 
     Returns
     -------
@@ -218,14 +218,14 @@ def objective(*, model: str = "mlp", held_out: bool = False, dtype: torch.dtype 
     model : str
         A key of `MODELS`.
     held_out : bool
-        Take the validation part.
+        Use the validation part.
     dtype : torch.dtype, optional
         Precision; float32 by default.
 
     Returns
     -------
     Objective
-        With the metric ``accuracy``.
+        The objective, with the metric ``accuracy``.
     """
     part: Any = digits_split()[1 if held_out else 0]
     loss = supervised(nn.functional.cross_entropy)

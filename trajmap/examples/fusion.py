@@ -16,7 +16,7 @@ Data = tuple[torch.Tensor, torch.Tensor]
 def sign_penalty(theta: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
     """Penalise weights whose sign is not the shared model's: mean relu(−θ ⊙ sign(shared)).
 
-    Models with the same signs lie on one side of each other's valleys, and average better. This reconstructs the
+    Models with equal signs are on one side of each other's valleys, and average better. This reconstructs the
     regulariser of FedSign, whose exact form is not public.
 
     Parameters

@@ -65,7 +65,7 @@ class Batch:
         if self._trial is not None and (who in self._known or differ(self._trial, self.leaves)):
             self.settle()
         for leaf in self.leaves:
-            if isinstance(leaf, torch.Tensor) and leaf.requires_grad:  # a call asked for its derivatives
+            if isinstance(leaf, torch.Tensor) and leaf.requires_grad:  # a call requested its derivatives
                 leaf.requires_grad, leaf.grad = False, None
         if self._written:
             return self._build(_clones(self.leaves))

@@ -31,7 +31,7 @@ class Through(torch.nn.Module):
     def __init__(self, name: str, inner: torch.nn.Module) -> None:
         super().__init__()
         self.inner_name = name
-        self._modules[name] = inner  # `add_module` asks first whether there is such an attribute
+        self._modules[name] = inner  # `add_module` first checks for such an attribute
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call the part."""

@@ -69,7 +69,7 @@ def _available() -> float:
 
 
 def _half_of_all() -> float:
-    """Bytes of half of the machine's memory, where it tells that and not what is free, as macOS does."""
+    """Bytes of half of the machine's memory, for systems such as macOS that report no free memory."""
     try:
         return 0.5 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # Windows has no sysconf, and a system may lack a name of it
@@ -89,7 +89,7 @@ def _within_limit() -> float:
 
 
 def _pages(column: int) -> float:
-    """Bytes that a column of Linux's count of this process's pages says; 0 on other systems."""
+    """Bytes from a column of Linux's page statistics of this process; 0 on other systems."""
     try:
         return float(_STATM.read_text(encoding="ascii").split()[column]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:

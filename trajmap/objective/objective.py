@@ -42,11 +42,10 @@ __all__ = ["Objective"]
 class Objective:
     """L(θ) over fixed data, with its gradient and Hessian products.
 
-    The model is copied once and set to evaluation mode, and only the copy is evaluated: parameters, buffers, gradients,
-    modes and random states of the user's process never change. The copy's parameters are views of one flat tensor, to
-    which each point is written. Buffers are fixed at the model's present values. Batches are read once and copied; each
-    call of the loss gets a fresh batch of the user's type. Points and directions may be arrays, or tensors on the
-    objective's device; results are of the same kind.
+    The model is copied once, in evaluation mode, and only the copy is evaluated: parameters, buffers, gradients, modes
+    and random states of the user never change. The copy's parameters are views of one flat tensor, to which points are
+    written. Buffers are frozen at their present values. Batches are read once and copied; each call of the loss gets a
+    fresh one. Points and directions are arrays, or tensors on the objective's device; so are results.
 
     Parameters
     ----------
@@ -68,14 +67,13 @@ class Objective:
         Compute BatchNorm's statistics at each point as the mean over the batches, because between two networks the
         stored ones fit neither (Garipov et al. 2018).
     check : bool
-        Evaluate the first batch a few times and its gradient once. A loss with two values at one point, or without
-        dependence on θ, raises an error; a gradient that disagrees with the slope gives a warning. With several
-        batches, the loss of two joined batches is compared with the weighted mean of their losses.
+        Check the loss on the first batch: two values at one point or no dependence on θ raise an error, a wrong
+        gradient gives a warning. The loss of two joined batches is compared with the weighted mean of theirs.
     weights : sequence of float or callable, optional
-        The weight of each batch in the mean over batches: numbers, or a function of a batch that returns the number of
-        items (samples, tokens, …) over which its loss is a mean. By default the weights are inferred: targets counted
-        by a torch criterion in `supervised`, else samples, labels other than −100, entries of masks or sums of sample
-        weights, whichever agrees with the loss of joined batches. If none does, a `WeightsWarning` names the choice.
+        The weight of each batch: numbers, or a function that returns the number of items (samples, tokens, …) in a
+        batch's mean. By default targets of a torch criterion in `supervised`, else samples, labels other than −100,
+        entries of masks or sample weights, if they agree with the loss of joined batches; else a `WeightsWarning` tells
+        the choice.
     reduction : {"mean", "sum"}
         ``"sum"``: the loss of a batch is a sum, and L the sum over all batches; metrics stay means.
     max_batches : int, optional
@@ -374,7 +372,7 @@ class Objective:
         Returns
         -------
         Objective
-            The result of `for_run` if the buffers are fixed at the model's values; buffers chosen by `with_buffers`,
+            The result of `for_run` if the buffers are frozen at the model's values; buffers chosen by `with_buffers`,
             `for_run` or ``re_estimate=True`` do not change.
         """
         self.layout.require(trajectory.layout, "trajectory")
@@ -385,7 +383,7 @@ class Objective:
     def statistics(self) -> str:
         """Description of BatchNorm's statistics and other buffers at a point."""
         found = self._twin.statistics
-        return "fixed at the model's values" if found is None else found.words
+        return "frozen at the model's values" if found is None else found.words
 
     def on_batches(self, batches: Batches, weights: list[float]) -> "Objective":
         """Make the same objective on other batches, for example pieces of its own, with their weights."""
@@ -429,9 +427,8 @@ class Objective:
         theta : array-like or torch.Tensor, shape (P,)
             The point.
         method : str
-            ``"exact"`` differentiates twice. ``"differences"`` uses two gradients per vector, for losses without a
-            second derivative (fused attention, custom kernels) or without the memory for it; the operator has its
-            ``error``.
+            ``"exact"`` differentiates twice. ``"differences"`` uses two gradients per vector, without second
+            derivatives (fused attention, custom kernels) or memory for them; the operator has its ``error``.
         memory : float, optional
             Bytes that the graphs may take; by default half of the free memory.
 
@@ -497,8 +494,6 @@ class Objective:
         if any(part.training for part in self._twin.module.modules()):
             self._twin.state.restore()
             expected, got = "a function of a model in evaluation mode", "one that calls model.train()"
-            raise InputError(
-                worded("loss", expected, got, "do not change the mode, since BatchNorm and dropout depend on it")
-            )
+            raise InputError(worded("loss", expected, got, "do not change the mode: BatchNorm and dropout need it"))
         self._twin.state.restore()
         return found

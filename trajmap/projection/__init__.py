@@ -1,4 +1,4 @@
-"""The loss over any chart, flat or curved, and the evidence of where to trust it."""
+"""The loss over any chart, flat or curved, and the evidence for its reliability."""
 
 from trajmap.projection.adaptive import refined_surface
 from trajmap.projection.chart import Chart

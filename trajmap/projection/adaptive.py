@@ -1,4 +1,4 @@
-"""A surface that spends its evaluations where the loss bends."""
+"""A surface with more evaluations where the loss curves."""
 
 import dataclasses
 from collections.abc import Callable
@@ -27,10 +27,10 @@ def refined_surface(
     trajectory: Trajectory | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Landscape:
-    """Evaluate a coarse grid, then halve its spacing where linear interpolation would be wrong.
+    """Evaluate a coarse grid, then halve its spacing where linear interpolation is inaccurate.
 
-    At each level a new grid point is evaluated if the second differences around it say that interpolation errs by
-    more than `tolerance`, or if a neighbour is NaN or inf; elsewhere it is interpolated, and marked so.
+    At each level a new grid point is evaluated if the second differences around it predict an interpolation error above
+    `tolerance`, or if a neighbour is NaN or inf. Otherwise it is interpolated and marked.
 
     Parameters
     ----------
@@ -41,13 +41,13 @@ def refined_surface(
     grid : Grid
         The coarse grid.
     levels : int
-        Halvings.
+        Number of halvings.
     tolerance : float
-        Error that is let pass, as a part of the range of the coarse grid's finite losses.
+        Allowed error, as a fraction of the range of the coarse grid's finite losses.
     trajectory : Trajectory, optional
-        As for `surface`; path and support are those of the coarse grid's evidence, on the fine grid's cells.
+        As for `surface`; path and support come from the coarse grid, on the fine grid's cells.
     progress : callable, optional
-        Called with the points evaluated and those known to be needed.
+        Called with the number of evaluated points and the number known to be needed.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def refined_surface(
 
 
 def _halved(values: Array, evaluated: Array, grid: Grid, allowed: float) -> tuple[Array, Array, Array, Grid]:
-    """Interpolate on the grid of half the spacing, and say which new points need an evaluation."""
+    """Interpolate on the grid of half the spacing, and mark the new points that need an evaluation."""
     bend = np.zeros(values.shape)
     for axis in range(values.ndim):
         with np.errstate(invalid="ignore"):
@@ -122,7 +122,7 @@ def _halved(values: Array, evaluated: Array, grid: Grid, allowed: float) -> tupl
 
 
 def _between(values: Array, axis: int) -> Array:
-    """Put the means of neighbours between them along an axis."""
+    """Insert the means of neighbours along an axis."""
     moved = np.moveaxis(values, axis, 0)
     out = np.empty((2 * len(moved) - 1, *moved.shape[1:]))
     out[::2] = moved

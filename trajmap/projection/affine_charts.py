@@ -1,4 +1,4 @@
-"""Recognising a flat chart, whatever it is made of."""
+"""Recognise a flat chart of any type."""
 
 from collections.abc import Callable
 
@@ -14,24 +14,24 @@ __all__ = ["affine", "as_plane"]
 
 
 def as_plane(chart: Chart, points: Array, size: int) -> Plane | None:
-    """Give the plane that a chart's lift is, or None for a curved one.
+    """Return the plane of a chart's lift, or None for a curved chart.
 
-    The lift is probed at the origin, along each axis, and at eight of the points: a plane foretells all of them to
-    rounding. A pipeline that ends in PCA is found to be one, and its lifts are then one small product.
+    The lift is evaluated at the origin, along each axis, and at eight of the points: a plane predicts all of them up to
+    rounding. A pipeline that ends in PCA is recognised as a plane, and its lifts are then one small product.
 
     Parameters
     ----------
     chart : Chart
         The chart.
     points : numpy.ndarray, shape (n, d)
-        Coordinates where it is used.
+        Coordinates at which it is used.
     size : int
         P.
 
     Returns
     -------
     Plane or None
-        With the chart's own coordinates.
+        The plane, with the chart's own coordinates.
 
     Examples
     --------
@@ -57,21 +57,22 @@ def as_plane(chart: Chart, points: Array, size: int) -> Plane | None:
         slope = Combination(slope, frame.basis, np.float64)[:, :]
     try:
         return Plane(origin, slope, str(getattr(chart, "name", "plane")))
-    except InputError:  # dependent directions: a lift of lower rank, left to the general way
+    except InputError:  # dependent directions: a lift of lower rank, handled as a general chart
         return None
 
 
 def affine(lifts: Callable[[Array], Array], points: Array) -> tuple[Array, Array] | None:
-    """Find out whether a map is affine on some points.
+    """Determine whether a map is affine on some points.
 
-    Probed at the middle, along each axis, and at eight of the points: an affine map foretells all of them to rounding.
+    It is evaluated at the middle, along each axis, and at eight of the points: an affine map predicts all of them up to
+    rounding.
 
     Parameters
     ----------
     lifts : callable
         The map, (n, d) → (n, k).
     points : numpy.ndarray, shape (n, d)
-        Where it is used.
+        Points at which it is used.
 
     Returns
     -------
@@ -88,7 +89,7 @@ def affine(lifts: Callable[[Array], Array], points: Array) -> tuple[Array, Array
     probes = points[np.linspace(0, len(points) - 1, 8).astype(int)]
     found = lifts(probes)
     expected = ends[0] + (probes - center) @ slope
-    # a float32 lift carries six digits; a curved chart bends by far more over its grid
+    # a float32 lift has six digits; a curved chart deviates by far more over its grid
     tolerance = 1e-9 if found.dtype == np.float64 else 1e-5
     if not np.abs(found - expected).max() <= tolerance * max(float(np.abs(slope * scale[:, None]).max()), 1e-300):
         return None

@@ -1,4 +1,4 @@
-"""Finished blocks of long work on disk, under a mark of what is computed, so that another process goes on."""
+"""Finished blocks of long work on disk, with a fingerprint of the work, so that another process can continue."""
 
 import dataclasses
 import json
@@ -25,16 +25,16 @@ _OURS = re.compile(r"(\d{9}\.npz|(work|strategy)\.json)(\.[0-9a-f]{8}\.part)?|\d
 
 @dataclasses.dataclass(frozen=True)
 class Mark:
-    """What a piece of work computes, to be known again in another process.
+    """Fingerprint of a piece of work, for recognising it in another process.
 
     Parameters
     ----------
     exact : str
-        Digest of what must be the same to the bit.
+        Digest of everything that must be equal bit for bit.
     values : numpy.ndarray, shape (n,)
-        Numbers that rounding may change from one process to the next, as losses at a few of the points.
+        Numbers that may differ by rounding between processes, such as losses at a few of the points.
     tolerance : float
-        How much, relative.
+        Allowed relative difference.
     """
 
     exact: str
@@ -42,7 +42,7 @@ class Mark:
     tolerance: float
 
     def agrees(self, label: Any) -> bool:
-        """Whether a stored label is of the same work."""
+        """Whether a stored label belongs to the same work."""
         if not isinstance(label, dict) or label.get("exact") != self.exact:
             return False
         values = np.array(label.get("values", []), dtype=np.float64)
@@ -54,20 +54,20 @@ class Mark:
 class BlockStore:
     """A folder for the finished blocks of one piece of work.
 
-    Blocks of the same work that are there are used; those of other work are removed, with a warning. Files that are
-    not ours are left alone.
+    Existing blocks of the same work are used; those of other work are removed, with a warning. Other files are not
+    touched.
 
     Parameters
     ----------
     out : path-like
         The folder.
     mark : Mark
-        Of the work.
+        Fingerprint of the work.
 
     Raises
     ------
     InputError
-        If the folder holds files like ours and no mark.
+        If the folder holds block files without a fingerprint.
     """
 
     def __init__(self, out: str | os.PathLike[str], mark: Mark) -> None:
@@ -81,27 +81,27 @@ class BlockStore:
         if not mark.agrees(label):
             if blocks:
                 text = f"out: {self._out} holds {len(blocks)} blocks of other work (another loss, data, chart or grid)"
-                warnings.warn(f"{text}; they are removed, and the surface starts anew", RuntimeWarning, stacklevel=3)
+                warnings.warn(f"{text}; they are removed, and the surface starts again", RuntimeWarning, stacklevel=3)
             self._remove()
             self._write(_LABEL, {"exact": mark.exact, "values": mark.values.tolist()})
 
     def choice(self, name: str) -> Any:
-        """Read what was chosen when the work was begun; None if nothing was."""
+        """Read a choice made when the work began; None if there is none."""
         return self._read(f"{name}.json")
 
     def keep(self, name: str, choice: Any) -> None:
-        """Keep a choice for those who go on."""
+        """Store a choice for processes that continue."""
         self._write(f"{name}.json", choice)
 
     def load(self, start: int) -> Outputs | None:
-        """Read a finished block; None for one that is not there, or not whole."""
+        """Read a finished block; None if it is missing or incomplete."""
         try:
             return read_arrays(self._path(start))
         except (OSError, RunFormatError):
             return None
 
     def save(self, start: int, outputs: Outputs) -> None:
-        """Keep a finished block: it is there whole or not at all."""
+        """Store a finished block atomically."""
         write_arrays(self._path(start), outputs)
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""Long work in blocks: here, in other processes, or on a cluster."""
+"""Long work in blocks: in this process, in other processes, or on a cluster."""
 
 import concurrent.futures
 import functools
@@ -21,13 +21,13 @@ __all__ = ["Work", "run_blocks"]
 
 
 class Work(Protocol):
-    """What is done with a block of points: named arrays with one entry a point."""
+    """The work on a block of points: named arrays with one entry per point."""
 
     def __call__(self, points: Array) -> Outputs:
         """Do it."""
 
     def packed(self, folder: Path) -> "Work":
-        """Give the same work for other processes, with what is large in files of the folder."""
+        """Return the same work for other processes, with large parts in files of the folder."""
 
 
 def run_blocks(
@@ -44,24 +44,24 @@ def run_blocks(
     Parameters
     ----------
     work : callable
-        ``work(points) -> {name: array with one entry a point}``.
+        ``work(points) -> {name: array with one entry per point}``.
     points : numpy.ndarray, shape (n, d)
         The points.
     block : int
-        Points a block.
+        Points per block.
     executor : concurrent.futures.Executor, optional
-        Where: a process pool, ``dask.distributed.Client(...).get_executor()``, or any other. The work is written
-        to files once and read once a process, so a task carries no more than its points; workers must see the
-        same file system. Here and now by default.
+        A process pool, ``dask.distributed.Client(...).get_executor()``, or any other. The work is written to files once
+        and read once per process, so a task contains only its points; workers need the same file system. By default the
+        work is done in this process.
     store : BlockStore, optional
-        Where finished blocks are kept: those that are there are not done again, and all are removed in the end.
+        Store of finished blocks: existing ones are not computed again, and all are removed at the end.
     progress : callable, optional
         Called with the number of points done since the last call.
 
     Returns
     -------
     dict of str to numpy.ndarray
-        Outputs of all points, in order: the same bytes whatever the executor, given as many threads.
+        Outputs of all points, in order; any executor gives the same bytes with the same number of threads.
     """
     starts = list(range(0, len(points), block))
     done = {start: None if store is None else store.load(start) for start in starts}
@@ -86,7 +86,7 @@ def run_blocks(
 def _submitted(
     executor: concurrent.futures.Executor, work: Work, tasks: dict[int, Array]
 ) -> Iterator[tuple[int, Outputs]]:
-    """Hand the tasks out and yield their outputs as they come."""
+    """Submit the tasks and yield their outputs as they finish."""
     folder = Path(tempfile.mkdtemp(prefix="trajmap-"))
     try:
         path = folder / "work.pickle"
@@ -95,14 +95,14 @@ def _submitted(
         threads = torch.get_num_threads()
         futures = {executor.submit(_remote, os.fspath(path), points, threads): start for start, points in tasks.items()}
         waiting = set(futures)
-        while waiting:  # dask's futures are not those that concurrent.futures.as_completed knows
+        while waiting:  # concurrent.futures.as_completed does not accept dask's futures
             ready = {future for future in waiting if future.done()} or {next(iter(waiting))}
             for future in ready:
                 yield futures[future], future.result()
             waiting -= ready
     except concurrent.futures.BrokenExecutor as error:
-        repair = "give each more memory, or take fewer; with out= the finished blocks are kept"
-        raise InputError(worded("executor", "processes that live", "a pool that lost one", repair)) from error
+        repair = "give each process more memory, or use fewer; with out= the finished blocks are kept"
+        raise InputError(worded("executor", "living processes", "a pool that lost one", repair)) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -114,4 +114,4 @@ def _remote(path: str, points: Array, threads: int) -> Outputs:
 
 @functools.lru_cache(maxsize=1)
 def _read(path: str) -> Any:
-    return cloudpickle.loads(Path(path).read_bytes())  # our own file, written a moment ago by the process that submits
+    return cloudpickle.loads(Path(path).read_bytes())  # a file just written by the submitting process

@@ -1,4 +1,4 @@
-"""What the projector, the tangent and the comparison ask of a chart, and nothing else."""
+"""The protocol of a chart, as used by surfaces, tangents and comparisons."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,9 +12,9 @@ __all__ = ["Chart", "chart_name", "chart_steps", "deviation", "encode", "lift", 
 
 @runtime_checkable
 class Chart(Protocol):
-    """Anything with ``transform`` and ``inverse_transform`` between R^P and R^d.
+    """An object with ``transform`` and ``inverse_transform`` between R^P and R^d.
 
-    A fitted ``Pipeline(RowSpace(), embedding)`` is one, and a `Plane`.
+    For example a fitted ``Pipeline(RowSpace(), embedding)``, or a `Plane`.
     """
 
     def transform(self, X: Any) -> Array:
@@ -26,26 +26,26 @@ class Chart(Protocol):
 
 @runtime_checkable
 class Uncertain(Protocol):
-    """A chart, or the last step of one, that knows how far its lifts may be off."""
+    """A chart, or its last step, that estimates the uncertainty of its lifts."""
 
     def uncertainty(self, Z: Any) -> Array:
-        """In the units of parameter space, (n, d) → (n,)."""
+        """Uncertainty in the units of parameter space, (n, d) → (n,)."""
 
 
 def chart_steps(chart: Any) -> list[Any]:
-    """List the steps of a scikit-learn pipeline, without those that do nothing; empty for anything else."""
+    """List the steps of a scikit-learn pipeline, without passthrough steps; empty for other objects."""
     steps = getattr(chart, "steps", None) or []
     return [step for _, step in steps if step is not None and not isinstance(step, str)]
 
 
 def deviation(chart: Chart, Z: Array) -> Array:
-    """Say how far lifts may be off, shape (n,); zeros for a chart that does not know."""
+    """Return the uncertainty of lifts, shape (n,); zeros for a chart without an estimate."""
     last = (chart_steps(chart) or [chart])[-1]
     return np.asarray(last.uncertainty(Z)) if isinstance(last, Uncertain) else np.zeros(len(Z))
 
 
 def lift(chart: Chart, Z: Array, size: int | None = None) -> Array:
-    """Lift coordinates, checking that the result lies in the objective's space.
+    """Lift coordinates, and check that the result is in the objective's space.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def lift(chart: Chart, Z: Array, size: int | None = None) -> Array:
     Z : numpy.ndarray, shape (n, d)
         Coordinates.
     size : int, optional
-        P, where it is known.
+        P, if known.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def lift(chart: Chart, Z: Array, size: int | None = None) -> Array:
     Raises
     ------
     InputError
-        If the object is no chart, does not take these coordinates, or lifts to another space.
+        If the object is not a chart, does not accept these coordinates, or lifts to another space.
     """
     require_chart(chart)
     thetas = np.asarray(chart.inverse_transform(Z))
@@ -83,6 +83,6 @@ def encode(chart: Chart, thetas: Any) -> Array:
 
 
 def chart_name(chart: Chart, given: str = "") -> str:
-    """Name a chart for titles: as given, as it names itself, or the class of a pipeline's last step."""
+    """Name a chart for titles: the given name, its own name, or the class of a pipeline's last step."""
     last = (chart_steps(chart) or [chart])[-1]
     return given or str(getattr(last, "name", "") or type(last).__name__)

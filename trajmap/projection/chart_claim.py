@@ -1,4 +1,4 @@
-"""Does a chart carry the loss? The loss of lifts of iterates that it has not seen, beside what chance gives."""
+"""Whether a chart carries the loss: the loss of lifts of unseen iterates, compared with chance."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -34,39 +34,41 @@ def chart_carries_loss(
     random_state: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Claim:
-    """Test whether lifts have the loss of the iterates they stand for, on iterates that the chart has not seen.
+    """Test whether lifts have the loss of their iterates, on iterates unseen by the chart.
 
-    In each block the error of the lifts' loss, e, is compared with the error e' of the loss of the nearest recorded
-    iterate that the chart has seen: the share e'/(e' + e) is ½ where the chart says no more of the loss than that
-    iterate does, and 1 where the lifts are exact. The claim is that its mean over the blocks is beyond two nulls, which
-    know as much as the chart: lifts and nearest iterates exchanged in whole blocks, since neighbours in time are not
-    independent; and, in place of the lifts, points as far from the nearest iterate as the unseen one is, in random
-    directions. Moving the unseen iterate itself as far as its lift is costs less than most lifts do (part ``moved``):
-    that starts from what a chart has to find, and so it is no null here, but it says what the lift's direction costs.
+    In each block the error e of the lifts' loss is compared with the error e' of the loss of the nearest recorded
+    iterate that the chart has seen. The share e'/(e' + e) is ½ if the chart is no better than that iterate, and 1 if
+    the lifts are exact. The claim is that the mean share over the blocks exceeds two nulls, which use the same
+    information as the chart. The first exchanges lifts and nearest iterates in whole blocks, because neighbours in time
+    are not independent. The second replaces the lifts by points in random directions from the nearest iterate, at the
+    distance of the unseen one. Moving the unseen iterate itself by the distance of its lift (part ``moved``) usually
+    costs less than the lift. It starts from the answer and is therefore no null, but it shows the cost of the lift's
+    direction.
 
     Parameters
     ----------
     objective : Objective
         The loss.
     fit : callable
-        ``fit(rows) -> chart`` from the places of the iterates to learn from.
+        ``fit(rows) -> chart``, fitted to the iterates at these places.
     trajectory : Trajectory
         The run.
     sister : Trajectory, optional
-        Another run, of which the unseen iterates are taken; the chart is then fitted to the whole of this one. By
-        default each block of time of this run is left out in turn.
+        Another run that provides the unseen iterates; the chart is then fitted to the whole of `trajectory`. By default
+        each block of time of `trajectory` is held out in turn.
     n_blocks : int
-        Blocks of time. With k blocks p is 2⁻ᵏ at least: 5 for one chart, one more for every doubling of `tried`.
+        Blocks of time. With k blocks p is at least 2⁻ᵏ: use 5 for one chart, and one more for every doubling of
+        `tried`.
     per_block : int
-        Iterates of each block that are looked at, 2 at least.
+        Number of evaluated iterates per block, at least 2.
     n_draws : int
-        Draws of each null: n_blocks·per_block·n_draws evaluations.
+        Draws per null: n_blocks·per_block·n_draws evaluations.
     tried : int
-        Charts of which this is the best.
+        Number of charts from which this one was chosen.
     random_state : int
         Seed.
     progress : callable, optional
-        Called with the blocks done and their number.
+        Called with the number of blocks done and the total.
 
     Returns
     -------
@@ -121,7 +123,7 @@ def _of_sister(
 
 @dataclasses.dataclass(frozen=True)
 class _Block:
-    """Losses of m unseen iterates, and errors of what stands for them: (m,) each, (n_draws, m) of `random`."""
+    """Losses of m unseen iterates, and errors of their substitutes: (m,) each, (n_draws, m) for `random`."""
 
     values: Array
     lift: Array
@@ -138,7 +140,7 @@ def _block(
     n_draws: int,
     rng: np.random.Generator,
 ) -> _Block | None:
-    """Errors of one block; None where no iterate has a finite loss. Objectives are the run's and the unseen's."""
+    """Errors of one block; None if no iterate has a finite loss. Objectives are the run's and the unseen's."""
     along, at = objectives
     gap = lift_gap(at, chart, few, random_state=int(rng.integers(2**31)))
     places, away = _nearest(few.iterates, seen.iterates)
@@ -151,13 +153,13 @@ def _block(
     others = np.array([gap.lifted_values, near, gap.control_values, *draws])[:, known]
     with np.errstate(invalid="ignore"):
         errors = np.abs(others - gap.values[known])
-    # a point without a loss is as wrong as one can be
+    # a point without a finite loss has the largest error
     errors = np.where(np.isfinite(errors), errors, np.inf)
     return _Block(gap.values[known], errors[0], errors[1], errors[2], errors[3:])
 
 
 def _nearest(unseen: Any, seen: Any) -> tuple[Array, Array]:
-    """Places of the iterates (T, P) that are nearest to some others (m, P), and how far they are: (m,) each."""
+    """Places of the iterates (T, P) nearest to some others (m, P), and their distances: (m,) each."""
     squares = np.zeros((len(unseen), len(seen)))
     for columns in stretches(len(seen) + len(unseen), seen.shape[1]):
         theirs = np.asarray(seen[:, columns], dtype=np.float64)
@@ -167,7 +169,7 @@ def _nearest(unseen: Any, seen: Any) -> tuple[Array, Array]:
 
 
 def _claim(blocks: list[_Block], n_draws: int, tried: int, rng: np.random.Generator) -> Claim:
-    """Compare the mean share with those of blocks exchanged, and of random directions."""
+    """Compare the mean share with those of exchanged blocks and of random directions."""
     lift, nearest = (np.array([part.mean() for part in parts]) for parts in zip(*_pairs(blocks), strict=True))
     random = np.array([block.random.mean(axis=1) for block in blocks])  # (n_blocks, n_draws)
     shares = _share(nearest, lift)
@@ -192,7 +194,7 @@ def _pairs(blocks: list[_Block]) -> Iterator[tuple[Array, Array]]:
 
 
 def _share(nearest: Array, error: Array) -> Array:
-    """Share e'/(e' + e) of the nearest iterate's error; ½ where both are 0, or both endless."""
+    """Share e'/(e' + e) of the nearest iterate's error; ½ if both are 0 or both are infinite."""
     with np.errstate(invalid="ignore", divide="ignore"):
         share = 1 / (1 + error / nearest)
     return np.where(np.isnan(share), 0.5, share)

@@ -28,11 +28,11 @@ def critical_points(
     max_points: int = 8,
     max_iter: int = 15,
 ) -> CriticalPoints:
-    """Find where the loss on a chart is level, and ask the whole space whether that means anything.
+    """Find critical points of the loss on a chart, and check them in the whole space.
 
     Cells that are extrema or saddles among their neighbours are refined by Newton's method on the pulled-back loss.
-    At each point the normal gradient is followed downhill, and the extreme normal curvatures are computed: a minimum
-    on a chart is seldom one of the loss.
+    From each point the loss is followed downhill along the normal gradient, and the extreme normal curvatures are
+    computed, because a minimum on a chart is seldom one of the loss.
 
     Parameters
     ----------
@@ -43,18 +43,18 @@ def critical_points(
     landscape : Landscape
         The loss over it, on a grid of one or two axes (minima only on more).
     radius : float, optional
-        How far to go downhill, in parameter distance; the landscape's reach by default, or a grid step without one.
+        Length of the descent, in parameter distance; by default the landscape's reach, or a grid step without one.
     noise : float, optional
-        Fall of the loss that counts as level; by default 1 % of the landscape's range.
+        Decrease of the loss that counts as zero; by default 1 % of the landscape's range.
     max_points : int
-        Candidates refined, the lowest first.
+        Maximum number of refined candidates, the lowest first.
     max_iter : int
         Newton steps.
 
     Returns
     -------
     CriticalPoints
-        Only points where Newton's method converged within two cells of where it began.
+        Only points where Newton's method converged within two cells of its start.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def _newton(objective: Objective, chart: Chart, start: Array, cell: Array, max_i
     z = start
     for _ in range(max_iter):
         found = pullback(objective, chart, z, fd_step=0.05 * cell)
-        # pinv: along a flat direction of the chart there is nothing to solve
+        # pinv: along a flat direction of the chart there is no equation
         move = -np.linalg.pinv(found.hessian, rcond=1e-8, hermitian=True) @ found.gradient
         if not np.isfinite(move).all() or np.abs((z + move - start) / cell).max() > 2:
             return None
@@ -136,7 +136,7 @@ def _newton(objective: Objective, chart: Chart, start: Array, cell: Array, max_i
 
 
 def _off_chart(objective: Objective, chart: Chart, found: Pullback, radius: float) -> tuple[Array, float]:
-    """Extreme normal curvatures, and the fall of the loss along the normal part of −∇L."""
+    """Extreme normal curvatures, and the decrease of the loss along the normal part of −∇L."""
     theta = lift(chart, found.z[None], objective.size)[0].astype(np.float64)
     scale = 1e-3 * np.maximum(np.abs(found.z), 1.0)
     basis = tangent(chart, found.z, fd_step=scale)

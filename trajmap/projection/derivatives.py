@@ -18,7 +18,7 @@ Lifts = Callable[[Array], Array]
 
 @runtime_checkable
 class Differentiable(Protocol):
-    """A chart that knows the derivatives of its own lift."""
+    """A chart that provides the derivatives of its lift."""
 
     def jacobian(self, z: Array) -> Array:
         """First derivatives, shape (d, P)."""
@@ -28,7 +28,7 @@ class Differentiable(Protocol):
 
 
 def lift_jacobian(chart: Chart, z: Array, *, fd_step: float | Array = 1e-3) -> Array:
-    """Jacobian of a chart's lift, one row a coordinate: exact where the chart knows it, else by central differences.
+    """Jacobian of a chart's lift, one row per coordinate: exact if the chart provides it, else by central differences.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def coefficient_second(known: Framed, frame: Frame, z: Array, *, fd_step: float 
 
 
 def lift_second(chart: Chart, z: Array, *, fd_step: float | Array = 1e-3) -> Array:
-    """Second derivatives of a chart's lift, as `lift_jacobian`; zero for a plane.
+    """Second derivatives of a chart's lift, computed as in `lift_jacobian`; zero for a plane.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A block of lifted points: loss and metrics, in this process or another."""
+"""Loss and metrics of a block of lifted points, in this process or another."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ from trajmap.projection.support import PathGeometry
 
 __all__ = ["FrameWork", "WholeWork", "surface_mark"]
 
-# entries of each tensor of the data that its digest reads: any other change shows in the losses
+# number of entries of each data tensor in the digest; other changes are detected by the losses
 _DIGESTED = 2**16
 
 
@@ -34,11 +34,11 @@ class FrameWork:
     objective : Objective
         The loss.
     points : FramePoints
-        Any points of the frame, which is shared with them.
+        Points with this frame, which is shared.
     frame : Frame
         The frame.
     strategy : Strategy
-        How the loss is evaluated.
+        Strategy of the evaluation.
     """
 
     def __init__(self, objective: Objective, points: FramePoints, frame: Frame, strategy: Strategy) -> None:
@@ -66,7 +66,7 @@ class FrameWork:
 
 
 class _Filed:
-    """The same with the frame in files, which are opened where the work is done."""
+    """The same with the frame in files, which the workers open."""
 
     def __init__(self, objective: Objective, folder: Path, strategy: Strategy) -> None:
         self._objective, self._folder, self._strategy = objective, folder, strategy
@@ -82,12 +82,12 @@ class _Filed:
         return self._work(points)
 
     def packed(self, folder: Path) -> "_Filed":
-        """Nothing is left to write."""
+        """Nothing else needs to be written."""
         return self
 
 
 class WholeWork:
-    """Loss, metrics, and distance from the run of the points that a user's own chart lifts.
+    """Loss, metrics, and distance from the run for points lifted by a user's own chart.
 
     Parameters
     ----------
@@ -96,9 +96,9 @@ class WholeWork:
     chart : Chart
         The chart.
     strategy : Strategy
-        How the loss is evaluated.
+        Strategy of the evaluation.
     geometry : PathGeometry, optional
-        Of the run.
+        Geometry of the run.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class WholeWork:
 
     def __call__(self, points: Array) -> dict[str, Array]:
         """Evaluate at coordinates, (n, d)."""
-        if self._evaluator is None:  # once a process; it holds a copy of the model, which does not travel
+        if self._evaluator is None:  # once per process; it holds a copy of the model, which is not pickled
             self._evaluator = evaluator(self._objective, self._strategy)
         thetas = lift(self._chart, points, self._objective.size)
         found: dict[str, Array] = self._evaluator.evaluate(ArrayPoints(thetas))
@@ -118,12 +118,12 @@ class WholeWork:
         return found
 
     def packed(self, folder: Path) -> "WholeWork":
-        """Everything travels but the evaluator."""
+        """Everything is pickled except the evaluator."""
         return WholeWork(self._objective, self._chart, self._strategy, self._geometry)
 
 
 def surface_mark(objective: Objective, grid: Grid, block: int, points: Points, *more: float) -> Mark:
-    """Say what a surface computes: layout, grid, data, and what the loss is at a few of its points.
+    """Make the fingerprint of a surface: layout, grid, data, and the loss at a few of its points.
 
     Parameters
     ----------
@@ -134,14 +134,14 @@ def surface_mark(objective: Objective, grid: Grid, block: int, points: Points, *
     block : int
         Points a block.
     points : Points
-        Lifted points of the grid, of which three are looked at.
+        Lifted points of the grid, of which three are evaluated.
     *more : float
-        What else the outputs depend on.
+        Other numbers on which the outputs depend.
 
     Returns
     -------
     Mark
-        The same in any process that computes the same.
+        Equal in any process with the same work.
     """
     digest = hashlib.sha256(json.dumps([objective.layout.names, objective.layout.shapes, block]).encode())
     for axis in grid.axes:
@@ -164,7 +164,7 @@ def surface_mark(objective: Objective, grid: Grid, block: int, points: Points, *
 
 
 def _sketch(point: Points, objective: Objective) -> Array:
-    """Three sums of a point's entries, shifted by its norm so that rounding is small beside them."""
+    """Three sums of a point's entries, shifted by its norm so that their relative rounding is small."""
     flat = objective.like.new_empty(objective.size)
     point.write(0, flat)
     shift = 2 * len(flat) ** 0.5 * float(torch.linalg.vector_norm(flat, dtype=torch.float64))

@@ -1,4 +1,4 @@
-"""What a chart's picture may claim: the rank and area of its lift, and what its axes measure."""
+"""Evidence for a chart's picture: rank and area of its lift, and the meaning of its axes."""
 
 import numpy as np
 
@@ -16,13 +16,13 @@ def lift_metrics(chart: Chart | LiftMap, grid: Grid, support: Array, *, most: in
     Parameters
     ----------
     chart : Chart or LiftMap
-        The chart, or its lift seen up to an isometry.
+        The chart, or its lift up to an isometry.
     grid : Grid
-        Its grid; derivatives are differences over half a cell, the scale of the picture.
+        Its grid; derivatives are finite differences over half a cell, the scale of the picture.
     support : numpy.ndarray of bool, shape grid.shape
-        Where to look.
+        The supported cells.
     most : int
-        Points at most, drawn at random where there are more.
+        Maximum number of points; a larger set is sampled at random.
     random_state : int
         Seed of the draw.
 
@@ -41,7 +41,7 @@ def lift_metrics(chart: Chart | LiftMap, grid: Grid, support: Array, *, most: in
 
 
 def lift_area(chart: Chart | LiftMap, grid: Grid, region: Array) -> float:
-    """Parameter area of the cells of a region of a two-axis grid: the mean √det G of a sample, times their number."""
+    """Parameter area of a region of a two-axis grid: the mean √det G of a sample of cells, times their number."""
     if not region.any():
         return 0.0
     cell = float(np.prod([np.ptp(axis) / (len(axis) - 1) for axis in grid.axes]))
@@ -50,12 +50,12 @@ def lift_area(chart: Chart | LiftMap, grid: Grid, region: Array) -> float:
 
 
 def walk_shares(T: int, d: int) -> Array:
-    """Shares of variance that the first d principal components of a random walk of T points hold, exactly, (d,).
+    """Exact shares of variance of the first d principal components of a random walk of T points, (d,).
 
     Parameters
     ----------
     T, d : int
-        Points, and components asked for.
+        Number of points, and of components.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def axis_scale(chart: Chart | LiftMap, gram: Array | None, grid: Grid, region: A
     Parameters
     ----------
     chart : Chart or LiftMap
-        The chart, or its lift seen up to an isometry.
+        The chart, or its lift up to an isometry.
     gram : numpy.ndarray, shape (d, d), or None
         Inner products of the directions if the chart is flat.
     grid : Grid
@@ -114,7 +114,7 @@ def axis_scale(chart: Chart | LiftMap, gram: Array | None, grid: Grid, region: A
 
 
 def axis_labels(gram: Array | None, size: int, land: Landscape, variance: float) -> list[str]:
-    """Say what each axis measures.
+    """Describe each axis.
 
     Parameters
     ----------
@@ -130,17 +130,17 @@ def axis_labels(gram: Array | None, size: int, land: Landscape, variance: float)
     Returns
     -------
     list of str
-        One an axis: on a plane the variance along it with what chance would give (a random walk along principal
-        axes, a random direction along others), on a curved chart the unit in parameter distance.
+        One per axis: on a plane the variance along it and its value by chance (a random walk along principal axes, a
+        random direction along others); on a curved chart the unit in parameter distance.
     """
     assert land.path is not None
     path = land.path
     d = path.shape[1]
     if gram is None:
-        units = np.full(d, np.nan) if land.scale is None else land.scale
-        return [f"coordinate {i + 1} (1 unit ≈ {unit:.2g} in parameter distance)" for i, unit in enumerate(units)]
+        lengths = np.full(d, np.nan) if land.scale is None else land.scale
+        return [f"coordinate {i + 1} (1 unit ≈ {unit:.2g} in parameter distance)" for i, unit in enumerate(lengths)]
     norms = np.sqrt(np.diag(gram))
-    # the variance along direction i alone, of which non-orthogonal ones share
+    # the variance along direction i alone, parts of which non-orthogonal directions share
     along = (path - path.mean(axis=0)) @ gram / norms
     shares = np.mean(along**2, axis=0) / variance if variance > 0 else np.full(d, np.nan)
     scale = np.sqrt(np.mean(along**2, axis=0))

@@ -1,4 +1,4 @@
-"""Charts whose lifts are combinations of a few vectors: they say the vectors once, and then numbers."""
+"""Charts whose lifts are combinations of a few fixed vectors."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -32,23 +32,23 @@ class Framed(Protocol):
         """Origin (P,) and basis (m, P)."""
 
     def coefficients(self, Z: Any) -> Array:
-        """Numbers that combine the basis, (n, d) → (n, m)."""
+        """Coefficients of the basis, (n, d) → (n, m)."""
 
 
 @runtime_checkable
 class Remembering(Protocol):
-    """A row space: isometric coordinates, and those of the iterates that it was fitted on are known."""
+    """A row space: isometric coordinates, known for the iterates of its fit."""
 
     embedding_: Array
     residuals_: Array
 
     def fitted_places(self, X: Any) -> Array | None:
-        """Places of iterates among the fitted ones; None if they are others."""
+        """Places of iterates among the fitted ones; None if they are different."""
 
 
 @runtime_checkable
 class Combinable(Protocol):
-    """A lazy basis that combines its rows more cheaply than by making them first."""
+    """A lazy basis that can combine its rows without computing each of them."""
 
     def combined(self, weights: Array, dtype: Any) -> Any:
         """Basis of the rows ``weights @ basis``."""
@@ -56,7 +56,7 @@ class Combinable(Protocol):
 
 @runtime_checkable
 class _Principal(Protocol):
-    """A fitted PCA of scikit-learn, or what lifts as one."""
+    """A fitted PCA of scikit-learn, or an object with the same lift."""
 
     mean_: Array
     components_: Array
@@ -75,7 +75,7 @@ class _PrincipalFrame:
         return Frame(self._chart.mean_, self._chart.components_, orthonormal=True)
 
     def coefficients(self, Z: Any) -> Array:
-        """Coordinates, in units of the components."""
+        """Coordinates in units of the components."""
         C = check_array("Z", Z, (None, len(self._chart.components_)), dtype=np.float64)
         return C * np.sqrt(self._chart.explained_variance_) if self._chart.whiten else C
 
@@ -87,21 +87,21 @@ class _Chain:
         self.first, self._rest = first, rest
 
     def frame(self) -> Frame:
-        """Give the first step's."""
+        """Return the frame of the first step."""
         return self.first.frame()
 
     def coefficients(self, Z: Any) -> Array:
-        """Lift to the first step's coordinates, the last step first."""
+        """Lift to the first step's coordinates, beginning with the last step."""
         for step in reversed(self._rest):
             Z = step.inverse_transform(Z)
         return self.first.coefficients(Z)
 
 
 def framed(chart: Any) -> Framed | None:
-    """See a chart's frame, or None for one that only lifts whole points.
+    """Return the framed view of a chart, or None for a chart that only lifts whole points.
 
-    Planes, row spaces, pipelines that begin with a row space, and fitted PCAs have one, and so has any chart with the
-    two methods of `Framed`.
+    Planes, row spaces, pipelines that begin with a row space, fitted PCAs, and all charts with the two methods of
+    `Framed` have a frame.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def framed(chart: Any) -> Framed | None:
     Returns
     -------
     Framed or None
-        What says frame and coefficients.
+        An object with frame and coefficients.
 
     Examples
     --------
@@ -131,12 +131,12 @@ def framed(chart: Any) -> Framed | None:
 
 
 def frame_coefficients(known: Framed, frame: Frame, Z: Array) -> Array:
-    """Coefficients of coordinates, checked, float64."""
+    """Coefficients of coordinates, checked, in float64."""
     return check_array("chart.coefficients(Z)", known.coefficients(Z), (len(Z), frame.n_vectors), dtype=np.float64)
 
 
 class Combination:
-    """Rows W·basis, made for the columns that are asked for: a frame of fewer vectors, lazily.
+    """Rows W·basis, computed for requested columns: a lazy frame of fewer vectors.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class Combination:
     basis : numpy.ndarray or lazy matrix, shape (m, P)
         The vectors.
     dtype : numpy.dtype
-        Number format of the rows.
+        dtype of the rows.
     """
 
     ndim = 2
@@ -159,7 +159,7 @@ class Combination:
         weights = self._weights[key[0]]
         start, stop, _ = key[1].indices(self.shape[1])
         out = np.empty((len(weights), stop - start), self.dtype)
-        # a stretch at a time: the basis may have many more rows than are asked for
+        # a range at a time, because the basis may have many more rows than are requested
         for part in column_blocks(stop - start, next(stretches(self._basis.shape[0], self.shape[1])).stop):
             vectors = np.asarray(self._basis[:, start + part.start : start + part.stop])
             out[:, part] = weights @ vectors.astype(np.float64, copy=False)
@@ -167,24 +167,24 @@ class Combination:
 
 
 def reduced(frame: Frame, coefficients: Array, dtype: Any) -> tuple[Frame, Array]:
-    """Find the few vectors that some points need, as the two of a principal plane in a row space of eighty.
+    """Find the few vectors that some points need, for example the two of a principal plane in a row space.
 
-    What is dropped are directions of the coefficients by which no point moves more than rounding: ε of the points'
-    number format times their root mean square coefficient.
+    Directions of the coefficients along which every point moves less than rounding are dropped: ε of the points' dtype
+    times their root mean square coefficient.
 
     Parameters
     ----------
     frame : Frame
         The frame.
     coefficients : numpy.ndarray, shape (n, m)
-        Of the points; rows with NaN or inf are left out of the search and stay as they are.
+        Coefficients of the points; rows with NaN or inf are excluded from the search.
     dtype : numpy.dtype
-        Number format of the points: of rows of the new basis, too, where it is made.
+        dtype of the points, and of the rows of a computed basis.
 
     Returns
     -------
     frame : Frame
-        Of k ≤ m vectors, the same origin.
+        A frame of k ≤ m vectors with the same origin.
     turn : numpy.ndarray, shape (m, k)
         New coefficients are ``coefficients @ turn``.
 
@@ -199,10 +199,10 @@ def reduced(frame: Frame, coefficients: Array, dtype: Any) -> tuple[Frame, Array
     finite = coefficients[np.isfinite(coefficients).all(axis=1)]
     if not len(finite):
         return frame, np.eye(m)
-    # the right singular vectors by the small square factor: n may be many
+    # the right singular vectors from the small square factor, because n may be large
     _, values, axes = np.linalg.svd(np.linalg.qr(finite, mode="r"))
     floor = max(len(finite), m) * np.finfo(np.float64).eps * values[0]
-    # a row moves by a dropped direction's singular value at most
+    # a row moves at most by a dropped direction's singular value
     tolerance = max(floor, float(np.finfo(dtype).eps) * values[0] / np.sqrt(len(finite)))
     keep = max(int(np.sum(values > tolerance)), 1)
     if keep >= m:
@@ -214,13 +214,13 @@ def reduced(frame: Frame, coefficients: Array, dtype: Any) -> tuple[Frame, Array
 
 
 def is_isometric(known: Framed) -> bool:
-    """Whether distances between coefficients are those between points by what the chart is: one on a row space."""
+    """Whether distances between coefficients equal those between points, as for a chart on a row space."""
     first: object = known.first if isinstance(known, _Chain) else known
     return isinstance(first, Remembering)
 
 
 def remembered(known: Framed, iterates: Any) -> tuple[Array, Array] | None:
-    """Coefficients (T, m) and distances from the span (T,) of iterates that a chart's row space was fitted on."""
+    """Coefficients (T, m) and distances from the span (T,) of iterates to which a chart's row space was fitted."""
     first: object = known.first if isinstance(known, _Chain) else known
     if not isinstance(first, Remembering):
         return None
@@ -229,6 +229,6 @@ def remembered(known: Framed, iterates: Any) -> tuple[Array, Array] | None:
 
 
 def require_size(frame: Frame, size: int) -> None:
-    """Check that a frame's points lie in the objective's space."""
+    """Check that a frame's points are in the objective's space."""
     if frame.size != size:
         raise InputError(worded("chart.inverse_transform(Z)", f"shape (1, {size})", f"(1, {frame.size})"))

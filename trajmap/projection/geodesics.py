@@ -20,21 +20,21 @@ def geodesic(
     step: float = 1e-3,
     max_iter: int = 300,
 ) -> Geodesic:
-    """Find the shortest way from a to b along a chart's image.
+    """Find the shortest path from a to b along a chart's image.
 
-    The energy Σ‖θ_{k+1} − θ_k‖² of a chain of lifted points is minimised over their coordinates, started at the
-    straight line in coordinates; the minimum is a shortest way near it, evenly spaced. Lengths are of the chain:
-    they fall short of the curve's by O(1/n²). Where the chart has a frame, as a ``Pipeline(RowSpace(), embedding)``,
-    all is done in its coefficients.
+    The energy Σ‖θ_{k+1} − θ_k‖² of a chain of lifted points is minimised over their coordinates, from the straight line
+    in coordinates; the minimum is a locally shortest path with even spacing. Lengths are those of the chain, which is
+    shorter than the curve by O(1/n²). If the chart has a frame, such as a ``Pipeline(RowSpace(), embedding)``,
+    everything is computed from its coefficients.
 
     Parameters
     ----------
     chart : Chart
         The chart.
     a, b : array-like, shape (d,)
-        Its ends, coordinates.
+        Coordinates of the ends.
     n_points : int
-        Points, ends included.
+        Number of points, including the ends.
     path : array-like, shape (m, d), optional
         Coordinates of a run between the two, for comparison.
     step : float
@@ -45,7 +45,7 @@ def geodesic(
     Returns
     -------
     Geodesic
-        The way and its lengths.
+        The path and its lengths.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def geodesic(
     Examples
     --------
     >>> from trajmap.data.plane import Plane
-    >>> geodesic(Plane(np.zeros(2), np.diag([3.0, 4.0])), [0, 0], [1, 1], n=5).length
+    >>> geodesic(Plane(np.zeros(2), np.diag([3.0, 4.0])), [0, 0], [1, 1], n_points=5).length
     5.0
     """
     from scipy.optimize import minimize

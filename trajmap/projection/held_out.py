@@ -1,4 +1,4 @@
-"""The lift gap where it counts: on iterates the chart has not seen."""
+"""The lift gap on iterates that the chart has not seen."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -28,32 +28,32 @@ def held_out_lift_gap(
     name: str = "",
     random_state: int = 0,
 ) -> LiftGap:
-    """Fit a chart on a part of a run and measure the lift gap on the rest, over several splits.
+    """Fit a chart to a part of a run and measure the lift gap on the rest, over several splits.
 
     Parameters
     ----------
     objective : Objective
         The loss.
     fit : callable
-        ``fit(rows) -> chart`` from the indices of the iterates to learn from.
+        ``fit(rows) -> chart``, fitted to the iterates with these indices.
     trajectory : Trajectory
         The run.
     splits : iterable of (train, test)
-        Index arrays, as scikit-learn's splitters and ``trajmap.TimeBlockSplit`` give: contiguous blocks of time, or
-        the tail. Interleaved splits leak, since neighbours in time are neighbours in space.
+        Index arrays, for example from ``trajmap.TimeBlockSplit`` or scikit-learn's splitters: contiguous blocks of
+        time, or the tail. Interleaved splits leak, because neighbours in time are neighbours in space.
     every : int
-        Use every k-th held-out iterate, but two of a block at least.
+        Use every k-th held-out iterate, but at least two per block.
     decompose : bool
-        As for `curve`.
+        As for `lift_gap`.
     name : str
-        For titles.
+        Name for titles.
     random_state : int
         Seed of the control's directions.
 
     Returns
     -------
     LiftGap
-        Of all held-out iterates, by step.
+        The gap of all held-out iterates, by step.
 
     Raises
     ------

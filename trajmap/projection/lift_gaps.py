@@ -1,4 +1,4 @@
-"""The loss of the iterates beside the loss of their lifts."""
+"""The loss of the iterates compared with the loss of their lifts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -41,11 +41,11 @@ def lift_gap(
     chart : Chart
         The chart: E its ``transform``, D its ``inverse_transform``.
     trajectory : Trajectory
-        The run; give held-out iterates, or a sister run, for an honest gap.
+        The run; use held-out iterates, or a sister run, for an unbiased gap.
     every : int
         Use every k-th iterate.
     decompose : bool
-        Also compute −gᵀr and ½ rᵀHr, by a gradient and a Hessian product an iterate.
+        Also compute −gᵀr and ½ rᵀHr, with one gradient and one Hessian product per iterate.
     name : str
         Name of the chart, for titles.
     random_state : int
@@ -56,8 +56,8 @@ def lift_gap(
     Returns
     -------
     LiftGap
-        Also the loss of each iterate moved by the lift's own distance in a random direction: when the lift's
-        loss exceeds that, the lift leaves the valley in a direction that matters.
+        The gap, 0 best, and as a control the loss of each iterate moved by the lift's distance in a random direction.
+        If the lift's loss exceeds the control, the lift leaves the valley in a relevant direction.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A chart's lift up to an isometry: distances, areas and slopes of lifted points by a few numbers each."""
+"""A chart's lift up to an isometry: distances, areas and slopes of lifted points from a few numbers each."""
 
 from abc import ABC, abstractmethod
 
@@ -15,7 +15,7 @@ __all__ = ["FrameMap", "LiftMap", "WholeMap", "gram_factors", "lift_map"]
 
 
 class LiftMap(ABC):
-    """Lifted points in coordinates that keep every distance in parameter space."""
+    """Lifted points in coordinates that preserve every distance in parameter space."""
 
     @abstractmethod
     def points(self, Z: Array) -> Array:
@@ -23,20 +23,20 @@ class LiftMap(ABC):
 
     @abstractmethod
     def jacobian(self, z: Array, *, fd_step: float | Array = 1e-3) -> Array:
-        """Differentiate by each coordinate, shape (d, k); exact where the chart knows its derivatives."""
+        """Differentiate with respect to each coordinate, shape (d, k); exact if the chart provides its derivatives."""
 
 
 class FrameMap(LiftMap):
-    """The map of a chart with a frame, k ≤ m: from the Gram matrix of its vectors.
+    """The map of a chart with a frame, k ≤ m, from the Gram matrix of its vectors.
 
     Parameters
     ----------
     known : Framed
         The chart.
     frame : Frame, optional
-        Its frame, where it is at hand.
+        Its frame, if available.
     slope : numpy.ndarray, shape (d, m), optional
-        Derivatives of the coefficients, where they are the same everywhere.
+        Derivatives of the coefficients, if they are constant.
     """
 
     def __init__(self, known: Framed, frame: Frame | None = None, slope: Array | None = None) -> None:
@@ -46,7 +46,7 @@ class FrameMap(LiftMap):
         self.factor, _ = gram_factors(gram)
 
     def points(self, Z: Array) -> Array:
-        """Coefficients, turned."""
+        """Rotated coefficients."""
         return self.at(frame_coefficients(self._known, self.frame, Z))
 
     def at(self, coefficients: Array) -> Array:
@@ -54,7 +54,7 @@ class FrameMap(LiftMap):
         return coefficients @ self.factor
 
     def jacobian(self, z: Array, *, fd_step: float | Array = 1e-3) -> Array:
-        """Differentiate the coefficients, and turn the result."""
+        """Differentiate the coefficients, and rotate the result."""
         slope = self._slope
         if slope is None:
             slope = coefficient_jacobian(self._known, self.frame, z, fd_step=fd_step)
@@ -62,7 +62,7 @@ class FrameMap(LiftMap):
 
 
 class WholeMap(LiftMap):
-    """The lift itself, k = P, of a chart that gives whole points only."""
+    """The lift itself, k = P, of a chart that only gives whole points."""
 
     def __init__(self, chart: Chart) -> None:
         self._chart = chart
@@ -77,7 +77,7 @@ class WholeMap(LiftMap):
 
 
 def lift_map(chart: Chart | LiftMap) -> LiftMap:
-    """See a chart's lift up to an isometry; a map comes back as it is.
+    """Return a chart's lift up to an isometry; a map is returned unchanged.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def lift_map(chart: Chart | LiftMap) -> LiftMap:
     Returns
     -------
     LiftMap
-        In as many numbers as its frame has vectors, or in P where it has none.
+        With as many numbers as its frame has vectors, or P without a frame.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def lift_map(chart: Chart | LiftMap) -> LiftMap:
 
 
 def gram_factors(gram: Array) -> tuple[Array, Array]:
-    """F with G = F Fᵀ, and what turns products with the basis to coordinates: G⁻¹F on the span."""
+    """F with G = F Fᵀ, and G⁻¹F on the span, which maps products with the basis to coordinates."""
     if np.array_equal(gram, np.eye(len(gram))):
         return gram, gram
     # vectors of unit length: their lengths may differ by more than the digits of an eigenvalue

@@ -1,4 +1,4 @@
-"""Lifted points as an evaluator takes them: combinations of a frame, or blocks of a user's own lifts."""
+"""Lifted points for an evaluator: combinations of a frame, or blocks of a user's own lifts."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ __all__ = ["ChartPoints", "PointsSlice", "block_length", "chart_residuals", "lif
 
 
 class PointsSlice(Points):
-    """A stretch of other points.
+    """A range of other points.
 
     Parameters
     ----------
     points : Points
         The points.
     start, stop : int
-        Its first, and one past its last.
+        First index, and one past the last.
     """
 
     def __init__(self, points: Points, start: int, stop: int) -> None:
@@ -34,17 +34,17 @@ class PointsSlice(Points):
         return self._length
 
     def write(self, i: int, out: torch.Tensor) -> None:
-        """Write a point of the stretch."""
+        """Write a point of the range."""
         self._points.write(self._start + i, out)
 
 
 class ChartPoints(Points):
-    """Points that a user's own chart lifts, in blocks.
+    """Points lifted in blocks by a user's own chart.
 
     Parameters
     ----------
     chart : Chart
-        Anything with ``transform`` and ``inverse_transform``.
+        An object with ``transform`` and ``inverse_transform``.
     Z : numpy.ndarray, shape (n, d)
         Coordinates.
     size : int
@@ -62,7 +62,7 @@ class ChartPoints(Points):
         return len(self._Z)
 
     def write(self, i: int, out: torch.Tensor) -> None:
-        """Write a point of the block that holds it, which is kept until another is asked for."""
+        """Write a point from its block, which is kept until another block is needed."""
         start = i - i % self._block
         if start != self._start:
             self._points = ArrayPoints(lift(self._chart, self._Z[start : start + self._block], self._size))
@@ -82,12 +82,12 @@ def lifted_points(objective: Objective, chart: Chart, Z: Array, *, block: int = 
     Z : numpy.ndarray, shape (n, d)
         Coordinates.
     block : int
-        Points of a chart without a frame that are lifted at a time, at most.
+        Maximum number of points that a chart without a frame lifts at a time.
 
     Returns
     -------
     Points
-        Nothing of size P is made for each.
+        The points; for a chart with a frame no array of size P is made per point.
     """
     known = framed(chart)
     if known is None:
@@ -100,7 +100,7 @@ def lifted_points(objective: Objective, chart: Chart, Z: Array, *, block: int = 
 
 
 def chart_residuals(chart: Chart, path: Array, iterates: Any, block: int) -> Array:
-    """Distances of iterates from the points that a user's own chart lifts from their coordinates, (T,)."""
+    """Distances of iterates from their lifts by a user's own chart, (T,)."""
     found = []
     for start in range(0, len(path), block):
         lifts = lift(chart, path[start : start + block])
@@ -109,11 +109,11 @@ def chart_residuals(chart: Chart, path: Array, iterates: Any, block: int) -> Arr
 
 
 def block_length(objective: Objective, block: int) -> int:
-    """Points of P float64 numbers that fit twice in the memory budget, at most `block` of them."""
+    """Points of P float64 numbers that fit twice in the memory budget, at most `block`."""
     each = 2 * 8 * objective.size
     return max(1, min(block, int(frame_budget(torch.device("cpu")) // each)))
 
 
 def number_format(like: torch.Tensor) -> np.dtype[np.float64] | np.dtype[np.float32]:
-    """NumPy's number format that holds a tensor's numbers."""
+    """NumPy dtype that holds a tensor's numbers."""
     return np.dtype(np.float64) if like.dtype == torch.float64 else np.dtype(np.float32)

@@ -1,4 +1,4 @@
-"""Does the loss know a run? Its loss beside that of the same path turned at random, and with steps turned round."""
+"""Whether the loss distinguishes a run: its loss compared with that of the rotated path and of flipped steps."""
 
 import concurrent.futures
 from collections.abc import Callable
@@ -22,11 +22,15 @@ __all__ = ["loss_knows_it"]
 
 _NAME = "the loss knows it"
 _NULLS = ("the same path in random directions", "steps with flipped signs", "its own losses in another order")
-_OWN = 64  # places of the run itself: the first of so many losses is the highest by chance in 1.6 % of cases
+_OWN = 64  # places of the run itself: the first of this many losses is the highest by chance in 1.6 % of cases
 _ORDERS = 999  # they cost no evaluation
 _TILE = 2**14  # columns of one generator
-_TURNED, _FLIPPED, _ORDERED = 1, 2, 3  # streams: a seed followed by zeros is the seed alone, which may be the user's
-_LEAST = 8  # iterates: with k steps between places one pattern of signs in 2^k is the run's own
+_TURNED, _FLIPPED, _ORDERED = (
+    1,
+    2,
+    3,
+)  # streams: a seed followed by zeros equals the seed alone, which may be the user's
+_LEAST = 8  # iterates: with k steps between places, one sign pattern in 2^k is the run's own
 
 
 def loss_knows_it(
@@ -40,41 +44,40 @@ def loss_knows_it(
     executor: concurrent.futures.Executor | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Claim:
-    """Test whether the loss falls along a run as along no surrogate path of the same steps from the same start.
+    """Test whether the loss falls along a run more than along surrogate paths of the same steps from the same start.
 
-    The statistic is the fall of log L from the start to the mean over the last third of the places; of L where a
-    loss is not positive. Three nulls have to be beaten. The same path in random directions: its displacements at the
-    places turned about the start by a random rotation of R^P, which keeps every length and angle: walks, drifts and
-    orbits that nothing tells of the loss are as good as their rotations. Steps with flipped signs: the displacements
-    from place to place, each forwards or backwards at random, in the run's own directions. Its own losses in another
-    order: a run that only shakes falls from its first place as often as from any other.
-
-    A loss that is NaN or inf on a surrogate counts as the highest that was seen.
+    The statistic is the fall of log L (of L if a loss is not positive) from the start to the mean over the last third
+    of the places. It must exceed three nulls. First, the same path in random directions: its displacements, rotated
+    about the start by a random rotation of R^P, which preserves all lengths and angles; walks, drifts and orbits
+    without information about the loss are as good as their rotations. Second, steps with flipped signs: the
+    displacements from place to place, each forwards or backwards at random, in the run's own directions. Third, its own
+    losses in another order: in a run that only fluctuates, the first place is as often the highest as any other. A loss
+    of NaN or inf on a surrogate counts as the highest observed loss.
 
     Parameters
     ----------
     objective : Objective
-        The loss; it is evaluated with the run's own statistics of BatchNorm.
+        The loss; it is evaluated with the run's own BatchNorm statistics.
     trajectory : Trajectory
-        The run; iterates with NaN or inf are left out.
+        The run; iterates with NaN or inf are omitted.
     n_draws : int
-        Surrogate paths of each of the first two nulls: 2·n_draws·n_places/3 evaluations, and 64 along the run.
+        Surrogate paths for each of the first two nulls: 2·n_draws·n_places/3 evaluations, and 64 along the run.
     n_places : int
-        Places of a path, evenly among the iterates, the start included.
+        Places on a path, evenly spaced among the iterates, including the start.
     tried : int
-        Things of which this is the best.
+        Number of alternatives from which this was chosen.
     random_state : int
         Seed.
     executor : concurrent.futures.Executor, optional
-        Where surrogate paths are evaluated; here by default.
+        Executor for the surrogate paths; by default this process.
     progress : callable, optional
-        Called with the paths done and their number.
+        Called with the number of paths done and the total.
 
     Returns
     -------
     Claim
-        ``value`` is the fall: e to its power is the factor by which the loss falls. Parts: ``start`` and ``end``,
-        losses; ``logarithm``, 1 where the fall is one of logarithms; ``places`` and ``judged``, their numbers.
+        ``value`` is the fall; for logarithms, exp(value) is the factor by which the loss falls. Parts: ``start`` and
+        ``end``, losses; ``logarithm``, 1 if the fall is one of logarithms; ``places`` and ``judged``, their numbers.
 
     Examples
     --------
@@ -109,7 +112,7 @@ def loss_knows_it(
 
 
 def _claim(own: Array, along: Array, found: Array, judged: int, tried: int, random_state: int) -> Claim:
-    """Measure the falls on one scale: losses (n_places,) and (n_own,) of the run, (2, n_draws, k) of surrogates."""
+    """Compute the falls on one scale: losses (n_places,) and (n_own,) of the run, (2, n_draws, k) of surrogates."""
     rise, logarithm = _scale(np.concatenate([along, found.ravel()]))
     start, value = rise(own[:1])[0], float(rise(own[:1])[0] - rise(own[judged:]).mean())
     rng, pool = np.random.default_rng((random_state, _ORDERED)), rise(along)
@@ -128,7 +131,7 @@ def _claim(own: Array, along: Array, found: Array, judged: int, tried: int, rand
 
 
 def _scale(losses: Array) -> tuple[Callable[[Array], Array], bool]:
-    """Logarithms where every loss is positive; what is NaN or inf is as high as the highest of the others."""
+    """Logarithms if every loss is positive; NaN and inf become the highest of the other losses."""
     known = losses[np.isfinite(losses)]
     top, positive = known.max(), bool(known.min() > 0)
 
@@ -140,7 +143,7 @@ def _scale(losses: Array) -> tuple[Callable[[Array], Array], bool]:
 
 
 class _Surrogates:
-    """Losses at the judged places of surrogate paths: kind 0 is turned at random, of kind 1 signs are flipped."""
+    """Losses at the judged places of surrogate paths: kind 0 is rotated at random, kind 1 has flipped signs."""
 
     def __init__(self, objective: Objective, kept: Trajectory, moved: Array, judged: int, seed: int) -> None:
         self._objective, self._kept, self._moved = objective, kept, moved
@@ -150,19 +153,19 @@ class _Surrogates:
         self._flipped: FramePoints | None = None
 
     def __call__(self, points: Array) -> dict[str, Array]:
-        """Evaluate the paths that rows (kind, draw) name."""
+        """Evaluate the paths given by rows (kind, draw)."""
         rows = [self._objective.values((self._turned, self._flips)[kind](int(draw))) for kind, draw in points]
         return {"loss": np.array(rows)}
 
     def packed(self, folder: Path) -> "_Surrogates":
-        """Everything travels but what is made of it."""
+        """Everything is pickled except the objects made from it."""
         return _Surrogates(self._objective, self._kept, self._moved, self._judged, self._seed)
 
     def _turned(self, draw: int) -> FramePoints:
         like, rank = self._objective.like, self._moved.shape[1]
         rows = _GaussianRows((rank, self._kept.size), (self._seed, _TURNED, draw), number_format(like))
         frame = Frame(self._kept.theta(0), rows)
-        # the rows' lower Cholesky factor makes them orthonormal, and uniform among all that are
+        # the rows' lower Cholesky factor makes them orthonormal, with a uniform distribution
         turned = np.linalg.solve(np.linalg.cholesky(frame.gram()).T, self._moved[self._judged :].T).T
         return FramePoints(frame, turned, like, budget=self._budget)
 
@@ -178,7 +181,7 @@ class _Surrogates:
 
 
 class _GaussianRows:
-    """Rows of standard normal numbers, made whenever their columns are asked for, each time the same."""
+    """Rows of standard normal numbers, generated on demand by columns, and always the same."""
 
     ndim = 2
 
@@ -201,7 +204,7 @@ def _finite(trajectory: Trajectory) -> Trajectory | None:
 
 
 def _evenly(n: int, most: int) -> Array:
-    """Choose places among n, evenly, the first and the last included."""
+    """Choose evenly spaced places among n, including the first and the last."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
 
 

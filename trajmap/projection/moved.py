@@ -1,4 +1,4 @@
-"""Points moved by given lengths in random directions: what a distance alone does to the loss."""
+"""Points moved by given lengths in random directions: the effect of distance alone on the loss."""
 
 import numpy as np
 import torch
@@ -10,14 +10,14 @@ __all__ = ["MovedPoints"]
 
 
 class MovedPoints(Points):
-    """Each point moved by its length in a random direction; they are asked for in order.
+    """Points, each moved by its length in a random direction; they must be read in order.
 
     Parameters
     ----------
     points : Points
         The points.
     lengths : numpy.ndarray, shape (n,)
-        How far each is moved.
+        Length of each move.
     size : int
         P.
     rng : numpy.random.Generator

@@ -1,4 +1,4 @@
-"""The loss in the directions that a chart does not see."""
+"""The loss in the directions outside a chart."""
 
 from collections.abc import Callable
 
@@ -33,7 +33,7 @@ def normal_curvatures(
     Returns
     -------
     values : numpy.ndarray, shape (2,)
-        Ascending; NaN where the tangent is the whole space.
+        Ascending; NaN if the tangent is the whole space.
     vectors : numpy.ndarray, shape (2, P)
         Unit directions in the normal space.
     """
@@ -47,7 +47,7 @@ def normal_curvatures(
         return _off(v, basis)
 
     start = project(np.asarray(np.random.default_rng(random_state).standard_normal(P)))
-    if P <= 200:  # Lanczos needs more room than a small space has
+    if P <= 200:  # Lanczos needs more dimensions than a small space has
         units: Array = np.eye(P)
         dense = np.stack([project(product(project(units[i]))) for i in range(P)])
         complement = np.linalg.svd(basis)[2][d:]
@@ -58,7 +58,7 @@ def normal_curvatures(
         return project(product(project(v.ravel())))
 
     operator = LinearOperator((P, P), matvec=bend, dtype=np.float64)
-    # the tangent itself is an eigenspace of the projected operator, at zero, and hides there between the two ends
+    # the tangent is an eigenspace of the projected operator with eigenvalue zero, between the two ends
     values, vectors = eigsh(operator, k=2, which="BE", tol=tol, v0=start)
     return values, vectors.T
 
@@ -77,8 +77,8 @@ def normal_profile(
 ) -> NormalProfile:
     """Evaluate the loss along directions orthogonal to a chart at one point.
 
-    The directions are the normal part of −∇L, those of the highest and the lowest normal curvature, and random ones
-    as their baseline: in many dimensions a random direction sees the mean curvature, and nothing of the extremes.
+    The directions are the normal part of −∇L, those of the highest and the lowest normal curvature, and random ones as
+    a baseline: in many dimensions a random direction shows only the mean curvature.
 
     Parameters
     ----------
@@ -89,15 +89,15 @@ def normal_profile(
     z : array-like, shape (d,)
         Coordinates.
     radius : float
-        How far to go on both sides, in parameter distance; the run's reach is a natural choice.
+        Length of the lines on both sides, in parameter distance; the run's reach is a natural choice.
     n_points : int
-        Offsets, odd to hit the point itself.
+        Number of offsets; odd to include the point itself.
     n_random : int
         Random directions.
     rise : float, optional
-        Rise of the loss that ends a half-width; by default the loss at the point, which is then doubled.
+        Rise of the loss that defines a half-width; by default the loss at the point, so that it doubles.
     fd_step : float or array-like
-        Of the lift's differences.
+        Half the distance of the lift's finite differences.
     random_state : int
         Seed.
 
@@ -117,7 +117,7 @@ def normal_profile(
     >>> from trajmap.data.plane import Plane
     >>> model = torch.nn.Linear(3, 1, bias=False)
     >>> bowl = Objective(model, lambda m, x: 2 * m(x).square().sum(), [torch.eye(3)])
-    >>> profile = normal_profile(bowl, Plane(np.zeros(3), np.eye(1, 3)), [0.0], radius=1.0, rise=0.5, n=5)
+    >>> profile = normal_profile(bowl, Plane(np.zeros(3), np.eye(1, 3)), [0.0], radius=1.0, rise=0.5, n_points=5)
     >>> profile.curvatures.tolist(), profile.half_widths[1].tolist()
     ([4.0, 4.0], [0.5, 0.5])
     """
@@ -136,7 +136,7 @@ def normal_profile(
     for i in range(len(names)):
         direction = (downhill, vectors[1], vectors[0])[i] if i < 3 else _off(rng.standard_normal(len(theta)), basis)
         norm = np.linalg.norm(direction)
-        if norm > 0:  # NaN says that there is no such direction
+        if norm > 0:  # NaN means that there is no such direction
             losses[i] = line_losses(objective, theta, direction / norm, offsets)
     value = objective.value(theta)
     level = abs(value) if rise is None else check_positive("rise", rise)
@@ -146,5 +146,5 @@ def normal_profile(
 
 
 def _off(v: Array, basis: Array) -> Array:
-    """Leave the part of a vector that is orthogonal to a basis of orthonormal rows."""
+    """Return the part of a vector that is orthogonal to a basis of orthonormal rows."""
     return v - (v @ basis.T) @ basis

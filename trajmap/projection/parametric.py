@@ -1,4 +1,4 @@
-"""A chart written down as a formula, with exact derivatives."""
+"""A chart given by a formula, with exact derivatives."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ __all__ = ["ParametricChart"]
 
 
 class ParametricChart:
-    """The chart z ↦ f(z) of a differentiable function, as a family of symmetries or a curve known by its equation.
+    """The chart z ↦ f(z) of a differentiable function, such as a family of symmetries or a curve with a known equation.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class ParametricChart:
     inverse : callable, optional
         ``inverse(thetas) -> Z`` on arrays, (n, P) → (n, d), for `transform`.
     name : str
-        For titles.
+        Name for titles.
 
     Examples
     --------
@@ -85,6 +85,6 @@ class ParametricChart:
 def _product(
     function: Callable[[torch.Tensor], torch.Tensor], point: torch.Tensor, direction: torch.Tensor
 ) -> torch.Tensor:
-    """Jacobian times a direction by two backward passes, whose number does not grow with P."""
+    """Jacobian times a direction by two backward passes, independent of P."""
     jvp: Any = torch.autograd.functional.jvp
     return jvp(function, point, direction, create_graph=True)[1]

@@ -11,22 +11,22 @@ __all__ = ["effective_potential"]
 
 
 def effective_potential(Z: Array, grid: Grid) -> EffectivePotential:
-    """Estimate −log p(z) from a stationary stretch of a run.
+    """Estimate −log p(z) from a stationary part of a run.
 
-    Where a run is stationary and its noise isotropic and constant, p ∝ exp(−L/T) and −log p is the loss over the
-    temperature, up to a constant. SGD seldom meets that, so the conditions are measured and given beside it.
+    If a run is stationary and its noise is isotropic and constant, p ∝ exp(−L/T), and −log p is the loss divided by the
+    temperature, up to a constant. SGD seldom satisfies these conditions, so they are measured and returned too.
 
     Parameters
     ----------
     Z : array-like, shape (n, d)
-        Chart coordinates of a late stretch of iterates, in time order.
+        Chart coordinates of late iterates, in time order.
     grid : Grid
-        Where to evaluate the density, by a Gaussian kernel of Scott's width for the effective sample size.
+        Grid of the density, with a Gaussian kernel of Scott's width for the effective sample size.
 
     Returns
     -------
     EffectivePotential
-        The potential; look at its `reservations` first.
+        The potential; check its `reservations` first.
 
     Raises
     ------

@@ -23,7 +23,7 @@ def pullback(objective: Objective, chart: Chart, z: Array, *, fd_step: float | A
     objective : Objective
         The loss.
     chart : Chart
-        The chart; exact where it is a `Plane` or knows its derivatives.
+        The chart; exact if it is a `Plane` or provides its derivatives.
     z : array-like, shape (d,)
         Coordinates.
     fd_step : float or array-like of shape (d,)
@@ -32,7 +32,7 @@ def pullback(objective: Objective, chart: Chart, z: Array, *, fd_step: float | A
     Returns
     -------
     Pullback
-        Loss, derivatives, metric, and the part of the gradient that the chart does not see.
+        Loss, derivatives, metric, and the part of the gradient normal to the chart.
 
     Raises
     ------

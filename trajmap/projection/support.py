@@ -1,4 +1,4 @@
-"""Where a run says anything about a lifted point: its distance from the iterates, and how far is too far."""
+"""Support of lifted points by a run: their distance from the iterates, and its limit."""
 
 from typing import Any
 
@@ -14,42 +14,42 @@ __all__ = ["PathGeometry"]
 
 # a frame of more vectors is first reduced to those that the lifted points need
 _FEW = 8
-# products in float32 are exact to six digits only; so many columns average their rounding
+# products in float32 have only six digits; over this many columns rounding averages out
 _MANY_COLUMNS = 2**17
-# multiplications that take about a tenth of a second: below it even what a row space knows is measured again
+# multiplications that take about a tenth of a second; smaller runs are read even if a row space knows the coordinates
 _CHEAP = 3e8
-# a norm's square that is a difference of larger ones is measured again below this part of them
+# a squared norm that is a difference of larger ones is recomputed below this fraction of them
 _CANCELLED = 1e-4
 
 
 class PathGeometry:
     """Distances of lifted points in R^P from the iterates of a run, and of the iterates from each other.
 
-    Where the chart has a frame, an iterate is its coordinates in the frame's span and its distance from the span, by
-    one pass over the run: a lifted point's distances then take numbers of the frame's length, none of length P. The
-    distances of iterates from a span that holds almost all of them are measured by a second pass, as norms of
-    differences, so that small ones keep their digits. A large run that the chart was fitted on is not read at all: its
-    row space knows the coordinates, to the rounding of its Gram matrix (a direction of 1e-5 of the extent to 1e-6 and
-    a few times that, in float64).
+    If the chart has a frame, an iterate is represented by its coordinates in the frame's span and its distance from the
+    span, from one pass over the run. A lifted point's distances then need only vectors of the frame's length, not of
+    length P. The distances of iterates from a span that almost contains them are computed in a second pass as norms of
+    differences, so that small ones are accurate. A large run to which the chart was fitted is not read at all: its row
+    space has the coordinates, up to the rounding of its Gram matrix (in float64 a direction of relative extent 1e-5 has
+    an error of a few times 1e-6).
 
     Parameters
     ----------
     iterates : Iterates or array-like, shape (T, P)
         The run.
     known : Framed, optional
-        The chart, where it has a frame.
+        The chart, if it has a frame.
     coefficients : numpy.ndarray, shape (n, m), optional
-        With `known`, those of the lifted points whose distances are asked for.
+        With `known`, the coefficients of the lifted points whose distances are needed.
     n_blocks : int
         Contiguous blocks of time for `reach`.
     reach : bool
-        Whether distances between the iterates are needed: without them `reach` and `variance` are NaN.
+        Whether distances between the iterates are needed; without them `reach` and `variance` are NaN.
 
     Attributes
     ----------
     reach : float
-        Median over the iterates of the distance to the nearest iterate outside their own time block: a point
-        is supported when it is no farther from the run than held-out stretches of the run are from the rest.
+        Median over the iterates of the distance to the nearest iterate outside their own time block: a point is
+        supported if it is no farther from the run than held-out blocks of the run are from the rest.
     variance : float
         Mean squared distance of the iterates from their mean.
 
@@ -117,7 +117,7 @@ class PathGeometry:
         return _distances(gram) if pairs else None
 
     def take_projections(self) -> Array:
-        """Coefficients of the iterates' projections on a frame that is not reduced; they join the lifted points."""
+        """Coefficients of the iterates' projections on an unreduced frame, together with those of the lifted points."""
         assert self._onto is not None
         found = self._coordinates @ self._onto.T
         self._lifted = np.concatenate([self._lifted, found @ self._into])
@@ -126,7 +126,7 @@ class PathGeometry:
     def of_lifted(self, start: int = 0, stop: int | None = None) -> Array:
         """Distance of the lifted points from the nearest iterate, (n,); NaN gives NaN."""
         lifted, points = self._lifted[start:stop], self._coordinates
-        # as of whole points: measured from the last iterate, then the nearest one again, by the difference
+        # as for whole points: measured from the last iterate, then recomputed for the nearest one as a difference
         ours, theirs = lifted - points[-1], points - points[-1]
         fixed = np.sum(theirs**2, axis=1) + self._off**2
         found = np.empty(len(lifted))
@@ -137,7 +137,7 @@ class PathGeometry:
         return found
 
     def residuals(self, start: int = 0) -> Array:
-        """Distance of each iterate t from lifted point start + t, (T,): its own lift, where those are the path's."""
+        """Distance of each iterate t from lifted point start + t, (T,); its own lift, if these are the path's."""
         apart = self._lifted[start : start + len(self._coordinates)] - self._coordinates
         return np.sqrt(np.sum(apart**2, axis=1) + self._off**2)
 
@@ -166,7 +166,7 @@ class PathGeometry:
             theirs += np.einsum("ij,ij->i", b, b)
         squares = ours[:, None] + theirs - 2 * products
         nearest = squares.argmin(axis=1)
-        # the expanded square loses half the digits near an iterate: the nearest one is measured again
+        # the expanded square loses half the digits near an iterate, so the nearest one is recomputed
         exact = [np.linalg.norm(theta - self._iterates[int(i)]) for theta, i in zip(thetas, nearest, strict=True)]
         return np.array(exact)
 
@@ -179,16 +179,16 @@ def _pairwise(points: Array) -> Array:
 
 
 def _distances(gram: Array) -> Array:
-    """Distances of iterates from each other by the Gram matrix of their steps, which is written over."""
+    """Distances between iterates from the Gram matrix of their steps, which is overwritten."""
     gram = centred_gram(gram)
     squares = np.diag(gram)
     return np.sqrt(np.maximum(squares[:, None] + squares - 2 * gram, 0))
 
 
 def _pass(iterates: Any, frame: Frame | None, *, pairs: bool = True) -> tuple[Array, Array, Array]:
-    """Read a run once: Gram matrix of its steps, and, from a frame's origin, products with its vectors and squares."""
+    """Read a run once: Gram matrix of its steps, and products with a frame's vectors and squares, from its origin."""
     T, P = iterates.shape
-    # the rounding of products in float32 averages out over many columns; over few it would show
+    # the rounding of float32 products averages out over many columns, but not over few
     narrow = np.dtype(iterates.dtype) == np.float32 and P >= _MANY_COLUMNS
     gram = np.zeros((T, T))
     products, squares = np.zeros((T, 0 if frame is None else frame.n_vectors)), np.zeros(T)

@@ -1,4 +1,4 @@
-"""The loss over a chart: lift the grid, evaluate, and say where the run supports the picture."""
+"""The loss over a chart: lift the grid, evaluate, and mark where the run supports the picture."""
 
 import dataclasses
 import os
@@ -58,8 +58,8 @@ def surface(  # ruff: ignore[too-many-arguments] - each option is an independent
         The loss.
     chart : Chart
         A fitted ``Pipeline(RowSpace(), embedding)``, a `Plane`, or anything with ``transform`` and
-        ``inverse_transform``. Where it has a frame (those two, a fitted PCA, or any chart with ``frame`` and
-        ``coefficients``) a lifted point is a few numbers; else whole points are lifted in blocks.
+        ``inverse_transform``. If it has a frame (those two, a fitted PCA, or any chart with ``frame`` and
+        ``coefficients``), a lifted point is stored as a few numbers; otherwise whole points are lifted in blocks.
     grid : Grid
         Coordinates.
     trajectory : Trajectory or Fan, optional
@@ -67,23 +67,23 @@ def surface(  # ruff: ignore[too-many-arguments] - each option is an independent
     name : str
         Name of the chart, for titles; the chart's own by default.
     block : int
-        Grid points a piece of work. A chart without a frame lifts as many at a time, or fewer where 2·block points
-        do not fit in the memory budget.
+        Grid points per block of work. A chart without a frame lifts as many at a time, or fewer if 2·block points do
+        not fit in the memory budget.
     strategy : Strategy, optional
-        How the loss is evaluated. By default the fastest that gives the same values, tried on three of the
-        points where that can pay; it differs between machines, and with it the values' last digits.
+        Strategy of the evaluation. By default the fastest with the same values, found by trials on three points if this
+        can save time. It depends on the machine, and so do the values' last digits.
     precision : str, optional
         ``"bfloat16"``: run the model under torch's autocast, with images channels-last on an accelerator. The largest
-        relative difference at nine grid points is measured and said in ``land.strategy``.
+        relative difference at nine grid points is measured and reported in ``land.strategy``.
     executor : concurrent.futures.Executor, optional
-        Where blocks are evaluated: a process pool, ``dask.distributed.Client(...).get_executor()``, or any other
-        whose workers see the same file system. The values do not depend on it.
+        Executor of the blocks: a process pool, ``dask.distributed.Client(...).get_executor()``, or any other whose
+        workers share the file system. The values do not depend on it.
     out : path-like, optional
-        Folder for finished blocks: a surface that is killed goes on from there by the same call, in any process. Where
-        loss, data, chart or grid have changed, which the losses at three grid points tell, it starts anew with a
-        warning. The blocks are removed in the end.
+        Folder for finished blocks: after an interruption, the same call in any process continues from them. If loss,
+        data, chart or grid have changed, which is checked by the losses at three grid points, the surface starts again
+        with a warning. The blocks are removed at the end.
     progress : callable, optional
-        Called with the evaluations done and their number.
+        Called with the number of evaluations done and the total.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def surface(  # ruff: ignore[too-many-arguments] - each option is an independent
     Raises
     ------
     InputError
-        If the chart and the grid do not fit; before anything is evaluated.
+        If the chart and the grid do not fit; raised before anything is evaluated.
     LayoutError
         If the trajectory's parameters are not the objective's.
 
@@ -122,7 +122,7 @@ def surface(  # ruff: ignore[too-many-arguments] - each option is an independent
         strategy = half_precision(objective, strategy)
     if strategy is None:
         strategy = _chosen(objective, seen, store)
-    # the work, and with it the evaluator's copies of the model, lives no longer than this line
+    # the work and the evaluator's copies of the model are freed after this line
     found = run_blocks(seen.work(strategy), seen.rows, block=seen.block, executor=executor, store=store, progress=count)
     if seen.known is not None and seen.geometry is not None:
         found["distance"] = seen.geometry.of_lifted(0, len(grid.points))
@@ -154,15 +154,15 @@ def surface(  # ruff: ignore[too-many-arguments] - each option is an independent
 
 @dataclasses.dataclass(eq=False)
 class _Seen:
-    """A chart over a grid and a run, as it is evaluated."""
+    """A chart over a grid and a run, prepared for evaluation."""
 
     objective: Objective
     chart: Chart
     block: int
-    rows: Array  # what a block of work is given, one row a grid point: coefficients, or coordinates
+    rows: Array  # inputs of the work, one row per grid point: coefficients, or coordinates
     path: Array | None = None
     known: Framed | None = None
-    slope: Array | None = None  # of the coefficients, where they are affine
+    slope: Array | None = None  # of the coefficients, if they are affine
     frame: Frame | None = None  # as few vectors as the points need
     points: FramePoints | None = None  # the grid's, then the path's
     geometry: PathGeometry | None = None
@@ -195,13 +195,13 @@ class _Seen:
         return chart_residuals(self.chart, self.path, trajectory.iterates, self.block)
 
     def work(self, strategy: Strategy) -> Work:
-        """Make what is done with a block."""
+        """Make the work on a block."""
         if self.points is None or self.frame is None:
             return WholeWork(self.objective, self.chart, strategy, self.geometry)
         return FrameWork(self.objective, self.points, self.frame, strategy)
 
     def words(self, strategy: Strategy) -> str:
-        """Say how the losses were evaluated, and what a shorter number format costs."""
+        """Describe the evaluation of the losses, and the error of a narrower number format."""
         if not strategy.bfloat16:
             return str(strategy)
         places = np.unique(np.linspace(0, len(self.rows) - 1, 9).astype(int))  # from corner to corner
@@ -210,7 +210,7 @@ class _Seen:
         return f"{strategy} (relative error {error:.1e} at {len(places)} grid points)"
 
     def map(self) -> tuple[LiftMap, Array | None]:
-        """Give the lift up to an isometry, and inner products of the directions of a flat chart."""
+        """Return the lift up to an isometry, and inner products of the directions of a flat chart."""
         if self.known is None:
             return WholeMap(self.chart), None
         found = FrameMap(self.known, None, self.slope)
@@ -219,7 +219,7 @@ class _Seen:
         slope = found.at(self.slope)
         gram = slope @ slope.T
         lengths = np.sqrt(np.diag(gram))
-        # dependent directions are no axes of a plane
+        # dependent directions cannot be axes of a plane
         flat = lengths.all() and np.linalg.eigvalsh(gram / np.outer(lengths, lengths))[0] >= 1e-12
         return found, gram if flat else None
 
@@ -262,7 +262,7 @@ def _along(
     objective: Objective, seen: _Seen, trajectory: Trajectory | Fan, strategy: Strategy, count: "_Counting"
 ) -> tuple[Array, Array]:
     """Losses of the iterates and of their lifts."""
-    # the iterates lie on no plane, and their lifts are too few to combine layers for
+    # the iterates are not on a plane, and their lifts are too few for combined layers
     evaluate = evaluator(objective, dataclasses.replace(strategy, planes=False)).evaluate
     losses = []
     for points in (ArrayPoints(trajectory.iterates), seen.along()):
@@ -276,7 +276,7 @@ def _along(
 
 
 def _with_evidence(land: Landscape, seen: LiftMap, reach: Array) -> Landscape:
-    """Add the rank and the area of the lift, and what the axes measure; `reach` is each cell's distance and doubt."""
+    """Add the rank and the area of the lift, and the axes' meaning; `reach` is each cell's distance and uncertainty."""
     assert land.support is not None
     if land.grid.ndim < 2 or not land.support.any():
         return land
@@ -291,7 +291,7 @@ def _with_evidence(land: Landscape, seen: LiftMap, reach: Array) -> Landscape:
 
 
 def _chosen(objective: Objective, seen: _Seen, store: BlockStore | None) -> Strategy:
-    """Choose a strategy, or take the one that an unfinished surface was begun with."""
+    """Choose a strategy, or use the one of an unfinished surface."""
     known = None if store is None else store.choice("strategy")
     if known is not None:
         return _as_strategy(known)
@@ -302,10 +302,10 @@ def _chosen(objective: Objective, seen: _Seen, store: BlockStore | None) -> Stra
 
 
 def _as_strategy(known: Any) -> Strategy:
-    """Take a strategy from its file; a damaged one would change the values of the blocks that are to come."""
+    """Read a strategy from its file; a damaged one would change the values of the remaining blocks."""
     names = {field.name: type(field.default) for field in dataclasses.fields(Strategy)}
     if not isinstance(known, dict) or any(type(value) is not names.get(name) for name, value in known.items()):
-        repair = "remove the folder, and the surface starts anew"
+        repair = "remove the folder to start the surface again"
         raise InputError(worded("out", "the strategy of an unfinished surface", "a damaged strategy.json", repair))
     return Strategy(**known)
 
@@ -314,12 +314,12 @@ def _path(chart: Chart, grid: Grid, trajectory: Trajectory | Fan) -> Array:
     """Coordinates of the iterates, checked against the grid."""
     path = encode(chart, trajectory.iterates)
     if path.shape[1] != grid.ndim:
-        raise InputError(worded("grid", f"{path.shape[1]} axes, one a coordinate of the chart", f"{grid.ndim}"))
+        raise InputError(worded("grid", f"{path.shape[1]} axes, one per coordinate of the chart", f"{grid.ndim}"))
     return path
 
 
 class _Counting:
-    """Add up what is done, for the progress."""
+    """Add up the completed points, for the progress."""
 
     def __init__(self, progress: Progress | None, total: int) -> None:
         self._progress, self._done, self._total = progress, 0, total

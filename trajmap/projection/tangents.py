@@ -20,8 +20,8 @@ def tangent(chart: Chart, z: Array, *, fd_step: float | Array = 1e-3) -> Array:
     z : array-like, shape (d,)
         Coordinates of the point.
     fd_step : float or array-like of shape (d,)
-        Half the distance of the differences, in chart coordinates. A lift that averages neighbours is smooth
-        only on the scale of their spacing: give twice that spacing there.
+        Half the distance of the differences, in chart coordinates. A lift that averages neighbours is smooth only on
+        the scale of their spacing: use twice that spacing.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def tangent(chart: Chart, z: Array, *, fd_step: float | Array = 1e-3) -> Array:
     Raises
     ------
     InputError
-        If the lift does not move in d independent directions at z.
+        If the lift does not have d independent directions at z.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def tangent(chart: Chart, z: Array, *, fd_step: float | Array = 1e-3) -> Array:
     # 1e-10: below it the second direction is rounding
     if not values[-1] > 1e-10 * values[0]:
         raise InputError(
-            worded("fd_step", f"a lift that moves in {len(z)} independent directions at z",
+            worded("fd_step", f"a lift with {len(z)} independent directions at z",
                    f"singular values {values} at step {fd_step}", "a larger step")
         )  # fmt: skip
     return basis.T

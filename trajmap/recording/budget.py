@@ -149,7 +149,7 @@ class Budget:
             return None
         self.interval *= 2
         kept = [row for row in self._rows[1:] if self.is_due(row[1])]
-        if len(kept) > 3 * len(self._rows) // 4:  # most were asked for by name
+        if len(kept) > 3 * len(self._rows) // 4:  # most were recorded by step
             kept = self._rows[2::2]
         self._rows, self._beside = self._rows[:1] + kept, 0
         return Thinning.of([place for place, _, _ in self._rows], below=below, interval=self.interval)

@@ -11,7 +11,7 @@ from trajmap.recording.stepping import held_optimizers
 
 __all__ = ["Ledger", "changed_options", "described", "groups_of", "present_rates", "require_optimizer"]
 
-_MOST_RATES = 16  # parameter groups whose learning rate is noted beside each iterate
+_MOST_RATES = 16  # maximum number of parameter groups with recorded learning rates
 _MOST_SPANS = 16  # maximum number of listed step ranges; alternating optimizers only have their steps counted
 
 Entry = dict[str, Any]

@@ -15,8 +15,8 @@ from trajmap._validation import worded
 from trajmap.data.store.run_folder import read_run
 from trajmap.data.store.store import RunHeader
 from trajmap.errors import InputError
-from trajmap.recording.beside import Beside
 from trajmap.recording.budget import Budget, Pace, bytes_of
+from trajmap.recording.held_moments import HeldMoments
 from trajmap.recording.moments import Moments
 from trajmap.recording.snapshot import Slot, Snapshot
 from trajmap.recording.writer import RunWriter
@@ -45,14 +45,14 @@ class RunBuffer:
         Called with the header before it is written.
     room : Budget or Pace
         The limit of bytes, or the estimate for the disk warning.
-    beside : tuple of RunBuffer and int, optional
+    full : tuple of RunBuffer and int, optional
         Another buffer, and the interval at which it takes iterates.
 
     Attributes
     ----------
     last : int
         Step of the newest iterate, −1 if there is none yet.
-    moments : Beside
+    moments : HeldMoments
         Second moments of the iterates.
     """
 
@@ -66,11 +66,11 @@ class RunBuffer:
         wait: bool,
         before: Callable[[RunHeader], None],
         room: Budget | Pace,
-        beside: "tuple[RunBuffer, int] | None",
+        full: "tuple[RunBuffer, int] | None",
     ) -> None:
         self.last = -1
         self._before = before
-        self._beside, self._taken = beside, 0
+        self._full, self._taken = full, 0
         self._path, self._writer, self._snapshot, self._header = path, writer, snapshot, header
         self._wait = wait
         self._slot: Slot | None = None  # the newest iterate
@@ -79,7 +79,7 @@ class RunBuffer:
         self._aside: tuple[Slot, int] | None = None  # a copy that becomes the last iterate if no step follows
         self._budget = room if isinstance(room, Budget) else None
         self._pace = room if isinstance(room, Pace) else None
-        self.moments = Beside(path, writer, header, self._budget)
+        self.moments = HeldMoments(path, writer, header, self._budget)
         self._n_written = 0  # iterates handed over
         self._skipped: list[int] = []  # steps that found no free slot since the newest iterate
         self._seam: tuple[int, int] | None = None
@@ -157,8 +157,8 @@ class RunBuffer:
         self.begin()
         self._report_failure()
         self._put_back()
-        if self._beside is not None and self._taken % self._beside[1] == 0:
-            self._beside[0].take(step, scalars, wait=wait)
+        if self._full is not None and self._taken % self._full[1] == 0:
+            self._full[0].take(step, scalars, wait=wait)
         self._taken += 1
         slot = None if self._error else self._filled(wait=wait or self._wait)
         if slot is None:
@@ -263,8 +263,8 @@ class RunBuffer:
         self._hand_over()
         if self._begun:
             self._writer.flush()
-        if self._beside is not None:
-            self._beside[0].flush()
+        if self._full is not None:
+            self._full[0].flush()
         self._report_failure()
 
     def _hand_over(self) -> None:
@@ -301,8 +301,8 @@ class RunBuffer:
         self._hand_over()
         self._writer.close()
         self._report_failure()
-        if self._beside is not None:
-            self._beside[0].close()
+        if self._full is not None:
+            self._full[0].close()
 
     def resume(self, step: int | None) -> int:
         """Resume an earlier session from the present parameters, and note it in the history.
@@ -339,8 +339,8 @@ class RunBuffer:
         self._held = None if same == found else {}
         if same == found:  # it is on the disk; the slot stays the reference for comparisons until it is filled again
             self._writer.release(slot)
-        if self._beside is not None and self._beside[0].resumed:
-            self._beside[0].resume(same)
+        if self._full is not None and self._full[0].resumed:
+            self._full[0].resume(same)
         return same
 
     def resume_at(self, step: int) -> None:
@@ -348,8 +348,8 @@ class RunBuffer:
         if self.resumed and self.last < 0:
             self.begin()
             self._seam = (step - 1, self._writer.first_place)
-            if self._beside is not None:
-                self._beside[0].resume_at(step)
+            if self._full is not None:
+                self._full[0].resume_at(step)
 
     def next_step(self) -> int:
         """Return the step after the newest iterate of this session or the previous one."""

@@ -1,4 +1,4 @@
-"""The numbers that a training says beside its iterates: what is one, and the mean over accumulated batches."""
+"""The scalars of a training: their checks, and the mean over accumulated batches."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ __all__ = ["Pool", "as_number", "checked_scalars"]
 
 
 class Pool:
-    """Keep the scalars of the batches since a step, until the next step asks for their means."""
+    """Keep the scalars of the batches since a step, until the next step takes their means."""
 
     def __init__(self) -> None:
         self._lists: dict[str, list[float]] = {}

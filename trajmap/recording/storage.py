@@ -76,7 +76,7 @@ def make_buffer(
         room=Pace(plan.path, bytes_of(header, {}), storage.every)
         if storage.budget is None
         else Budget(storage.budget, header),
-        beside=_make_full_buffer(plan, buffers, settings, storage),
+        full=_make_full_buffer(plan, buffers, settings, storage),
     )
 
 
@@ -97,8 +97,8 @@ def _make_full_buffer(
     """Make the buffer of the whole iterates of a sketched run, if they are stored."""
     if storage.sketch is None or storage.sketch.full_every is None:
         return None
-    beside = dataclasses.replace(plan, path=plan.path / "full", shards=None)
-    return make_buffer(beside, buffers, settings, dataclasses.replace(storage, sketch=None)), storage.sketch.full_every
+    whole = dataclasses.replace(plan, path=plan.path / "full", shards=None)
+    return make_buffer(whole, buffers, settings, dataclasses.replace(storage, sketch=None)), storage.sketch.full_every
 
 
 def _make_header(
@@ -107,7 +107,7 @@ def _make_header(
     settings: dict[str, Any],
     sketch: CountSketch | None,
 ) -> RunHeader:
-    """Say what a run of these parameters and buffers will hold."""
+    """Make the header of a run with these parameters and buffers."""
     pieces = {name: local_tensor(p) for name, p in chosen.items()}
     layout = Layout(tuple(pieces), tuple(tuple(p.shape) for p in pieces.values()))
     if sketch is not None:
@@ -125,7 +125,7 @@ def _make_header(
 
 
 def checked_settings(settings: Mapping[str, Any] | None, model: torch.nn.Module, every: object) -> dict[str, Any]:
-    """Join the recorder's own settings with the user's: plain JSON, under names of their own."""
+    """Join the recorder's settings with the user's, which must be plain JSON under other names."""
     if settings is not None and not isinstance(settings, Mapping):
         raise InputError(worded("settings", "plain JSON values by name", settings))
     found: dict[str, Any] = plain_json("settings", settings or {})

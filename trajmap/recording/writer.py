@@ -41,7 +41,7 @@ Revision = Callable[[RunHeader], RunHeader]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Beside:
+class _HeldMoments:
     """Second moments to write with an iterate, and the places of those to remove."""
 
     place: int
@@ -115,7 +115,7 @@ class RunWriter:
         self._path, self._overwrite, self._resume = path, overwrite, resume
         self._encoding = FullRows() if encoding is None else encoding
         self._free: queue.Queue[Slot] = queue.Queue()
-        self._jobs: queue.Queue[tuple[Slot, Notes] | _Beside | Revision | threading.Event | None] = queue.Queue()
+        self._jobs: queue.Queue[tuple[Slot, Notes] | _HeldMoments | Revision | threading.Event | None] = queue.Queue()
         self._thread: threading.Thread | None = None
         self._header: RunHeader | None = None
         self._owner: Ownership | None = None
@@ -237,9 +237,9 @@ class RunWriter:
         """Queue a filled slot; it must not be changed again."""
         self._jobs.put((slot, Notes(step, scalars, seam=seam)))
 
-    def write_beside(self, place: int, step: int, moments: Moments, *, due: int, gone: list[int]) -> None:
+    def write_moments(self, place: int, step: int, moments: Moments, *, due: int, gone: list[int]) -> None:
         """Queue the second moments of a queued iterate, and the places of those to remove."""
-        self._jobs.put(_Beside(place, step, due, moments, gone))
+        self._jobs.put(_HeldMoments(place, step, due, moments, gone))
 
     def release(self, slot: Slot) -> None:
         """Return a slot that is not to be written."""
@@ -293,15 +293,15 @@ class RunWriter:
                 if isinstance(job, tuple):
                     self._free.put(job[0])
 
-    def _do(self, job: tuple[Slot, Notes] | _Beside | Revision) -> None:
+    def _do(self, job: tuple[Slot, Notes] | _HeldMoments | Revision) -> None:
         if isinstance(job, tuple):
             self._write(*job)
-        elif isinstance(job, _Beside):
-            self._write_beside(job)
+        elif isinstance(job, _HeldMoments):
+            self._write_moments(job)
         else:
             self._revise(job)
 
-    def _write_beside(self, job: _Beside) -> None:
+    def _write_moments(self, job: _HeldMoments) -> None:
         self._require_own()
         try:
             for place in job.gone:

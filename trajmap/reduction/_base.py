@@ -128,4 +128,4 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     @abstractmethod
     def _spread(self, Z: Array) -> Array:
-        """Give what the lift itself knows of its error at checked coordinates, in units of X; zeros for nothing."""
+        """Return the lift's own error estimate at checked coordinates, in units of X; zeros without one."""

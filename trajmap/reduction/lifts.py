@@ -82,7 +82,7 @@ class Lift(BaseEstimator, ABC):
 
     @abstractmethod
     def _uncertainty(self, Z: Array) -> Array:
-        """How far points at checked coordinates may be off; `_stretch(Z)` where the lift itself knows nothing."""
+        """Uncertainty of points at checked coordinates; `_stretch(Z)` for a lift without its own estimate."""
 
 
 class LinearLift(Lift):

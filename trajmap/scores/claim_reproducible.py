@@ -274,7 +274,7 @@ def _line_maker(runs: list[Array]) -> Maker:
     along = vectors[:, 0]
     way = u.T @ along + v.T @ along
     way = way / max(float(np.linalg.norm(way)), np.finfo(float).tiny)
-    # positions along the line from the shared part, because noise along the line is not in the mean
+    # positions along the line from the shared part, because the mean contains no noise along the line
     speed = np.diff(np.sqrt(max(float(values[0]), 0.0)) * along)
     ratio = np.sqrt(np.linalg.norm(u @ way) / max(float(np.linalg.norm(v @ way)), np.finfo(float).tiny))
     drifts = [np.outer(speed * factor, way) for factor in (ratio, 1 / ratio if ratio > 0 else 0.0)]

@@ -1,1 +1,1 @@
-"""Checkpoints of other programs, read where they lie."""
+"""Checkpoints of other programs, read in place."""

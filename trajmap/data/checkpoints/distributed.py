@@ -1,8 +1,8 @@
-"""The tensors of a ``torch.distributed.checkpoint`` folder, where they lie, without torch and without running anything.
+"""The tensors of a ``torch.distributed.checkpoint`` folder, read in place without torch and without running code.
 
 Such a folder holds a pickled description, ``.metadata``, and ``*.distcp`` files in which each block of a tensor is a
-small file of ``torch.save``. Torch's own reader unpickles the description, which can run any code; here its classes
-have inert stand-ins.
+small file of ``torch.save``. Torch's own reader unpickles the description, which can run any code; here its classes are
+replaced by inert ones.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ def is_distributed_checkpoint(folder: Path) -> bool:
 
 
 def read_distributed_checkpoint(folder: Path) -> dict[str, Any]:
-    """List the tensors of a folder by name, nested as they were when they were saved.
+    """List the tensors of a folder by name, with the nesting at the time of saving.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def read_distributed_checkpoint(folder: Path) -> dict[str, Any]:
     Raises
     ------
     RunFormatError
-        If the description cannot be read, or names a file outside the folder.
+        If the description cannot be read, or refers to a file outside the folder.
     """
     try:
         content = InertUnpickler(io.BytesIO((folder / ".metadata").read_bytes())).load()
@@ -65,7 +65,7 @@ def read_distributed_checkpoint(folder: Path) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class _Place:
-    """Where a block's bytes are."""
+    """Place of a block's bytes."""
 
     path: Path
     begin: int
@@ -78,13 +78,15 @@ class _Place:
         if not path.resolve().is_relative_to(folder.resolve()):
             raise RunFormatError(f"{folder}: expected files in the folder, got {name}")
         if state.get("transform_descriptors"):
-            raise RunFormatError(f"{folder}: expected plain blocks, got compressed ones; repair: save them without")
+            raise RunFormatError(
+                f"{folder}: expected plain blocks, got compressed ones; repair: save them without compression"
+            )
         return cls(path, int(state["offset"]), int(state["length"]))
 
 
 @dataclasses.dataclass(eq=False)
 class _Block:
-    """A block of a tensor; its archive is looked at when it is first read, since there are as many as processes."""
+    """A block of a tensor; its archive is opened on the first read, because there are as many as processes."""
 
     place: _Place
     dtype: str
@@ -97,11 +99,11 @@ class _Block:
         return self
 
     def read(self, start: int, out: Array) -> None:
-        """Fill an array with entries from one on."""
+        """Fill an array with entries from a start index on."""
         self._tensor().read(start, out)
 
     def verify(self) -> None:
-        """Raise RunFormatError if the numbers are not there."""
+        """Raise RunFormatError if the numbers are missing."""
         self._tensor().verify()
 
     def _tensor(self) -> TensorInFile:

@@ -1,4 +1,4 @@
-"""Which files are checkpoints, in which order and of which step, and what each holds."""
+"""Which files are checkpoints, with their order, steps and contents."""
 
 import itertools
 import json
@@ -19,7 +19,7 @@ __all__ = ["Paths", "bytes_of", "find_checkpoints", "holds_checkpoints", "read_c
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 _SUFFIXES = (".pt", ".pth", ".pth.tar", ".bin", ".ckpt", ".safetensors")
-# what trainers write beside the weights
+# files that trainers write next to the weights
 _ASIDE = re.compile(r"^(training_args|optimizer|optim|scheduler|scaler|rng_state|random_states|trainer_state)\b")
 _WHOLE = tuple(
     f"{stem}.{suffix}"
@@ -39,8 +39,8 @@ def find_checkpoints(paths: Paths) -> list[Path]:
     Parameters
     ----------
     paths : path-like or iterable of path-like
-        Checkpoints: files, or folders as Hugging Face and torch.distributed.checkpoint write them; or one folder that
-        holds several of either.
+        Checkpoints: files, or folders in the format of Hugging Face or torch.distributed.checkpoint; or one folder that
+        contains several of them.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def find_checkpoints(paths: Paths) -> list[Path]:
     given = [Path(paths)] if isinstance(paths, (str, os.PathLike)) else [Path(entry) for entry in paths]
     for entry in given:
         if not entry.exists():
-            raise InputError(worded("paths", "existing checkpoints", f"{entry}, which is not there"))
+            raise InputError(worded("paths", "existing checkpoints", f"{entry}, which does not exist"))
     if len(given) == 1 and given[0].is_dir() and not is_distributed_checkpoint(given[0]):
         inside = _inside(given[0])
         if len(inside) > 1 or not _weights(given[0]):
@@ -64,12 +64,12 @@ def find_checkpoints(paths: Paths) -> list[Path]:
 
 
 def holds_checkpoints(folder: Path) -> bool:
-    """Whether a folder that is no run holds checkpoints, or is one."""
+    """Whether a folder without a run contains checkpoints, or is one."""
     return folder.is_dir() and not (folder / "run.json").exists() and bool(find_checkpoints(folder))
 
 
 def steps_of(found: Sequence[Path]) -> list[int]:
-    """Read the steps out of the names of checkpoints.
+    """Read the steps from the names of checkpoints.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ def steps_of(found: Sequence[Path]) -> list[int]:
     Returns
     -------
     list of int
-        The number after ``step``, ``iter``, ``epoch`` or ``checkpoint``, whichever comes first in this list and
-        increases; else the last whole number of each name, if these increase; else their places.
+        The number after ``step``, ``iter``, ``epoch`` or ``checkpoint``, the first in this list whose numbers increase;
+        else the last integer of each name, if these increase; else their positions.
     """
     names = [entry.stem if entry.is_file() else entry.name for entry in found]
     patterns = [rf"{word}[=_-]?(\d+)" for word in _STEP_WORDS] + [r"(?<![\d.])(\d+)(?!\.?\d)"]
@@ -94,7 +94,7 @@ def steps_of(found: Sequence[Path]) -> list[int]:
 
 
 def read_checkpoint(entry: Path) -> dict[str, Any]:
-    """Read what a checkpoint holds; its tensors stay where they are.
+    """Read the content of a checkpoint; its tensors stay in the file.
 
     Parameters
     ----------
@@ -104,12 +104,12 @@ def read_checkpoint(entry: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        Tensors, dicts of them, and what else there is.
+        Tensors, dicts of them, and other entries.
 
     Raises
     ------
     InputError
-        If it cannot be read, or is no dict.
+        If it cannot be read, or is not a dict.
     """
     try:
         if entry.is_dir() and is_distributed_checkpoint(entry):
@@ -155,14 +155,14 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    """Checkpoints that lie in a folder: files, or folders where these are more."""
+    """Checkpoints in a folder: files, or folders if there are more of them."""
     folders = [e for e in folder.iterdir() if e.is_dir() and (is_distributed_checkpoint(e) or _weights(e))]
     files = [] if _shards(folder) else _files(folder)
     return folders if len(folders) > len(files) else files
 
 
 def _weights(folder: Path) -> list[Path]:
-    """Weight files of a folder that is one checkpoint; none if it is not."""
+    """Weight files of a folder that is one checkpoint; empty if it is not one."""
     shards = _shards(folder)
     if shards:
         return shards
@@ -191,5 +191,5 @@ def _indexed(index: Path) -> list[Path]:
         raise InputError(worded("paths", "an index of shards", f"{index}, a damaged one ({error})")) from error
     for shard in shards:
         if Path(shard).name != shard or shard in {".", ".."}:
-            raise InputError(worded("paths", "shards beside their index", f"{index}, which names {shard!r}"))
+            raise InputError(worded("paths", "shards next to their index", f"{index}, which refers to {shard!r}"))
     return [index.parent / shard for shard in shards]

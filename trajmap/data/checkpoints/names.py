@@ -1,8 +1,8 @@
-"""Which of a checkpoint's tensors are the model's, and what they are called without their wrappers.
+"""The model's tensors in a checkpoint, and their names without wrappers.
 
-Training scripts nest the weights under a name of their own, and wrappers put a prefix before each: ``module.``
-(data parallelism), ``_orig_mod.`` (compilation), ``model.`` (Lightning). Averages lie beside the weights and look the
-same; they are taken when they are named, and never because nothing else was found.
+Training scripts nest the weights under various keys, and wrappers add a prefix to each name: ``module.`` (data
+parallelism), ``_orig_mod.`` (compilation), ``model.`` (Lightning). Averages are stored next to the weights and look the
+same; they are used only if a key names them, never as a fallback.
 """
 
 import dataclasses
@@ -19,36 +19,36 @@ __all__ = ["State", "Wanted", "is_average", "state_of"]
 
 Tensors = dict[str, StoredTensor]
 
-# where training scripts put the weights of the step, the surest first: Lightning's averaging callbacks keep the
+# keys of the weights of the step in training scripts, the most certain first: Lightning's averaging callbacks keep the
 # average under state_dict, and the weights of the step under the first of these
 _NESTS = (
     "current_model_state", "state_dict", "model_state_dict", "model_state", "model", "module", "net", "network",
     "weights", "params",
 )  # fmt: skip
-# wrappers that torch puts anywhere in a name
+# wrappers that torch adds anywhere in a name
 _WRAPPERS = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 _AVERAGES = {"ema", "swa", "avg", "average", "averaged", "averaging", "polyak", "shadow", "lookahead"}
 _OTHERS = re.compile(r"optim|sched|scaler|callback|loops|rng", re.IGNORECASE)
-_LISTED = 8  # names in an error
+_LISTED = 8  # number of names in an error
 
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """What is to be found in a checkpoint.
+    """The required content of a checkpoint.
 
     Parameters
     ----------
     parameters : mapping of str to sequence of str
-        Names, each with further names under which a checkpoint may hold the same (tied) tensor.
+        Names, each with other possible names of the same (tied) tensor in a checkpoint.
     buffers : tuple of str
-        Names of what is taken beside them if it is there.
+        Names of buffers, which are taken if present.
     """
 
     parameters: Mapping[str, tuple[str, ...]]
     buffers: tuple[str, ...] = ()
 
     def found_in(self, tensors: Tensors, prefix: str = "") -> Tensors | None:
-        """Give each parameter's tensor; None unless all are there."""
+        """Return each parameter's tensor; None unless all are present."""
         found = {}
         for name, others in self.parameters.items():
             known = next((prefix + n for n in (name, *others) if prefix + n in tensors), None)
@@ -67,9 +67,9 @@ class State:
     tensors : dict of str to StoredTensor
         By their plain names.
     key : str
-        Where they lie in the checkpoint; empty if it holds nothing else.
+        Their key in the checkpoint; empty if it holds nothing else.
     averaged : bool
-        Whether they say of themselves that they are averages.
+        Whether they are marked as averages.
     """
 
     tensors: Tensors
@@ -78,16 +78,16 @@ class State:
 
 
 def state_of(content: dict[str, Any], key: str | None, wanted: Wanted | None, where: Path) -> State:
-    """Choose the state dict of the model and take the wrappers off its names.
+    """Choose the state dict of the model and remove the wrappers from its names.
 
     Parameters
     ----------
     content : dict
-        What the checkpoint holds.
+        Content of the checkpoint.
     key : str, optional
-        Where in it to look, as ``"ema"`` or ``"state.model"``: nested dicts, or the beginning of the names.
+        Where to search, for example ``"ema"`` or ``"state.model"``: nested dicts, or a prefix of the names.
     wanted : Wanted, optional
-        What must be there; its names are those that the state will have.
+        The required content, whose names the state will have.
     where : pathlib.Path
         The checkpoint, for messages.
 
@@ -99,9 +99,9 @@ def state_of(content: dict[str, Any], key: str | None, wanted: Wanted | None, wh
     Raises
     ------
     InputError
-        If there is no such key, or none or several dicts of tensors to choose from; the message lists them.
+        If the key is missing, or there are no or several dicts of tensors; the message lists them.
     LayoutError
-        If what is wanted is not there.
+        If required content is missing.
     """
     inner = content if key is None else _descend(content, key)
     if inner is None:
@@ -130,7 +130,7 @@ def state_of(content: dict[str, Any], key: str | None, wanted: Wanted | None, wh
 
 
 def is_average(path: str) -> bool:
-    """Whether one of the dotted names says that what it holds is an average over steps."""
+    """Whether a part of the dotted name marks an average over steps."""
     return bool(_AVERAGES & set(re.split(r"[._\-\s]+", path.lower())))
 
 
@@ -153,7 +153,7 @@ def _descend(content: Mapping[str, Any], key: str) -> dict[str, Any] | None:
 
 
 def _dicts(content: Mapping[Any, Any], path: str = "") -> Iterator[tuple[str, Tensors]]:
-    """Every dict that holds tensors of one entry or more, with its path."""
+    """Every dict with tensors of at least one entry, with its path."""
     tensors: Tensors = {
         str(name): value for name, value in content.items() if isinstance(value, (TensorInFile, TensorInPieces))
     }
@@ -165,7 +165,7 @@ def _dicts(content: Mapping[Any, Any], path: str = "") -> Iterator[tuple[str, Te
 
 
 def _preferred(states: list[State]) -> list[State]:
-    """Keep the states whose place is the surest."""
+    """Keep the states with the most certain keys."""
     if len(states) < 2:
         return states
     ranks = [[_NESTS.index(part) if part in _NESTS else len(_NESTS) for part in s.key.split(".")] for s in states]
@@ -174,7 +174,7 @@ def _preferred(states: list[State]) -> list[State]:
 
 
 def _plain(path: str, tensors: Tensors) -> State:
-    """Take the wrappers off the names, unless two names would become one."""
+    """Remove the wrappers from the names, unless two names would become equal."""
     plain = {".".join(part for part in name.split(".") if part not in _WRAPPERS): t for name, t in tensors.items()}
     averaged = "n_averaged" in plain
     counter = {"n_averaged"} if averaged else set()
@@ -186,7 +186,7 @@ def _plain(path: str, tensors: Tensors) -> State:
 
 
 def _matched(state: State, wanted: Wanted) -> State | None:
-    """Give the state under the wanted names, if all are there, behind one and the same prefix or none."""
+    """Return the state under the required names, if all are present with one common prefix or none."""
     prefixes = [""]
     name, others = next((n, o) for n, o in wanted.parameters.items())
     for known in (name, *others):
@@ -204,7 +204,7 @@ def _matched(state: State, wanted: Wanted) -> State | None:
         return plain[0] if plain else None
     if len(fitting) > 1:
         named = [prefix.rstrip(".") for prefix, _ in fitting]
-        raise InputError(worded("key", "the beginning of the names of one model", _words(named), f"key={named[0]!r}"))
+        raise InputError(worded("key", "the prefix of the names of one model", _words(named), f"key={named[0]!r}"))
     return fitting[0][1]
 
 
@@ -215,7 +215,7 @@ def _lacks(state: State, wanted: Wanted) -> str:
 
 
 def _keys(content: Mapping[Any, Any]) -> list[str]:
-    """Names of the dicts and tensors of a checkpoint, as ``key`` takes them."""
+    """Names of the dicts and tensors of a checkpoint, as accepted by ``key``."""
     nests = [str(name) for name, value in content.items() if isinstance(value, dict) and value]
     return nests + [str(name) for name in content if str(name) not in nests]
 

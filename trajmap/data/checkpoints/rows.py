@@ -1,4 +1,4 @@
-"""A series of checkpoints as a run: rows that are read from where the checkpoints lie."""
+"""A series of checkpoints as a run, with rows that are read in place."""
 
 import dataclasses
 import functools
@@ -30,12 +30,12 @@ _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CheckpointRow:
-    """An iterate whose tensors lie in somebody else's files.
+    """An iterate whose tensors are in files of other programs.
 
     Parameters
     ----------
     file : IterateFile
-        Path and notes; a checkpoint has no checksum of ours.
+        Path and notes; a checkpoint has no checksum.
     tensors : tuple of StoredTensor
         The parameters, in layout order.
     layout : Layout
@@ -50,7 +50,7 @@ class CheckpointRow:
     kept: dict[str, StoredTensor]
 
     def read(self, ranges: Ranges, out: Array, known: Known = None) -> None:
-        """Read each stretch from the tensors that it touches."""
+        """Read each range from the tensors that it overlaps."""
         bounds = [0, *itertools.accumulate(self.layout.sizes)]
         place = 0
         for start, stop in ranges:
@@ -63,18 +63,18 @@ class CheckpointRow:
                 place += end - begin
 
     def verify(self) -> None:
-        """Raise RunFormatError if a file is gone, or has changed since the run was opened."""
+        """Raise RunFormatError if a file is missing, or has changed since the run was opened."""
         for tensor in (*self.tensors, *self.kept.values()):
             tensor.verify()
 
     @property
     def files(self) -> list[IterateFile]:
-        """None that has a checksum: each reading looks whether its file is the one that was opened."""
+        """None, because there are no checksums: each read checks that its file is still the opened one."""
         return []
 
     @functools.cached_property
     def key(self) -> bytes:
-        """A digest of where the tensors lie, and of the files' sizes and times."""
+        """A digest of the tensors' places, and of the files' sizes and times."""
         return digest("checkpoint", str(self.file.path.absolute()), *self.tensors)
 
     def buffers(self, layout: BufferLayout) -> dict[str, Array]:
@@ -93,7 +93,7 @@ def open_checkpoints(
     select: str | Sequence[str] | None = None,
     wanted: Wanted | None = None,
 ) -> tuple[RunHeader, list[CheckpointRow]]:
-    """Open checkpoints as rows, where they lie; nothing but their headers is read.
+    """Open checkpoints as rows, in place; only their headers are read.
 
     Parameters
     ----------
@@ -111,16 +111,16 @@ def open_checkpoints(
     Returns
     -------
     header : RunHeader
-        Layout, number format, buffers, and what was left out.
+        Layout, number format, buffers, and the omitted tensors.
     rows : list of CheckpointRow
         The iterates.
 
     Raises
     ------
     InputError
-        If a checkpoint cannot be read, or it is not clear which of its tensors are the model's.
+        If a checkpoint cannot be read, or the choice of the model's tensors is ambiguous.
     LayoutError
-        If a checkpoint lacks a parameter or has it in another shape.
+        If a checkpoint lacks a parameter or has it with another shape.
     """
     first = state_of(read_checkpoint(paths[0]), key, wanted, paths[0])
     wanted = _of_first(first, paths[0]) if wanted is None else wanted
@@ -149,23 +149,23 @@ def open_checkpoints(
 
 
 def open_linked(folder: Path, header: RunHeader, *, verify: bool = False) -> tuple[list[Row], History]:
-    """Open the checkpoints that a run folder refers to; those that are gone or damaged are dropped and named.
+    """Open the checkpoints to which a run folder refers; missing or damaged ones are dropped and listed.
 
     Parameters
     ----------
     folder : pathlib.Path
-        The run folder; the files are named relative to it.
+        The run folder; paths are relative to it.
     header : RunHeader
-        What its ``run.json`` holds.
+        Content of its ``run.json``.
     verify : bool
-        Look for all the numbers too, as far as that is possible without checksums.
+        Also check that all numbers are present, as far as possible without checksums.
 
     Returns
     -------
     rows : list of Row
         The iterates.
     history : History
-        What was dropped.
+        The dropped iterates.
     """
     link = header.checkpoints or {}
     others = link.get("other_names", {})
@@ -195,7 +195,7 @@ def statistics(name: str) -> bool:
 
 
 def _of_first(state: State, path: Path) -> Wanted:
-    """Take every floating tensor but statistics, a tensor of two names once, and nothing that is an average."""
+    """Take every floating tensor except statistics and averages; a tensor with two names once."""
     parameters: dict[str, list[str]] = {}
     names: dict[object, str] = {}
     buffers = []
@@ -207,7 +207,7 @@ def _of_first(state: State, path: Path) -> Wanted:
             parameters.setdefault(known, []).extend([name] if name != known else [])
     if not parameters:
         got = f"{path}, which holds {', '.join(list(state.tensors)[:8])}"
-        raise InputError(worded("paths", "checkpoints with floating tensors of a step", got, "name one by key="))
+        raise InputError(worded("paths", "checkpoints with floating tensors of a step", got, "name one with key="))
     return Wanted({name: tuple(others) for name, others in parameters.items()}, tuple(buffers))
 
 
@@ -217,11 +217,11 @@ def _require_shapes(layout: Layout, state: State, path: Path) -> None:
         if tensor.shape != shape:
             raise LayoutError(worded(str(path), f"{name} of shape {shape}", f"shape {tensor.shape}"))
         if tensor.dtype not in FLOATS:
-            raise LayoutError(worded(str(path), f"{name} in real numbers", tensor.dtype, "leave it out by select"))
+            raise LayoutError(worded(str(path), f"{name} in real numbers", tensor.dtype, "exclude it with select"))
 
 
 def _common_buffers(names: Sequence[str], states: Sequence[State]) -> BufferLayout:
-    """Keep what every checkpoint has in one shape."""
+    """Keep the buffers that every checkpoint has with one shape."""
     first = states[0].tensors
     kept = [
         name
@@ -239,7 +239,7 @@ def _like(tensor: StoredTensor, other: StoredTensor) -> bool:
 
 
 def _row(path: Path, step: int, state: State, header: RunHeader) -> CheckpointRow:
-    # nobody has looked for NaN and inf in it
+    # it has not been checked for NaN and inf
     file = IterateFile(str(path), Notes(step, {}, broken=-1), 0, 0, 0)
     kept = {name: state.tensors[name] for name in header.buffers.names if name in state.tensors}
     if len(kept) < len(header.buffers.names):

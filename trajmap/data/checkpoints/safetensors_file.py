@@ -1,4 +1,4 @@
-"""The tensors of a safetensors file, where they lie: nothing but the header is read, and nothing is executed."""
+"""The tensors of a safetensors file, in place: only the header is read, and nothing is executed."""
 
 import json
 import math
@@ -14,7 +14,7 @@ _NAMES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
     "I16": "int16", "I8": "int8", "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8", "BOOL": "bool",
 }  # fmt: skip
-_LARGEST_HEADER = 100_000_000  # bytes; what the safetensors library allows too
+_LARGEST_HEADER = 100_000_000  # bytes, as in the safetensors library
 
 
 def read_safetensors(path: Path) -> dict[str, StoredTensor]:

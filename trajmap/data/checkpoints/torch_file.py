@@ -1,8 +1,8 @@
-"""The tensors of a file written by ``torch.save``, where they lie, without torch and without running anything in it.
+"""The tensors of a file of ``torch.save``, read in place without torch and without running code from it.
 
 Such a file is a zip archive: a pickle that describes the object, and each storage's bytes, uncompressed. A pickle may
-ask for any function of any module; here it gets tensors for torch's own few, and for all else an inert stand-in that
-holds what it is given and does nothing.
+request any function of any module. Here the few tensor functions of torch give tensors, and everything else becomes an
+inert placeholder that only stores its arguments.
 """
 
 import collections
@@ -37,12 +37,12 @@ _FORMAT = re.compile(r"b?float\d|u?int\d|complex\d|bool$")
 
 
 class Inert(dict[Any, Any]):
-    """Stands for an object that is no tensor: it keeps entries and state, and nothing it is asked for is run."""
+    """Placeholder for an object that is not a tensor: it keeps entries and state, and runs nothing."""
 
     state: Any
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Inert":
-        """Take any arguments; a pickle may leave ``__init__`` out."""
+        """Take any arguments; a pickle may skip ``__init__``."""
         inert = super().__new__(cls)
         inert.state = {}
         return inert
@@ -58,7 +58,7 @@ class Inert(dict[Any, Any]):
         return Inert()
 
     def append(self, item: Any) -> None:
-        """Do nothing: a list that is none of Python's."""
+        """Do nothing, for a list that is not Python's."""
 
     def extend(self, items: Any) -> None:
         """Do nothing."""
@@ -72,14 +72,14 @@ class Inert(dict[Any, Any]):
 
 
 class InertUnpickler(pickle.Unpickler):  # ruff: ignore[suspicious-pickle-usage] - see the head of this file
-    """An unpickler that knows plain containers, and what it is given, and imports nothing.
+    """An unpickler that supports plain containers and the given names, and imports nothing.
 
     Parameters
     ----------
     stream : io.BytesIO
         The pickle.
     known : mapping of (module, name) to object, optional
-        What stands for names that the pickle may use, beside the containers.
+        Replacements of names that the pickle may use in addition to the containers.
     stored : callable, optional
         Gives what stands for something outside the pickle, from its description; a stand-in by default.
     """
@@ -103,7 +103,7 @@ class InertUnpickler(pickle.Unpickler):  # ruff: ignore[suspicious-pickle-usage]
         return type(name, (Inert,), {})
 
     def persistent_load(self, pid: Any) -> Any:
-        """Give what stands for something that lies outside the pickle."""
+        """Return a replacement for an object outside the pickle."""
         return self._stored(pid)
 
 
@@ -127,7 +127,7 @@ class _Storage:
 
 
 class _Archive:
-    """Where the storages of a file, or of a stretch of a file, begin."""
+    """Places of the storages in a file, or in a part of a file."""
 
     def __init__(self, file: SourceFile, begin: int, size: int) -> None:
         self._file, self._begin = file, begin
@@ -168,7 +168,7 @@ class _Archive:
         return self._tensor(storage.key, storage.dtype, int(offset), tuple(shape), tuple(strides))
 
     def _typed(self, storage: Any, offset: int, shape: Any, strides: Any, *rest: Any) -> Any:
-        """Make a tensor whose storage has no format of its own: the last but one argument names it."""
+        """Make a tensor whose storage has no dtype: the last but one argument gives it."""
         dtype = next((str(word) for word in rest if isinstance(word, str)), "bytes")
         if not isinstance(storage, _Storage):
             return Inert()
@@ -195,18 +195,18 @@ class _Archive:
 
 
 class _Stretch(io.RawIOBase):
-    """A stretch of a file as a file of its own."""
+    """A part of a file as a file object."""
 
     def __init__(self, file: SourceFile, begin: int, size: int) -> None:
         super().__init__()
         self._file, self._begin, self._size, self._place = file, begin, size, 0
 
     def readable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -228,19 +228,19 @@ class _Stretch(io.RawIOBase):
 
 
 def read_torch_file(path: Path, begin: int = 0, size: int | None = None) -> Any:
-    """Read what ``torch.save`` was given: containers and plain values, and tensors that stay in the file.
+    """Read the object saved by ``torch.save``: containers and plain values, and tensors that stay in the file.
 
     Parameters
     ----------
     path : pathlib.Path
         The file.
     begin, size : int
-        The stretch of it to read; the whole by default.
+        The part to read; by default the whole file.
 
     Returns
     -------
     object
-        The object. What is neither a plain container or value nor a tensor has an inert stand-in.
+        The object. Parts other than plain containers, values and tensors are inert placeholders.
 
     Raises
     ------
@@ -252,7 +252,7 @@ def read_torch_file(path: Path, begin: int = 0, size: int | None = None) -> Any:
         return _Archive(file, begin, file.size - begin if size is None else size).content()
     except zipfile.BadZipFile as error:
         repair = "load it and save it again with torch 1.6 or newer" if _is_legacy(path) else "copy it again"
-        message = f"{path}: expected a file of torch.save, got no whole archive ({error}); repair: {repair}"
+        message = f"{path}: expected a file of torch.save, got an incomplete archive ({error}); repair: {repair}"
         raise RunFormatError(message) from error
     except RunFormatError:
         raise
@@ -278,5 +278,5 @@ def _first(value: Any, *_: Any) -> Any:
 
 
 def _of_type(function: Any, kind: Any, arguments: Any, state: Any) -> Any:
-    """Give the tensor of a subclass, where torch makes it as it makes any other."""
+    """Return the tensor of a subclass that torch makes like any other tensor."""
     return function(*arguments) if callable(function) else Inert()

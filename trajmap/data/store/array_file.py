@@ -1,4 +1,4 @@
-"""Arrays by name in one ``.npz``: written whole or not at all, read without pickle and without unpacking."""
+"""Named arrays in one ``.npz``: written atomically, read without pickle and without decompression."""
 
 import io
 import math
@@ -17,21 +17,21 @@ __all__ = ["read_arrays", "write_arrays"]
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write arrays by name, uncompressed.
+    """Write named arrays, uncompressed.
 
     Parameters
     ----------
     path : pathlib.Path
         The file.
     arrays : mapping of str to numpy.ndarray
-        Numbers or words; objects would be pickled, so the caller refuses them.
+        Numbers or strings; objects would be pickled, so the caller must reject them.
     """
     many: Any = dict(arrays)
     write_stream(path, lambda file: np.savez(file, **many))
 
 
 def read_arrays(path: Path) -> dict[str, Array]:
-    """Read them back; nothing is executed, and nothing takes more memory than the file is long.
+    """Read named arrays; nothing is executed, and no more memory is used than the size of the file.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
     Raises
     ------
     RunFormatError
-        If the file is missing, damaged, or holds more than its own length.
+        If the file is missing, damaged, or describes more data than its own size.
     """
     if not path.is_file():
         raise RunFormatError(f"{path}: expected a file, got {'none' if not path.exists() else 'something else'}")
@@ -62,7 +62,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
 
 def _require_unpacked(members: list[zipfile.ZipInfo], length: int) -> None:
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        raise ValueError("arrays that are packed")
+        raise ValueError("compressed arrays")
     if sum(member.file_size for member in members) > length:
         raise ValueError("arrays that are larger than the file")
 

@@ -1,4 +1,4 @@
-"""What a model keeps beside its parameters: the buffers of an iterate, as BatchNorm's running statistics."""
+"""The buffers of an iterate, such as BatchNorm's running statistics."""
 
 import dataclasses
 import math
@@ -12,21 +12,21 @@ __all__ = ["BufferLayout"]
 
 @dataclasses.dataclass(frozen=True)
 class BufferLayout:
-    """Names, shapes and number formats of buffers; unlike parameters they differ in format.
+    """Names, shapes and dtypes of buffers; unlike parameters they may have different dtypes.
 
     Parameters
     ----------
     names : tuple of str
         Names as in ``model.named_buffers()``.
     shapes : tuple of tuple of int
-        One shape a name.
+        One shape per name.
     dtypes : tuple of str
-        One NumPy dtype a name.
+        One NumPy dtype per name.
 
     Raises
     ------
     ValueError
-        If the lengths differ or a dtype is none.
+        If the lengths differ or a dtype is unknown.
 
     Examples
     --------
@@ -48,7 +48,7 @@ class BufferLayout:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all buffers, end to end."""
+        """Total bytes of all buffers."""
         return sum(math.prod(s) * np.dtype(d).itemsize for s, d in zip(self.shapes, self.dtypes, strict=True))
 
     def empty(self) -> dict[str, Array]:
@@ -56,12 +56,12 @@ class BufferLayout:
         return {n: np.empty(s, d) for n, s, d in zip(self.names, self.shapes, self.dtypes, strict=True)}
 
     def split(self, data: bytes) -> dict[str, Array]:
-        """Cut bytes into the buffers' arrays, read-only.
+        """Split bytes into the buffers' arrays, read-only.
 
         Parameters
         ----------
         data : bytes
-            All buffers, end to end.
+            All buffers, concatenated.
 
         Returns
         -------

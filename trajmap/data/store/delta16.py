@@ -1,8 +1,8 @@
-"""Iterates as 16-bit differences: half the bytes, and an error that does not grow.
+"""Iterates as 16-bit differences: half the bytes, with an error that does not grow.
 
-Late in training a step is 1e-5 of the parameters' norm, so an iterate rounded to 16 bits loses its steps. What is
-rounded here is the difference to the iterate *as it was stored*: the rounding error of one iterate is part of the
-next difference (error feedback), so errors do not add up, and each is at most half a unit of the largest difference
+Late in training a step is 1e-5 of the parameters' norm, so an iterate rounded to 16 bits would lose its steps. Here the
+difference from the previous iterate *as stored* is rounded: the rounding error of one iterate is part of the next
+difference (error feedback). Errors therefore do not add up, and each is at most half a unit of the largest difference
 in its block.
 """
 
@@ -17,21 +17,21 @@ _LARGEST = 32767
 
 
 def encode(theta: Array, base: Array) -> tuple[Array, Array]:
-    """Round θ − base to 16 bits, with one scale a block of 4096 entries.
+    """Round θ − base to 16 bits, with one scale per block of 4096 entries.
 
     Parameters
     ----------
     theta : numpy.ndarray, shape (P,), float32
         The iterate, finite.
     base : numpy.ndarray, shape (P,), float32
-        The iterate before it as `decode` gives it back.
+        The previous iterate as returned by `decode`.
 
     Returns
     -------
     delta : numpy.ndarray, shape (P,), int16
         The differences, in units of their block's scale.
     scales : numpy.ndarray, shape (⌈P/4096⌉,), float32
-        One unit a block.
+        One unit per block.
 
     Examples
     --------
@@ -44,25 +44,25 @@ def encode(theta: Array, base: Array) -> tuple[Array, Array]:
     starts = np.arange(0, len(theta), BLOCK)
     largest = np.maximum(np.maximum.reduceat(difference, starts), -np.minimum.reduceat(difference, starts))
     scales = (largest / np.float32(_LARGEST)).astype(np.float32)
-    # a block that did not move has no unit; neither has one whose unit is below the smallest number
+    # a block without changes has no unit; nor has one whose unit is below the smallest number
     units = np.repeat(np.where(scales > 0, scales, np.float32(1)), BLOCK)[: len(theta)]
     delta = np.clip(np.rint(difference / units), -_LARGEST, _LARGEST).astype(np.int16)
     return delta, scales
 
 
 def decode(out: Array, delta: Array, scales: Array, start: int = 0) -> None:
-    """Add the differences of a stretch of entries to what is stored of the iterate before, in place.
+    """Add the differences of a range of entries to the stored previous iterate, in place.
 
     Parameters
     ----------
     out : numpy.ndarray, shape (n,), float32
-        The stretch of the iterate before; becomes the iterate's.
+        The range of the previous iterate; it becomes that of the iterate.
     delta : numpy.ndarray, shape (n,), int16
         Its differences.
     scales : numpy.ndarray, shape (⌈P/4096⌉,), float32
         All units of the iterate.
     start : int
-        Place of the stretch in θ.
+        Start of the range in θ.
     """
     first, last = start // BLOCK, (start + len(delta) + BLOCK - 1) // BLOCK
     units = np.repeat(scales[first:last], BLOCK)[start - first * BLOCK :][: len(delta)]

@@ -15,20 +15,20 @@ __all__ = ["Iterates"]
 
 
 class Iterates:
-    """The (T, P) matrix of iterates: rows and column ranges are read when asked for.
+    """The (T, P) matrix of iterates: rows and column ranges are read on demand.
 
-    Index it as an array: ``iterates[3]``, ``iterates[10:20]``, ``iterates[:, 100:200]``; each gives a NumPy
-    array. ``numpy.asarray(iterates)`` reads it whole.
+    Index it like an array: ``iterates[3]``, ``iterates[10:20]``, ``iterates[:, 100:200]``; each returns a NumPy array.
+    ``numpy.asarray(iterates)`` reads the whole matrix.
 
     Parameters
     ----------
     rows : sequence of Row
-        One stored iterate a row.
+        One stored iterate per row.
     stored : str
-        Number format of the rows as they are stored. Where that is bfloat16 or float16 they are read as float32, which
-        holds them exactly, and ``dtype`` is float32.
+        Stored number format of the rows. bfloat16 and float16 are read as float32, which is exact, and ``dtype`` is
+        then float32.
     columns : sequence of slice
-        The stretches of a stored iterate that make a row, in order.
+        The ranges of a stored iterate that form a row, in order.
     distance_error : float
         Standard deviation of the relative error of a distance between rows, if they are sketches.
     """
@@ -56,7 +56,7 @@ class Iterates:
         for row, after in zip(self._rows, [*self._rows[1:], None], strict=True):
             out = np.empty(self.shape[1], self.dtype)
             row.read(ranges, out, known)
-            # whoever gets the row may change it, so differences are added to a copy
+            # the user may change the row, so differences are added to a copy
             known = (row, out.copy()) if isinstance(after, DeltaRow) else None
             yield out
             del out
@@ -84,7 +84,7 @@ class Iterates:
         columns : slice
             The columns.
         out : numpy.ndarray, shape (T, number of columns)
-            Each row contiguous, of the iterates' number format.
+            Output; each row contiguous, with the iterates' dtype.
 
         Returns
         -------
@@ -101,7 +101,7 @@ class Iterates:
         i : int
             The row.
         out : numpy.ndarray, shape (P,)
-            Contiguous, of the iterates' number format.
+            Output; contiguous, with the iterates' dtype.
 
         Returns
         -------
@@ -120,7 +120,7 @@ class Iterates:
         return out
 
     def _ranges(self, start: int, stop: int, step: int) -> Ranges:
-        """Translate a range of this matrix's columns to stretches of a stored iterate."""
+        """Translate a range of this matrix's columns to ranges of a stored iterate."""
         if step != 1:
             raise InputError(worded("columns", "a slice with step 1", f"step {step}"))
         found, left = [], 0
@@ -138,14 +138,14 @@ class Iterates:
 
     @property
     def keys(self) -> list[bytes]:
-        """What tells each row from any other, 32 bytes a row: rows with equal keys hold the same numbers.
+        """Keys of the rows, 32 bytes each: rows with equal keys hold the same numbers.
 
-        Files, checksums, columns and number format go into it, so that work done on a row is recognised when the run is
-        opened anew, thinned or reordered. The same numbers under another path have another key.
+        A key depends on files, checksums, columns and number format, so that work on a row is recognised when the run
+        is reopened, thinned or reordered. The same numbers under another path have another key.
         """
         ranges = self._ranges(0, self.shape[1], 1)
         joined: list[tuple[int, int]] = []
-        for start, stop in ranges:  # columns named piece by piece are those named at once
+        for start, stop in ranges:  # columns given in pieces are equal to columns given at once
             if joined and joined[-1][1] == start:
                 joined[-1] = (joined[-1][0], stop)
             else:
@@ -155,7 +155,7 @@ class Iterates:
 
     @property
     def is_finite(self) -> Array:
-        """Which rows hold neither NaN nor inf, shape (T,); only rows noted as broken, or never looked at, are read."""
+        """Which rows hold neither NaN nor inf, shape (T,); rows marked as nonfinite, or never checked, are read."""
         n_nonfinite = [row.file.notes.broken != 0 for row in self._rows]
         return np.array([not (b and not np.isfinite(self[i]).all()) for i, b in enumerate(n_nonfinite)], bool)
 
@@ -173,14 +173,14 @@ class Iterates:
 
     @classmethod
     def stack(cls, parts: "Sequence[Iterates]") -> "Iterates":
-        """Lay the rows of several runs of one layout below each other, still lazily."""
+        """Stack the rows of several runs of one layout, still lazily."""
         first = parts[0]
         rows = [row for part in parts for row in part._rows]
         stored = promoted(part.stored for part in parts)
         return Iterates(rows, stored, first._columns, distance_error=first.distance_error)
 
     def require_same(self) -> None:
-        """Look at each file's header; RunFormatError names the first that is not the one that was opened."""
+        """Check each file's header; RunFormatError names the first one that has changed since opening."""
         for file in {file.path: file for row in self._rows for file in row.files}.values():
             require_same(file)
 

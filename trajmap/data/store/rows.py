@@ -1,4 +1,4 @@
-"""One stored iterate as a row of numbers: whole, as differences, or in shards. Each reads stretches of columns."""
+"""One stored iterate as a row of numbers: whole, as differences, or in shards. Each reads ranges of columns."""
 
 import dataclasses
 import functools
@@ -18,44 +18,44 @@ from trajmap.errors import RunFormatError
 
 __all__ = ["DeltaRow", "FullRow", "Known", "Ranges", "Row", "ShardedRow", "digest", "require_same"]
 
-Ranges = Sequence[tuple[int, int]]  # stretches of θ, first and one past the last column
-Known = tuple["Row", Array] | None  # a row that was just read over the same stretches
+Ranges = Sequence[tuple[int, int]]  # ranges of θ: first column, and one past the last
+Known = tuple["Row", Array] | None  # a row that was just read over the same ranges
 
 
 class Row(Protocol):
-    """What a matrix of iterates needs of a row."""
+    """The protocol of a row in a matrix of iterates."""
 
     def read(self, ranges: Ranges, out: Array, known: Known = None) -> None:
-        """Fill `out` with the stretches, end to end."""
+        """Fill `out` with the concatenated ranges."""
 
     def verify(self) -> None:
-        """Raise RunFormatError if the numbers are not those that were written."""
+        """Raise RunFormatError if the numbers differ from the written ones."""
 
     def buffers(self, layout: BufferLayout) -> dict[str, Array]:
-        """Read what is kept beside the row, by name, read-only."""
+        """Read the buffers stored with the row, by name, read-only."""
 
     @property
     def file(self) -> IterateFile:
-        """The file that names the row; its notes are the row's."""
+        """The file of the row, with the row's notes."""
 
     @property
     def files(self) -> list[IterateFile]:
-        """All files with a checksum that its numbers come from."""
+        """All files with a checksum that contain its numbers."""
 
     @property
     def key(self) -> bytes:
-        """What tells the row from any other: where its numbers lie, and the checksums they were written with."""
+        """The key of the row: the places of its numbers, and their written checksums."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FullRow:
-    """An iterate whose file holds it, in the number format of the run."""
+    """An iterate stored whole in its file, in the number format of the run."""
 
     file: IterateFile
     dtype: str
 
     def read(self, ranges: Ranges, out: Array, known: Known = None) -> None:
-        """Read each stretch in place."""
+        """Read each range in place."""
         place = 0
         for start, stop in ranges:
             read_numbers(self.file.read, self.dtype, start, out[place : place + stop - start])
@@ -76,13 +76,13 @@ class FullRow:
         return digest("full", self.dtype, _place(self.file))
 
     def buffers(self, layout: BufferLayout) -> dict[str, Array]:
-        """Read the buffers, which lie after the parameters."""
+        """Read the buffers, which follow the parameters."""
         return _last_of(self.file, layout)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DeltaRow:
-    """An iterate whose file holds 16-bit differences to the row before."""
+    """An iterate whose file holds 16-bit differences from the previous row."""
 
     file: IterateFile
     base: "FullRow | DeltaRow"
@@ -114,33 +114,33 @@ class DeltaRow:
 
     @property
     def files(self) -> list[IterateFile]:
-        """The file, and those of all it is a difference to."""
+        """The file, and the files of all rows on which it depends."""
         chain: list[FullRow | DeltaRow] = [self]
         while isinstance(link := chain[-1], DeltaRow):
             chain.append(link.base)
         return [link.file for link in chain]
 
     def verify(self) -> None:
-        """Compare the files of the row and of all it is a difference to with their checksums."""
+        """Compare the files of the row and of all rows on which it depends with their checksums."""
         self.file.verify()
         self.base.verify()
 
     @functools.cached_property
     def key(self) -> bytes:
-        """A digest of the file's place and checksum, and of those of all it is a difference to."""
+        """A digest of the place and checksum of the file, and of the files on which it depends."""
         return digest("delta16", *map(_place, self.files))
 
     def buffers(self, layout: BufferLayout) -> dict[str, Array]:
-        """Read the buffers, which lie after the differences."""
+        """Read the buffers, which follow the differences."""
         return _last_of(self.file, layout)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ShardedRow:
-    """An iterate of which several files hold parts."""
+    """An iterate whose parts are in several files."""
 
     rows: tuple[Row, ...]
-    stretches: tuple[Ranges, ...]  # of each part, in the order in which it stores them
+    stretches: tuple[Ranges, ...]  # of each part, in its storage order
 
     @property
     def file(self) -> IterateFile:
@@ -148,7 +148,7 @@ class ShardedRow:
         return self.rows[0].file
 
     def read(self, ranges: Ranges, out: Array, known: Known = None) -> None:
-        """Read from each shard what it holds of each stretch."""
+        """Read from each shard its part of each range."""
         for row, stretches in zip(self.rows, self.stretches, strict=True):
             wanted, targets = _overlaps(ranges, stretches)
             part = np.empty(sum(stop - start for start, stop in wanted), out.dtype)
@@ -170,16 +170,16 @@ class ShardedRow:
 
     @functools.cached_property
     def key(self) -> bytes:
-        """A digest of the shards' own."""
+        """A digest of the shards' digests."""
         return digest("shards", self.stretches, *(row.key for row in self.rows))
 
     def buffers(self, layout: BufferLayout) -> dict[str, Array]:
-        """Read the buffers, which the first shard keeps."""
+        """Read the buffers, which are in the first shard."""
         return self.rows[0].buffers(layout)
 
 
 def require_same(file: IterateFile) -> None:
-    """Raise RunFormatError if the path now names another file than the one that was opened, by its checksum."""
+    """Raise RunFormatError if the file at the path is no longer the opened one, by its checksum."""
     try:
         with file.path.open("rb") as found:
             length = int.from_bytes(found.read(8), "little")
@@ -188,7 +188,7 @@ def require_same(file: IterateFile) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         same = False
     if not same:
-        raise RunFormatError(f"{file.path}: expected the iterate that the run was opened with, got another")
+        raise RunFormatError(f"{file.path}: expected the iterate at the opening of the run, got another")
 
 
 def _place(file: IterateFile) -> tuple[object, ...]:
@@ -196,7 +196,7 @@ def _place(file: IterateFile) -> tuple[object, ...]:
 
 
 def digest(*parts: object) -> bytes:
-    """Make 32 bytes of what tells a row from any other."""
+    """Make a 32-byte key of a row."""
     return hashlib.sha256(repr(parts).encode()).digest()
 
 
@@ -207,7 +207,7 @@ def _last_of(file: IterateFile, layout: BufferLayout) -> dict[str, Array]:
 
 
 def _overlaps(ranges: Ranges, stretches: Ranges) -> tuple[list[tuple[int, int]], list[int]]:
-    """Find which of a shard's own columns are wanted, and where they go in the output."""
+    """Find the requested columns of a shard, and their places in the output."""
     wanted, targets = [], []
     placed = 0
     for start, stop in ranges:

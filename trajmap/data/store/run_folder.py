@@ -1,4 +1,4 @@
-"""Open a run folder: every iterate that is whole, and one line about what is not."""
+"""Open a run folder: all complete iterates, and one line about the others."""
 
 import dataclasses
 import os
@@ -20,29 +20,29 @@ __all__ = ["read_run", "shard_folder"]
 
 
 def read_run(folder: Path, *, verify: bool | None = False) -> tuple[RunHeader, list[Row], History]:
-    """Read the headers of a run's files, drop what is damaged, and say so in one warning.
+    """Read the headers of a run's files, and drop damaged ones with one warning.
 
     Parameters
     ----------
     folder : pathlib.Path
         The run folder.
     verify : bool or None
-        Read the numbers too, and drop iterates that differ from their checksums; None for those files only that are
-        not remembered from an earlier time.
+        Read the numbers too, and drop iterates that differ from their checksums; None does this only for files that
+        were not verified before.
 
     Returns
     -------
     header : RunHeader
-        What ``run.json`` holds.
+        Content of ``run.json``.
     rows : list of Row
         The iterates, in order of their steps.
     history : History
-        Seams, and what was left out.
+        Resumptions, and omitted iterates.
 
     Raises
     ------
     RunFormatError
-        If the folder is no run, or the header is damaged.
+        If the folder is not a run, or the header is damaged.
 
     Warns
     -----
@@ -85,7 +85,7 @@ def _read_rows(folder: Path, header: RunHeader, *, verify: bool | None) -> tuple
             dropped.append(f"{Path(path).stem}: expected a name of twelve digits, got another")
             continue
         if thinning is not None and thinning.drops(place):
-            continue  # a removal that was cut short
+            continue  # an interrupted removal
         if place > expected:
             dropped += _missing(expected, place - 1, thinning)
             before = None
@@ -113,13 +113,13 @@ def _files(folder: Path) -> list[str]:
 
 
 def _missing(first: int, last: int, thinning: Thinning | None) -> list[str]:
-    """Name the places of a range where an iterate should be: one line a stretch, however long."""
+    """Name the places of missing iterates: one line per range."""
     stretches = [(first, last)] if thinning is None else thinning.stretches(first, last)
     return [f"{low:012d}" + (f" to {high:012d}" if high > low else "") + ": missing" for low, high in stretches]
 
 
 def _unclosed(folder: Path) -> str:
-    """Say who writes a run, or has left it without a word."""
+    """Describe the writer of a run that is not closed."""
     found = owner_of(folder)
     if found is None:
         return ""
@@ -131,12 +131,12 @@ def _row(file: IterateFile, before: FullRow | DeltaRow | None, header: RunHeader
     if file.notes.kind == "full":
         return FullRow(file, header.dtype)
     if before is None:
-        raise RunFormatError(f"{file.path}: expected the iterate it is a difference to, got none")
+        raise RunFormatError(f"{file.path}: expected the iterate on which it depends, got none")
     return DeltaRow(file, before, header)
 
 
 def _without_superseded(rows: list[Row], dropped: list[str]) -> tuple[list[Row], History]:
-    """Leave out what a later session went back behind."""
+    """Omit iterates that were superseded by a later session."""
     kept: list[Row] = []
     seams: list[int] = []
     session = None
@@ -152,7 +152,7 @@ def _without_superseded(rows: list[Row], dropped: list[str]) -> tuple[list[Row],
 
 
 def _read_shards(folder: Path, header: RunHeader, *, verify: bool | None) -> tuple[list[Row], History]:
-    """Join the shards' rows by step; a step that a shard lacks was never whole."""
+    """Join the shards' rows by step; a step that is missing in a shard is incomplete."""
     assert header.shards is not None
     parts: list[dict[int, Row]] = []
     dropped: list[str] = []

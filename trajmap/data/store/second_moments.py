@@ -1,4 +1,4 @@
-"""Second moments of adaptive optimizers, kept beside a few iterates of a run; read lazily and without torch."""
+"""Second moments of adaptive optimizers at a few iterates of a run, read lazily and without torch."""
 
 import dataclasses
 import json
@@ -22,7 +22,7 @@ _FOLDER = "moments"
 
 @dataclasses.dataclass(frozen=True)
 class MomentsNote:
-    """Which iterate some second moments belong to.
+    """The iterate of some second moments.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class MomentsNote:
     step : int
         Its step.
     due : int
-        Its number among the due ones; −1 for one that is not.
+        Its number among the due ones; −1 for another one.
     """
 
     run: str
@@ -43,12 +43,12 @@ class MomentsNote:
 
 
 def moments_path(folder: Path, place: int) -> Path:
-    """Path of what is kept beside the iterate at a place in the run."""
+    """Path of the second moments of the iterate at a place in the run."""
     return folder / _FOLDER / f"{place:012d}.npz"
 
 
 def write_moments(folder: Path, note: MomentsNote, values: Array, counts: Array, sizes: Array) -> None:
-    """Write the second moments of one iterate, whole or not at all.
+    """Write the second moments of one iterate atomically.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def write_moments(folder: Path, note: MomentsNote, values: Array, counts: Array,
     note : MomentsNote
         The iterate that they belong to.
     values : numpy.ndarray, shape (P,)
-        In layout order; NaN where the optimizer keeps none.
+        In layout order; NaN if the optimizer keeps none.
     counts : numpy.ndarray, shape (n,)
         Updates of each parameter so far.
     sizes : numpy.ndarray, shape (n,)
@@ -70,7 +70,7 @@ def write_moments(folder: Path, note: MomentsNote, values: Array, counts: Array,
 
 
 def kept_notes(folder: Path) -> list[MomentsNote]:
-    """List what is kept in a run folder and can be read, in order of the places."""
+    """List the readable second moments of a run folder, in order of their places."""
     found = []
     for path in sorted((folder / _FOLDER).glob("*.npz")):
         try:
@@ -90,9 +90,9 @@ class SecondMoments(Mapping[int, Array]):
     run : str
         Its identity.
     stored : Layout
-        What the files hold.
+        Layout of the files.
     layout : Layout
-        What is asked for, of the same parameters or some of them.
+        The requested layout, with all or some of the parameters.
     """
 
     def __init__(self, rows: Sequence[Row], run: str, stored: Layout, layout: Layout) -> None:
@@ -109,7 +109,7 @@ class SecondMoments(Mapping[int, Array]):
         return self._read(step, counted=False)
 
     def counts(self, step: int) -> Array:
-        """Optimizer updates behind each entry, shape (P,).
+        """Count the optimizer updates of each entry, shape (P,).
 
         Parameters
         ----------
@@ -119,7 +119,7 @@ class SecondMoments(Mapping[int, Array]):
         Returns
         -------
         numpy.ndarray of int
-            As Adam's bias correction needs them.
+            Counts, for example for Adam's bias correction.
         """
         return self._read(step, counted=True)
 
@@ -156,7 +156,7 @@ def _rows_with_moments(rows: Sequence[Row]) -> list[Row]:
 
 
 def _parts(row: Row, size: int) -> list[tuple[IterateFile, Sequence[tuple[int, int]]]]:
-    """List the files of an iterate, with the stretches of θ that each holds."""
+    """List the files of an iterate, with the ranges of θ in each."""
     if isinstance(row, ShardedRow):
         return [(part.file, where) for part, where in zip(row.rows, row.stretches, strict=True)]
     return [(row.file, [(0, size)])]
@@ -167,7 +167,7 @@ def _piece(file: IterateFile, run: str, *, counted: bool) -> Array:
     path = moments_path(file.path.parent.parent, file.place)
     arrays = read_arrays(path)
     note = _note(path, arrays)
-    # the identity of a shard is its own
+    # each shard has its own identity
     if (note.place, note.step) != (file.place, file.notes.step) or (run and note.run != run):
         raise RunFormatError(f"{path}: expected second moments of step {file.notes.step}, got those of {note}")
     try:

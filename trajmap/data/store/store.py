@@ -6,24 +6,23 @@
       run.json                        {"format": "trajmap-run", "version": 1, "dtype": "float32",
                                        "names": [...], "shapes": [[...], ...], "settings": {...}, …}
       iterates/000000000000.safetensors   one file an iterate, named by its place in the run
-      moments/000000000000.npz        an adaptive optimizer's second moments beside the iterate of that place, at a few
-      artefacts/                      what the command line makes of the run: embeddings, landscapes, …
-      verified.npz                    which files have been compared with their checksums; made by readers
-      writer.json                     who writes the run; gone when it is closed
+      moments/000000000000.npz        an adaptive optimizer's second moments of the iterate at that place, for a few
+      artefacts/ results of the command line: embeddings, landscapes, …
+      verified.npz the files that were compared with their checksums; written by readers
+      writer.json the process that writes the run; removed on closing
 
 An iterate's file is an ordinary safetensors file: 8 bytes with the header's length, the JSON header, then the
-parameters in layout order, end to end, so that θ is one contiguous stretch, then the buffers. Any safetensors
-reader sees the tensors by name. The header's ``__metadata__`` keeps ``step``, ``scalars`` (JSON), ``crc32`` of
-the data, ``notes_crc32`` of the notes themselves, ``run`` and ``place`` (the run's identity, a random word in
-``run.json``, and the number of the file), and where there is something to say ``kind`` (``delta16``),
-``seam`` (the step a resumed session went on from, and the place of its first iterate) and ``broken`` (how many
-entries are NaN or inf). ``run.json`` has a ``crc32`` of its own, so a flipped bit anywhere is found. Headers are
-padded to a multiple of 64 bytes. A run in bfloat16 or float16 keeps its 16 bits and is read as float32, which holds
-them exactly.
+concatenated parameters in layout order, so that θ is one contiguous range, then the buffers. Any safetensors reader
+finds the tensors by name. The header's ``__metadata__`` contains ``step``, ``scalars`` (JSON), ``crc32`` of the data,
+``notes_crc32`` of the notes themselves, ``run`` and ``place`` (the run's identity, a random string in ``run.json``, and
+the number of the file), and if applicable ``kind`` (``delta16``), ``seam`` (the step at which a session was resumed,
+and the place of its first iterate) and ``broken`` (the number of NaN or inf entries). ``run.json`` has its own
+``crc32``, so a flipped bit anywhere is detected. Headers are padded to a multiple of 64 bytes. A run in bfloat16 or
+float16 keeps its 16 bits and is read as float32, which is exact.
 
-One file an iterate was chosen because it loses nothing: a file is written aside, flushed, renamed, and its
-folder flushed, so an iterate is there whole or not at all, whatever kills the writer; nothing in it is executed
-on opening; and rows and columns are read in place at the speed of a raw file.
+There is one file per iterate for safety: a file is written under a temporary name, flushed, renamed, and its folder is
+flushed, so an iterate is complete or absent, even if the writer is killed. Nothing in it is executed on opening, and
+rows and columns are read in place at the speed of a raw file.
 """
 
 import dataclasses
@@ -71,8 +70,8 @@ _CODES = {
 }  # fmt: skip
 _ALIGN = 64
 _NOT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-_PIECE = 2**24  # bytes that are compared with a checksum in one go
-_LARGEST_NOTES = 16_000_000  # bytes: a hundred thousand scalars beside an iterate
+_PIECE = 2**24  # bytes compared with a checksum at once
+_LARGEST_NOTES = 16_000_000  # bytes: a hundred thousand scalars of an iterate
 _decode = json.JSONDecoder().decode
 _quoted = json.encoder.encode_basestring_ascii
 _METADATA = b'{"__metadata__": '
@@ -83,11 +82,10 @@ Tensors = list[tuple[str, str, tuple[int, ...]]]
 
 @dataclasses.dataclass(frozen=True)
 class RunHeader:
-    """What ``run.json`` holds: the layout, the number format and the settings of the run.
+    """Content of ``run.json``: the layout, the number format and the settings of the run.
 
-    A sketched run has the ``sketch`` that made it of a larger model; a run written in shards lists for each
-    shard the stretches of θ that it holds; a run of checkpoints that stay where they are says where that is, and a run
-    kept within a budget of bytes which places are left.
+    A sketched run has its ``sketch`` of a larger model; a run written in shards lists the ranges of θ in each shard; a
+    run of checkpoints read in place lists their paths, and a run with a budget of bytes its remaining places.
     """
 
     layout: Layout
@@ -98,10 +96,10 @@ class RunHeader:
     shards: list[list[list[int]]] | None = None
     checkpoints: dict[str, Any] | None = None
     thinning: Thinning | None = None
-    identity: str = ""  # a random word that each iterate repeats; runs of an earlier release have none
+    identity: str = ""  # a random string that each iterate repeats; runs of an earlier release have none
 
     def write(self, folder: Path) -> None:
-        """Write ``run.json``, aside and renamed."""
+        """Write ``run.json`` atomically."""
         (folder if self.checkpoints else folder / "iterates").mkdir(parents=True, exist_ok=True)
         content: dict[str, Any] = {"format": FORMAT, "version": VERSION, "dtype": self.dtype}
         content |= {"names": list(self.layout.names), "shapes": [list(shape) for shape in self.layout.shapes]}
@@ -162,12 +160,12 @@ class RunHeader:
 
     @functools.cached_property
     def listings(self) -> dict[str, str]:
-        """The tensors of each kind as JSON, made once a run: the writer holds up the loop while it runs Python."""
+        """The tensors of each kind as JSON, made once per run: the writer blocks the loop while it runs Python."""
         return {kind: json.dumps(_listed(self.tensors(kind)))[1:-1] for kind in ("full", "delta16")}
 
     @functools.cached_property
     def expected(self) -> dict[str, "tuple[bytes, int]"]:
-        """What the header of an iterate of each kind ends with, and the bytes of its numbers, made once a run."""
+        """The end of the header of an iterate of each kind, and the bytes of its numbers, made once per run."""
         found = {}
         for kind, listing in self.listings.items():
             found[kind] = (f", {listing}}}".encode(), _nbytes(self.tensors(kind)))
@@ -176,19 +174,19 @@ class RunHeader:
 
 @dataclasses.dataclass(frozen=True)
 class Notes:
-    """What is written beside the numbers of an iterate.
+    """The notes written with the numbers of an iterate.
 
-    Every iterate of a resumed session carries the seam, so that the loss of one does not hide it.
+    Every iterate of a resumed session contains the resumption, so that losing one iterate does not hide it.
     """
 
     step: int
     scalars: Mapping[str, float]
     kind: str = "full"
-    seam: tuple[int, int] | None = None  # the step the session went on from, the place of its first iterate
-    broken: int = 0  # entries that are NaN or inf; −1 where nobody has counted
+    seam: tuple[int, int] | None = None  # the step at which the session was resumed, the place of its first iterate
+    broken: int = 0  # number of NaN or inf entries; −1 if not counted
 
     def metadata(self, crc32: int, written_as: Mapping[str, str]) -> dict[str, str]:
-        """Say it in words, as safetensors wants it, with the checksums, and as what it is written."""
+        """Convert to strings for safetensors, with the checksums and the kind."""
         words = {"step": str(self.step), "scalars": json.dumps(dict(self.scalars)), "crc32": str(crc32), **written_as}
         if self.kind != "full":
             words["kind"] = self.kind
@@ -200,7 +198,7 @@ class Notes:
 
     @classmethod
     def parse(cls, words: dict[str, str]) -> "Notes":
-        """Read them back; what cannot be read raises ValueError, KeyError or TypeError."""
+        """Read the notes; unreadable ones raise ValueError, KeyError or TypeError."""
         scalars = {str(name): float(value) for name, value in _decode(words["scalars"]).items()}
         seam, kind = None, words.get("kind", "full")
         if "seam" in words:
@@ -213,9 +211,9 @@ class Notes:
 
 @dataclasses.dataclass(frozen=True)
 class IterateFile:
-    """One iterate on disk: its notes, and where its numbers begin.
+    """One iterate on disk: its notes, and the start of its numbers.
 
-    The place is kept as the system spells it: a run of fifty thousand iterates has no time for as many `Path`s.
+    The path is kept as a string, because as many `Path` objects would be slow for a run of fifty thousand iterates.
     """
 
     where: str
@@ -223,7 +221,7 @@ class IterateFile:
     offset: int
     nbytes: int
     crc32: int
-    place: int | None = None  # that its name tells
+    place: int | None = None  # from its name
     seen: tuple[int, int, int] = (0, 0, 0)  # size and times when the header was read
 
     @property
@@ -232,7 +230,7 @@ class IterateFile:
         return Path(self.where)
 
     def read(self, start: int, out: Array) -> None:
-        """Fill a contiguous array with the file's bytes from a place after the header on."""
+        """Fill a contiguous array with the file's bytes from a position after the header on."""
         data = out.reshape(-1).view(np.uint8).data
         try:
             with open(self.where, "rb", opener=_opened) as file:
@@ -245,7 +243,7 @@ class IterateFile:
             raise RunFormatError(f"{self.path}: expected {len(data)} bytes of numbers, got {found}")
 
     def verify(self) -> None:
-        """Raise RunFormatError if the numbers differ from those that were written."""
+        """Raise RunFormatError if the numbers differ from the written ones."""
         data, crc = np.empty(min(self.nbytes, _PIECE), np.uint8), 0
         for start in range(0, self.nbytes, _PIECE):
             piece = data[: min(_PIECE, self.nbytes - start)]
@@ -261,31 +259,31 @@ def iterate_path(folder: Path, index: int) -> Path:
 
 
 def iterate_place(path: str | os.PathLike[str]) -> int | None:
-    """Place in the run that an iterate's file is named by; None for a file that is not named so."""
+    """Place in the run from the name of an iterate's file; None for other names."""
     where = os.fspath(path)
     name = where[max(where.rfind(os.sep), where.rfind("/")) + 1 :]
     return int(name[:12]) if name[12:] == ".safetensors" and _NUMBERED.fullmatch(name, 0, 12) else None
 
 
 def new_identity() -> str:
-    """Make a word that tells a run from any other."""
+    """Make a random identity for a run."""
     return secrets.token_hex(16)
 
 
 def write_iterate(path: Path, header: RunHeader, theta: Array, notes: Notes, *, buffers: Sequence[Array] = ()) -> None:
-    """Write one iterate, durably: aside, flushed to the disk, renamed, and the folder flushed."""
+    """Write one iterate atomically and durably, with flushes of the file and its folder."""
     _write_tensors(path, header, [theta, *buffers], notes)
 
 
 def write_delta(
     path: Path, header: RunHeader, delta: tuple[Array, Array], notes: Notes, *, buffers: Sequence[Array] = ()
 ) -> None:
-    """Write one iterate as its difference to the one before, as durably."""
+    """Write one iterate as its difference from the previous one, also atomically and durably."""
     _write_tensors(path, header, [*delta, *buffers], dataclasses.replace(notes, kind="delta16"))
 
 
 def read_iterate_file(path: str | os.PathLike[str], header: RunHeader) -> IterateFile:
-    """Read an iterate's header and check that the file is whole, and of this run and place."""
+    """Read an iterate's header and check that the file is complete, and of this run and place."""
     try:
         text, found = _header_of(path, header)
         words, kind = _words_of(text, header)
@@ -309,31 +307,31 @@ def read_iterate_file(path: str | os.PathLike[str], header: RunHeader) -> Iterat
 
 
 def _opened(path: str, flags: int) -> int:
-    """Open what is an ordinary file; a pipe would wait for ever."""
+    """Open a regular file; a pipe would wait forever."""
     handle = os.open(path, flags | _NOT_WAITING)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise OSError("not an ordinary file")
+        raise OSError("not a regular file")
     return handle
 
 
 def _header_of(path: str | os.PathLike[str], header: RunHeader) -> tuple[bytes, os.stat_result]:
-    """Read a file's header, if it is no longer than an honest one, and what the system says of the file."""
+    """Read a file's header, if its length is plausible, and the file's status."""
     likely = len(header.expected["full"][0]) + 1024
     handle = os.open(path, os.O_RDONLY | _NOT_WAITING)
     try:
         text = os.fstat(handle)
         if not stat.S_ISREG(text.st_mode):
-            raise ValueError("not an ordinary file")
+            raise ValueError("not a regular file")
         found = os.read(handle, likely)
         length = int.from_bytes(found[:8], "little")
         longest = likely + _LARGEST_NOTES
         if len(found) < 8 or not 0 < length <= min(longest, text.st_size - 8):
-            raise ValueError("a header of an unlikely length")
+            raise ValueError("a header of implausible length")
         while len(found) < 8 + length:
             more = os.read(handle, 8 + length - len(found))
             if not more:
-                raise ValueError("a file cut short")
+                raise ValueError("a truncated file")
             found += more
     finally:
         os.close(handle)
@@ -341,10 +339,10 @@ def _header_of(path: str | os.PathLike[str], header: RunHeader) -> tuple[bytes, 
 
 
 def _words_of(text: bytes, header: RunHeader) -> tuple[dict[str, str], str]:
-    """Read the notes of a header, and find of which kind of iterate its tensors are; "" for none."""
+    """Read the notes of a header, and determine the kind of its iterate; "" for none."""
     body = text.rstrip(b" ")
     for kind, (end, _) in header.expected.items():
-        if body.endswith(end) and body.startswith(_METADATA):  # so it was written here: no tensor is parsed
+        if body.endswith(end) and body.startswith(_METADATA):  # written by this package: no tensor needs parsing
             try:
                 words = _decode(str(body[len(_METADATA) : -len(end)], "utf-8"))
             except ValueError:  # another listing with the same end
@@ -376,8 +374,8 @@ def _write_tensors(path: Path, header: RunHeader, arrays: Sequence[Array], notes
 
 
 def _checksum(words: Any) -> str:
-    """CRC-32 of plain JSON values, whatever their order."""
-    try:  # words by name, spelled as json.dumps does, four times as fast
+    """CRC-32 of plain JSON values, independent of their order."""
+    try:  # strings by name, formatted as by json.dumps but four times as fast
         text = "{" + ", ".join([f"{_quoted(name)}: {_quoted(words[name])}" for name in sorted(words)]) + "}"
     except TypeError:
         text = json.dumps(words, sort_keys=True)
@@ -385,7 +383,7 @@ def _checksum(words: Any) -> str:
 
 
 def _listed(tensors: Tensors) -> dict[str, Any]:
-    """List tensors as safetensors does: in order, end to end."""
+    """List tensors as safetensors does: in order, without gaps."""
     found, place = {}, 0
     for name, dtype, shape in tensors:
         stop = place + math.prod(shape) * stored_dtype(dtype).itemsize

@@ -1,4 +1,4 @@
-"""One tensor where it lies in somebody else's file: its format, its shape and its place."""
+"""One tensor in a file of another program: its format, its shape and its place."""
 
 import dataclasses
 import math
@@ -18,16 +18,16 @@ _INTEGERS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint
 
 
 def is_readable(dtype: str) -> bool:
-    """Whether NumPy can hold the numbers of a format."""
+    """Whether NumPy supports the numbers of a format."""
     return dtype in FLOATS or dtype in _INTEGERS
 
 
 class StoredTensor(Protocol):
-    """What a row of checkpoints needs of a tensor."""
+    """The protocol of a tensor in a row of checkpoints."""
 
     @property
     def dtype(self) -> str:
-        """Number format, as torch names it."""
+        """Number format, with torch's name."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -35,31 +35,31 @@ class StoredTensor(Protocol):
 
     @property
     def identity(self) -> object:
-        """What two names of one tensor have in common."""
+        """The identity of the tensor, equal for two names of one tensor."""
 
     def read(self, start: int, out: Array) -> None:
-        """Fill an array with entries from one on, in C order: bits or numbers, as `read_numbers` does."""
+        """Fill an array with entries from a start index on, in C order: bits or numbers, as in `read_numbers`."""
 
     def verify(self) -> None:
-        """Raise RunFormatError if the numbers cannot be there any more."""
+        """Raise RunFormatError if the numbers are no longer available."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SourceFile:
-    """A file that others wrote, as it was when its header was read."""
+    """A file of another program, in its state when the header was read."""
 
     path: Path
     size: int
-    changed: int  # when, in nanoseconds
+    changed: int  # modification time, in nanoseconds
 
     @classmethod
     def of(cls, path: Path) -> "SourceFile":
-        """Look at a file."""
+        """Read the status of a file."""
         found = path.stat()
         return cls(path, found.st_size, found.st_mtime_ns)
 
     def read(self, place: int, out: Array) -> None:
-        """Fill a contiguous array with the bytes from a place on; RunFormatError if the file is another one now."""
+        """Fill a contiguous array with the bytes from a position on; RunFormatError if the file has changed."""
         data = out.reshape(-1).view(np.uint8).data
         try:
             with self.path.open("rb") as file:
@@ -72,7 +72,7 @@ class SourceFile:
             raise RunFormatError(f"{self.path}: expected {len(data)} bytes of numbers, got {found}")
 
     def verify(self) -> None:
-        """Raise RunFormatError if the file is gone or another one now."""
+        """Raise RunFormatError if the file is missing or has changed."""
         try:
             self._require_same(self.path.stat())
         except OSError as error:
@@ -81,31 +81,31 @@ class SourceFile:
     def _require_same(self, now: os.stat_result) -> None:
         if (now.st_size, now.st_mtime_ns) != (self.size, self.changed):
             raise RunFormatError(
-                f"{self.path}: expected the file that was opened, got a changed one; repair: open it anew"
+                f"{self.path}: expected the file that was opened, got a changed one; repair: open it again"
             )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TensorInFile:
-    """A tensor of which a file holds the numbers, end to end or with strides.
+    """A tensor whose numbers are in one file, contiguous or with strides.
 
     Parameters
     ----------
     file : SourceFile
         The file.
     offset : int
-        Byte of the first entry.
+        Position of the first entry in bytes.
     dtype : str
-        Number format, as torch names it.
+        Number format, with torch's name.
     shape : tuple of int
         Shape.
     strides : tuple of int, optional
-        Entries from one place to the next along each dimension; in C order by default.
+        Strides in entries along each dimension; C order by default.
 
     Raises
     ------
     RunFormatError
-        If the file is too short for it.
+        If the file is too short for the tensor.
     """
 
     file: SourceFile
@@ -127,18 +127,18 @@ class TensorInFile:
 
     @property
     def identity(self) -> object:
-        """What two names of one tensor have in common."""
+        """The identity of the tensor, equal for two names of one tensor."""
         return (self.file.path, self.offset, self.shape, self.strides) if math.prod(self.shape) else self
 
     @property
     def _span(self) -> int:
-        """Entries from the first to the last."""
+        """Number of entries from the first to the last."""
         if self.strides is None:
             return math.prod(self.shape)
         return 1 + sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
 
     def read(self, start: int, out: Array) -> None:
-        """Fill an array with entries from one on, in C order."""
+        """Fill an array with entries from a start index on, in C order."""
         if self.strides is None:
             read_numbers(lambda place, part: self.file.read(self.offset + place, part), self.dtype, start, out)
             return
@@ -149,22 +149,22 @@ class TensorInFile:
         read_numbers(lambda place, part: _copy_bytes(numbers, place, part), self.dtype, start, out)
 
     def verify(self) -> None:
-        """Raise RunFormatError if the file is gone or another one now."""
+        """Raise RunFormatError if the file is missing or has changed."""
         self.file.verify()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TensorInPieces:
-    """A tensor of which several files hold blocks.
+    """A tensor whose blocks are in several files.
 
     Parameters
     ----------
     dtype : str
-        Number format, as torch names it.
+        Number format, with torch's name.
     shape : tuple of int
         Shape of the whole.
     pieces : tuple
-        For each block where it begins in the whole, and the block.
+        For each block its start in the whole, and the block.
     """
 
     dtype: str
@@ -173,11 +173,11 @@ class TensorInPieces:
 
     @property
     def identity(self) -> object:
-        """Itself: blocks of one tensor are stored for each of its names."""
+        """The tensor itself: blocks are stored separately for each name."""
         return self
 
     def read(self, start: int, out: Array) -> None:
-        """Fill an array with entries from one on: whole rows of the first dimension, a few at a time."""
+        """Fill an array with entries from a start index on: whole rows of the first dimension, a few at a time."""
         shape = self.shape or (1,)
         width = max(1, math.prod(shape[1:]))
         most = max(1, 2**20 // width)
@@ -211,7 +211,7 @@ class TensorInPieces:
             )
 
     def verify(self) -> None:
-        """Raise RunFormatError if a block's file is gone or another one now."""
+        """Raise RunFormatError if a block's file is missing or has changed."""
         for _, piece in self.pieces:
             piece.verify()
 

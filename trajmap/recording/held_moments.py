@@ -11,10 +11,10 @@ from trajmap.recording.budget import Budget
 from trajmap.recording.moments import Moments, MomentsLog, bytes_of_moments
 from trajmap.recording.writer import RunWriter
 
-__all__ = ["Beside"]
+__all__ = ["HeldMoments"]
 
 
-class Beside:
+class HeldMoments:
     """Hold the second moments of the newest iterate until it is written; `keep` switches this on.
 
     Parameters
@@ -62,7 +62,7 @@ class Beside:
         (moments, due), self._held = self._held, None
         gone = self._log.add(place, due)
         if gone is not None:
-            self._writer.write_beside(place, step, moments, due=due, gone=gone)
+            self._writer.write_moments(place, step, moments, due=due, gone=gone)
 
     def drop(self) -> None:
         """Drop the held second moments, because their iterate is not written."""
