@@ -141,6 +141,7 @@ def road(study):
     return study / "base"
 
 
+@pytest.mark.slow
 def test_verbs_compose(road):
     artefacts = Artefacts.of(road)
     assert set(artefacts.embeddings()) == set(artefacts.comparisons()) == {"pca", "diffusion"}
@@ -187,6 +188,7 @@ def test_verbs_compose(road):
     assert len(list(artefacts.figures.glob("*.png"))) >= 6
 
 
+@pytest.mark.slow
 def test_report_is_written(road):
     class Sections(html.parser.HTMLParser):
         headings = 0
@@ -241,6 +243,7 @@ def test_warnings_are_one_line(tmp_path):
     assert told.strip() == f"trajmap embed: {tmp_path / 'run'}: 1 of 12 iterates hold NaN or inf and are left out"
 
 
+@pytest.mark.slow
 def test_basin_tells_sisters_from_strangers(study, tmp_path, capsys):
     namespace = {}
     exec(
@@ -419,11 +422,13 @@ def test_an_error_in_the_users_loss_names_the_users_line(tmp_path, capsys):
     assert "my.py, line 8: KeyError: 'late', in the line: return float" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_installed_command_answers():
     done = subprocess.run([sys.executable, "-m", "trajmap", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("trajmap ")
 
 
+@pytest.mark.slow
 def test_rings_are_kept_while_they_are_there(study, tmp_path, capsys):
     """A wine bottle has one; the file goes when the landscape has none any more."""
     folder = tmp_path / "run"

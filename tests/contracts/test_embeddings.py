@@ -63,6 +63,7 @@ def run(tmp_path_factory, X):
     return Trajectory.open(folder)
 
 
+@pytest.mark.slow
 @each
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::sklearn.exceptions.SkipTestWarning")
 def test_scikit_learn_conformance(name):

@@ -192,6 +192,7 @@ LIVE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "options", "divisor", "threshold"), LIVE, ids=lambda c: getattr(c, "__name__", ""))
 def test_digits_agree_with_the_live_state(tmp_path, kind, options, divisor, threshold):
     net, (x, y), criterion = digits()
@@ -218,6 +219,7 @@ def test_digits_agree_with_the_live_state(tmp_path, kind, options, divisor, thre
     assert edge_gauge(objective, run, at=[0]).regime == "unknown"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("beta", "crossing", "spike"), [(0.9, 1579, 1589), (0.0, 1007, None)])
 def test_adam_spikes_where_it_crosses(tmp_path, beta, crossing, spike):
     """On a parabola v forgets the first gradients, so the steps grow, and past the edge the loss leaps."""

@@ -253,11 +253,13 @@ def beyond(code):
     return float(child.stdout)
 
 
+@pytest.mark.slow
 def test_memory_is_the_basis_and_little_else():
     # 30 rows, and the vectors of a step; the result takes the place of the basis
     assert beyond(CHILD) < 30 + 8
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not pathlib.Path("/proc/self/status").exists(), reason="the system does not tell the peak")
 def test_an_eigenspace_takes_a_copy_of_the_parameters_a_product_and_little_else():
     # float32 copies beside one row a product; thirty-six products of 20 M parameters then take 4 of 8 GiB

@@ -311,6 +311,7 @@ print((fitted - 3 * 8 * n**2) / gram._READ_BYTES, (peak() - before - 3 * 8 * P) 
 """
 
 
+@pytest.mark.slow
 def test_memory_is_two_blocks(tmp_path):
     """Of a run of 250 MB, in a process of its own: two blocks of 32 MiB, however long it is."""
     P = 2_000_000

@@ -82,6 +82,7 @@ def test_what_is_true_by_making(name):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("claim", "make"),
     [
