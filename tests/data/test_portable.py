@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from trajmap.data.atomic import sync_folder, write_parts
-from trajmap.data.store import iterate_place
+from trajmap.data.store.store import iterate_place
 
 FULL_SYNC = 51  # the number of F_FULLFSYNC on macOS
 
