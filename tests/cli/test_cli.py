@@ -234,6 +234,7 @@ def test_info_tells_seams_gaps_and_losses(tmp_path, capsys):
     assert "sketches of 6 parameters (seed 0): a distance is right to 1.1 %" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_warnings_are_one_line(tmp_path):
     thetas = np.random.default_rng(0).normal(size=(12, 5))
     thetas[4, 2] = np.inf
@@ -344,6 +345,7 @@ def test_help_lists_each_verb_with_its_group(capsys):
     assert "usage: trajmap info" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["help"], ["info", "RUN"], ["plot", "RUN"], ["report", "RUN"]])
 def test_torch_is_not_loaded_to_read_a_run(words, tmp_path):
     Trajectory.of(np.eye(4)).save(tmp_path / "run")

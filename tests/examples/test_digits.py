@@ -57,6 +57,7 @@ def test_models_are_seeded_and_small(name):
     assert model(torch.zeros(5, 64)).shape == (5, 10)
 
 
+@pytest.mark.slow
 def test_the_run_is_long_and_learns(run):
     assert 300 <= run.n_iterates <= 450
     assert set(run.scalars) == {"train_loss", "val_loss", "val_accuracy", "batch_loss", "lr"}

@@ -57,6 +57,7 @@ class Numeric:
         return self._chart.inverse_transform(X)
 
 
+@pytest.mark.slow
 def test_hyperbola():
     """uv = 1: the symmetry orbit of a product, its length, and the barrier of the straight way."""
     found = geodesic(HYPERBOLA, [-1.0], [1.0], n_points=201)

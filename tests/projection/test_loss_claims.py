@@ -101,6 +101,7 @@ def test_p_is_uniform_where_a_null_is_the_truth():
     assert (p.std(axis=0) > 0.2).all()
 
 
+@pytest.mark.slow
 def test_a_run_that_only_shakes_at_the_bottom_does_not_fall():
     claims = [loss_knows_it(BOWL, run_of(descent(np.random.default_rng(s), n=800)[400:])) for s in range(20)]
     assert all((claim.p[:2] <= 0.05).all() for claim in claims), "both kinds of surrogates leave the bottom"

@@ -68,6 +68,7 @@ KNOWN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KNOWN)
 def test_what_is_true_by_making(name):
     make, truth = KNOWN[name]
