@@ -29,6 +29,7 @@ def published(path):
     return tomllib.loads(path.with_name("published.toml").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 @of_each
 def test_experiment_gives_what_it_publishes(path, tmp_path):
     numbers, expected = numbers_of(path, tmp_path), published(path)[MODE]
@@ -52,6 +53,7 @@ def test_intervals_say_something(path):
             assert math.isfinite(low) and math.isfinite(high) and low <= high, key
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(MODE == "long", reason="benchmarks publish times, which belong to a machine")
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda p: p.stem)
 def test_benchmark_runs(path, tmp_path):

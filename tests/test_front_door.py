@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tomllib
 
+import pytest
+
 import trajmap
 import trajmap.data
 import trajmap.errors
@@ -63,6 +65,7 @@ def checked(path, text):
     return found.stdout
 
 
+@pytest.mark.slow
 def test_a_users_script_is_typed(tmp_path):
     right = checked(tmp_path / "right.py", RIGHT)
     assert "error" not in right, right

@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 import trajmap
 from trajmap.cli._verbs import verbs
 
@@ -15,6 +17,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
+@pytest.mark.slow
 def test_quickstart_runs_and_is_short(tmp_path):
     (code,) = blocks("python")
     of_trajmap = code.split("optimizer = ")[1].splitlines()[1:]

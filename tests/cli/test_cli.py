@@ -141,6 +141,7 @@ def road(study):
     return study / "base"
 
 
+@pytest.mark.slow
 def test_verbs_compose(road):
     artefacts = Artefacts.of(road)
     assert set(artefacts.embeddings()) == set(artefacts.comparisons()) == {"pca", "diffusion"}
@@ -187,6 +188,7 @@ def test_verbs_compose(road):
     assert len(list(artefacts.figures.glob("*.png"))) >= 6
 
 
+@pytest.mark.slow
 def test_report_is_written(road):
     class Sections(html.parser.HTMLParser):
         headings = 0
@@ -232,6 +234,7 @@ def test_info_tells_seams_gaps_and_losses(tmp_path, capsys):
     assert "sketches of 6 parameters (seed 0): a distance is right to 1.1 %" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_warnings_are_one_line(tmp_path):
     thetas = np.random.default_rng(0).normal(size=(12, 5))
     thetas[4, 2] = np.inf
@@ -241,6 +244,7 @@ def test_warnings_are_one_line(tmp_path):
     assert told.strip() == f"trajmap embed: {tmp_path / 'run'}: 1 of 12 iterates hold NaN or inf and are left out"
 
 
+@pytest.mark.slow
 def test_basin_tells_sisters_from_strangers(study, tmp_path, capsys):
     namespace = {}
     exec(
@@ -341,6 +345,7 @@ def test_help_lists_each_verb_with_its_group(capsys):
     assert "usage: trajmap info" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["help"], ["info", "RUN"], ["plot", "RUN"], ["report", "RUN"]])
 def test_torch_is_not_loaded_to_read_a_run(words, tmp_path):
     Trajectory.of(np.eye(4)).save(tmp_path / "run")
@@ -419,11 +424,13 @@ def test_an_error_in_the_users_loss_names_the_users_line(tmp_path, capsys):
     assert "my.py, line 8: KeyError: 'late', in the line: return float" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_installed_command_answers():
     done = subprocess.run([sys.executable, "-m", "trajmap", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("trajmap ")
 
 
+@pytest.mark.slow
 def test_rings_are_kept_while_they_are_there(study, tmp_path, capsys):
     """A wine bottle has one; the file goes when the landscape has none any more."""
     folder = tmp_path / "run"

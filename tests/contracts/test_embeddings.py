@@ -41,9 +41,8 @@ EXEMPT = {
     }
 }
 # umap-learn compiles itself for half a minute: its tests share one process
-PARAMETERS = [
-    pytest.param(name, marks=pytest.mark.xdist_group("umap") if name == "umap" else ()) for name in EMBEDDINGS
-]
+COMPILED = (pytest.mark.xdist_group("umap"), pytest.mark.slow)
+PARAMETERS = [pytest.param(name, marks=COMPILED if name == "umap" else ()) for name in EMBEDDINGS]
 each = pytest.mark.parametrize("name", PARAMETERS)
 
 
@@ -63,6 +62,7 @@ def run(tmp_path_factory, X):
     return Trajectory.open(folder)
 
 
+@pytest.mark.slow
 @each
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::sklearn.exceptions.SkipTestWarning")
 def test_scikit_learn_conformance(name):
@@ -127,7 +127,7 @@ def test_lift_returns_near_the_points(name, X):
     assert residual < 0.1 * np.sum((X - X.mean(axis=0)) ** 2)
 
 
-@pytest.mark.parametrize("name", [*EMBEDDINGS, "pca"])
+@pytest.mark.parametrize("name", [*PARAMETERS, "pca"])
 def test_too_many_coordinates(name, X):
     # an injective chart has at most the 4 coordinates of the points, the others at most n − 2
     estimator = PCA(9) if name == "pca" else clone(EMBEDDINGS[name])
@@ -165,6 +165,7 @@ def test_global_random_state_is_left_alone(name, X):
     assert torch.equal(torch.get_rng_state(), before_torch)
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("umap")
 @pytest.mark.parametrize("n", [3, 8])
 def test_a_run_that_stands_still_is_embedded_the_same_way_twice(n):

@@ -278,6 +278,7 @@ NAMES = [
 subject_of = functools.cache(lambda name: Torch(name) if name in KINDS else Function())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
 @pytest.mark.parametrize("name", [*NAMES, "a function"])
 def test_verbs_on_models(name, verb):

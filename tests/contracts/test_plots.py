@@ -59,6 +59,7 @@ def test_makes_its_own_axes(name, noun):
     assert ax.figure.axes
 
 
+@pytest.mark.slow
 @each
 @pytest.mark.parametrize("dark", [False, True])
 def test_renders_in_both_themes(name, noun, dark):
@@ -134,6 +135,7 @@ def test_an_interactive_relief_holds_the_losses(nouns):
     assert np.isnan(np.array(figure.data[1].z, dtype=float)).sum() == (~land.support).sum()
 
 
+@pytest.mark.slow
 def test_a_film_of_the_path(nouns, tmp_path):
     from PIL import Image
 

@@ -138,6 +138,7 @@ def signed(notes):
     return {**notes, "notes_crc32": str(zlib.crc32(words))}
 
 
+@pytest.mark.slow
 @hypothesis.settings(
     deadline=None, max_examples=400, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
 )
@@ -159,6 +160,7 @@ def test_fuzzed_iterate_headers(tmp_path, content):
         read_iterate_file(path, HEADER)
 
 
+@pytest.mark.slow
 @hypothesis.settings(
     deadline=None, max_examples=400, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
 )

@@ -70,6 +70,7 @@ def test_the_miner_finds_the_negative_eigenvector(rng):
     assert abs(found.vector @ Q[:, 0]) > 0.99
 
 
+@pytest.mark.slow
 def test_mining_on_pieces_of_the_data(rng):
     """Each sample is another quadratic; only their mean has the one negative eigenvalue along a fixed axis."""
     bends = torch.tensor(np.abs(rng.normal(2, 0.2, size=(64, 30))))
@@ -82,6 +83,7 @@ def test_mining_on_pieces_of_the_data(rng):
     np.testing.assert_array_equal(found.vector, again.vector)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_the_hidden_triple_well_is_found(seed):
     axis = np.linalg.qr(np.random.default_rng(seed).normal(size=(30, 30)))[0][:, 0]
@@ -96,6 +98,7 @@ def test_the_hidden_triple_well_is_found(seed):
     assert abs(found.vector @ axis) > 0.99
 
 
+@pytest.mark.slow
 def test_other_shapes_and_orthogonality():
     def loss(t):
         return 4 * t[0] ** 2 * (t[0] - 1) ** 2 + 8 * t[1:].square().sum()
@@ -113,6 +116,7 @@ def test_other_shapes_and_orthogonality():
     assert abs(other.vector @ side.vector) < 1e-9
 
 
+@pytest.mark.slow
 def test_the_ring_of_a_wine_bottle():
     def loss(t):
         return 4 * (t[:2].square().sum() - 1) ** 2 + 8 * t[2:].square().sum()

@@ -57,6 +57,7 @@ def test_models_are_seeded_and_small(name):
     assert model(torch.zeros(5, 64)).shape == (5, 10)
 
 
+@pytest.mark.slow
 def test_the_run_is_long_and_learns(run):
     assert 300 <= run.n_iterates <= 450
     assert set(run.scalars) == {"train_loss", "val_loss", "val_accuracy", "batch_loss", "lr"}
@@ -101,6 +102,7 @@ def test_each_step_is_the_gradient_step_of_its_batch(tmp_path):
         assert run.scalars["batch_loss"][i + 1] == pytest.approx(run.scalars["train_loss"][i], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_sisters_and_strangers(tmp_path):
     base, again = short(tmp_path / "base"), short(tmp_path / "again")
     sister, stranger = short(tmp_path / "sister", order_seed=1), short(tmp_path / "stranger", init_seed=1)
@@ -110,6 +112,7 @@ def test_sisters_and_strangers(tmp_path):
     assert not np.array_equal(base.theta(0), stranger.theta(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", digits.MODELS)
 @pytest.mark.parametrize("optimizer", digits.OPTIMIZERS)
 def test_every_model_with_every_optimizer(tmp_path, model, optimizer):

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import pathlib
 import signal
 import subprocess
 
@@ -42,6 +43,13 @@ class Tally:
 
     def require_nothing(self):
         assert (self.lost, self.wrong, self.hung) == (0, 0, 0), self
+
+
+def pytest_collection_modifyitems(items):
+    """What attacks a run takes its time."""
+    for item in items:
+        if pathlib.Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

@@ -87,6 +87,7 @@ class TestLightning:
         self.fit(tmp_path, epochs=2, callback=RecorderCallback(tmp_path / "run"), accumulate=2)
         assert Trajectory.open(tmp_path / "run").steps.tolist() == list(range(5))
 
+    @pytest.mark.slow
     def test_resumed_from_a_checkpoint(self, tmp_path):
         from trajmap.integrations.lightning import RecorderCallback
 
@@ -320,6 +321,7 @@ class TestTransformers:
         assert np.isfinite(run.scalars["loss"][1:]).all()
         assert (run.scalars["learning_rate"][1:] == 1e-2).all()
 
+    @pytest.mark.slow
     def test_resumed_from_a_checkpoint(self, tmp_path):
         from trajmap.integrations.transformers import RecorderCallback
 
@@ -366,6 +368,7 @@ class TestTransformers:
         assert np.abs(flat(model) - last[7]).max() > 1e-3, "the model ends with the best"
         assert "after step 7" in run.settings["ends"]
 
+    @pytest.mark.slow
     def test_a_taken_folder_is_told_in_transformers_words(self, tmp_path):
         from trajmap.integrations.transformers import RecorderCallback
 

@@ -57,6 +57,7 @@ class Numeric:
         return self._chart.inverse_transform(X)
 
 
+@pytest.mark.slow
 def test_hyperbola():
     """uv = 1: the symmetry orbit of a product, its length, and the barrier of the straight way."""
     found = geodesic(HYPERBOLA, [-1.0], [1.0], n_points=201)
@@ -76,6 +77,7 @@ def test_hyperbola():
     np.testing.assert_allclose(level.curvatures, 0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_geodesic_on_a_sphere_is_a_great_circle():
     sphere = ParametricChart(lambda z: torch.stack([z[0].cos() * z[1].cos(), z[0].sin() * z[1].cos(), z[1].sin()]), 2)
     a, b = np.array([0.0, 0.8]), np.array([2.0, 0.8])
@@ -121,6 +123,7 @@ def test_a_tangent_off_by_an_angle_adds_its_curvature():
     assert pullback(objective, chart, [0.0]).curvatures[0] == pytest.approx(20 * np.sin(angle) ** 2, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_chart_of_a_ring_run_recovers_curvature_and_gap(rng):
     """A noisy run along the ring: the plane's gap is that of its residuals, exactly for the quadratic part."""
     P, h, s = 60, 20.0, 0.02
@@ -139,6 +142,7 @@ def test_chart_of_a_ring_run_recovers_curvature_and_gap(rng):
     assert gap.gap.mean() == pytest.approx(-0.5 * h * np.trace(covariance), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_quadratic_gap_is_minus_half_trace_of_hessian_and_residual_covariance(rng):
     H = np.diag(np.geomspace(0.1, 10, 12))
     objective = of_function(lambda t: 0.5 * t @ torch.tensor(H) @ t, 12)

@@ -129,6 +129,7 @@ def trained(tmp_path_factory):
     return digits.objective(), Trajectory.open(folder)
 
 
+@pytest.mark.slow
 def test_products_for_the_top_ten_on_digits(trained):
     objective, trajectory = trained
     theta = trajectory.theta(-2)

@@ -89,6 +89,7 @@ def at_rate(kind, options, lr):
     return lambda bowl: kind(bowl.parameters(), lr=lr * EPS, eps=EPS, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "options"), LINEAR, ids=lambda case: str(getattr(case, "__name__", case)))
 def test_steps_converge_where_the_ratio_is_below_one(tmp_path, kind, options):
     def ratio_and_growth(curvature):
@@ -130,6 +131,7 @@ class Coupled(Bowl):
         return 0.5 * w @ self.matrix @ w
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [T.SGD, T.Adam, T.AdamW, T.RMSprop])
 def test_groups_with_rates_and_decays_of_their_own(tmp_path, kind):
     decay = 1 / EPS if kind is T.AdamW else 1.0
@@ -192,6 +194,7 @@ LIVE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "options", "divisor", "threshold"), LIVE, ids=lambda c: getattr(c, "__name__", ""))
 def test_digits_agree_with_the_live_state(tmp_path, kind, options, divisor, threshold):
     net, (x, y), criterion = digits()
@@ -218,6 +221,7 @@ def test_digits_agree_with_the_live_state(tmp_path, kind, options, divisor, thre
     assert edge_gauge(objective, run, at=[0]).regime == "unknown"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("beta", "crossing", "spike"), [(0.9, 1579, 1589), (0.0, 1007, None)])
 def test_adam_spikes_where_it_crosses(tmp_path, beta, crossing, spike):
     """On a parabola v forgets the first gradients, so the steps grow, and past the edge the loss leaps."""

@@ -164,6 +164,7 @@ def test_a_function_may_keep_and_change_what_it_is_given():
     assert (v.tolist(), first.tolist()) == ([1, 1, 1], [2, 2, 2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimate", [hutchpp, xtrace])
 @pytest.mark.parametrize("n", [6, 12, 30])
 def test_two_stated_errors_cover_the_trace(estimate, n):
@@ -175,6 +176,7 @@ def test_two_stated_errors_cover_the_trace(estimate, n):
         assert np.mean(hits) >= 0.89
 
 
+@pytest.mark.slow
 def test_deflation_is_unbiased_for_vectors_of_another_operator_that_are_not_orthonormal():
     A = symmetric(np.r_[[30.0, 20, 10], np.full(57, 0.5)])
     near = np.linalg.eigh(A)[1].T[-3:] + 0.05 * np.random.default_rng(3).normal(size=(3, 60))
@@ -253,11 +255,13 @@ def beyond(code):
     return float(child.stdout)
 
 
+@pytest.mark.slow
 def test_memory_is_the_basis_and_little_else():
     # 30 rows, and the vectors of a step; the result takes the place of the basis
     assert beyond(CHILD) < 30 + 8
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not pathlib.Path("/proc/self/status").exists(), reason="the system does not tell the peak")
 def test_an_eigenspace_takes_a_copy_of_the_parameters_a_product_and_little_else():
     # float32 copies beside one row a product; thirty-six products of 20 M parameters then take 4 of 8 GiB

@@ -172,6 +172,7 @@ def symmetric(rng, values):
     return Q @ np.diag(values) @ Q.T
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimate", [hutchinson, hutchpp, xtrace])
 def test_traces_are_unbiased_and_their_errors_honest(rng, estimate):
     A = symmetric(rng, np.r_[np.geomspace(50, 1, 8), -np.geomspace(1, 0.01, 72)])
@@ -182,6 +183,7 @@ def test_traces_are_unbiased_and_their_errors_honest(rng, estimate):
     assert found[0].n_products <= 24
 
 
+@pytest.mark.slow
 def test_better_estimators_are_better_where_a_few_eigenvalues_lead(rng):
     A = symmetric(rng, np.r_[np.geomspace(100, 5, 10), 0.01 * rng.normal(size=190)])
     space = top_eigenspace(quadratic(A), np.zeros(200), 10, tol=1e-3)
@@ -225,6 +227,7 @@ def test_density_against_the_eigenvalues(rng):
         spectral_density(lambda v: v * np.nan, 4)
 
 
+@pytest.mark.slow
 def test_eigenspace_path_resumes_and_is_cheaper_than_cold_starts(rng, tmp_path):
     objective, _, _ = classifier()
     thetas = objective.theta + np.linspace(0, 0.2, 6)[:, None] * rng.normal(size=objective.size)
@@ -375,6 +378,7 @@ def test_edge_gauge_reads_the_optimizer():
     np.testing.assert_allclose(said.threshold, 7.6, err_msg="what the run says of the rest is kept")
 
 
+@pytest.mark.slow
 def test_batch_sharpness_against_dense_hessians():
     objective, _, _ = classifier()
     theta = objective.theta
@@ -386,6 +390,7 @@ def test_batch_sharpness_against_dense_hessians():
     assert batch_sharpness(objective, theta, batch_size=5) == pytest.approx(bent / squared)
 
 
+@pytest.mark.slow
 def test_full_batch_descent_on_squared_loss_reaches_the_edge():
     """Cohen et al.: progressive sharpening to 2/η, where it stays."""
     torch.manual_seed(0)

@@ -106,6 +106,7 @@ def test_one_more_sample_on_digits(digits):
         sample_convergence(losses[:5])
 
 
+@pytest.mark.slow
 def test_second_order_expansions_of_samples(rng, digits):
     """Against a dense Hessian of single samples, and the law of the cloud of a trained network."""
     directions = np.linalg.qr(rng.normal(size=(digits.size, 3)))[0].T
@@ -126,6 +127,7 @@ def test_second_order_expansions_of_samples(rng, digits):
         subspace_convergence(digits, digits.theta, directions, sigma=0.02, sizes=[0, 5])
 
 
+@pytest.mark.slow
 def test_the_published_form_is_exact_at_a_common_minimum(rng):
     """Samples ½ c_i·z² with one minimum: nothing but curvatures along the axes changes."""
     curvatures = torch.tensor(rng.uniform(0.5, 2, size=(60, 4)))
@@ -161,6 +163,7 @@ def test_change_in_the_hessian_subspace_in_closed_form(rng):
         sufficient_size([1, 2], [1.0, 1.0], 0.5)
 
 
+@pytest.mark.slow
 def test_the_hessian_bound_is_never_violated():
     torch.manual_seed(0)
     model = torch.nn.Sequential(
@@ -189,6 +192,7 @@ def test_sign_consistent_noise_is_flatter_on_the_models_side(digits):
         asymmetry_test(digits, digits.theta, metric="accuracy")
 
 
+@pytest.mark.slow
 def test_noise_raises_the_loss_by_half_the_trace(rng):
     """E[L(θ + ε)] − L(θ) = ½ |ε|² tr H / P on a quadratic."""
     bend = torch.tensor(np.linspace(0.5, 2, 40))
@@ -260,6 +264,7 @@ def test_valley_asymmetry():
         valley_asymmetry(x + 1, x**2)
 
 
+@pytest.mark.slow
 def test_random_walks_rise_as_the_trace_says(rng, digits):
     H = np.diag(np.linspace(-0.5, 3, 30))
     matrix = torch.tensor(H)

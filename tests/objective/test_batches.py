@@ -265,6 +265,7 @@ class Stream(IterableDataset):
             yield torch.randn(3, generator=generator)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("endless", [lambda: itertools.cycle([torch.ones(2, 3)]), lambda: DataLoader(Stream(), 4)])
 def test_endless_loaders(endless):
     with pytest.raises(InputError, match=r"batches that end.*max_batches=n"):
@@ -273,6 +274,7 @@ def test_endless_loaders(endless):
     assert len(fixed_batches(itertools.islice(endless(), 5))) == 5
 
 
+@pytest.mark.slow
 def test_an_endless_loader_of_large_batches_ends_within_its_memory():
     code = """
 import resource, torch

@@ -52,6 +52,7 @@ def test_used_memory_grows_by_what_is_taken():
     assert used_memory() - before == pytest.approx(taken.nbytes, rel=0.1)
 
 
+@pytest.mark.slow
 @LINUX
 def test_a_limit_on_the_address_space_counts():
     code = (

@@ -79,6 +79,7 @@ def broken(noun, kind):
     return dataclasses.replace(noun, **changed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HOSTILE)
 @pytest.mark.parametrize("name", [name.removeprefix("plot_") for name in members(plots)])
 def test_losses_of_every_kind_are_drawn(nouns, name, kind):

@@ -152,6 +152,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_losses_of_every_kind_have_finite_levels(kind):
     """Warnings are errors here."""

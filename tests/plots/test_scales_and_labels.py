@@ -117,6 +117,7 @@ def gaps(*names, sign=1.0):
                           name=name) for name in names}  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [("pca",), ("pca", "umap on tail"), tuple("abcdefg"), ()])
 def test_lift_gaps_are_panels_that_share_their_axes(names):
     figure, ax = page(figsize=(6, 5))

@@ -86,6 +86,7 @@ def test_a_wrong_width_is_worded():
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "inches"), [("column", 3.3), ("page", 6.9)])
 @pytest.mark.parametrize("name", ["landscape", "lift_gap"])
 def test_a_paper_figure_is_a_columns_width_in_vectors_with_its_fonts(nouns, tmp_path, width, inches, name):

@@ -273,6 +273,7 @@ def test_no_permutation_connects_the_counter_example():
     assert found.holds == "unknown", "no sister says what climb is noise"
 
 
+@pytest.mark.slow
 def test_trained_networks(trained):
     """Sisters share a basin; other initialisations have a barrier that matching lowers and a curve goes around."""
     model, objective, runs = trained
@@ -302,6 +303,7 @@ def test_trained_networks(trained):
     assert sorted(map(len, table.basins)) == [1, 2]
 
 
+@pytest.mark.slow
 def test_valley_height_of_sgd_on_a_quadratic():
     """½ Σ ηC_i/(2 − ηλ_i): measured by averaging, and forecast by the Hessian."""
     eta, C = 0.2, np.array([1.0, 0.5, 0.2])
@@ -354,6 +356,7 @@ def test_no_gain_where_the_last_iterate_is_better():
     assert str(found).startswith("no gain by averaging the last 20 iterates")
 
 
+@pytest.mark.slow
 def test_an_interval_of_the_gain_covers_other_windows():
     """The interval holds what an average over such a window gains in the mean, in nine of ten cases or so."""
     rng, eta, lam = np.random.default_rng(3), 0.2, np.linspace(0.5, 3, 20)

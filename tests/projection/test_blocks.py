@@ -65,6 +65,7 @@ def test_blocks_change_nothing(here, block):
     np.testing.assert_allclose(land.distance, here.distance, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_bytes(here):
     objective, plane, run = problem()
     context = multiprocessing.get_context("spawn")  # nothing is inherited: all that is needed travels
@@ -133,6 +134,7 @@ def in_a_process(out, scale=1.0, shift=0.0, how="whole"):
     return subprocess.run(line, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_surface_goes_on_in_another_process_and_starts_anew_where_it_is_another(tmp_path):
     out = tmp_path / "parts"
     whole = in_a_process(out).stdout
@@ -191,6 +193,7 @@ class Cubic:
         return np.concatenate([Z, Z**3, np.zeros((len(Z), 71))], axis=1)
 
 
+@pytest.mark.slow
 def test_a_chart_without_a_frame_goes_the_same_ways(tmp_path):
     objective, _, run = problem()
     chart = Cubic()
@@ -207,6 +210,7 @@ def test_a_chart_without_a_frame_goes_the_same_ways(tmp_path):
         same(surface(objective, chart, GRID, trajectory=run, executor=pool), land)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_a_cluster_that_loses_a_worker_loses_nothing(here):
     """Two real Dask workers, one of which is killed in mid-run."""

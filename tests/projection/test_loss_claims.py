@@ -63,6 +63,7 @@ def flipped(rng):
     return np.vstack([points[:1], points[0] + np.cumsum(steps, axis=0)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.0, 0.5])
 def test_the_loss_knows_descents(noise):
     for seed in range(5):
@@ -74,6 +75,7 @@ def test_the_loss_knows_descents(noise):
         assert claim.value == pytest.approx(np.log(BOWL.value(points[0])) - np.mean(np.log(BOWL.values(judged))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("process", [walk, relaxation, noise_with_momentum, flipped])
 def test_the_loss_knows_nothing_of_other_processes(process):
     """Wrongly so in no more than a twentieth: more than 5 of 40 are seen in 1.4 % of cases then."""
@@ -85,6 +87,7 @@ def test_the_loss_knows_nothing_of_other_processes(process):
     assert all(claim.holds != "unknown" for claim in claims)
 
 
+@pytest.mark.slow
 def test_p_is_uniform_where_a_null_is_the_truth():
     """Walks are as good as their rotations and their flips: p is uniform, its mean ½ ± .29/√40."""
     p = np.array([
@@ -98,6 +101,7 @@ def test_p_is_uniform_where_a_null_is_the_truth():
     assert (p.std(axis=0) > 0.2).all()
 
 
+@pytest.mark.slow
 def test_a_run_that_only_shakes_at_the_bottom_does_not_fall():
     claims = [loss_knows_it(BOWL, run_of(descent(np.random.default_rng(s), n=800)[400:])) for s in range(20)]
     assert all((claim.p[:2] <= 0.05).all() for claim in claims), "both kinds of surrogates leave the bottom"
@@ -284,6 +288,7 @@ def test_charts_that_say_nothing_carry_nothing():
     assert nearest.value == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 def test_planes_of_walks_carry_nothing_more_often_than_they_may():
     walks = [walk(np.random.default_rng(900 + seed)) for seed in range(40)]
     found = [chart_carries_loss(BOWL, Fits(points), run_of(points), n_draws=19, random_state=i)
@@ -343,6 +348,7 @@ def large(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("what", "most"), [("claim", 22), ("valley", 36)])
 def test_few_copies_of_a_point_are_held(large, what, most):
     told = subprocess.run([sys.executable, "-c", CHILD, str(large), what], capture_output=True, text=True, check=True)

@@ -12,6 +12,8 @@ from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
 from trajmap.projection.surfaces import surface
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.filterwarnings("ignore")
 def test_values_equal_those_of_loss_landscapes():

@@ -155,6 +155,7 @@ def killed(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", LEFTS)
 def test_killed_while_older_iterates_are_removed(tmp_path, killed, left):
     """Whether none, some or all of the files are gone, the run is the same one, without a warning."""

@@ -449,6 +449,7 @@ COLLECT = "from_checkpoints(folder, folder + '-run')"
 ROWS = "[float(row[-1]) for row in from_checkpoints(folder).iterates]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "work", "most"),
     [

@@ -13,9 +13,12 @@ from trajmap.data.trajectory import Trajectory
 from trajmap.recording.recorder import Recorder
 from trajmap.reduction.rowspace import RowSpace
 
-pytestmark = pytest.mark.skipif(
-    not (torch.distributed.is_available() and torch.distributed.is_gloo_available()), reason="no gloo here"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (torch.distributed.is_available() and torch.distributed.is_gloo_available()), reason="no gloo here"
+    ),
+]
 
 PRELUDE = """
 import os, sys, warnings

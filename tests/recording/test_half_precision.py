@@ -145,6 +145,7 @@ READING = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::trajmap.errors.DiskWarning")
 @pytest.mark.parametrize(("code", "most"), [(RECORDING, 3 * 2 + 1), (READING, 2 * 4 + 1)], ids=["recording", "reading"])
 def test_few_copies_in_memory(code, most, tmp_path):

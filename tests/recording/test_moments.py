@@ -275,6 +275,7 @@ def test_a_strange_state_costs_no_iterate(tmp_path):
     assert list(run.second_moments) == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_whole_files(tmp_path):
     code = """
         import os, signal, sys, torch, trajmap

@@ -22,6 +22,7 @@ def run(tmp_path_factory):
     return Trajectory.open(folder)
 
 
+@pytest.mark.slow
 def test_the_matrix_is_one_sign_in_one_bucket():
     """S by its columns, against the definition of a count sketch."""
     S = CountSketch(size=64, seed=3).transform(np.eye(5000)).T
@@ -84,6 +85,7 @@ def test_the_error_is_what_theory_says(kind):
     assert abs(ratio.mean() - 1) < 3 * theory / n**0.5
 
 
+@pytest.mark.slow
 def test_distances_and_planes_of_a_real_run(run):
     """At d = 4096: every distance within 5 %, 1.1 % in the root mean square, the top-2 plane within 2°."""
     thetas = run.iterates[:].astype(float)

@@ -48,6 +48,7 @@ def test_standardised_coordinates_weigh_alike():
     assert linear.loss_curve_[-1] == pytest.approx(share, rel=1e-3), "PCA of the standardised points"
 
 
+@pytest.mark.slow
 def test_several_decoders_agree_on_the_data_and_differ_beyond(noisy):
     fitted = Autoencoder(1, hidden=(32,), max_iter=400, n_decoders=4).fit(noisy)
     Z = fitted.transform(noisy)

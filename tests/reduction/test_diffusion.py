@@ -40,6 +40,7 @@ def test_ornstein_uhlenbeck(alpha):
     assert abs(np.corrcoef(fitted.embedding_[:, 0], x[:, 0])[0, 1]) > 0.99, "the first Hermite function"
 
 
+@pytest.mark.slow
 def test_swiss_roll_is_unrolled():
     """Two coordinates, the second of which is not the second in the spectrum: that one is a harmonic."""
     X, angle = make_swiss_roll(1500, noise=0.0, random_state=0)
@@ -196,6 +197,7 @@ def test_rules_scale_with_the_points():
     assert neighbour_distance(5)(X) == pytest.approx(np.mean(np.sort(cdist(X, X), axis=1)[:, 5] ** 2))
 
 
+@pytest.mark.slow
 def test_dimension_of_known_shapes():
     rng = np.random.default_rng(0)
     assert kernel_slope(rng.uniform(size=(800, 1)))[0] == pytest.approx(1, abs=0.1)

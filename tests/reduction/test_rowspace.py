@@ -58,6 +58,7 @@ def test_diffusion_coordinates_agree(thetas):
     np.testing.assert_allclose(ours.eigenvalues_, theirs.eigenvalues_, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_components_are_an_orthonormal_basis(thetas):
     space = RowSpace().fit(thetas)
     np.testing.assert_allclose(space.components_ @ space.components_.T, np.eye(79), atol=1e-8)
@@ -66,6 +67,7 @@ def test_components_are_an_orthonormal_basis(thetas):
     np.testing.assert_allclose(space.inverse_transform(space.transform(thetas)), thetas, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_truncation_is_the_best_approximation(thetas):
     space = RowSpace(n_components=3).fit(thetas)
     residual = space.inverse_transform(space.transform(thetas)) - thetas
@@ -217,6 +219,7 @@ def states_agree(one, other):
     np.testing.assert_array_equal(one.residuals_, other.residuals_)
 
 
+@pytest.mark.slow
 def test_executors_give_the_same_bits(lazy, thetas, cut):
     here = RowSpace(n_components=4, block_size=100).fit(lazy)
     context = multiprocessing.get_context("spawn")
@@ -267,6 +270,7 @@ class Countdown:
         return future
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_a_cluster_that_loses_a_worker_loses_nothing(lazy, cut):
     """Two real Dask workers, one of which is killed in mid-pass."""
@@ -311,6 +315,7 @@ print((fitted - 3 * 8 * n**2) / gram._READ_BYTES, (peak() - before - 3 * 8 * P) 
 """
 
 
+@pytest.mark.slow
 def test_memory_is_two_blocks(tmp_path):
     """Of a run of 250 MB, in a process of its own: two blocks of 32 MiB, however long it is."""
     P = 2_000_000
@@ -336,6 +341,7 @@ def late_small_steps(T=300, P=40_000, mean=30.0):
     return (mean + np.cumsum(steps, axis=0)).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_products_in_float32_keep_small_steps():
     """Uncentred float32 products lose them altogether; products of the steps do not."""
     thetas = late_small_steps()

@@ -114,6 +114,7 @@ def browser():
         chromium.close()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(("width", "height"), [(360, 740), (390, 844), (1920, 1080)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -138,6 +139,7 @@ def test_in_a_browser(page, shared_run_folder, browser, width, height, scheme):
     context.close()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_interactive_reliefs_are_drawn_without_the_network(shared_run_folder, browser):
     path = write_report(shared_run_folder, shared_run_folder / "turning.html", interactive=True)

@@ -68,6 +68,7 @@ KNOWN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KNOWN)
 def test_what_is_true_by_making(name):
     make, truth = KNOWN[name]
@@ -82,6 +83,7 @@ def test_what_is_true_by_making(name):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("claim", "make"),
     [

@@ -73,6 +73,7 @@ def test_splits_hold_out_each_point_once_at_most(split):
         assert len(held) == 22
 
 
+@pytest.mark.slow
 def test_stability_over_seeds():
     X = np.cumsum(np.random.default_rng(0).normal(size=(60, 10)), axis=0)
     assert seed_stability(PCA(2, random_state=0), X) == pytest.approx(1)

@@ -13,6 +13,7 @@ def walk(T, P, seed):
     return np.cumsum(np.random.default_rng(seed).normal(size=(T, P)), axis=0)
 
 
+@pytest.mark.slow
 def test_theory_at_finite_length():
     spectrum = explained_variance(walk(500, 20_000, 0)[:, :], size=20_000, n_components=3, n_draws=3)
     np.testing.assert_allclose(spectrum.ratios, 6 / (np.pi * np.arange(1, 4)) ** 2, rtol=0.02)

@@ -28,6 +28,7 @@ def walk(T, P, seed, norms=None):
     return random_walk(np.ones(T - 1) if norms is None else norms, P, random_state=seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statistic", FAST)
 def test_type_one_error_on_two_hundred_walks(statistic):
     """At p ≤ 0.05 about one walk in twenty is called structured, with steps that shrink in time too."""
@@ -93,6 +94,7 @@ def test_relaxation_and_noise_is_an_ornstein_uhlenbeck_process():
     assert abs(fitted.z) < 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scales", [np.ones(60), np.geomspace(10, 0.1, 60)], ids=["isotropic", "anisotropic"])
 @pytest.mark.parametrize("statistic", [leading_share, step_cosine, STATISTICS["participation ratio"]])
 def test_an_ornstein_uhlenbeck_process_is_one_of_its_own_surrogates(statistic, scales):
@@ -132,6 +134,7 @@ def test_coordinates_come_with_their_size():
         null_test(np.zeros((9, 2)))
 
 
+@pytest.mark.slow
 def test_statistics_have_their_known_values():
     X = walk(1200, 50_000, 0)
     assert leading_share(X) == pytest.approx(random_walk_ratios(2).sum(), abs=0.02)
