@@ -208,10 +208,9 @@ def _places(ax: "Axes", lines: Sequence[Line], at: Sequence[int]) -> tuple[Array
 
 def headline(ax: "Axes", text: str) -> None:
     """Write the title, in two lines where one would be wider than the figure."""
-    room = (
-        ax.figure.get_figwidth() * 72 if ax.figure.axes == [ax] else ax.get_window_extent().width * 72 / ax.figure.dpi
-    )
-    letters = max(20, int(room / (0.68 * ax.title.get_fontsize())))
+    box = ax.figure.bbox if ax.figure.axes == [ax] else ax.get_window_extent()
+    room = box.width * 72 / ax.figure.dpi
+    letters = max(20, int(room / (0.68 * _points(ax.title.get_fontsize()))))
     ax.set_title("\n".join(textwrap.wrap(text, letters)))
 
 

@@ -110,7 +110,7 @@ def paper_style(*, width: str = "column") -> Generator[None, None, None]:
         yield
 
 
-def series(i: int) -> dict[str, str]:
+def series(i: int) -> dict[str, Any]:
     """Colour, marker and dash of the i-th of several lines of equal rank: no two of the first 84 are alike."""
     dash = ("-", "--")[i // len(SERIES) % 2]
     return {"color": SERIES[i % len(SERIES)], "marker": _MARKERS[i % len(_MARKERS)], "linestyle": dash}

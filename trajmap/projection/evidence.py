@@ -137,8 +137,8 @@ def axis_labels(gram: Array | None, size: int, land: Landscape, variance: float)
     path = land.path
     d = path.shape[1]
     if gram is None:
-        units = np.full(d, np.nan) if land.scale is None else land.scale
-        return [f"coordinate {i + 1} (1 unit ≈ {unit:.2g} in parameter distance)" for i, unit in enumerate(units)]
+        lengths = np.full(d, np.nan) if land.scale is None else land.scale
+        return [f"coordinate {i + 1} (1 unit ≈ {unit:.2g} in parameter distance)" for i, unit in enumerate(lengths)]
     norms = np.sqrt(np.diag(gram))
     # the variance along direction i alone, of which non-orthogonal ones share
     along = (path - path.mean(axis=0)) @ gram / norms
