@@ -110,6 +110,7 @@ def _draw_plane(landscape: Landscape, finite: Array, ax: Any) -> None:
         axis.label.set_size("small")
     if height is not None:
         ax.set_aspect(height * np.ptp(x) / np.ptp(y), adjustable="box")
+    ax.locator_params(axis="x", nbins=6 if height is None or height < 1.5 else 3)
     ax.apply_aspect()
     draw_paths(landscape, ax)
     wide = max(1.0, 1.0 if height is None else height)  # a narrow picture's bar is a larger part of its width
