@@ -8,7 +8,7 @@ import numpy as np
 
 from trajmap._validation import Array, check_choice
 
-__all__ = ["COLORS", "SERIES", "drawing_theme", "ink", "open_axes", "paper_style", "readable", "series"]
+__all__ = ["COLORS", "SERIES", "drawing_theme", "ink", "open_axes", "paper_style", "readable", "series", "time_colours"]
 
 # Okabe and Ito's colours, told apart by every kind of eye
 COLORS = {
@@ -123,6 +123,15 @@ def ink() -> tuple[str, str]:
     import matplotlib as mpl
 
     return mpl.rcParams["text.color"], mpl.rcParams["axes.facecolor"]
+
+
+def time_colours() -> Any:
+    """Viridis, from dark to light as time goes on, without the end that the ground would swallow."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap, to_rgb
+
+    low, high = (0.25, 1.0) if _light(np.array(to_rgb(ink()[1]))) < 0.2 else (0.0, 0.92)
+    return ListedColormap(colormaps["viridis"](np.linspace(low, high, 256)))
 
 
 def readable(colour: str, *, least: float = 4.5) -> str:
