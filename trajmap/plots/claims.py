@@ -1,5 +1,6 @@
 """Claims beside their nulls."""
 
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,8 @@ def _draw_row(ax: "Axes", row: int, place: str, claim: Claim) -> None:
     draws = claim.draws[claim.hardest] if len(claim.nulls) else np.empty(0)
     draws = drawable(draws[np.isfinite(draws)])
     if not len(draws) or not np.isfinite(claim.value):
-        ax.text(0.0, row, claim.reason or "no draws", va="center", fontsize="small", color=readable(COLORS["null"]))
+        words = "\n".join(textwrap.wrap(claim.reason or "no draws", 60))
+        ax.text(0.0, row + 0.05, words, va="center", fontsize="small", color=readable(COLORS["null"]))
         return
     value = float(drawable(np.array(claim.value)))
     low, high = min(draws.min(), value), max(draws.max(), value)
