@@ -99,8 +99,8 @@ def test_broken_cells_are_crossed_and_counted():
     assert {tuple(place) for place in crosses.get_offsets()} == {(x[0], y[0]), (x[3], y[4])}
 
 
-def runs(names, **fields):
-    paths = [np.linspace([0.2 + 0.3 * i, -0.8], [0.4 + 0.3 * i, 0.8], 5) for i in range(len(names))]
+def runs(names, apart=0.3, **fields):
+    paths = [np.linspace([0.2 + 0.3 * i, -0.8], [0.4 + apart * i, 0.7], 5) for i in range(len(names))]
     n = 5 * len(names)
     return bowl(path=np.concatenate(paths), path_values=np.ones(n), lifted_values=np.ones(n),
                 runs=dict.fromkeys(names, 5), **fields)  # fmt: skip
@@ -117,7 +117,7 @@ def test_runs_differ_in_colour_and_in_mark_and_are_named():
 
 
 def test_names_of_ends_stand_on_none_of_each_other_and_inside():
-    ax = drawn(runs(list("abcde"), scale=(1.0, 1.0)))
+    ax = drawn(runs(list("abcde"), apart=0.07, scale=(1.0, 1.0)))
     box = ax.get_window_extent()
     names = [text.get_window_extent() for text in ax.texts if text.get_text() in {"start", *"abcde"}]
     for one, other in itertools.combinations(names, 2):
