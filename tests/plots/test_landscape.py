@@ -117,9 +117,11 @@ def test_runs_differ_in_colour_and_in_mark_and_are_named():
 
 
 def test_names_of_ends_stand_on_none_of_each_other_and_inside():
-    ax = drawn(runs(list("abcde"), apart=0.07, scale=(1.0, 1.0)))
+    called = [f"a long name {i}" for i in range(5)]
+    ax = drawn(runs(called, apart=0.07, scale=(1.0, 1.0)))
     box = ax.get_window_extent()
-    names = [text.get_window_extent() for text in ax.texts if text.get_text() in {"start", *"abcde"}]
+    names = [text.get_window_extent() for text in ax.texts if text.get_text() in {"start", *called}]
+    assert len(names) == 6
     for one, other in itertools.combinations(names, 2):
         across, up = min(one.x1, other.x1) - max(one.x0, other.x0), min(one.y1, other.y1) - max(one.y0, other.y0)
         assert not (across > 1 and up > 1)
