@@ -10,6 +10,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from trajmap.data.results.landscape import Grid, Landscape
 from trajmap.plots.landscape import plot_landscape
@@ -120,7 +121,7 @@ def test_names_of_ends_stand_on_none_of_each_other_and_inside():
     called = [f"a long name {i}" for i in range(5)]
     ax = drawn(runs(called, apart=0.07, scale=(1.0, 1.0)))
     box = ax.get_window_extent()
-    names = [text.get_window_extent() for text in ax.texts if text.get_text() in {"start", *called}]
+    names = [Text.get_window_extent(text) for text in ax.texts if text.get_text() in {"start", *called}]
     assert len(names) == 6
     for one, other in itertools.combinations(names, 2):
         across, up = min(one.x1, other.x1) - max(one.x0, other.x0), min(one.y1, other.y1) - max(one.y0, other.y0)

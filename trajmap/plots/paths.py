@@ -62,14 +62,22 @@ def _name(ends: list[tuple[Array, str, str]], letter: float, ax: Any) -> None:
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]  # a name hides no mark
     for (point, text, colour), (x, y) in zip(ends, places, strict=True):
         long, high = 0.62 * letter * len(text) + 4, 1.45 * letter
-        sides = [(7, 5), (-7 - long, 5), (7, -5 - high), (-7 - long, -5 - high), (7, 5 + high), (7, -5 - 2 * high)]
+        heights = [5, -5 - high] + [
+            sign * (5 + row * high) - (sign < 0) * high for row in (1, 2, 3) for sign in (1, -1)
+        ]
+        sides = [(dx, dy) for dy in heights for dx in (7, -7 - long)]
         boxes = [(x + dx, y + dy, x + dx + long, y + dy + high) for dx, dy in sides]
-        costs = [sum(_overlap(box, other) for other in taken) + _outside(box, width, height) for box in boxes]
+        costs = [
+            sum(_overlap(box, other) for other in taken) + 3 * _outside(box, width, height) + abs(dy)
+            for box, (_, dy) in zip(boxes, sides, strict=True)
+        ]
         best = int(np.argmin(costs))
         taken.append(boxes[best])
+        dx, dy = sides[best]
+        far = abs(dy) > 2 * high
         ax.annotate(
-            text, point, xytext=(sides[best][0] + 2, sides[best][1] + 2), textcoords="offset points", fontsize="small",
-            color=_DARK, zorder=6, bbox=_BOX | {"edgecolor": colour},
+            text, point, xytext=(dx + 2, dy + 2), textcoords="offset points", fontsize="small", color=_DARK, zorder=6,
+            bbox=_BOX | {"edgecolor": colour}, arrowprops={"arrowstyle": "-", "color": colour} if far else None,
         )  # fmt: skip
 
 
