@@ -228,7 +228,7 @@ def test_several_runs_are_several_paths(tmp_path):
     ax = plot_landscape(land, ax=Figure().add_subplot())
     np.testing.assert_array_equal(ax.lines[0].get_xydata(), path[:4])
     np.testing.assert_array_equal(ax.lines[1].get_xydata(), path[4:])
-    assert {text.get_text() for text in ax.texts} == {"start", "end of a", "end of b"}
+    assert {text.get_text() for text in ax.texts} == {"start", "a", "b"}
     assert [len(line.get_data_3d()[0]) for line in plots.plot_surface_3d(land).lines] == [4, 3]
     assert [trace.name for trace in plots.interactive_surface_3d(land).data][1:] == ["a", "b"]
     plots.save_animation(land, tmp_path / "film.gif", frames=3)

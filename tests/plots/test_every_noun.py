@@ -9,11 +9,14 @@ import typing
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 import trajmap.data
 from trajmap import plots
 from trajmap._registry import members
 from trajmap.data.archive import Saved
+from trajmap.data.trajectory import Trajectory
+from trajmap.plots.theme import drawing_theme
 
 # what is drawn in another's picture, or is no picture
 ELSEWHERE = {
@@ -103,3 +106,26 @@ def test_losses_of_every_kind_are_drawn(nouns, name, kind):
     figure.draw_without_rendering()
     assert ax.get_title()
     assert np.isfinite([*ax.get_xlim(), *ax.get_ylim()]).all()
+
+
+@pytest.mark.parametrize("name", [name.removeprefix("plot_") for name in members(plots)])
+def test_no_word_is_cut_off_or_too_small_where_the_figure_is_small(nouns, name):
+    """Shown 360 pixels wide, every word is at least 7 pixels high and on the figure."""
+    noun = Trajectory.of(np.eye(5), scalars={"train_loss": np.geomspace(9, 1, 5)}) if name == "scalars" else nouns[name]
+    with drawing_theme():
+        figure = Figure(layout="constrained")
+        members(plots)[f"plot_{name}"](noun, ax=figure.add_subplot())
+        figure.draw_without_rendering()
+        words = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+        shown = [text for text in words if not in_axis(text)]
+    assert min(text.get_fontsize() for text in words) * 360 / (figure.get_figwidth() * 72) > 7
+    for text in shown:
+        box = text.get_window_extent()
+        inside = figure.bbox.x0 - 2 <= box.x0, box.x1 <= figure.bbox.x1 + 2, box.y0 >= -2, box.y1 <= figure.bbox.y1 + 2
+        assert all(inside), f"{text.get_text()!r} at {box}"
+
+
+def in_axis(text):
+    """Labels of ticks beyond the limits are never drawn."""
+    ticks = [label for ax in text.figure.axes for label in (*ax.get_xticklabels(), *ax.get_yticklabels())]
+    return text in ticks

@@ -10,6 +10,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from trajmap.data.results.landscape import Grid, Landscape
 from trajmap.plots.landscape import plot_landscape
@@ -99,8 +100,8 @@ def test_broken_cells_are_crossed_and_counted():
     assert {tuple(place) for place in crosses.get_offsets()} == {(x[0], y[0]), (x[3], y[4])}
 
 
-def runs(names, **fields):
-    paths = [np.linspace([0.2 + 0.3 * i, -0.8], [0.4 + 0.3 * i, 0.8], 5) for i in range(len(names))]
+def runs(names, apart=0.3, **fields):
+    paths = [np.linspace([0.2 + 0.3 * i, -0.8], [0.4 + apart * i, 0.7], 5) for i in range(len(names))]
     n = 5 * len(names)
     return bowl(path=np.concatenate(paths), path_values=np.ones(n), lifted_values=np.ones(n),
                 runs=dict.fromkeys(names, 5), **fields)  # fmt: skip
@@ -113,13 +114,15 @@ def test_runs_differ_in_colour_and_in_mark_and_are_named():
     colours = [tuple(mark.get_facecolor()[0][:3]) for mark in marks]
     shapes = {(len(mark.get_paths()[0].vertices), *mark.get_paths()[0].vertices[0]) for mark in marks}
     assert len(set(colours)) == len(shapes) == 5
-    assert {f"end of {name}" for name in "abcde"} <= set(notes(ax).split("\n"))
+    assert {"start", *"abcde"} <= set(notes(ax).split("\n"))
 
 
 def test_names_of_ends_stand_on_none_of_each_other_and_inside():
-    ax = drawn(runs(list("abcde"), scale=(1.0, 1.0)))
+    called = [f"a long name {i}" for i in range(5)]
+    ax = drawn(runs(called, apart=0.07, scale=(1.0, 1.0)))
     box = ax.get_window_extent()
-    names = [text.get_window_extent() for text in ax.texts if text.get_text().startswith(("end", "start"))]
+    names = [Text.get_window_extent(text) for text in ax.texts if text.get_text() in {"start", *called}]
+    assert len(names) == 6
     for one, other in itertools.combinations(names, 2):
         across, up = min(one.x1, other.x1) - max(one.x0, other.x0), min(one.y1, other.y1) - max(one.y0, other.y0)
         assert not (across > 1 and up > 1)
@@ -171,6 +174,15 @@ def test_losses_of_every_kind_have_finite_levels(kind):
     relief = plot_surface_3d(land, ax=Figure().add_subplot(projection="3d"))
     relief.figure.savefig(io.BytesIO(), format="png")
     assert len(interactive_surface_3d(land).to_json()) > 100
+
+
+@pytest.mark.parametrize("size", [1.0, 1e16, 1e307, 1.79e308])
+def test_the_lowest_losses_are_drawn(size):
+    """Half of the picture is at the lowest level: it is viridis's purple, not left white."""
+    grid = Grid((np.arange(4.0), np.arange(3.0)))
+    ax = drawn(Landscape(grid, np.repeat([-size, -size, size, size], 3).reshape(4, 3)))
+    red, green, blue = pixels(ax, (0.4, 1.3))
+    assert green < 40 < red < blue
 
 
 def test_a_relief_keeps_distances_and_tells_runs_apart():

@@ -1,5 +1,6 @@
 """Logarithms where they help, names at their lines, panels that share their axes."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from trajmap.data.results.lift_gap import LiftGap
 from trajmap.errors import InputError
 from trajmap.plots.alignment import plot_alignments
+from trajmap.plots.claims import plot_claims
 from trajmap.plots.labels import chart_words, headline, label_ends, spread
 from trajmap.plots.lift_gap import plot_lift_gaps
 from trajmap.plots.scales import drawable, is_log, use_log
@@ -158,3 +160,13 @@ def test_tangents_of_several_charts_are_in_one_picture(nouns):
     assert {"gradient", "next step", "PCA", "UMAP"} <= {text.get_text() for text in ax.texts}
     with pytest.raises(InputError, match="alignments: expected at least one, got none"):
         plot_alignments({})
+
+
+def test_a_long_reason_stays_on_the_figure(nouns):
+    reason = "at least ninety-nine draws of each of the nulls are needed for a claim, and there are nineteen of them"
+    claims = nouns["claims"] | {"more": dataclasses.replace(nouns["claims"]["reproducible"], reason=reason)}
+    figure, ax = page(figsize=(4.8, 3.6))
+    plot_claims(claims, ax=ax)
+    figure.canvas.draw()
+    text = next(text for text in ax.texts if text.get_text().replace("\n", " ") == reason)
+    assert text.get_window_extent().x1 <= figure.bbox.x1

@@ -17,7 +17,7 @@ from trajmap.errors import InputError
 from trajmap.plots.landscape import plot_landscape
 from trajmap.plots.lift_gap import plot_lift_gap
 from trajmap.plots.paths import RUNS
-from trajmap.plots.theme import COLORS, SERIES, drawing_theme, open_axes, paper_style, series
+from trajmap.plots.theme import COLORS, SERIES, drawing_theme, open_axes, paper_style, readable, series, time_colours
 
 # how eyes without one kind of cone see linear RGB: G. Machado, M. Oliveira, L. Fernandes, A physiologically-based model
 # for simulation of color vision deficiency, 2009, at full severity
@@ -50,6 +50,25 @@ def test_colours_differ_for_every_kind_of_eye(palette, eye):
 def test_the_measure_of_colours_knows_red_from_green_and_a_blind_eye_does_not():
     apart = {eye: np.linalg.norm(seen("#a05000", eye) - seen("#507800", eye)) for eye in EYES}
     assert apart["all cones"] > 2 * apart["deuteranopia"]
+
+
+@pytest.mark.parametrize("tone", ["light", "dark", "paper"])
+def test_names_in_the_colours_of_lines_can_be_read(tone):
+    """Contrast by lightness L*, without the formula under test: 4.5 to 1 is at least 45 in L*."""
+    with paper_style() if tone == "paper" else drawing_theme(dark=tone == "dark"):
+        ground = seen(mpl.rcParams["axes.facecolor"], "all cones")[0]
+        for colour in COLORS.values():
+            assert abs(seen(readable(colour), "all cones")[0] - ground) > 45
+        assert readable("#000000" if ground > 50 else "#ffffff") in {"#000000", "#ffffff"}
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_no_moment_of_a_run_is_drawn_in_the_colour_of_the_ground(dark):
+    with drawing_theme(dark=dark):
+        ground = seen(mpl.rcParams["axes.facecolor"], "all cones")
+        colours = [seen(colour, "all cones") for colour in time_colours()(np.linspace(0, 1, 21))[:, :3]]
+    assert min(np.linalg.norm(colour - ground) for colour in colours) > 30
+    assert (np.diff([colour[0] for colour in colours]) > 0).all()
 
 
 def test_viridis_rises_in_lightness_for_every_kind_of_eye():

@@ -1,5 +1,6 @@
 """Claims beside their nulls."""
 
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ import numpy as np
 from trajmap.data.claim import Claim
 from trajmap.plots.labels import chart_words, headline
 from trajmap.plots.scales import drawable
-from trajmap.plots.theme import COLORS, open_axes
+from trajmap.plots.theme import COLORS, open_axes, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,11 +53,12 @@ def _draw_row(ax: "Axes", row: int, place: str, claim: Claim) -> None:
     colour = COLORS["second"] if claim.holds == "yes" else COLORS["run"] if claim.holds == "no" else COLORS["null"]
     ax.text(0.0, row - 0.3, f"{claim.name}{_over(place)}", va="center", fontsize="small")
     ax.text(1.0, row - 0.3, _ANSWERS[claim.holds], va="center", ha="right", fontsize="small", fontweight="bold",
-            color=colour)  # fmt: skip
+            color=readable(colour))  # fmt: skip
     draws = claim.draws[claim.hardest] if len(claim.nulls) else np.empty(0)
     draws = drawable(draws[np.isfinite(draws)])
     if not len(draws) or not np.isfinite(claim.value):
-        ax.text(0.0, row, claim.reason or "no draws", va="center", fontsize="small", color=COLORS["null"])
+        words = "\n".join(textwrap.wrap(claim.reason or "no draws", 60))
+        ax.text(0.0, row + 0.05, words, va="center", fontsize="small", color=readable(COLORS["null"]))
         return
     value = float(drawable(np.array(claim.value)))
     low, high = min(draws.min(), value), max(draws.max(), value)

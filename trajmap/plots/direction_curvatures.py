@@ -33,7 +33,7 @@ def plot_direction_curvatures(found: DirectionCurvatures, *, ax: "Axes | None" =
     ax = open_axes(ax)
     known = drawable(found.values[np.isfinite(found.values)])
     bins = bins_of(known, max(5, len(known) // 4))
-    counts, *_ = ax.hist(known, bins=bins, color=COLORS["run"], alpha=0.75, edgecolor="white",
+    counts, *_ = ax.hist(known, bins=bins.tolist(), color=COLORS["run"], alpha=0.75, edgecolor="white",
                         linewidth=0.6, label="measured")  # fmt: skip
     ax.set_ylim(0, 1.05 * max(1.0, float(np.max(counts))))
     low, high = found.mean - 2 * found.deviation, found.mean + 2 * found.deviation

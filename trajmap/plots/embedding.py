@@ -7,7 +7,7 @@ import numpy as np
 from trajmap.data.reduction import Reduction
 from trajmap.plots.labels import axis_words, chart_words, headline
 from trajmap.plots.scales import LONGEST, drawable
-from trajmap.plots.theme import COLORS, open_axes
+from trajmap.plots.theme import COLORS, open_axes, time_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,7 @@ def plot_embedding(reduction: Reduction, *, ax: "Axes | None" = None) -> "Axes":
     single = Z.shape[1] == 1
     x, y = (time, Z[:, 0]) if single else Z[:, :2].T
     ax.plot(x, y, linewidth=0.6, color=COLORS["null"], zorder=1)
-    dots = ax.scatter(x, y, c=time, cmap="viridis", s=12, zorder=2, linewidths=0)
+    dots = ax.scatter(x, y, c=time, cmap=time_colours(), s=12, zorder=2, linewidths=0)
     labels = ["iterate", "coordinate 1"] if single else ["coordinate 1", "coordinate 2"]
     if not single:
         labels = _shape(ax, labels, np.array([np.nanmax(part) - np.nanmin(part) for part in (x, y)]))

@@ -39,8 +39,9 @@ def plot_geodesic(geodesic: Geodesic, *, ax: "Axes | None" = None) -> "Axes":
     ax.plot(x, y, "o-", ms=3, color=COLORS["run"], label=f"shortest: {geodesic.length:.3g}")
     ax.plot(x[0], y[0], "o", x[-1], y[-1], "*", color=COLORS["lift"], ms=9)
     ends = "" if np.isnan(geodesic.path) else f", along the run {geodesic.path:.3g}"
-    ax.set(xlabel=f"coordinate 1 (lengths in parameter space: chord {geodesic.chord:.3g}{ends})", ylabel="coordinate 2")
-    ax.xaxis.label.set_size("small")
+    label = f"coordinate 1 (lengths in parameter space: chord {geodesic.chord:.3g}{ends})"
+    ax.set_xlabel(label, fontsize="small")
+    ax.set_ylabel("coordinate 2")
     headline(ax, "Shortest way over the chart" + ("" if geodesic.converged else " (not converged)"))
     legend_below(ax, columns=1)
     return ax

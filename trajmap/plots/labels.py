@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trajmap._validation import Array
-from trajmap.plots.theme import ink
+from trajmap.plots.theme import ink, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -152,7 +152,7 @@ def label_ends(ax: "Axes", lines: Sequence[Line]) -> None:
         line = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2}
         far = abs(height - y) > 0.02 or x < 0.98
         ax.annotate(text, (x, y), xytext=(1.03, height), xycoords="axes fraction", textcoords="axes fraction",
-                    color=colour, va="center", fontsize="small", annotation_clip=False,
+                    color=readable(colour), va="center", fontsize="small", annotation_clip=False,
                     arrowprops=line if far else None)  # fmt: skip
 
 
@@ -171,7 +171,7 @@ def label_middles(ax: "Axes", lines: Sequence[Line]) -> None:
     ground = ink()[1]
     for (text, *_, colour), (x, _), height in zip(known, places, heights, strict=True):
         ax.annotate(text, (x, height), xycoords="axes fraction", xytext=(0, 3), textcoords="offset points",
-                    color=colour, ha="center", va="bottom", fontsize="small", annotation_clip=False,
+                    color=readable(colour), ha="center", va="bottom", fontsize="small", annotation_clip=False,
                     bbox={"boxstyle": "round,pad=0.1", "facecolor": ground, "alpha": 0.6, "lw": 0})  # fmt: skip
 
 
@@ -208,10 +208,9 @@ def _places(ax: "Axes", lines: Sequence[Line], at: Sequence[int]) -> tuple[Array
 
 def headline(ax: "Axes", text: str) -> None:
     """Write the title, in two lines where one would be wider than the figure."""
-    room = (
-        ax.figure.get_figwidth() * 72 if ax.figure.axes == [ax] else ax.get_window_extent().width * 72 / ax.figure.dpi
-    )
-    letters = max(20, int(room / (0.68 * ax.title.get_fontsize())))
+    box = ax.figure.bbox if ax.figure.axes == [ax] else ax.get_window_extent()
+    room = box.width * 72 / ax.figure.dpi
+    letters = max(20, int(room / (0.68 * _points(ax.title.get_fontsize()))))
     ax.set_title("\n".join(textwrap.wrap(text, letters)))
 
 

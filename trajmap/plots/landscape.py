@@ -54,7 +54,7 @@ def plot_landscape(landscape: Landscape, *, points: CriticalPoints | None = None
         raise InputError(worded("landscape", "a grid of 1 or 2 axes", f"{landscape.grid.ndim}"))
     if not len(finite):
         raise InputError(worded("landscape", "at least one finite value", "none"))
-    ax = open_axes(ax)
+    ax = open_axes(ax, tall=_tall(landscape))
     if landscape.grid.ndim == 1:
         _draw_line(landscape, ax)
     else:
@@ -66,6 +66,12 @@ def plot_landscape(landscape: Landscape, *, points: CriticalPoints | None = None
     if note:
         note_below(ax, note)
     return ax
+
+
+def _tall(landscape: Landscape) -> float:
+    """How high a figure of its own is, in parts of the usual height: a wide picture needs less."""
+    height = equal_distance(landscape)[0] if landscape.grid.ndim == 2 else None
+    return 1.0 if height is None else float(np.clip(0.4 + 0.85 * height, 0.7, 1.5))
 
 
 def _draw_line(landscape: Landscape, ax: Any) -> None:
@@ -104,6 +110,7 @@ def _draw_plane(landscape: Landscape, finite: Array, ax: Any) -> None:
         axis.label.set_size("small")
     if height is not None:
         ax.set_aspect(height * np.ptp(x) / np.ptp(y), adjustable="box")
+    ax.locator_params(axis="x", nbins=6 if height is None or height < 1.5 else 3)
     ax.apply_aspect()
     draw_paths(landscape, ax)
     wide = max(1.0, 1.0 if height is None else height)  # a narrow picture's bar is a larger part of its width

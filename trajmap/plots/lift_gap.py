@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trajmap.data.results.lift_gap import LiftGap
-from trajmap.plots.labels import chart_words, label_ends
+from trajmap.plots.labels import chart_words, headline, label_ends
 from trajmap.plots.panels import shared_panels
 from trajmap.plots.scales import drawable, use_log
 from trajmap.plots.theme import COLORS, open_axes
@@ -45,7 +45,7 @@ def plot_lift_gap(lift_gap: LiftGap, *, ax: "Axes | None" = None) -> "Axes":
         drawn.append((text, lift_gap.steps, shown, COLORS[colour]))
     use_log(ax, "y", *(values for _, _, values, _ in drawn))
     ax.set(xlabel="optimizer step", ylabel="loss")
-    ax.set_title(f"Lift gap of {chart_words(lift_gap.name)}: median {_median(lift_gap.gap):+.3g}")
+    headline(ax, f"Lift gap of {chart_words(lift_gap.name)}: median {_median(lift_gap.gap):+.3g}")
     label_ends(ax, drawn)
     return ax
 

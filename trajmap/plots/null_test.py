@@ -34,7 +34,7 @@ def plot_null_test(test: NullTest, *, ax: "Axes | None" = None) -> "Axes":
     draws = drawable(test.null[np.isfinite(test.null)])
     if len(draws):
         bins = bins_of(draws, max(5, min(30, len(draws) // 4)))
-        ax.hist(draws, bins=bins, color=COLORS["null"], alpha=0.6, edgecolor="white", lw=0.5)
+        ax.hist(draws, bins=bins.tolist(), color=COLORS["null"], alpha=0.6, edgecolor="white", lw=0.5)
     if np.isfinite(test.value):
         value = float(drawable(np.array(test.value)))
         ax.axvline(value, color=COLORS["run"], lw=2)

@@ -14,6 +14,7 @@ __all__ = ["RUNS", "draw_paths", "thin"]
 RUNS = tuple(COLORS[name] for name in ("lift", "sky", "third", "warning", "run", "second"))
 _ENDS = ("*", "s", "D", "^", "P", "v", "X", "o")
 _DARK = "#1b1f24"
+_BOX: dict[str, Any] = {"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.8, "lw": 1}
 _SEGMENTS = 1000  # more cannot be told apart, and a vector file would hold each
 
 
@@ -23,21 +24,23 @@ def thin(n: int, most: int = _SEGMENTS) -> Array:
 
 
 def draw_paths(landscape: Landscape, ax: Any) -> None:
-    """Draw each run from pale to its colour as time goes on, dark-edged, with start and end marked and named."""
-    ends = []
+    """Draw each run from pale to its colour as time goes on, dark-edged, with its end marked and named."""
+    import matplotlib as mpl
+
+    ends, size = [], float(mpl.rcParams["font.size"]) / 10  # marks and lines grow with the type
     for i, (name, rows) in enumerate(landscape.paths.items()):
         assert landscape.path is not None
         path, colour = landscape.path[rows], RUNS[i % len(RUNS)]
-        ax.plot(path[:, 0], path[:, 1], color=_DARK, linewidth=3.4, alpha=0.75, zorder=3, solid_capstyle="round")
-        _draw_time(path, colour, ax)
-        ax.scatter(*path[0], marker="o", s=45, color="white", edgecolors=_DARK, zorder=5)
-        star = 90 if i % len(_ENDS) == 0 else 45
+        ax.plot(path[:, 0], path[:, 1], color=_DARK, linewidth=3.4 * size, alpha=0.75, zorder=3, solid_capstyle="round")
+        _draw_time(path, colour, 1.9 * size, ax)
+        ax.scatter(*path[0], marker="o", s=45 * size**2, color="white", edgecolors=_DARK, zorder=5)
+        star = (90 if i % len(_ENDS) == 0 else 45) * size**2
         ax.scatter(*path[-1], marker=_ENDS[i % len(_ENDS)], s=star, color=colour, edgecolors=_DARK, zorder=5)
-        ends += [(path[0], "start"), (path[-1], f"end of {name}" if name else "end")]
-    _name(ends, ax)
+        ends += [*([] if i else [(path[0], "start", "white")]), (path[-1], name or "end", colour if name else "white")]
+    _name(ends, 8.3 * size, ax)
 
 
-def _draw_time(path: Array, colour: str, ax: Any) -> None:
+def _draw_time(path: Array, colour: str, width: float, ax: Any) -> None:
     from matplotlib.collections import LineCollection
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -45,32 +48,36 @@ def _draw_time(path: Array, colour: str, ax: Any) -> None:
         return
     points = path[thin(len(path))]
     shades = LinearSegmentedColormap.from_list("time", ["#ffffff", colour])
-    lines = LineCollection(np.stack([points[:-1], points[1:]], axis=1), cmap=shades, linewidths=1.9, zorder=4,
+    lines = LineCollection(list(np.stack([points[:-1], points[1:]], axis=1)), cmap=shades, linewidths=width, zorder=4,
                            capstyle="round")  # fmt: skip
     lines.set_array(np.linspace(0, 1, len(points) - 1))
     ax.add_collection(lines, autolim=False)
 
 
-def _name(ends: list[tuple[Array, str]], ax: Any) -> None:
-    """Name starts and ends, on the side where a name stands on none before it; a name is written once in one place."""
-    size = 72 / ax.figure.dpi
+def _name(ends: list[tuple[Array, str, str]], letter: float, ax: Any) -> None:
+    """Name the ends, each on the side where its name stands on no mark and on no name before it."""
+    size = 0.8 * 72 / ax.figure.dpi  # the layout will take room for title and labels
     width, height = ax.bbox.width * size, ax.bbox.height * size  # points
-    taken: list[tuple[float, float, float, float]] = []
-    said: list[tuple[Array, str]] = []
-    for point, text in ends:
-        x, y = ax.transLimits.transform(point) * [width, height]
-        if any(text == other and np.hypot(*(np.array([x, y]) - where)) < 12 for where, other in said):
-            continue
-        said.append((np.array([x, y]), text))
-        long, high = 5.2 * len(text) + 4, 12.0
-        sides = [(7, 5), (-7 - long, 5), (7, -5 - high), (-7 - long, -5 - high), (7, 5 + high), (7, -5 - 2 * high)]
+    places = [ax.transLimits.transform(point) * [width, height] for point, _, _ in ends]
+    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]  # a name hides no mark
+    for (point, text, colour), (x, y) in zip(ends, places, strict=True):
+        long, high = 0.62 * letter * len(text) + 4, 1.45 * letter
+        heights = [5, -5 - high] + [
+            sign * (5 + row * high) - (sign < 0) * high for row in (1, 2, 3) for sign in (1, -1)
+        ]
+        sides = [(dx, dy) for dy in heights for dx in (7, -7 - long)]
         boxes = [(x + dx, y + dy, x + dx + long, y + dy + high) for dx, dy in sides]
-        costs = [sum(_overlap(box, other) for other in taken) + _outside(box, width, height) for box in boxes]
+        costs = [
+            sum(_overlap(box, other) for other in taken) + 3 * _outside(box, width, height) + abs(dy)
+            for box, (_, dy) in zip(boxes, sides, strict=True)
+        ]
         best = int(np.argmin(costs))
         taken.append(boxes[best])
+        dx, dy = sides[best]
+        far = abs(dy) > 2 * high
         ax.annotate(
-            text, point, xytext=(sides[best][0] + 2, sides[best][1] + 2), textcoords="offset points", fontsize="small",
-            color=_DARK, zorder=6, bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.8, "lw": 0},
+            text, point, xytext=(dx + 2, dy + 2), textcoords="offset points", fontsize="small", color=_DARK, zorder=6,
+            bbox=_BOX | {"edgecolor": colour}, arrowprops={"arrowstyle": "-", "color": colour} if far else None,
         )  # fmt: skip
 
 

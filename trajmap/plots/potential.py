@@ -49,7 +49,7 @@ def plot_potential(potential: EffectivePotential, *, ax: "Axes | None" = None) -
             levels, values, _ = levels_of(known, np.ma.masked_invalid(potential.values).T)
             filled = ax.contourf(*potential.grid.axes, values, levels=levels, cmap="viridis")
             bar = ax.figure.colorbar(filled, cax=ax.inset_axes((1.03, 0, 0.035, 1)))
-            bar.set_ticks(levels[::6], labels=[f"{level:.3g}" for level in levels[::6]])
+            bar.set_ticks(levels[::6].tolist(), labels=[f"{level:.3g}" for level in levels[::6]])
             bar.set_label("−log density")
         ax.set(xlabel="coordinate 1", ylabel="coordinate 2")
     headline(ax, "Where the run dwells")

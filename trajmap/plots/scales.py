@@ -154,4 +154,6 @@ def levels_of(finite: Array, values: Any) -> tuple[Array, Any, bool]:
     if high - low <= 1e3 * max(np.spacing(max(abs(low), abs(high))), np.finfo(float).tiny):
         around = 0.5 * max(1.0, abs(low), abs(high))
         low, high = low - around, high + around
-    return np.linspace(low, high, 25), values.clip(low, high), False
+    # the library leaves the lowest value out where the lowest level is no number below it
+    below = max(1e-6 * (high - low), 2 * np.spacing(max(abs(low), abs(high))))
+    return np.linspace(low - below, high, 25), values.clip(low, high), False

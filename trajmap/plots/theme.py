@@ -4,9 +4,11 @@ import contextlib
 from collections.abc import Generator
 from typing import Any
 
-from trajmap._validation import check_choice
+import numpy as np
 
-__all__ = ["COLORS", "SERIES", "drawing_theme", "ink", "open_axes", "paper_style", "series"]
+from trajmap._validation import Array, check_choice
+
+__all__ = ["COLORS", "SERIES", "drawing_theme", "ink", "open_axes", "paper_style", "readable", "series", "time_colours"]
 
 # Okabe and Ito's colours, told apart by every kind of eye
 COLORS = {
@@ -110,7 +112,7 @@ def paper_style(*, width: str = "column") -> Generator[None, None, None]:
         yield
 
 
-def series(i: int) -> dict[str, str]:
+def series(i: int) -> dict[str, Any]:
     """Colour, marker and dash of the i-th of several lines of equal rank: no two of the first 84 are alike."""
     dash = ("-", "--")[i // len(SERIES) % 2]
     return {"color": SERIES[i % len(SERIES)], "marker": _MARKERS[i % len(_MARKERS)], "linestyle": dash}
@@ -121,6 +123,54 @@ def ink() -> tuple[str, str]:
     import matplotlib as mpl
 
     return mpl.rcParams["text.color"], mpl.rcParams["axes.facecolor"]
+
+
+def time_colours() -> Any:
+    """Viridis, from dark to light as time goes on, without the end that the ground would swallow."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap, to_rgb
+
+    low, high = (0.25, 1.0) if _light(np.array(to_rgb(ink()[1]))) < 0.2 else (0.0, 0.92)
+    return ListedColormap(colormaps["viridis"](np.linspace(low, high, 256)))
+
+
+def readable(colour: str, *, least: float = 4.5) -> str:
+    """Bring a colour towards the pen's until small type in it can be read on the ground.
+
+    Parameters
+    ----------
+    colour : str
+        A line's colour.
+    least : float
+        Contrast to reach, as the Web Content Accessibility Guidelines count it.
+
+    Returns
+    -------
+    str
+        The colour itself where it will do.
+
+    Examples
+    --------
+    >>> with drawing_theme():
+    ...     readable("#0072B2"), readable("#E69F00")
+    ('#0072b2', '#956c0e')
+    """
+    from matplotlib.colors import to_hex, to_rgb
+
+    pen, ground = (np.array(to_rgb(tone)) for tone in ink())
+    start = np.array(to_rgb(colour))
+    for share in np.linspace(0, 1, 21):
+        mixed = (1 - share) * start + share * pen
+        lights = sorted((_light(mixed), _light(ground)))
+        if (lights[1] + 0.05) / (lights[0] + 0.05) >= least:
+            return str(to_hex(mixed))
+    return str(to_hex(pen))
+
+
+def _light(rgb: Array) -> float:
+    """Relative luminance."""
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
 def open_axes(ax: Any, *, tall: float = 1.0) -> Any:

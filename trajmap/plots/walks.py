@@ -10,7 +10,7 @@ from trajmap.data.results.permutation_paths import PermutationPaths
 from trajmap.data.results.walk_rise import WalkRise
 from trajmap.plots.labels import headline, label_ends
 from trajmap.plots.scales import drawable, use_log
-from trajmap.plots.theme import COLORS, open_axes
+from trajmap.plots.theme import COLORS, open_axes, time_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,10 +69,8 @@ def plot_permutation_paths(paths: PermutationPaths, *, ax: "Axes | None" = None)
     matplotlib.axes.Axes
         The axes.
     """
-    import matplotlib as mpl
-
     ax = open_axes(ax)
-    shades = mpl.colormaps["viridis_r"](np.linspace(0.15, 0.95, len(paths.counts)))
+    shades = time_colours()(np.linspace(1, 0, len(paths.counts)))
     drawn = []
     for count, rows, colour, barriers in zip(paths.counts, paths.losses, shades, paths.barriers, strict=True):
         shown = drawable(rows)
@@ -105,7 +103,7 @@ def plot_gradient_cloud(cloud: GradientCloud, *, ax: "Axes | None" = None) -> "A
     t = np.broadcast_to(np.linspace(0, 1, losses.shape[1]), losses.shape)
     if len(losses) <= _FEW:  # of a few walks a cloud says little: each is drawn as a way
         ax.plot(losses.T, norms.T, color=COLORS["null"], lw=0.6, alpha=0.7, zorder=1)
-    ax.scatter(losses, norms, c=t, s=9, cmap="viridis", alpha=0.8, linewidths=0)
+    ax.scatter(losses, norms, c=t, s=9, cmap=time_colours(), alpha=0.8, linewidths=0)
     colours = dict(zip(cloud.shares, ("run", "lift", "second", "third"), strict=False))
     ends = np.array(cloud.ends or ["end"] * len(cloud.losses))
     for kind, share in (cloud.shares or {"end": 1.0}).items():
