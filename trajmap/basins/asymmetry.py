@@ -1,12 +1,14 @@
 """Valleys that rise slowly on one side: sign-consistent noise, and the asymmetry along a path."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
+from trajmap.data.normalise import Normalise, model_norm
 from trajmap.data.results.asymmetry import Asymmetry
 from trajmap.data.results.line_profiles import side_asymmetry
+from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 
@@ -40,26 +42,29 @@ def sign_consistency(a: Array, b: Array) -> float:
 
 
 def signed_noise(
+    objective: Objective | Trajectory,
     theta: Array,
     *,
     share: float = 1.0,
     scale: float = 0.5,
-    normalise: Callable[[Array, Array], Array] | None = None,
+    normalise: Normalise = model_norm,
     random_state: int = 0,
 ) -> Array:
     """Draw Gaussian noise of which a share of the entries take the sign of the model's, as published.
 
     Parameters
     ----------
+    objective : Objective or Trajectory
+        The loss, or a run: its layout says which entry of θ is which parameter.
     theta : array-like, shape (P,)
         The model.
     share : float
         Entries whose sign is set: 0 for Gaussian noise, 1 for sign-consistent noise.
     scale : float
-        Norm of the noise, in units of ‖θ‖.
-    normalise : callable, optional
-        ``normalise(noise, theta)`` scales the noise before `scale` does, instead of to ‖θ‖: filter by filter for
-        example by ``lambda d, t: filter_norm(d, t, layout)``.
+        Norm of the noise, in units of ‖θ‖ or of what `normalise` gives.
+    normalise : callable
+        What the noise is scaled to before `scale` does: `model_norm`, `filter_norm`, or another
+        ``f(direction, theta, layout)``.
     random_state : int
         Seed.
 
@@ -75,10 +80,11 @@ def signed_noise(
 
     Examples
     --------
-    >>> sign_consistency(signed_noise([3.0, -4.0, 5.0]), [3.0, -4.0, 5.0])
+    >>> bowl = Objective.from_function(lambda x: x @ x, size=3, gradient=lambda x: 2 * x)
+    >>> sign_consistency(signed_noise(bowl, [3.0, -4.0, 5.0]), [3.0, -4.0, 5.0])
     1.0
     """
-    theta = check_array("theta", theta, (None,), dtype=np.float64)
+    theta = check_array("theta", theta, (objective.layout.size,), dtype=np.float64)
     if not 0 <= share <= 1:
         raise InputError(worded("share", "a number in [0, 1]", share))
     rng = np.random.default_rng(random_state)
@@ -86,9 +92,7 @@ def signed_noise(
     chosen = rng.permutation(len(theta))[: round(share * len(theta))]
     # an entry of zero has no sign to take
     noise[chosen] = np.abs(noise[chosen]) * np.where(theta[chosen] == 0, 1.0, np.sign(theta[chosen]))
-    if normalise is not None:
-        return np.asarray(normalise(noise, theta)) * check_positive("scale", scale)
-    return noise * (check_positive("scale", scale) * np.linalg.norm(theta) / np.linalg.norm(noise))
+    return check_positive("scale", scale) * np.asarray(normalise(noise, theta, objective.layout))
 
 
 def asymmetry_test(
@@ -99,7 +103,7 @@ def asymmetry_test(
     scale: float = 0.5,
     n_draws: int = 20,
     metric: str = "loss",
-    normalise: Callable[[Array, Array], Array] | None = None,
+    normalise: Normalise = model_norm,
     random_state: int = 0,
 ) -> Asymmetry:
     """Compare both sides of a model along noises that take its signs in a growing share of their entries.
@@ -120,7 +124,7 @@ def asymmetry_test(
         Draws a share; the same draws serve all shares.
     metric : str
         ``"loss"``, or the name of one of the objective's metrics.
-    normalise : callable, optional
+    normalise : callable
         As of `signed_noise`.
     random_state : int
         Seed of the first draw.
@@ -146,7 +150,7 @@ def asymmetry_test(
     seeds = range(random_state, random_state + check_count("n_draws", n_draws))
 
     def sides(share: float, seed: int) -> Array:
-        noise = signed_noise(theta, share=share, scale=scale, normalise=normalise, random_state=seed)
+        noise = signed_noise(objective, theta, share=share, scale=scale, normalise=normalise, random_state=seed)
         return objective.evaluate(np.stack([theta + noise, theta - noise]))[metric]
 
     found = np.array([[sides(share, seed) for seed in seeds] for share in shares])

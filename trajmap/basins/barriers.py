@@ -10,8 +10,9 @@ from trajmap._validation import Array, check_array, check_count, worded
 from trajmap.basins.asymmetry import sign_consistency
 from trajmap.basins.batch_errors import batch_error
 from trajmap.basins.matching import groups_at, match_weights, require_same_loss
-from trajmap.basins.paths import BezierPath, ParameterPath, SegmentPath, climb, path_length, path_losses, train_path
+from trajmap.basins.paths import BezierPath, ParameterPath, SegmentPath, path_length, path_losses, train_path
 from trajmap.basins.unit_group import UnitGroup
+from trajmap.data.path_climb import above_chord, barrier_height
 from trajmap.data.results.barriers import Barriers
 from trajmap.data.results.connection import WAYS, Connection
 from trajmap.errors import InputError
@@ -86,7 +87,8 @@ def barrier(
         _require_two("sisters", x, y)
         if all(any(np.array_equal(point, end) for end in (a, b)) for point in (x, y)):
             raise InputError(worded("sisters", "another pair than the two points", "these", "leave it out"))
-        climbs.append(climb(t, _along([objective, *(at or ends[:1])], SegmentPath(x, y), t)[0]))
+        losses, _ = _along([objective, *(at or ends[:1])], SegmentPath(x, y), t)
+        climbs.append(float(np.max(above_chord(t, losses))))
     known: dict[str, Any] = {"noise": max(climbs, default=float("nan")), "n_sisters": len(climbs), "name": name}
     known["matching"] = "not tried" if groups is None else "tried" if groups else "nothing to match"
     end = _matched(objective, a, b, groups) if groups else np.asarray(b, dtype=np.float64)
@@ -131,8 +133,8 @@ def _along(ends: Sequence[Objective], path: ParameterPath, t: Array) -> tuple[Ar
     rows = [ends[int(s > 0.5)].batch_losses(path.points(np.array([s]))[0]) for s in t]
     table, weights = np.array([losses for losses, _ in rows]), rows[0][1]
     losses = table @ weights
-    top = int(np.argmax(losses - (1 - t) * losses[0] - t * losses[-1]))
-    return losses, batch_error(table[top] - (1 - t[top]) * table[0] - t[top] * table[-1], weights)
+    top = int(np.argmax(above_chord(t, losses)))
+    return losses, batch_error(above_chord(t, table)[top], weights)
 
 
 def barrier_matrix(
@@ -185,7 +187,7 @@ def barrier_matrix(
             if groups:
                 end = _matched(objective, points[i], end, groups)
             losses = path_losses(objective, SegmentPath(points[i], end), t)
-            found[i, j] = found[j, i] = losses.max() - 0.5 * (losses[0] + losses[-1])
+            found[i, j] = found[j, i] = barrier_height(losses)
             done += 1
             if progress is not None:
                 progress(done, m * (m - 1) // 2)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
+from trajmap.data.places import log_places
 from trajmap.data.results.subspace_convergence import SubspaceConvergence
 from trajmap.errors import InputError
 from trajmap.objective.isolation import isolated_rng
@@ -79,7 +80,7 @@ def subspace_convergence(
     cloud = sample_losses(objective, theta + np.concatenate([z, -z]) @ rows).T
     N, values, gradients, hessians = len(cloud), *sample_quadratics(objective, theta, rows)
     even = 0.5 * (cloud[:, :n_points] + cloud[:, n_points:]) - values[:, None]
-    k = np.unique(np.geomspace(min(10, N - 1), N - 1, 20).astype(int)) if sizes is None else np.asarray(sizes)
+    k = log_places(min(10, N - 1), N - 1, 20) if sizes is None else np.asarray(sizes)
     if N < 3 or k.min() < 1 or k.max() > N - 1:
         raise InputError(worded("sizes", f"numbers of samples from 1 to {N - 1}", k))
     measured = np.zeros(len(k))

@@ -1,6 +1,7 @@
 """The trace of a symmetric operator from its products, with an error estimate."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ import torch
 from trajmap._validation import Array, check_count
 from trajmap.curvature.krylov import Rows, dot, norm, wide
 from trajmap.curvature.operators import Product, as_operator
-from trajmap.curvature.probes import quadratic_forms, random_signs, random_sphere
+from trajmap.curvature.probes import quadratic_forms, random_sphere
 from trajmap.data.results.eigenspace import Eigenspace
 from trajmap.objective.operator import Operator
 
@@ -67,8 +68,7 @@ def hutchinson(product: Product, size: int, *, n_products: int = 30, random_stat
     30.0
     """
     n, operator = check_count("n_products", n_products, low=2), as_operator(product, size)
-    found = [Hv for Hv, _ in quadratic_forms(operator, n, np.random.default_rng(random_state))]
-    return TraceEstimate(float(np.mean(found)), _student(float(np.std(found, ddof=1) / np.sqrt(n)), n - 1), n)
+    return TraceEstimate(*_mean(quadratic_forms(operator, n, np.random.default_rng(random_state))), n)
 
 
 def deflated_trace(
@@ -104,13 +104,12 @@ def deflated_trace(
     # (VVᵀ)⁺: to rounding the identity for eigenvectors of one search; without what repeated vectors leave of rounding
     inverse = np.linalg.pinv(np.stack([V.inner(V[i]) for i in range(k)]), rcond=1e-10, hermitian=True)
     Hv = np.stack([V.inner(operator.multiply(V[i])) for i in range(k)])
-    found = []
-    for _ in range(n):
-        rest = random_signs(operator, rng)
-        V.subtract(inverse @ V.inner(rest), rest)
-        found.append(dot(rest, operator.multiply(rest)))
-    error = _student(float(np.std(found, ddof=1) / np.sqrt(n)), n - 1)
-    return TraceEstimate(float(np.sum(inverse * Hv)) + float(np.mean(found)), error, n + k)
+
+    def off(v: torch.Tensor) -> None:
+        V.subtract(inverse @ V.inner(v), v)
+
+    outside, error = _mean(quadratic_forms(operator, n, rng, project=off))
+    return TraceEstimate(float(np.sum(inverse * Hv)) + outside, error, n + k)
 
 
 def hutchpp(product: Product, size: int, *, n_products: int = 30, random_state: int = 0) -> TraceEstimate:
@@ -244,6 +243,13 @@ def _error(found: Array, terms: Array, squares: Array, beside: float) -> float:
     spread = float(np.var(found, ddof=1))
     text = 2 * (float(np.mean(squares)) - float(np.mean(terms)) ** 2 / n) * n / (n + 2)
     return _student(float(np.sqrt(max(spread, text) / m)), m)
+
+
+def _mean(forms: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    """Mean of vᵀAv over random signs v, and its error."""
+    found = [first for first, _ in forms]
+    n = len(found)
+    return float(np.mean(found)), _student(float(np.std(found, ddof=1) / np.sqrt(n)), n - 1)
 
 
 def _student(error: float, degrees: int) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from trajmap._validation import Array, check_count
 from trajmap.data.claim import ALPHA, Claim
 from trajmap.data.frame import stretches
+from trajmap.data.places import even_places
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
 from trajmap.objective.points import ArrayPoints
@@ -90,7 +91,8 @@ def chart_carries_loss(
     along = objective.along(trajectory)
     at = along if sister is None or not sister.buffers(-1) else objective.for_run(sister)
     for done, (chart, seen, unseen) in enumerate(pieces):
-        rows = np.unique(np.linspace(0, unseen.n_iterates - 1, per_block + 2).round().astype(int)[1:-1])
+        rows = even_places(unseen.n_iterates, per_block + 2)
+        rows = rows[1:-1] if len(rows) > per_block else rows
         few = unseen.take(rows) if len(rows) > 1 else unseen.take(np.array([0, unseen.n_iterates - 1]))
         blocks.append(_block((along, at), chart, seen, few, n_draws, rng))
         if progress is not None:

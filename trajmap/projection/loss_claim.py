@@ -11,6 +11,7 @@ from trajmap._validation import Array, check_count
 from trajmap.data.claim import Claim
 from trajmap.data.frame import Frame
 from trajmap.data.gram import isometric_coordinates
+from trajmap.data.places import even_places
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.memory import copies_budget
 from trajmap.objective.objective import Objective
@@ -88,13 +89,13 @@ def loss_knows_it(
     objective, run = objective.along(trajectory), _finite(trajectory)
     if run is None or run.n_iterates < _LEAST:
         return Claim.untested(_NAME, f"fewer than {_LEAST} iterates that are finite numbers", _NULLS, tried=tried)
-    places = _evenly(run.n_iterates, n_places)
+    places = even_places(run.n_iterates, n_places)
     judged = len(places) - max(len(places) // 3, 1)
     kept = run.take(places)
     coordinates = isometric_coordinates(kept.iterates)
     if not coordinates.shape[1]:
         return Claim.untested(_NAME, "the run does not move", _NULLS, tried=tried)
-    fine = np.union1d(_evenly(run.n_iterates, _OWN), places)
+    fine = np.union1d(even_places(run.n_iterates, _OWN), places)
     along = objective.values(run.take(fine).iterates)
     own = along[np.searchsorted(fine, places)]
     if not np.isfinite(own[[0, *range(judged, len(own))]]).all():
@@ -198,11 +199,6 @@ class _GaussianRows:
 def _finite(trajectory: Trajectory) -> Trajectory | None:
     finite = trajectory.is_finite
     return trajectory if finite.all() else trajectory.take(finite) if finite.sum() > 1 else None
-
-
-def _evenly(n: int, most: int) -> Array:
-    """Choose places among n, evenly, the first and the last included."""
-    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
 
 
 def _told(progress: Callable[[int, int], None], total: int) -> Callable[[int], None]:

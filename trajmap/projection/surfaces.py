@@ -11,6 +11,7 @@ import numpy as np
 from trajmap._validation import Array, check_choice, check_count, worded
 from trajmap.data.fan import Fan
 from trajmap.data.frame import Frame
+from trajmap.data.places import even_places
 from trajmap.data.plane import Plane
 from trajmap.data.results.landscape import Grid, Landscape
 from trajmap.data.trajectory import Trajectory
@@ -204,7 +205,7 @@ class _Seen:
         """Say how the losses were evaluated, and what a shorter number format costs."""
         if not strategy.bfloat16:
             return str(strategy)
-        places = np.unique(np.linspace(0, len(self.rows) - 1, 9).astype(int))  # from corner to corner
+        places = even_places(len(self.rows), 9)  # from corner to corner
         way, whole = dataclasses.replace(strategy, planes=False), self.grid
         error = max(strategy_error(self.objective, way, PointsSlice(whole, int(i), int(i) + 1)) for i in places)
         return f"{strategy} (relative error {error:.1e} at {len(places)} grid points)"
