@@ -6,6 +6,7 @@ import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
 from trajmap.data.normalise import Normalise, model_norm
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.asymmetry import Asymmetry
 from trajmap.data.results.line_profiles import side_asymmetry
 from trajmap.data.trajectory import Trajectory
@@ -105,6 +106,7 @@ def asymmetry_test(
     metric: str = "loss",
     normalise: Normalise = model_norm,
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> Asymmetry:
     """Compare both sides of a model along noises that take its signs in a growing share of their entries.
 
@@ -128,6 +130,8 @@ def asymmetry_test(
         As of `signed_noise`.
     random_state : int
         Seed of the first draw.
+    progress : callable, optional
+        Called with the draws done and their number.
 
     Returns
     -------
@@ -153,7 +157,8 @@ def asymmetry_test(
         noise = signed_noise(objective, theta, share=share, scale=scale, normalise=normalise, random_state=seed)
         return objective.evaluate(np.stack([theta + noise, theta - noise]))[metric]
 
-    found = np.array([[sides(share, seed) for seed in seeds] for share in shares])
+    drawn = counted([(share, seed) for share in shares for seed in seeds], progress)
+    found = np.array([sides(share, seed) for share, seed in drawn]).reshape(len(shares), len(seeds), 2)
     return Asymmetry(np.array(shares, dtype=np.float64), found[:, :, 0], found[:, :, 1], metric, float(scale))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from trajmap._validation import Array, check_array, check_count, check_positive
 from trajmap.basins.asymmetry import signed_noise
 from trajmap.data.normalise import Normalise, model_norm
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.noise_rise import NoiseRise
 from trajmap.objective.objective import Objective
 
@@ -21,6 +22,7 @@ def noise_rise(
     n_draws: int = 20,
     normalise: Normalise = model_norm,
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> NoiseRise:
     """Measure how rugged the landscape is around a solution: the rise of the loss under Gaussian noise.
 
@@ -41,6 +43,8 @@ def noise_rise(
         As of `signed_noise`.
     random_state : int
         Seed of the first draw.
+    progress : callable, optional
+        Called with the draws done and their number.
 
     Returns
     -------
@@ -62,7 +66,7 @@ def noise_rise(
     theta = check_array("theta", theta, (objective.size,), dtype=np.float64)
     steps = np.array([check_positive("scales", scale) for scale in scales])
     losses = []
-    for seed in range(random_state, random_state + check_count("n_draws", n_draws)):
+    for seed in counted(range(random_state, random_state + check_count("n_draws", n_draws)), progress):
         noise = signed_noise(objective, theta, share=0.0, scale=1.0, normalise=normalise, random_state=seed)
         losses.append(objective.values(theta + steps[:, None] * noise))
     return NoiseRise(steps, np.array(losses).T, objective.value(theta))

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from trajmap._validation import Array, check_array, check_count, check_positive
+from trajmap.data.progress import Progress, counted
 from trajmap.objective.objective import Objective
 
 __all__ = [
@@ -187,6 +188,7 @@ def train_path(
     n_steps: int = 300,
     lr: float | None = None,
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> TrainablePath:
     """Move the middle of a curve so that the mean loss along it is low: E over uniform t of L(φ(t)).
 
@@ -203,6 +205,8 @@ def train_path(
         parameter, and 1e-3 at least.
     random_state : int
         Seed of the positions.
+    progress : callable, optional
+        Called with the steps done and their number.
 
     Returns
     -------
@@ -219,7 +223,7 @@ def train_path(
     rate = max(0.05 * distance, 1e-3) if lr is None else check_positive("lr", lr)
     middle = torch.from_numpy(path.middle.copy())
     optimizer = torch.optim.Adam([middle], lr=rate, eps=1e-12)
-    for step in range(1, n_steps + 1):
+    for step in counted(range(1, n_steps + 1), progress):
         current = type(path)(path.a, path.b, middle.numpy())
         gradient = np.zeros_like(path.middle)
         for t in ((rng.uniform(size=3) + np.arange(3)) / 3)[:, None]:

@@ -1,6 +1,6 @@
 """The chart's tangent, the gradient and the step against the Hessian's top eigenspace, along a run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from trajmap.curvature.angles import QUANTILES, overlap_baseline, principal_angl
 from trajmap.curvature.path import eigenspaces_along
 from trajmap.data.gram import streamed_products
 from trajmap.data.places import even_places
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.alignment import Alignment
 from trajmap.data.results.eigenspace import Eigenspace
 from trajmap.data.trajectory import Trajectory
@@ -31,7 +32,7 @@ def alignment(
     eigenspaces: Mapping[int, Eigenspace] | None = None,
     name: str = "",
     random_state: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Alignment:
     """Compare what a run did with the Hessian's top eigenspace, beside random subspaces.
 
@@ -82,15 +83,13 @@ def alignment(
     spaces = _eigenspaces(objective, trajectory, places, k, eigenspaces or {}, random_state)
     Z = encode(chart, trajectory.iterates)
     rows = []
-    for done, (place, space) in enumerate(zip(places, spaces, strict=True)):
+    for place, space in counted(zip(places, spaces, strict=True), progress, len(places)):
         theta, following = trajectory.theta(place), trajectory.theta(place + 1)
         directions = tangent(chart, Z[place], fd_step=_spacing(Z))
         angles = principal_angles(directions, space.eigenvectors)
         step = following.astype(np.float64) - theta
         gradient = share(space.eigenvectors, objective.gradient(theta))
         rows.append((angles, np.mean(np.cos(angles) ** 2), gradient, share(space.eigenvectors, step)))
-        if progress is not None:
-            progress(done + 1, len(places))
     angles, overlaps, gradients, steps = (np.array(part) for part in zip(*rows, strict=True))
     return Alignment(
         trajectory.steps[places].astype(float),

@@ -3,7 +3,7 @@
 import itertools
 import os
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from trajmap.curvature.angles import overlap, principal_angles
 from trajmap.curvature.eigenspace import top_eigenspace
 from trajmap.curvature.lanczos import Order, by_magnitude
 from trajmap.data.places import even_places
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.eigenspace import Eigenspace
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
@@ -35,7 +36,7 @@ def eigenspace_path(  # ruff: ignore[too-many-arguments] - each option is an ind
     method: str = "exact",
     out: str | os.PathLike[str] | None = None,
     random_state: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[int, Eigenspace]:
     """Find the top eigenspace along a run.
 
@@ -85,14 +86,10 @@ def eigenspace_path(  # ruff: ignore[too-many-arguments] - each option is an ind
     places = check_array("at", at, (None,), dtype=np.int64).tolist()
     if not places or min(places) < 0 or max(places) >= T:
         raise InputError(worded("at", f"places in [0, {T - 1}]", f"{places}"))
-    found: dict[int, Eigenspace] = {}
-    for step, space in eigenspaces_along(
+    spaces = eigenspaces_along(
         objective, trajectory, k, places, tol=tol, order=order, method=method, out=out, random_state=random_state
-    ):
-        found[step] = space
-        if progress is not None:
-            progress(len(found), len(places))
-    return found
+    )
+    return dict(counted(spaces, progress, len(places)))
 
 
 def eigenspaces_along(

@@ -10,8 +10,9 @@ from trajmap._validation import Array, check_count
 from trajmap.curvature.krylov import Rows, dot, norm, wide
 from trajmap.curvature.operators import Product, as_operator
 from trajmap.curvature.probes import quadratic_forms, random_sphere
+from trajmap.data.progress import Progress
 from trajmap.data.results.eigenspace import Eigenspace
-from trajmap.objective.operator import Operator
+from trajmap.objective.operator import Operator, Watched
 
 __all__ = ["TraceEstimate", "deflated_trace", "hutchinson", "hutchpp", "xtrace"]
 
@@ -39,7 +40,9 @@ class TraceEstimate:
         return f"{self.value:.4g} ± {self.error:.2g}"
 
 
-def hutchinson(product: Product, size: int, *, n_products: int = 30, random_state: int = 0) -> TraceEstimate:
+def hutchinson(
+    product: Product, size: int, *, n_products: int = 30, random_state: int = 0, progress: Progress | None = None
+) -> TraceEstimate:
     """Estimate the trace by random signs: the mean of vᵀAv.
 
     Parameters
@@ -52,6 +55,8 @@ def hutchinson(product: Product, size: int, *, n_products: int = 30, random_stat
         Products to spend, at least 2.
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the products done and their number.
 
     Returns
     -------
@@ -67,12 +72,19 @@ def hutchinson(product: Product, size: int, *, n_products: int = 30, random_stat
     >>> hutchinson(lambda v: 3 * v, 10, n_products=2).value
     30.0
     """
-    n, operator = check_count("n_products", n_products, low=2), as_operator(product, size)
+    n = check_count("n_products", n_products, low=2)
+    operator = Watched(as_operator(product, size), progress, n)
     return TraceEstimate(*_mean(quadratic_forms(operator, n, np.random.default_rng(random_state))), n)
 
 
 def deflated_trace(
-    product: Product, size: int, space: Eigenspace, *, n_products: int = 12, random_state: int = 0
+    product: Product,
+    size: int,
+    space: Eigenspace,
+    *,
+    n_products: int = 12,
+    random_state: int = 0,
+    progress: Progress | None = None,
 ) -> TraceEstimate:
     """Estimate the trace with an approximate eigenspace taken out: exactly inside it, by random signs outside.
 
@@ -89,6 +101,8 @@ def deflated_trace(
         Random products to spend, at least 2, beside one for each vector.
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the products done and their number.
 
     Returns
     -------
@@ -97,8 +111,9 @@ def deflated_trace(
         tr A is tr (VVᵀ)⁺VAVᵀ and the trace of A between projections off V's rows. The error is small only where they
         span the eigenvectors of largest magnitude of this very A: take them at the point where A is.
     """
-    n, operator = check_count("n_products", n_products, low=2), as_operator(product, size)
-    V, rng, k = _rows(operator), np.random.default_rng(random_state), space.k
+    n, k = check_count("n_products", n_products, low=2), space.k
+    operator = Watched(as_operator(product, size), progress, n + k)
+    V, rng = _rows(operator), np.random.default_rng(random_state)
     for vector in space.eigenvectors:
         V.append(operator.tensor(vector))
     # (VVᵀ)⁺: to rounding the identity for eigenvectors of one search; without what repeated vectors leave of rounding
@@ -112,7 +127,9 @@ def deflated_trace(
     return TraceEstimate(float(np.sum(inverse * Hv)) + outside, error, n + k)
 
 
-def hutchpp(product: Product, size: int, *, n_products: int = 30, random_state: int = 0) -> TraceEstimate:
+def hutchpp(
+    product: Product, size: int, *, n_products: int = 30, random_state: int = 0, progress: Progress | None = None
+) -> TraceEstimate:
     """Estimate the trace by a sketch of the range, exactly there and by random vectors beside it.
 
     Parameters
@@ -125,6 +142,8 @@ def hutchpp(product: Product, size: int, *, n_products: int = 30, random_state: 
         Products to spend, at least 6; a third each for range, trace on it, and the rest.
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the products done and their number.
 
     Returns
     -------
@@ -136,8 +155,8 @@ def hutchpp(product: Product, size: int, *, n_products: int = 30, random_state: 
     ----------
     R. Meyer, C. Musco, C. Musco, D. Woodruff, Hutch++: optimal stochastic trace estimation, 2021.
     """
-    operator, rng = as_operator(product, size), np.random.default_rng(random_state)
     m = min(check_count("n_products", n_products, low=6) // 3, size)
+    operator, rng = Watched(as_operator(product, size), progress, 3 * m), np.random.default_rng(random_state)
     Q = _rows(operator)
     for _ in range(m):
         _extend(Q, operator.multiply(random_sphere(operator, rng)))
@@ -159,7 +178,9 @@ def hutchpp(product: Product, size: int, *, n_products: int = 30, random_state: 
     return TraceEstimate(inside + float(terms.mean()), _error(terms, terms, np.array(squares), beside), 2 * m + len(Q))
 
 
-def xtrace(product: Product, size: int, *, n_products: int = 30, random_state: int = 0) -> TraceEstimate:
+def xtrace(
+    product: Product, size: int, *, n_products: int = 30, random_state: int = 0, progress: Progress | None = None
+) -> TraceEstimate:
     """Estimate the trace with every product used twice: the range of all draws but one, and that one beside it.
 
     Parameters
@@ -172,6 +193,8 @@ def xtrace(product: Product, size: int, *, n_products: int = 30, random_state: i
         Products to spend, at least 4.
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the products done and their number.
 
     Returns
     -------
@@ -190,8 +213,8 @@ def xtrace(product: Product, size: int, *, n_products: int = 30, random_state: i
     >>> bool(abs(found.value - diagonal.sum()) < 0.2)
     True
     """
-    operator, rng = as_operator(product, size), np.random.default_rng(random_state)
     m = min(check_count("n_products", n_products, low=4) // 2, size)
+    operator, rng = Watched(as_operator(product, size), progress, 2 * m), np.random.default_rng(random_state)
     draws, Q, bends, columns = _rows(operator), _rows(operator), [], []
     for _ in range(m):
         # signs would do badly on diagonal matrices: restricted to a few entries many of them are parallel

@@ -5,6 +5,7 @@ import torch
 
 from trajmap._validation import Array, check_array, check_positive
 from trajmap.data.plane import Plane
+from trajmap.data.progress import Progress
 from trajmap.directions.mining import descend, mine_direction, w_peak
 from trajmap.objective.differentiable import loss_at
 from trajmap.objective.objective import Objective
@@ -20,6 +21,7 @@ def mine_saddle(
     n_steps: int = 600,
     lr: float = 0.05,
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> Plane:
     """Find a plane on which the model is a saddle: a w-peak along the first axis, a v-basin along the second.
 
@@ -40,6 +42,8 @@ def mine_saddle(
         Learning rate of Adam.
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the steps done and their number.
 
     Returns
     -------
@@ -52,7 +56,7 @@ def mine_saddle(
     """
     theta = check_array("theta", theta, (objective.size,))
     down = mine_direction(
-        objective, theta, w_peak, radius=radius, n_steps=n_steps, lr=lr, random_state=random_state
+        objective, theta, w_peak, radius=radius, n_steps=n_steps, lr=lr, random_state=random_state, progress=progress
     ).vector
     up = np.random.default_rng(random_state).standard_normal(objective.size)
     up -= (up @ down) / (down @ down) * down
@@ -68,6 +72,7 @@ def mine_ring(
     lr: float = 0.05,
     n_angles: int = 8,
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> Plane:
     """Find a plane on which the model is inside a ring of low loss: the bottom of a wine bottle.
 
@@ -90,6 +95,8 @@ def mine_ring(
         Points per step.
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the steps done and their number.
 
     Returns
     -------
@@ -116,5 +123,5 @@ def mine_ring(
         around = torch.stack([angles.cos(), angles.sin()], dim=1).to(axes) @ axes
         return torch.stack([loss_at(objective, point + move) for move in around]).mean()
 
-    u = descend(objective, target, 2, n_steps, lr, random_state)
+    u = descend(objective, target, 2, n_steps, lr, random_state, progress=progress)
     return Plane(theta, frame(u).numpy().astype(np.float64), "mined ring")

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from trajmap._validation import Array, check_array, check_count, check_positive
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.mined_direction import MinedDirection
 from trajmap.objective.differentiable import loss_at
 from trajmap.objective.isolation import isolated_rng
@@ -58,6 +59,7 @@ def mine_direction(
     orthogonal_to: Sequence[Array] = (),
     batch_size: int | None = None,
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> MinedDirection:
     """Find a direction along which the loss has a shape: `w_peak`, `w_basin`, `vvv_basin` or `v_side`.
 
@@ -86,6 +88,8 @@ def mine_direction(
         Samples per step, a random piece of the data; all by default.
     random_state : int
         Seed of the start and of the pieces.
+    progress : callable, optional
+        Called with the steps done and their number.
 
     Returns
     -------
@@ -112,7 +116,7 @@ def mine_direction(
         losses = {offset: loss_at(piece, point + offset * direction) for offset in shape.offsets}
         return shape.target(losses, here)
 
-    u = descend(objective, target, 1, n_steps, lr, random_state)[0]
+    u = descend(objective, target, 1, n_steps, lr, random_state, progress=progress)[0]
     vector = _scaled(u, basis, length).numpy().astype(np.float64)
     offsets = np.linspace(-1.5, 1.5, 61)
     return MinedDirection(vector, offsets, objective.values(theta + offsets[:, None] * vector))
@@ -137,13 +141,15 @@ def descend(
     n_steps: int,
     lr: float,
     random_state: int,
+    *,
+    progress: Progress | None = None,
 ) -> torch.Tensor:
     """Minimise over `rows` directions by Adam, from Gaussian ones."""
     start = np.random.default_rng(random_state).standard_normal((rows, objective.size))
     u = as_tensor(start, objective.like).requires_grad_()
     optimizer = torch.optim.Adam([u], lr=check_positive("lr", lr))
     with isolated_rng(), torch.enable_grad():
-        for _ in range(check_count("n_steps", n_steps)):
+        for _ in counted(range(check_count("n_steps", n_steps)), progress):
             optimizer.zero_grad()
             target(u if rows > 1 else u[0]).backward()
             optimizer.step()

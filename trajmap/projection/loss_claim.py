@@ -12,6 +12,7 @@ from trajmap.data.claim import Claim
 from trajmap.data.frame import Frame
 from trajmap.data.gram import isometric_coordinates
 from trajmap.data.places import even_places
+from trajmap.data.progress import Counted, Progress
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.memory import copies_budget
 from trajmap.objective.objective import Objective
@@ -39,7 +40,7 @@ def loss_knows_it(
     tried: int = 1,
     random_state: int = 0,
     executor: concurrent.futures.Executor | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Claim:
     """Test whether the loss falls along a run as along no surrogate path of the same steps from the same start.
 
@@ -103,9 +104,8 @@ def loss_knows_it(
             _NAME, "the loss is not a finite number at the start or at the end of the run", _NULLS, tried=tried
         )
     work = _Surrogates(objective, kept, coordinates - coordinates[0], judged, random_state)
-    text = None if progress is None else _told(progress, 2 * n_draws)
     which = np.array([(kind, draw) for kind in range(2) for draw in range(n_draws)])
-    found = run_blocks(work, which, block=1, executor=executor, progress=text)["loss"]
+    found = run_blocks(work, which, block=1, executor=executor, progress=Counted(progress, 2 * n_draws))["loss"]
     return _claim(own, along, found.reshape(2, n_draws, -1), judged, tried, random_state)
 
 
@@ -199,14 +199,3 @@ class _GaussianRows:
 def _finite(trajectory: Trajectory) -> Trajectory | None:
     finite = trajectory.is_finite
     return trajectory if finite.all() else trajectory.take(finite) if finite.sum() > 1 else None
-
-
-def _told(progress: Callable[[int, int], None], total: int) -> Callable[[int], None]:
-    done = 0
-
-    def more(count: int) -> None:
-        nonlocal done
-        done += count
-        progress(done, total)
-
-    return more

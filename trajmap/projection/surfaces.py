@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
 
@@ -13,6 +12,7 @@ from trajmap.data.fan import Fan
 from trajmap.data.frame import Frame
 from trajmap.data.places import even_places
 from trajmap.data.plane import Plane
+from trajmap.data.progress import Counted, Progress
 from trajmap.data.results.landscape import Grid, Landscape
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
@@ -33,8 +33,6 @@ from trajmap.projection.lifts import ChartPoints, PointsSlice, block_length, cha
 from trajmap.projection.support import PathGeometry
 
 __all__ = ["surface"]
-
-Progress = Callable[[int, int], None]
 
 
 def surface(  # ruff: ignore[too-many-arguments] - each option is an independent choice with a default
@@ -112,7 +110,7 @@ def surface(  # ruff: ignore[too-many-arguments] - each option is an independent
     if isinstance(trajectory, Trajectory):
         objective = objective.along(trajectory)
     seen = _see(objective, chart, grid, trajectory, check_count("block", block))
-    count = _Counting(progress, len(grid.points) + (0 if seen.path is None else 2 * len(seen.path)))
+    count = Counted(progress, len(grid.points) + (0 if seen.path is None else 2 * len(seen.path)))
     store = None
     if out is not None:
         geometry = seen.geometry
@@ -260,7 +258,7 @@ def _see(objective: Objective, chart: Chart, grid: Grid, trajectory: Trajectory 
 
 
 def _along(
-    objective: Objective, seen: _Seen, trajectory: Trajectory | Fan, strategy: Strategy, count: "_Counting"
+    objective: Objective, seen: _Seen, trajectory: Trajectory | Fan, strategy: Strategy, count: Counted
 ) -> tuple[Array, Array]:
     """Losses of the iterates and of their lifts."""
     # the iterates lie on no plane, and their lifts are too few to combine layers for
@@ -317,15 +315,3 @@ def _path(chart: Chart, grid: Grid, trajectory: Trajectory | Fan) -> Array:
     if path.shape[1] != grid.ndim:
         raise InputError(worded("grid", f"{path.shape[1]} axes, one a coordinate of the chart", f"{grid.ndim}"))
     return path
-
-
-class _Counting:
-    """Add up what is done, for the progress."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self._progress, self._done, self._total = progress, 0, total
-
-    def __call__(self, n: int) -> None:
-        self._done += n
-        if self._progress is not None:
-            self._progress(self._done, self._total)
