@@ -14,8 +14,7 @@ from trajmap.basins.line_classes import classify_line
 from trajmap.curvature.directional import direction_curvatures
 from trajmap.data.normalise import model_norm
 from trajmap.data.results.landscape import Grid
-from trajmap.directions.mined_planes import mine_ring, mine_saddle
-from trajmap.directions.mining import mine_direction, vvv_basin, w_basin, w_peak
+from trajmap.directions.mining import mine_direction, mine_ring, mine_saddle, vvv_basin, w_basin, w_peak
 from trajmap.directions.random import random_plane
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective

@@ -31,8 +31,7 @@ from trajmap.data.plane import Plane
 from trajmap.data.reduction import Reduction
 from trajmap.data.results.landscape import Grid, Landscape
 from trajmap.data.trajectory import Trajectory
-from trajmap.directions.mined_planes import mine_ring, mine_saddle
-from trajmap.directions.mining import mine_direction, w_peak
+from trajmap.directions.mining import mine_direction, mine_ring, mine_saddle, w_peak
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
 from trajmap.projection.chart_claim import chart_carries_loss

@@ -4,8 +4,7 @@ from trajmap.data.normalise import filter_norm, layer_norm, model_norm, no_norm,
 from trajmap.directions.gradient import gradient_plane
 from trajmap.directions.hessian import hessian_plane
 from trajmap.directions.interpolation import interpolation_plane
-from trajmap.directions.mined_planes import mine_ring, mine_saddle
-from trajmap.directions.mining import mine_direction, v_side, vvv_basin, w_basin, w_peak
+from trajmap.directions.mining import mine_direction, mine_ring, mine_saddle, v_side, vvv_basin, w_basin, w_peak
 from trajmap.directions.principal import principal_plane
 from trajmap.directions.random import random_plane
 

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from trajmap._validation import Array, check_array, check_count, check_fraction, worded
+from trajmap.data.gram import principal_variances
 from trajmap.data.places import log_places
 from trajmap.errors import InputError
 
@@ -38,7 +39,7 @@ def participation_ratio(X: Array) -> float:
     3.0
     """
     X = check_array("X", X, (None, None), dtype=np.float64)
-    values = np.linalg.svd(X - X.mean(axis=0), compute_uv=False) ** 2
+    values = principal_variances(X)
     if not values.sum() > 0:
         raise InputError(worded("X", "points that differ", "equal ones"))
     return float(values.sum() ** 2 / np.sum(values**2))

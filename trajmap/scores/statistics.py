@@ -8,6 +8,7 @@ from scipy.spatial.distance import pdist
 from sklearn.base import clone
 
 from trajmap._validation import Array, check_array, check_count, worded
+from trajmap.data.gram import principal_variances
 from trajmap.data.kernel_sums import kernel_slopes
 from trajmap.data.places import log_places
 from trajmap.data.reduction import Reduction
@@ -45,7 +46,7 @@ def leading_share(X: Array, *, n_components: int = 2) -> float:
     >>> leading_share(np.outer(np.arange(9.0), [3.0, 4.0]))
     1.0
     """
-    values = np.linalg.svd(_centred(X), compute_uv=False) ** 2
+    values = principal_variances(_centred(X))
     return min(float(values[: check_count("n_components", n_components)].sum() / values.sum()), 1.0)
 
 

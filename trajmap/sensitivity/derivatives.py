@@ -172,9 +172,8 @@ def input_derivatives(
     d = parts.batches[0][0].shape[1]
     point = objective.tensor(theta)
     total = np.zeros((orders, d))
-    pairs = zip(parts.weights, parts.batches, strict=True)
     with isolated_rng(), torch.enable_grad():
-        for weight, (x, y) in counted(pairs, progress, len(parts.batches)):
+        for weight, (x, y) in counted(parts.weighted, progress, len(parts.batches)):
             total += weight * _of_batch(objective, point, x, y, orders)
     return Sensitivity(total[None], list(names) or [f"x{j}" for j in range(d)])
 
