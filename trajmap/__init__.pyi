@@ -86,9 +86,9 @@ from .data.trajectory import Trajectory as Trajectory
 from .directions.gradient import gradient_plane as gradient_plane
 from .directions.hessian import hessian_plane as hessian_plane
 from .directions.interpolation import interpolation_plane as interpolation_plane
-from .directions.mined_planes import mine_ring as mine_ring
-from .directions.mined_planes import mine_saddle as mine_saddle
 from .directions.mining import mine_direction as mine_direction
+from .directions.mining import mine_ring as mine_ring
+from .directions.mining import mine_saddle as mine_saddle
 from .directions.mining import v_side as v_side
 from .directions.mining import vvv_basin as vvv_basin
 from .directions.mining import w_basin as w_basin

@@ -5,7 +5,6 @@ import json
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +12,9 @@ from sklearn.datasets import load_digits
 
 from trajmap.basins.line_classes import classify_line
 from trajmap.curvature.directional import direction_curvatures
+from trajmap.data.normalise import model_norm
 from trajmap.data.results.landscape import Grid
-from trajmap.directions.mined_planes import mine_ring, mine_saddle
-from trajmap.directions.mining import mine_direction, vvv_basin, w_basin, w_peak
+from trajmap.directions.mining import mine_direction, mine_ring, mine_saddle, vvv_basin, w_basin, w_peak
 from trajmap.directions.random import random_plane
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
@@ -39,15 +38,10 @@ def trained(seed: int, *, epochs: int, decay: bool = False) -> Objective:
     return Objective(model, supervised(torch.nn.functional.cross_entropy), [(x, y)])
 
 
-def as_long_as_the_model(direction: Any, theta: Any, layout: Any) -> Any:
-    """Scale a Gaussian direction to the model's norm, as mined ones are."""
-    return direction * np.linalg.norm(theta) / np.linalg.norm(direction)
-
-
 def random_classes(objective: Objective, n: int) -> float:
     """Share of random directions along which the model lies at the bottom of one valley."""
     theta, offsets = objective.theta, np.linspace(-1, 1, 41)
-    plane = random_plane(theta, objective.layout, n_components=n, normalise=as_long_as_the_model)
+    plane = random_plane(objective, theta, n_components=n, normalise=model_norm)
     names = [classify_line(offsets, objective.values(theta + offsets[:, None] * d)).name for d in plane.directions]
     return float(np.mean(np.array(names) == "v-basin"))
 

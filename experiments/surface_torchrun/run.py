@@ -24,7 +24,7 @@ from trajmap.projection.surfaces import surface
 
 def rows_of_rank(objective: Objective, grid: Grid, folder: Path, rank: int, world: int) -> None:
     """Evaluate the rows of one rank; finished blocks stay, so a killed rank goes on where it was."""
-    plane = random_plane(objective.theta, objective.layout)
+    plane = random_plane(objective, objective.theta)
     mine = Grid((grid.axes[0][rank::world], *grid.axes[1:]))
     land = surface(objective, plane, mine, out=folder / f"unfinished-{rank}")
     land.save(folder / f"rows-{rank}.npz")
@@ -64,7 +64,7 @@ def main(out: Path, *, seed: int = 0, quick: bool = False) -> dict[str, float]:
     part, _ = digits.digits_split()
     loss = torch.nn.functional.cross_entropy
     objective = Objective(digits.make_model(), lambda m, b: loss(m(b[0]), b[1]), [part])
-    alone = surface(objective, random_plane(objective.theta, objective.layout), found.grid)
+    alone = surface(objective, random_plane(objective, objective.theta), found.grid)
     return {"largest relative difference": float(np.max(np.abs(found.values / alone.values - 1)))}
 
 

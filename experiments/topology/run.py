@@ -14,9 +14,9 @@ from sklearn.model_selection import train_test_split
 
 from trajmap.curvature.density import spectral_density
 from trajmap.curvature.trace import hutchinson
+from trajmap.data.normalise import layer_norm
 from trajmap.data.results.landscape import Grid
 from trajmap.directions.hessian import hessian_plane
-from trajmap.directions.normalise import layer_norm
 from trajmap.directions.random import random_plane
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
@@ -141,7 +141,7 @@ def convection(betas: tuple[int, ...], *, seed: int, quick: bool) -> dict[str, f
         model = train_convection(problem, seed=seed, steps=10 if quick else 500)
         objective = Objective(model, problem.loss, [problem.inside])
         theta = objective.theta
-        random = random_plane(theta, objective.layout, normalise=layer_norm, random_state=seed)
+        random = random_plane(objective, theta, normalise=layer_norm, random_state=seed)
         planes = {"Hessian plane": hessian_plane(objective, theta, tol=5e-2), "random plane": random}
         rows["error"].append(problem.error(model))
         for name, plane in planes.items():
@@ -191,7 +191,7 @@ def skips(seeds: tuple[int, ...], *, he: bool, quick: bool) -> dict[str, float]:
             objective = Objective(model, supervised(nn.functional.cross_entropy), [(x, y)])
             with torch.no_grad():
                 error = float((model(x_test).argmax(1) != y_test).double().mean())
-            planes = [random_plane(objective.theta, objective.layout, random_state=s) for s in range(1 if quick else 3)]
+            planes = [random_plane(objective, objective.theta, random_state=s) for s in range(1 if quick else 3)]
             looks = [look(objective, plane, 7 if quick else 31) for plane in planes]
             row = {key: float(np.mean([found[key] for found in looks])) for key in looks[0]}
             rows.append(row | hessian_numbers(objective) | {"test error": error})

@@ -463,3 +463,23 @@ def test_a_run_that_knows_no_learning_rate_and_stands_still_once(study, tmp_path
     told = capsys.readouterr().out
     assert "(1 of 4 are zero), a random direction" in told
     assert "nan" not in told
+
+
+def test_a_killed_hessian_is_resumed(study, tmp_path, capsys):
+    base = Trajectory.open(study / "base")
+    run = tmp_path / "run"
+    Trajectory.of(np.asarray(base.iterates[:])[::10], layout=base.layout).save(run)
+    order = ["hessian", str(run), "--objective", f"{study / 'my.py'}:make_objective", "--k", "2", "--at", "4"]
+    assert main(order) == 0
+    first = capsys.readouterr().out
+    *kept, lost = sorted((run / "artefacts" / "hessian").glob("*.npz"), key=lambda path: int(path.stem))
+    written = [path.stat().st_mtime_ns for path in kept]
+    lost.unlink()  # as if killed before the last one
+    assert main(order) == 0
+    assert lost.exists()
+    assert [path.stat().st_mtime_ns for path in kept] == written, "read, not found again"
+    assert capsys.readouterr().out.splitlines()[:3] == first.splitlines()[:3]
+    spaces = Artefacts.of(run).eigenspaces()
+    assert all(space.converged.all() for space in spaces.values())
+    assert main([*order, "--k", "3"]) == 0
+    assert all(space.k == 3 for space in Artefacts.of(run).eigenspaces().values())

@@ -6,11 +6,11 @@ import torch
 
 from trajmap.data.fan import Fan
 from trajmap.data.layout import Layout
+from trajmap.data.normalise import filter_norm, layer_norm, model_norm, no_norm, tensor_norm
 from trajmap.data.plane import Plane
 from trajmap.data.trajectory import Trajectory
 from trajmap.directions.gradient import gradient_plane
 from trajmap.directions.hessian import hessian_plane
-from trajmap.directions.normalise import filter_norm, layer_norm, no_norm, tensor_norm
 from trajmap.directions.principal import principal_plane
 from trajmap.directions.random import random_plane
 from trajmap.errors import InputError
@@ -70,6 +70,7 @@ def test_principal_plane_of_pooled_runs_is_the_pca_of_all_their_iterates(rng):
 
 
 LAYOUT = Layout(("a.weight", "a.bias", "b.weight"), ((3, 4), (3,), (2, 3)))
+RUN = Trajectory.of(np.zeros((2, 21)), layout=LAYOUT)
 
 
 @pytest.mark.parametrize(
@@ -78,12 +79,13 @@ LAYOUT = Layout(("a.weight", "a.bias", "b.weight"), ((3, 4), (3,), (2, 3)))
         (filter_norm, [*(slice(4 * i, 4 * i + 4) for i in range(3)), slice(15, 18), slice(18, 21)]),
         (layer_norm, [slice(0, 15), slice(15, 21)]),
         (tensor_norm, [slice(0, 12), slice(12, 15), slice(15, 21)]),
+        (model_norm, [slice(0, 21)]),
         (no_norm, []),
     ],
 )
 def test_each_normalisation_gives_its_groups_the_models_norm(rng, normalise, groups):
     theta = rng.normal(size=21) * np.geomspace(0.1, 10, 21)
-    for direction in random_plane(theta, LAYOUT, normalise=normalise, random_state=4).directions:
+    for direction in random_plane(RUN, theta, normalise=normalise, random_state=4).directions:
         for group in groups:
             assert np.linalg.norm(direction[group]) == pytest.approx(np.linalg.norm(theta[group]))
     if normalise is filter_norm:
@@ -100,7 +102,7 @@ def test_a_users_own_directions_need_not_be_orthogonal(rng):
 
 def test_ranges_in_units_of_the_norm(rng):
     theta = rng.normal(size=21)
-    plane = random_plane(theta, LAYOUT, normalise=no_norm)
+    plane = random_plane(RUN, theta, normalise=no_norm)
     grid = plane.grid(0.5, n_points=5)
     ends = plane.inverse_transform(np.array([[grid.axes[0][-1], 0], [0, grid.axes[1][0]]])) - theta
     np.testing.assert_allclose(np.linalg.norm(ends, axis=1), 0.5 * np.linalg.norm(theta))

@@ -6,8 +6,7 @@ import torch
 
 from trajmap.basins.line_classes import classify_line
 from trajmap.curvature.directional import direction_curvatures
-from trajmap.directions.mined_planes import mine_ring, mine_saddle
-from trajmap.directions.mining import mine_direction, v_side, vvv_basin, w_basin, w_peak
+from trajmap.directions.mining import mine_direction, mine_ring, mine_saddle, v_side, vvv_basin, w_basin, w_peak
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 

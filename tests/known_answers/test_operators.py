@@ -242,12 +242,30 @@ def test_eigenspace_path_resumes_and_is_cheaper_than_cold_starts(rng, tmp_path):
     (tmp_path / "spaces" / "3.npz").unlink()
     again = eigenspace_path(objective, run, 3, at=range(6), out=tmp_path / "spaces")
     assert again[5].eigenvectors.dtype == np.float32, "read, not found again"
+    assert again[int(run.steps[3])].eigenvectors.dtype == objective.theta.dtype, "found again"
     overlaps, distances = displacement(found)
     assert overlaps.shape == (5, 2)
     assert (overlaps[:, 0] > 0.5).all()
     assert distances[0] == pytest.approx(grassmann_distance(found[0].eigenvectors, found[1].eigenvectors))
     with pytest.raises(LayoutError):
         eigenspace_path(objective, Trajectory.of(np.zeros((3, 4))), 1)
+
+
+def test_eigenspaces_of_another_loss_are_found_anew(tmp_path):
+    A = np.diag(np.arange(1.0, 9.0))
+    run = Trajectory.of(np.zeros((3, 8)) + np.arange(3)[:, None], layout=quadratic(A).layout)
+    folder = tmp_path / "spaces"
+    once = eigenspace_path(quadratic(A), run, 2, at=range(3), tol=1e-3, out=folder)
+    again = eigenspace_path(quadratic(A), run, 2, at=range(3), tol=1e-3, out=folder)
+    assert all(np.array_equal(again[step].eigenvectors, once[step].eigenvectors.astype(np.float32)) for step in once)
+    turned = A[::-1, ::-1].copy()  # the same eigenvalues in other directions
+    stale = eigenspace_path(quadratic(turned), run, 2, at=range(3), tol=1e-3, out=folder)
+    for space in stale.values():
+        np.testing.assert_allclose(np.abs(space.eigenvectors[0]), np.eye(8)[0], atol=2e-3)
+    wider = eigenspace_path(quadratic(turned), run, 3, at=range(3), tol=1e-3, out=folder)
+    assert all(np.allclose(space.eigenvalues, [8, 7, 6], rtol=1e-3) for space in wider.values())
+    exact = eigenspace_path(quadratic(turned), run, 3, at=range(3), tol=1e-9, out=folder)
+    assert all((space.residuals <= 1e-9 * space.eigenvalues).all() for space in exact.values())
 
 
 def test_isotropic_share_is_beta(rng):

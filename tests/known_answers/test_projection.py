@@ -8,11 +8,11 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
 from trajmap.data.layout import Layout
+from trajmap.data.normalise import filter_norm, no_norm, tensor_norm
 from trajmap.data.plane import Plane
 from trajmap.data.results.landscape import Grid
 from trajmap.data.trajectory import Trajectory
 from trajmap.directions.interpolation import interpolation_plane
-from trajmap.directions.normalise import filter_norm, no_norm, tensor_norm
 from trajmap.directions.principal import principal_plane
 from trajmap.directions.random import random_plane
 from trajmap.errors import InputError, LayoutError
@@ -62,7 +62,7 @@ def test_surface_equals_set_weights_and_forward():
     x, y = torch.randn(40, 5), torch.randint(3, (40,))
     model(x)
     objective = Objective(model, supervised(torch.nn.functional.cross_entropy), [(x, y)])
-    plane = random_plane(objective.theta, objective.layout, random_state=3)
+    plane = random_plane(objective, objective.theta, random_state=3)
     grid = Grid((np.linspace(-1, 1, 3), np.linspace(-1, 1, 5)))
     found = surface(objective, plane, grid).values
     assert found[1, 2] == pytest.approx(objective.value(objective.theta), rel=1e-6), "the model's own point is hit"
@@ -105,7 +105,7 @@ def test_dinh_rescaling():
     def surfaces(normalise):
         for scale in (1, 10):
             objective = Objective(relu_net(scale), supervised(torch.nn.functional.cross_entropy), [(x, y)])
-            plane = random_plane(objective.theta, objective.layout, normalise=normalise, random_state=0)
+            plane = random_plane(objective, objective.theta, normalise=normalise, random_state=0)
             yield surface(objective, plane, grid).values
 
     plain, scaled = surfaces(filter_norm)
@@ -114,10 +114,14 @@ def test_dinh_rescaling():
     assert np.max(np.maximum(plain / scaled, scaled / plain)) > 2
 
 
+def run_of(layout):
+    return Trajectory.of(np.zeros((2, layout.size)), layout=layout)
+
+
 def test_filter_norms_are_per_filter(rng):
     layout = Layout(("conv", "bias", "fc"), ((4, 3, 2, 2), (4,), (5, 8)))
     theta = rng.normal(size=layout.size) * np.geomspace(1, 100, layout.size)
-    plane = random_plane(theta, layout, random_state=5)
+    plane = random_plane(run_of(layout), theta, random_state=5)
     for direction in plane.directions:
         parts, model = layout.split(direction), layout.split(theta)
         assert not parts["bias"].any()
@@ -130,15 +134,15 @@ def test_filter_norms_are_per_filter(rng):
 
 
 def test_random_directions_are_random():
-    layout = Layout(("w",), ((100, 50),))
-    directions = random_plane(np.ones(5000), layout, n_components=40, normalise=no_norm).directions
+    run = run_of(Layout(("w",), ((100, 50),)))
+    directions = random_plane(run, np.ones(5000), n_components=40, normalise=no_norm).directions
     assert 0.45 < (directions > 0).mean() < 0.55
     unit = directions / np.linalg.norm(directions, axis=1, keepdims=True)
     cosines = np.abs((unit @ unit.T)[np.triu_indices(40, 1)])
     # 780 pairs; the mean of |cos| is known to 3 %
     assert cosines.mean() == pytest.approx(np.sqrt(2 / (np.pi * 5000)), rel=0.12)
     np.testing.assert_array_equal(
-        random_plane(np.ones(5000), layout).directions, random_plane(np.ones(5000), layout).directions
+        random_plane(run, np.ones(5000)).directions, random_plane(run, np.ones(5000)).directions
     )
 
 
@@ -292,7 +296,7 @@ def test_worded_errors_come_before_any_evaluation(rng):
     with pytest.raises(InputError, match="fd_step: expected a finite number > 0"):
         tangent(plane, [0.0, 0.0], fd_step=0.0)
     with pytest.raises(InputError, match="theta: expected shape"):
-        random_plane(np.zeros(3), Layout(("w",), ((4,),)))
+        random_plane(run_of(Layout(("w",), ((4,),))), np.zeros(3))
 
 
 def test_looking_at_a_surface_changes_nothing():
@@ -303,7 +307,7 @@ def test_looking_at_a_surface_changes_nothing():
     objective = Objective(model, lambda m, b: m(b).square().mean(), [x])
     before = [t.clone() for t in [*model.state_dict().values(), *(p.grad for p in model.parameters())]]
     state = torch.get_rng_state()
-    surface(objective, random_plane(objective.theta, objective.layout), Grid((np.linspace(-1, 1, 4),) * 2))
+    surface(objective, random_plane(objective, objective.theta), Grid((np.linspace(-1, 1, 4),) * 2))
     after = [*model.state_dict().values(), *(p.grad for p in model.parameters())]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
     assert model.training

@@ -20,8 +20,8 @@ from trajmap.curvature.sample_size import hessian_norm_bound, sample_convergence
 from trajmap.curvature.scalar import curvature_class
 from trajmap.curvature.subspace_size import sample_quadratics, subspace_convergence
 from trajmap.data.layout import Layout
+from trajmap.data.normalise import filter_norm
 from trajmap.data.trajectory import Trajectory
-from trajmap.directions.normalise import filter_norm
 from trajmap.errors import InputError
 from trajmap.objective.losses import accuracy, supervised
 from trajmap.objective.objective import Objective
@@ -225,19 +225,19 @@ def test_the_valley_across_a_runs_mean():
 
 def test_noise_and_signs(rng):
     theta = rng.normal(size=5000)
+    run = Trajectory.of(np.stack([theta, theta]), layout=Layout(("w",), ((50, 100),)))
     assert sign_consistency(theta, theta) == 1
     assert sign_consistency(theta, -theta) == 0
     assert sign_consistency(theta, rng.normal(size=5000)) == pytest.approx(0.5, abs=0.03)
     for share in (0.0, 0.4, 1.0):
-        noise = signed_noise(theta, share=share, scale=0.3, random_state=5)
+        noise = signed_noise(run, theta, share=share, scale=0.3, random_state=5)
         assert np.linalg.norm(noise) == pytest.approx(0.3 * np.linalg.norm(theta))
         assert sign_consistency(noise, theta) == pytest.approx(0.5 + share / 2, abs=0.03)
-    layout = Layout(("w",), ((50, 100),))
-    noise = signed_noise(theta, scale=0.2, normalise=lambda d, t: filter_norm(d, t, layout)).reshape(50, 100)
+    noise = signed_noise(run, theta, scale=0.2, normalise=filter_norm).reshape(50, 100)
     np.testing.assert_allclose(np.linalg.norm(noise, axis=1), 0.2 * np.linalg.norm(theta.reshape(50, 100), axis=1))
     assert sign_consistency(noise.ravel(), theta) == 1
     with pytest.raises(InputError, match="share: expected"):
-        signed_noise(theta, share=2)
+        signed_noise(run, theta, share=2)
 
 
 def test_homogeneity_of_bias_free_relu_networks():

@@ -1,12 +1,15 @@
 """Valleys that rise slowly on one side: sign-consistent noise, and the asymmetry along a path."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
+from trajmap.data.normalise import Normalise, model_norm
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.asymmetry import Asymmetry
 from trajmap.data.results.line_profiles import side_asymmetry
+from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 
@@ -40,26 +43,29 @@ def sign_consistency(a: Array, b: Array) -> float:
 
 
 def signed_noise(
+    objective: Objective | Trajectory,
     theta: Array,
     *,
     share: float = 1.0,
     scale: float = 0.5,
-    normalise: Callable[[Array, Array], Array] | None = None,
+    normalise: Normalise = model_norm,
     random_state: int = 0,
 ) -> Array:
     """Draw Gaussian noise in which a share of the entries has the signs of the model's, as published.
 
     Parameters
     ----------
+    objective : Objective or Trajectory
+        The loss, or a run: its layout says which entry of θ is which parameter.
     theta : array-like, shape (P,)
         The model.
     share : float
         Share of entries with set signs: 0 for Gaussian noise, 1 for sign-consistent noise.
     scale : float
-        Norm of the noise, in units of ‖θ‖.
-    normalise : callable, optional
-        ``normalise(noise, theta)`` scales the noise before `scale` is applied, instead of to ‖θ‖; for example ``lambda
-        d, t: filter_norm(d, t, layout)``.
+        Norm of the noise, in units of ‖θ‖ or of what `normalise` gives.
+    normalise : callable
+        What the noise is scaled to before `scale` does: `model_norm`, `filter_norm`, or another
+        ``f(direction, theta, layout)``.
     random_state : int
         Seed.
 
@@ -75,10 +81,11 @@ def signed_noise(
 
     Examples
     --------
-    >>> sign_consistency(signed_noise([3.0, -4.0, 5.0]), [3.0, -4.0, 5.0])
+    >>> bowl = Objective.from_function(lambda x: x @ x, size=3, gradient=lambda x: 2 * x)
+    >>> sign_consistency(signed_noise(bowl, [3.0, -4.0, 5.0]), [3.0, -4.0, 5.0])
     1.0
     """
-    theta = check_array("theta", theta, (None,), dtype=np.float64)
+    theta = check_array("theta", theta, (objective.layout.size,), dtype=np.float64)
     if not 0 <= share <= 1:
         raise InputError(worded("share", "a number in [0, 1]", share))
     rng = np.random.default_rng(random_state)
@@ -86,9 +93,7 @@ def signed_noise(
     chosen = rng.permutation(len(theta))[: round(share * len(theta))]
     # an entry of zero has no sign
     noise[chosen] = np.abs(noise[chosen]) * np.where(theta[chosen] == 0, 1.0, np.sign(theta[chosen]))
-    if normalise is not None:
-        return np.asarray(normalise(noise, theta)) * check_positive("scale", scale)
-    return noise * (check_positive("scale", scale) * np.linalg.norm(theta) / np.linalg.norm(noise))
+    return check_positive("scale", scale) * np.asarray(normalise(noise, theta, objective.layout))
 
 
 def asymmetry_test(
@@ -99,8 +104,9 @@ def asymmetry_test(
     scale: float = 0.5,
     n_draws: int = 20,
     metric: str = "loss",
-    normalise: Callable[[Array, Array], Array] | None = None,
+    normalise: Normalise = model_norm,
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> Asymmetry:
     """Compare both sides of a model along noises with a growing share of the model's signs.
 
@@ -120,10 +126,12 @@ def asymmetry_test(
         Draws per share; all shares use the same draws.
     metric : str
         ``"loss"``, or the name of one of the objective's metrics.
-    normalise : callable, optional
-        As in `signed_noise`.
+    normalise : callable
+        As of `signed_noise`.
     random_state : int
         Seed of the first draw.
+    progress : callable, optional
+        Called with the draws done and their number.
 
     Returns
     -------
@@ -146,10 +154,11 @@ def asymmetry_test(
     seeds = range(random_state, random_state + check_count("n_draws", n_draws))
 
     def sides(share: float, seed: int) -> Array:
-        noise = signed_noise(theta, share=share, scale=scale, normalise=normalise, random_state=seed)
+        noise = signed_noise(objective, theta, share=share, scale=scale, normalise=normalise, random_state=seed)
         return objective.evaluate(np.stack([theta + noise, theta - noise]))[metric]
 
-    found = np.array([[sides(share, seed) for seed in seeds] for share in shares])
+    drawn = counted([(share, seed) for share in shares for seed in seeds], progress)
+    found = np.array([sides(share, seed) for share, seed in drawn]).reshape(len(shares), len(seeds), 2)
     return Asymmetry(np.array(shares, dtype=np.float64), found[:, :, 0], found[:, :, 1], metric, float(scale))
 
 

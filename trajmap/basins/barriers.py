@@ -1,7 +1,7 @@
 """Whether two points are in one basin: barriers along the segment, after matching units, and along a trained curve."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,10 @@ from trajmap._validation import Array, check_array, check_count, worded
 from trajmap.basins.asymmetry import sign_consistency
 from trajmap.basins.batch_errors import batch_error
 from trajmap.basins.matching import groups_at, match_weights, require_same_loss
-from trajmap.basins.paths import BezierPath, ParameterPath, SegmentPath, climb, path_length, path_losses, train_path
+from trajmap.basins.paths import BezierPath, ParameterPath, SegmentPath, path_length, path_losses, train_path
 from trajmap.basins.unit_group import UnitGroup
+from trajmap.data.path_climb import above_chord, barrier_height
+from trajmap.data.progress import Counted, Progress
 from trajmap.data.results.barriers import Barriers
 from trajmap.data.results.connection import WAYS, Connection
 from trajmap.errors import InputError
@@ -23,7 +25,7 @@ __all__ = ["barrier", "barrier_matrix"]
 Pair = tuple[Array, Array] | tuple[Array, Array, Objective]
 
 
-def barrier(
+def barrier(  # ruff: ignore[too-many-arguments] - each option is an independent choice with a default
     objective: Objective,
     a: Array,
     b: Array,
@@ -35,6 +37,7 @@ def barrier(
     n_steps: int = 200,
     probes: Any = None,
     name: str = "",
+    progress: Progress | None = None,
 ) -> Connection:
     """Measure the barrier between two points, max_t L((1 − t) a + t b) − ½ (L(a) + L(b)), and search for lower paths.
 
@@ -60,7 +63,9 @@ def barrier(
     probes : torch.Tensor, optional
         Inputs of a classifier, for comparing the two points and the sisters as functions.
     name : str
-        Name of the pair, for titles.
+        What is connected, for titles.
+    progress : callable, optional
+        Called with the evaluations and the steps of the curve done, and how many there may be.
 
     Returns
     -------
@@ -82,20 +87,25 @@ def barrier(
     t = np.linspace(0, 1, check_count("n_points", n_points, low=3))
     _require_two("b", a, b)
     ends, climbs = [objective, at_b or objective], []
+    curved = n_points + n_steps if n_steps else 0
+    count = Counted(progress, n_points * (len(sisters) + 1 + bool(groups)) + curved)
     for x, y, *at in sisters:
         _require_two("sisters", x, y)
         if all(any(np.array_equal(point, end) for end in (a, b)) for point in (x, y)):
             raise InputError(worded("sisters", "a pair other than the two points", "these", "omit it"))
-        climbs.append(climb(t, _along([objective, *(at or ends[:1])], SegmentPath(x, y), t)[0]))
+        losses, _ = _along([objective, *(at or ends[:1])], SegmentPath(x, y), t, count)
+        climbs.append(float(np.max(above_chord(t, losses))))
     known: dict[str, Any] = {"noise": max(climbs, default=float("nan")), "n_sisters": len(climbs), "name": name}
     known["matching"] = "not tried" if groups is None else "tried" if groups else "nothing to match"
     end = _matched(objective, a, b, groups) if groups else np.asarray(b, dtype=np.float64)
     found = Connection(t, *_none(n_points), **known)
-    found = _with(found, 0, SegmentPath(a, b), ends)
+    found = _with(found, 0, SegmentPath(a, b), ends, count)
     if groups:
-        found = _with(found, 1, SegmentPath(a, end), ends)
+        found = _with(found, 1, SegmentPath(a, end), ends, count)
     if n_steps and found.climb(found.way or WAYS[0]) > found.limit(found.way or WAYS[0]):
-        found = _with(found, 2, train_path(objective, BezierPath(a, end), n_steps=n_steps), ends)
+        curve = train_path(objective, BezierPath(a, end), n_steps=n_steps, progress=lambda *_: count())
+        found = _with(found, 2, curve, ends, count)
+    count.finish()
     apart = [] if probes is None else [function_distance(objective, x, y, probes) for x, y, *_ in ((a, b), *sisters)]
     return dataclasses.replace(
         found,
@@ -116,23 +126,26 @@ def _require_two(name: str, a: Array, b: Array) -> None:
         raise InputError(worded(name, "two different points", "the same point twice", repair))
 
 
-def _with(found: Connection, place: int, path: ParameterPath, ends: Sequence[Objective]) -> Connection:
-    """Add the losses along a path, its length and the error of its barrier."""
+def _with(found: Connection, place: int, path: ParameterPath, ends: Sequence[Objective], count: Counted) -> Connection:
+    """Add the losses along a path, its length and the error of its climb."""
     losses, lengths, errors = found.losses.copy(), found.lengths.copy(), found.errors.copy()
-    losses[place], errors[place] = _along(ends, path, found.t)
+    losses[place], errors[place] = _along(ends, path, found.t, count)
     if place and ends[0] is not ends[1]:
         losses[place, -1] = losses[0, -1]  # a permuted network has permuted statistics: the same function
     lengths[place] = path_length(path)
     return dataclasses.replace(found, losses=losses, lengths=lengths, errors=errors)
 
 
-def _along(ends: Sequence[Objective], path: ParameterPath, t: Array) -> tuple[Array, float]:
-    """Losses along a path, each half with the objective of its end, and the error of their barrier over the batches."""
-    rows = [ends[int(s > 0.5)].batch_losses(path.points(np.array([s]))[0]) for s in t]
+def _along(ends: Sequence[Objective], path: ParameterPath, t: Array, count: Counted) -> tuple[Array, float]:
+    """Losses along a path, each half with the objective of its end, and the error of their climb over the batches."""
+    rows = []
+    for s in t:
+        rows.append(ends[int(s > 0.5)].batch_losses(path.points(np.array([s]))[0]))
+        count()
     table, weights = np.array([losses for losses, _ in rows]), rows[0][1]
     losses = table @ weights
-    top = int(np.argmax(losses - (1 - t) * losses[0] - t * losses[-1]))
-    return losses, batch_error(table[top] - (1 - t[top]) * table[0] - t[top] * table[-1], weights)
+    top = int(np.argmax(above_chord(t, losses)))
+    return losses, batch_error(above_chord(t, table)[top], weights)
 
 
 def barrier_matrix(
@@ -143,7 +156,7 @@ def barrier_matrix(
     groups: Sequence[UnitGroup] = (),
     noise: float = float("nan"),
     n_points: int = 15,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Barriers:
     """Barriers between all pairs of points, along segments, after matching if groups are given.
 
@@ -178,17 +191,15 @@ def barrier_matrix(
     m, t = len(points), np.linspace(0, 1, check_count("n_points", n_points, low=3))
     if m < 2:
         raise InputError(worded("points", "at least 2", f"{m}"))
-    found, done = np.zeros((m, m)), 0
+    found, count = np.zeros((m, m)), Counted(progress, m * (m - 1) // 2)
     for i in range(m):
         for j in range(i):
             end = points[j]
             if groups:
                 end = _matched(objective, points[i], end, groups)
             losses = path_losses(objective, SegmentPath(points[i], end), t)
-            found[i, j] = found[j, i] = losses.max() - 0.5 * (losses[0] + losses[-1])
-            done += 1
-            if progress is not None:
-                progress(done, m * (m - 1) // 2)
+            found[i, j] = found[j, i] = barrier_height(losses)
+            count()
     return Barriers(list(names) or [str(i + 1) for i in range(m)], found, matched=bool(groups), noise=noise)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, check_positive
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.gradient_cloud import GradientCloud
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
@@ -13,7 +14,13 @@ __all__ = ["gradient_walk", "loss_gradient_cloud", "stagnation"]
 
 
 def gradient_walk(
-    objective: Objective, start: Array, *, step: float, n_steps: int, random_state: int = 0
+    objective: Objective,
+    start: Array,
+    *,
+    step: float,
+    n_steps: int,
+    random_state: int = 0,
+    progress: Progress | None = None,
 ) -> Trajectory:
     """Walk downhill by the signs of the gradient, each entry by a random length: a progressive gradient walk.
 
@@ -31,6 +38,8 @@ def gradient_walk(
         Steps.
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the points done and their number.
 
     Returns
     -------
@@ -45,7 +54,7 @@ def gradient_walk(
     check_positive("step", step)
     rng = np.random.default_rng(random_state)
     thetas, norms = [], []
-    for _ in range(check_count("n_steps", n_steps) + 1):
+    for _ in counted(range(check_count("n_steps", n_steps) + 1), progress):
         gradient = objective.gradient(theta)
         thetas.append(theta)
         norms.append(float(np.linalg.norm(gradient)))
@@ -64,6 +73,7 @@ def loss_gradient_cloud(
     relative_step: float = 0.01,
     kind: Callable[[Array], str] | None = None,
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> GradientCloud:
     """Collect losses and gradient norms of gradient walks from random starts.
 
@@ -84,6 +94,8 @@ def loss_gradient_cloud(
         ``lambda theta: curvature_class(objective.hessian(theta), objective.size)[0]``.
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the walks done and their number.
 
     Returns
     -------
@@ -99,7 +111,7 @@ def loss_gradient_cloud(
     rng = np.random.default_rng(random_state)
     losses, norms, ends = [], [], []
     step = 2 * width * check_positive("relative_step", relative_step)
-    for i in range(check_count("n_walks", n_walks)):
+    for i in counted(range(check_count("n_walks", n_walks)), progress):
         start = rng.uniform(-width, width, objective.size)
         walk = gradient_walk(objective, start, step=step, n_steps=n_steps, random_state=random_state + i)
         losses.append(walk.scalars["loss"])

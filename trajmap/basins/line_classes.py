@@ -3,6 +3,7 @@
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_fraction, worded
+from trajmap.data.elder_rule import merge_minima
 from trajmap.data.results.line_class import LineClass
 from trajmap.errors import InputError
 
@@ -88,21 +89,8 @@ def _name(at: Array, width: float) -> str:
 
 
 def _minima(y: Array, threshold: float) -> Array:
-    """Places of minima that remain after merging pairs of lower persistence, in order (elder rule on a line)."""
-    parent: dict[int, int] = {}
-    deaths: dict[int, float] = {}
-    for i in np.argsort(y, kind="stable").tolist():
-        roots = sorted({_find(parent, j) for j in (i - 1, i + 1) if j in parent}, key=lambda j: float(y[j]))
-        parent[i] = roots[0] if roots else i
-        for root in roots[1:]:
-            parent[root] = roots[0]
-            deaths[root] = float(y[i])
-    tops = [i for i in parent if _find(parent, i) == i or i in deaths]
-    kept = [i for i in tops if deaths.get(i, np.inf) - float(y[i]) > threshold]
+    """Places of minima that survive merging the pairs of less persistence, in order."""
+    places = np.arange(len(y))
+    found = merge_minima(y, np.stack([places[:-1], places[1:]], axis=1))
+    kept = [i for i in found.minima if i not in found.deaths or y[found.deaths[i][0]] - y[i] > threshold]
     return np.array(sorted(kept), dtype=np.int64)
-
-
-def _find(parent: dict[int, int], i: int) -> int:
-    while parent[i] != i:
-        i = parent[i]
-    return i

@@ -7,6 +7,7 @@ import numpy as np
 from trajmap._validation import Array
 from trajmap.basins.line_classes import curve_kind
 from trajmap.data.frame import Frame
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.line_profiles import LineProfiles
 from trajmap.objective.objective import Objective
 from trajmap.objective.points import FramePoints
@@ -28,6 +29,7 @@ def line_profiles(
     offsets: Array,
     *,
     through: str,
+    progress: Progress | None = None,
 ) -> LineProfiles:
     """Evaluate the loss along lines through a point.
 
@@ -42,14 +44,19 @@ def line_profiles(
     offsets : array-like, shape (n,)
         Positions, in lengths of each direction.
     through : str
-        Name of the point.
+        What the point is.
+    progress : callable, optional
+        Called with the lines done and their number, 0 for an iterable without a length.
 
     Returns
     -------
     LineProfiles
         Losses and classes.
     """
-    pairs = directions.items() if isinstance(directions, Mapping) else directions
-    found = {name: line_losses(objective, np.asarray(point), np.asarray(row), offsets) for name, row in pairs}
+    pairs: Iterable[tuple[str, Array]] = directions.items() if isinstance(directions, Mapping) else directions
+    found = {
+        name: line_losses(objective, np.asarray(point), np.asarray(row), offsets)
+        for name, row in counted(pairs, progress)
+    }
     kinds = [curve_kind(offsets, row) for row in found.values()]
     return LineProfiles(offsets, np.array(list(found.values())), list(found), kinds, through)

@@ -1,11 +1,13 @@
 """The loss under noise of growing size."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, check_positive
 from trajmap.basins.asymmetry import signed_noise
+from trajmap.data.normalise import Normalise, model_norm
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.noise_rise import NoiseRise
 from trajmap.objective.objective import Objective
 
@@ -18,8 +20,9 @@ def noise_rise(
     *,
     scales: Sequence[float] = (0.05, 0.1, 0.2, 0.3, 0.5),
     n_draws: int = 20,
-    normalise: Callable[[Array, Array], Array] | None = None,
+    normalise: Normalise = model_norm,
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> NoiseRise:
     """Measure the ruggedness of the landscape around a solution: the rise of the loss under Gaussian noise.
 
@@ -35,11 +38,13 @@ def noise_rise(
     scales : sequence of float
         Norms of the noise, in units of ‖θ‖.
     n_draws : int
-        Draws per scale; all scales use the same draws.
-    normalise : callable, optional
-        ``normalise(noise, theta)`` scales the noise before the scale is applied, instead of to ‖θ‖.
+        Draws a scale; the same draws serve all scales.
+    normalise : callable
+        As of `signed_noise`.
     random_state : int
         Seed of the first draw.
+    progress : callable, optional
+        Called with the draws done and their number.
 
     Returns
     -------
@@ -61,7 +66,7 @@ def noise_rise(
     theta = check_array("theta", theta, (objective.size,), dtype=np.float64)
     steps = np.array([check_positive("scales", scale) for scale in scales])
     losses = []
-    for seed in range(random_state, random_state + check_count("n_draws", n_draws)):
-        noise = signed_noise(theta, share=0.0, scale=1.0, normalise=normalise, random_state=seed)
+    for seed in counted(range(random_state, random_state + check_count("n_draws", n_draws)), progress):
+        noise = signed_noise(objective, theta, share=0.0, scale=1.0, normalise=normalise, random_state=seed)
         losses.append(objective.values(theta + steps[:, None] * noise))
     return NoiseRise(steps, np.array(losses).T, objective.value(theta))

@@ -3,8 +3,10 @@
 from abc import ABC, abstractmethod
 
 import numpy as np
+import torch
 
 from trajmap._validation import Array, check_array, check_count, check_positive
+from trajmap.data.progress import Progress, counted
 from trajmap.objective.objective import Objective
 
 __all__ = [
@@ -13,7 +15,6 @@ __all__ = [
     "PolygonalPath",
     "SegmentPath",
     "TrainablePath",
-    "climb",
     "path_length",
     "path_losses",
     "train_path",
@@ -180,11 +181,6 @@ def path_length(path: ParameterPath, *, n_points: int = 129) -> float:
     return total
 
 
-def climb(t: Array, losses: Array) -> float:
-    """Largest loss above the straight line between the losses of the ends, ≥ 0."""
-    return float(np.max(losses - (1 - t) * losses[0] - t * losses[-1]))
-
-
 def train_path(
     objective: Objective,
     path: TrainablePath,
@@ -192,6 +188,7 @@ def train_path(
     n_steps: int = 300,
     lr: float | None = None,
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> TrainablePath:
     """Train the middle of a curve to minimise the mean loss along it: E over uniform t of L(φ(t)).
 
@@ -208,6 +205,8 @@ def train_path(
         parameter, and at least 1e-3.
     random_state : int
         Seed of the positions.
+    progress : callable, optional
+        Called with the steps done and their number.
 
     Returns
     -------
@@ -222,15 +221,14 @@ def train_path(
     n_steps = check_count("n_steps", n_steps)
     distance = np.linalg.norm(path.b - path.a) / np.sqrt(len(path.a))
     rate = max(0.05 * distance, 1e-3) if lr is None else check_positive("lr", lr)
-    middle = path.middle.copy()
-    first, second = np.zeros_like(middle), np.zeros_like(middle)
-    for step in range(1, n_steps + 1):
-        current = type(path)(path.a, path.b, middle)
-        gradient = np.zeros_like(middle)
+    middle = torch.from_numpy(path.middle.copy())
+    optimizer = torch.optim.Adam([middle], lr=rate, eps=1e-12)
+    for step in counted(range(1, n_steps + 1), progress):
+        current = type(path)(path.a, path.b, middle.numpy())
+        gradient = np.zeros_like(path.middle)
         for t in ((rng.uniform(size=3) + np.arange(3)) / 3)[:, None]:
             gradient += current.weight(t) * objective.gradient(current.points(t)[0]) / 3
-        first = 0.9 * first + 0.1 * gradient
-        second = 0.999 * second + 0.001 * gradient**2
-        adapted = first / (1 - 0.9**step) / (np.sqrt(second / (1 - 0.999**step)) + 1e-12)
-        middle = middle - rate * 0.5 * (1 + np.cos(np.pi * step / n_steps)) * adapted
-    return type(path)(path.a, path.b, middle)
+        middle.grad = torch.from_numpy(gradient)
+        optimizer.param_groups[0]["lr"] = rate * 0.5 * (1 + np.cos(np.pi * step / n_steps))
+        optimizer.step()
+    return type(path)(path.a, path.b, middle.numpy())

@@ -8,6 +8,7 @@ from trajmap._validation import Array, check_array, check_count, worded
 from trajmap.basins.matching import groups_at, permute, require_same_loss
 from trajmap.basins.paths import SegmentPath, path_losses
 from trajmap.basins.unit_group import UnitGroup
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.permutation_paths import PermutationPaths
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
@@ -24,6 +25,7 @@ def permutation_paths(
     n_points: int = 21,
     n_draws: int = 3,
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> PermutationPaths:
     """Interpolate between a solution and copies with swapped pairs of hidden units, which are the same function.
 
@@ -46,6 +48,8 @@ def permutation_paths(
         Choices of units for each count.
     random_state : int
         Seed of the first choice.
+    progress : callable, optional
+        Called with the ways done and their number.
 
     Returns
     -------
@@ -76,5 +80,6 @@ def permutation_paths(
         return path_losses(objective, SegmentPath(theta, copy), t)
 
     seeds = range(random_state, random_state + check_count("n_draws", n_draws))
-    found = [[losses(count, seed) for seed in seeds] for count in counts]
-    return PermutationPaths(np.array(counts), t, np.array(found))
+    drawn = counted([(count, seed) for count in counts for seed in seeds], progress)
+    found = np.array([losses(count, seed) for count, seed in drawn]).reshape(len(counts), len(seeds), len(t))
+    return PermutationPaths(np.array(counts), t, found)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, check_positive
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.walk_rise import WalkRise
 from trajmap.objective.objective import Objective
 
@@ -18,6 +19,7 @@ def random_walk_rise(
     n_walks: int = 10,
     trace: float = float("nan"),
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> WalkRise:
     """Evaluate the loss along random walks from a solution, in antithetic pairs ±ξ, so that the gradient cancels.
 
@@ -40,6 +42,8 @@ def random_walk_rise(
         tr H at the solution, from ``hutchinson``, for the theoretical law.
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the walks done and their number.
 
     Returns
     -------
@@ -54,7 +58,7 @@ def random_walk_rise(
     check_positive("sigma", sigma)
     rng, start = np.random.default_rng(random_state), objective.value(theta)
     rises = []
-    for _ in range(check_count("n_walks", n_walks, low=2)):
+    for _ in counted(range(check_count("n_walks", n_walks, low=2)), progress):
         move, row = np.zeros(len(theta)), [0.0]
         for _ in range(check_count("n_steps", n_steps)):
             move = move + sigma * rng.standard_normal(len(theta))

@@ -7,6 +7,7 @@ import numpy as np
 from trajmap._validation import Array, check_count, check_positive, worded
 from trajmap.basins.lines import line_profiles
 from trajmap.basins.valleys import weighted
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.line_profiles import LineProfiles
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
@@ -24,6 +25,7 @@ def valley_profile(
     n_points: int = 41,
     n_random: int = 10,
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> LineProfiles:
     """Evaluate the loss through the mean of a run's last iterates, along the path and across to its last iterate.
 
@@ -47,6 +49,8 @@ def valley_profile(
         Random directions.
     random_state : int
         Their seed.
+    progress : callable, optional
+        Called with the lines done and their number.
 
     Returns
     -------
@@ -94,5 +98,5 @@ def valley_profile(
         for i in range(randoms):
             yield f"random {i + 1}", rng.standard_normal(objective.size)
 
-    scaled = ((name, length / np.linalg.norm(row) * row) for name, row in directions())
+    scaled = ((name, length / np.linalg.norm(row) * row) for name, row in counted(directions(), progress, 2 + randoms))
     return line_profiles(objective, mean, scaled, offsets, through=f"the mean of the last {n_last} iterates")

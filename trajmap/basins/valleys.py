@@ -8,6 +8,7 @@ from trajmap._validation import Array, check_count, worded
 from trajmap.basins.batch_errors import batch_error
 from trajmap.data.frame import Frame, stretches
 from trajmap.data.gram import isometric_coordinates
+from trajmap.data.progress import Counted, Progress
 from trajmap.data.results.valley_height import ValleyHeight
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
@@ -28,6 +29,7 @@ def valley_height(
     n_last: int | None = None,
     n_products: int = 30,
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> ValleyHeight:
     """Measure the gain of averaging a run's last iterates, and the height of its fluctuations above the valley floor.
 
@@ -46,6 +48,8 @@ def valley_height(
         none is omitted.
     random_state : int
         Seed of the random combinations.
+    progress : callable, optional
+        Called with the Hessian products done and their number.
 
     Returns
     -------
@@ -85,7 +89,12 @@ def valley_height(
     average = objective.value(mean)
     gain, error = float(losses[-1] - average), _gain_error(objective, last, mean, average, blocks)
     forecast, forecast_error = _quadratic(
-        objective, last, mean, check_count("n_products", n_products, low=4), np.random.default_rng(random_state)
+        objective,
+        last,
+        mean,
+        check_count("n_products", n_products, low=4),
+        np.random.default_rng(random_state),
+        progress,
     )
     return ValleyHeight(
         float(losses[-1]),
@@ -120,17 +129,24 @@ def _gain_error(objective: Objective, last: Trajectory, mean: Array, average: fl
 
 
 def _quadratic(
-    objective: Objective, last: Trajectory, mean: Array, n_products: int, rng: np.random.Generator
+    objective: Objective,
+    last: Trajectory,
+    mean: Array,
+    n_products: int,
+    rng: np.random.Generator,
+    progress: Progress | None,
 ) -> tuple[float, float]:
     """½ tr(H Cov) and its standard error: along leading directions separately, for the rest by random signs."""
     left, values, _ = np.linalg.svd(isometric_coordinates(last.iterates), full_matrices=False)
     rank = int(np.sum(values > 1e-9 * values[0])) if len(values) else 0
     k = rank if rank <= n_products else n_products // 2
-    product = objective.hessian(mean)
+    product, count = objective.hessian(mean), Counted(progress, rank if k == rank else n_products)
 
     def bend(weights: Array) -> float:
         direction = weighted(last.iterates, weights, mean)
-        return 0.5 / last.n_iterates * float(direction @ product(direction))
+        found = 0.5 / last.n_iterates * float(direction @ product(direction))
+        count()
+        return found
 
     # a column of `left` combines the iterates to a principal direction whose length is its singular value
     inside = sum(bend(left[:, i]) for i in range(k))

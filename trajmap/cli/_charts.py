@@ -83,7 +83,7 @@ def fit_chart(folder: Path, name: str, seed: int) -> Any:
     """
     trajectory = open_run(folder)
     if name == "random":
-        return random_plane(trajectory.theta(-1), trajectory.layout, random_state=seed)
+        return random_plane(trajectory, trajectory.theta(-1), random_state=seed)
     space, X = fit_row_space(folder)
     embedding = _fitted(name, seed, X)
     path = Artefacts.of(folder).path("embeddings", name)

@@ -13,8 +13,10 @@ from trajmap.curvature.causal import SgdPlan, causal_test
 from trajmap.curvature.density import largest_gap, spectral_density
 from trajmap.curvature.edge import edge_gauge
 from trajmap.curvature.eigenspace import top_eigenspace
+from trajmap.curvature.path import eigenspaces_along
 from trajmap.curvature.trace import deflated_trace
 from trajmap.data.artefacts import Artefacts
+from trajmap.data.places import even_places
 from trajmap.data.results.eigenspace import Eigenspace
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
@@ -55,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Keep one eigenspace a compared iterate, each started from the one before."""
+    """Keep one eigenspace a compared iterate, each started from the one before; a killed search is resumed."""
     trajectory = open_run(args.run_folder)
     objective = objective_of(args, trajectory)
     artefacts = Artefacts.of(args.run_folder)
@@ -67,21 +69,21 @@ def run(args: argparse.Namespace) -> None:
 
 def _spaces(args: argparse.Namespace, objective: Objective, trajectory: Trajectory, artefacts: Artefacts) -> None:
     # the last iterate has no next step to compare with
-    places = np.unique(np.linspace(0, trajectory.n_iterates - 2, check_count("--at", args.at)).round().astype(int))
+    places = even_places(trajectory.n_iterates - 1, check_count("--at", args.at))
+    folder = artefacts.path("hessian", "step").parent
     space: Eigenspace | None = None
     with bar("eigenspaces", "iterate") as progress:
-        for i, place in enumerate(places):
-            theta, step = trajectory.theta(int(place)), int(trajectory.steps[place])
-            space = top_eigenspace(
-                objective, theta, args.k, tol=args.tol, start=space, method=_method(args), random_state=args.seed
-            )
-            space.save(artefacts.path("hessian", str(step)))
+        spaces = eigenspaces_along(
+            objective.along(trajectory), trajectory, args.k, places, tol=args.tol, method=_method(args), out=folder,
+            random_state=args.seed,
+        )  # fmt: skip
+        for done, (step, space) in enumerate(spaces, 1):
             last = f"λ_{space.k} = {space.eigenvalues[-1]:.4g}, " if space.k > 1 else ""
             say(
                 f"  step {step:>7}  λ₁ = {space.eigenvalues[0]:.4g}, {last}"
                 f"{int(space.converged.sum())}/{space.k} converged in {space.n_products} products"
             )
-            progress(i + 1, len(places))
+            progress(done, len(places))
     if args.edge:
         _edge(args, objective, trajectory, artefacts)
     if args.density:

@@ -74,16 +74,14 @@ def run(args: argparse.Namespace) -> None:
 
 def _directions(args: argparse.Namespace, objective: Objective, trajectory: Trajectory) -> dict[str, Array]:
     theta = trajectory.theta(-1).astype(np.float64)
-    plane = random_plane(
-        theta, trajectory.layout, n_components=check_count("--random", args.random), random_state=args.seed
-    )
+    plane = random_plane(objective, theta, n_components=check_count("--random", args.random), random_state=args.seed)
     found = {f"random {i + 1}": row for i, row in enumerate(plane.directions)}
     with bar("mining", "shape") as progress:
         for done, name in enumerate(args.shapes):
             title, vector = _mined(args, objective, theta, name)
             found[title] = vector
             progress(done + 1, len(args.shapes))
-    found["noise with the model's signs"] = signed_noise(theta, scale=1.0, random_state=args.seed)
+    found["noise with the model's signs"] = signed_noise(objective, theta, scale=1.0, random_state=args.seed)
     length, start = np.linalg.norm(theta), trajectory.theta(0).astype(np.float64)
     special = {"the model itself": theta, "its signs": np.sign(theta), "from the start": theta - start}
     return found | {name: row * length / np.linalg.norm(row) for name, row in special.items() if np.linalg.norm(row)}

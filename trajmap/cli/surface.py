@@ -20,7 +20,7 @@ from trajmap.data.results.lift_gap import LiftGap
 from trajmap.data.sisters import require_sister
 from trajmap.data.trajectory import Trajectory
 from trajmap.directions.hessian import hessian_plane
-from trajmap.directions.mined_planes import mine_ring, mine_saddle
+from trajmap.directions.mining import mine_ring, mine_saddle
 from trajmap.objective.objective import Objective
 from trajmap.plots.animation import film_writer, save_animation
 from trajmap.projection.critical import critical_points

@@ -17,6 +17,7 @@ from trajmap.cli._progress import say
 from trajmap.curvature.scalar import curvature_class
 from trajmap.curvature.trace import hutchinson
 from trajmap.data.artefacts import Artefacts
+from trajmap.data.places import even_places
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
@@ -88,7 +89,7 @@ def _saturated(artefacts: Artefacts, objective: Objective, trajectory: Trajector
     inputs = inputs_of(objective)
     if inputs is None:
         return
-    chosen = np.unique(np.linspace(0, trajectory.n_iterates - 1, 25).astype(int))
+    chosen = even_places(trajectory.n_iterates, 25)
     try:
         found = saturation(
             objective, (trajectory.theta(int(i)) for i in chosen), inputs, steps=trajectory.steps[chosen]

@@ -1,13 +1,15 @@
 """Overlap of the chart's tangent, the gradient and the step with the Hessian's top eigenspace, along a run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, worded
 from trajmap.curvature.angles import QUANTILES, overlap_baseline, principal_angles, share
-from trajmap.curvature.eigenspace import top_eigenspace
+from trajmap.curvature.path import eigenspaces_along
 from trajmap.data.gram import streamed_products
+from trajmap.data.places import even_places
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.alignment import Alignment
 from trajmap.data.results.eigenspace import Eigenspace
 from trajmap.data.trajectory import Trajectory
@@ -30,7 +32,7 @@ def alignment(
     eigenspaces: Mapping[int, Eigenspace] | None = None,
     name: str = "",
     random_state: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Alignment:
     """Compare a run with the Hessian's top eigenspace, and with random subspaces as a baseline.
 
@@ -78,18 +80,16 @@ def alignment(
     """
     objective = objective.along(trajectory)
     places = _places(at, n_at, trajectory.n_iterates)
-    spaces = _eigenspaces(objective, trajectory, places, k, dict(eigenspaces or {}), random_state)
+    spaces = _eigenspaces(objective, trajectory, places, k, eigenspaces or {}, random_state)
     Z = encode(chart, trajectory.iterates)
     rows = []
-    for done, (place, space) in enumerate(zip(places, spaces, strict=True)):
+    for place, space in counted(zip(places, spaces, strict=True), progress, len(places)):
         theta, following = trajectory.theta(place), trajectory.theta(place + 1)
         directions = tangent(chart, Z[place], fd_step=_spacing(Z))
         angles = principal_angles(directions, space.eigenvectors)
         step = following.astype(np.float64) - theta
         gradient = share(space.eigenvectors, objective.gradient(theta))
         rows.append((angles, np.mean(np.cos(angles) ** 2), gradient, share(space.eigenvectors, step)))
-        if progress is not None:
-            progress(done + 1, len(places))
     angles, overlaps, gradients, steps = (np.array(part) for part in zip(*rows, strict=True))
     return Alignment(
         trajectory.steps[places].astype(float),
@@ -107,7 +107,7 @@ def alignment(
 
 def _places(at: Sequence[int] | Array | None, n_at: int, T: int) -> list[int]:
     if at is None:
-        return np.unique(np.linspace(0, T - 2, check_count("n_at", n_at)).round().astype(int)).tolist()
+        return even_places(T - 1, check_count("n_at", n_at)).tolist()
     places = check_array("at", at, (None,), dtype=np.int64).tolist()
     if not places or min(places) < 0 or max(places) > T - 2:
         raise InputError(worded("at", f"places in [0, {T - 2}], each with a next iterate", f"{places}"))
@@ -119,17 +119,14 @@ def _eigenspaces(
     trajectory: Trajectory,
     places: list[int],
     k: int,
-    known: dict[int, Eigenspace],
+    known: Mapping[int, Eigenspace],
     random_state: int,
 ) -> list[Eigenspace]:
-    """One eigenspace per place; missing ones are computed with a warm start."""
-    found: list[Eigenspace] = []
-    for place in places:
-        space = known.get(int(trajectory.steps[place]))
-        if space is None:
-            start = found[-1] if found else None
-            space = top_eigenspace(objective, trajectory.theta(place), k, start=start, random_state=random_state)
-        found.append(space)
+    """One eigenspace a place, the missing ones found from those before."""
+    found = [
+        space
+        for _, space in eigenspaces_along(objective, trajectory, k, places, known=known, random_state=random_state)
+    ]
     if len({space.eigenvectors.shape for space in found}) != 1:
         shapes = ", ".join(str(space.eigenvectors.shape) for space in found)
         raise InputError(worded("eigenspaces", "one shape (k, P) for all", shapes, "compute them with one k"))

@@ -8,6 +8,7 @@ import numpy as np
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
 from trajmap.curvature.angles import orthonormal_rows
 from trajmap.curvature.eigenspace import top_eigenspace
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.eigenspace import Eigenspace
 from trajmap.data.results.training_curves import TrainingCurves
 from trajmap.errors import InputError
@@ -57,7 +58,7 @@ def causal_test(
     *,
     k: int = 10,
     refresh: int = 50,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> TrainingCurves:
     """Continue training three times over the same batches: freely, inside the top eigenspace, and outside it.
 
@@ -93,12 +94,10 @@ def causal_test(
     runner = _Runner(objective, theta, plan)
     names = ["SGD", "dominant", "bulk"]
     losses = []
-    for i, name in enumerate(names):
+    for name in counted(names, progress):
         following = _Following(objective, k, refresh, outside=name == "bulk")
         projector = None if name == "SGD" else following
         losses.append(runner.run(projector))
-        if progress is not None:
-            progress(i + 1, len(names))
     return TrainingCurves(runner.steps, np.array(losses), names)
 
 

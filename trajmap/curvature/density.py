@@ -7,14 +7,21 @@ from trajmap._validation import Array, check_array, check_count
 from trajmap.curvature.krylov import Krylov
 from trajmap.curvature.operators import Product, as_operator
 from trajmap.curvature.probes import random_signs
+from trajmap.data.progress import Progress
 from trajmap.data.results.spectral_density import SpectralDensity
-from trajmap.objective.operator import Operator
+from trajmap.objective.operator import Operator, Watched
 
 __all__ = ["largest_gap", "spectral_density"]
 
 
 def spectral_density(
-    product: Product, size: int, *, n_probes: int = 6, n_steps: int = 60, random_state: int = 0
+    product: Product,
+    size: int,
+    *,
+    n_probes: int = 6,
+    n_steps: int = 60,
+    random_state: int = 0,
+    progress: Progress | None = None,
 ) -> SpectralDensity:
     """Estimate the density of eigenvalues of a symmetric operator.
 
@@ -30,6 +37,8 @@ def spectral_density(
         Lanczos steps per probe, with full reorthogonalisation; moments up to 2·n_steps − 1 equal those of the probe.
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the products done and the most there may be.
 
     Returns
     -------
@@ -48,9 +57,10 @@ def spectral_density(
     >>> found.nodes.shape, round(found.share_below(3), 6) < 1
     ((2, 2), True)
     """
-    operator, rng = as_operator(product, size), np.random.default_rng(random_state)
-    m = min(check_count("n_steps", n_steps), size)
-    found = [_quadrature(operator, random_signs(operator, rng), m) for _ in range(check_count("n_probes", n_probes))]
+    m, n_probes = min(check_count("n_steps", n_steps), size), check_count("n_probes", n_probes)
+    operator = Watched(as_operator(product, size), progress, m * n_probes)
+    rng = np.random.default_rng(random_state)
+    found = [_quadrature(operator, random_signs(operator, rng), m) for _ in range(n_probes)]
     longest = max(len(nodes) for nodes, _ in found)
     # a chain that ended early is exact: its row is filled with nodes of zero weight
     nodes = np.stack([np.pad(n, (0, longest - len(n)), mode="edge") for n, _ in found])

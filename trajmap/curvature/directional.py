@@ -5,14 +5,21 @@ import numpy as np
 from trajmap._validation import Array, check_array, check_count
 from trajmap.curvature.krylov import dot
 from trajmap.curvature.probes import quadratic_forms, random_sphere
+from trajmap.data.progress import Progress
 from trajmap.data.results.direction_curvatures import DirectionCurvatures
 from trajmap.objective.objective import Objective
+from trajmap.objective.operator import Watched
 
 __all__ = ["direction_curvatures"]
 
 
 def direction_curvatures(
-    objective: Objective, theta: Array, *, n_directions: int = 50, random_state: int = 0
+    objective: Objective,
+    theta: Array,
+    *,
+    n_directions: int = 50,
+    random_state: int = 0,
+    progress: Progress | None = None,
 ) -> DirectionCurvatures:
     """Measure curvatures dᵀHd of random unit directions, and compare them with the prediction of the spectrum.
 
@@ -30,6 +37,8 @@ def direction_curvatures(
         Directions.
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the products done and their number.
 
     Returns
     -------
@@ -52,9 +61,11 @@ def direction_curvatures(
     (1.0, 0.2)
     """
     theta = check_array("theta", theta, (objective.size,))
-    rng, hessian, P = np.random.default_rng(random_state), objective.hessian(theta), objective.size
+    rng, P = np.random.default_rng(random_state), objective.size
+    check_count("n_directions", n_directions)
+    hessian = Watched(objective.hessian(theta), progress, 2 * n_directions)
     found = []
-    for _ in range(check_count("n_directions", n_directions)):
+    for _ in range(n_directions):
         d = random_sphere(hessian, rng)
         found.append(dot(d, hessian.multiply(d)) / P)
     # draws other than the measured ones, so that the expectation is independent of the measurement

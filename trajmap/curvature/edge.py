@@ -1,7 +1,7 @@
 """The edge of stability, read from a run's own optimizer settings and second moments."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from trajmap.curvature.sharpness_batch import drawn_sharpness
 from trajmap.curvature.sharpness_critical import critical_step
 from trajmap.curvature.stable_steps import StepRule, is_adaptive
 from trajmap.curvature.steps_of_run import StepsOfRun
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.edge_gauge import EdgeGauge
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
@@ -39,7 +40,7 @@ def edge_gauge(
     tol: float = 1e-2,
     method: str = "products",
     random_state: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> EdgeGauge:
     """Compare the sharpness along a run with the largest sharpness at which its optimizer's step is stable.
 
@@ -111,11 +112,11 @@ def edge_gauge(
     adaptive = not steps.refused and is_adaptive(steps.entry)
     probe = _Probe(objective.along(trajectory), 0 if adaptive else batch_size or 0, tol, forward, random_state)
     places = steps.places(check_count("n_at", n_at)) if at is None else [int(place) for place in at]
-    rows, normalised = [], keeps_statistics(objective.model)
-    for done, place in enumerate(places):
-        rows.append(probe.see(trajectory.theta(place), _NORMALISED if normalised else steps.rule(place)))
-        if progress is not None:
-            progress(done + 1, len(places))
+    normalised = keeps_statistics(objective.model)
+    rows = [
+        probe.see(trajectory.theta(place), _NORMALISED if normalised else steps.rule(place))
+        for place in counted(places, progress)
+    ]
     kind = "critical sharpness" if forward else "sharpness"
     if adaptive:
         kind = f"preconditioned {kind}"

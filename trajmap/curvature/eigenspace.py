@@ -5,14 +5,16 @@ import numpy as np
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
 from trajmap.curvature.lanczos import Order, by_magnitude, lanczos_pairs
 from trajmap.curvature.probes import random_normal
+from trajmap.data.progress import Progress
 from trajmap.data.results.eigenspace import Eigenspace
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
+from trajmap.objective.operator import Watched
 
 __all__ = ["top_eigenspace"]
 
 
-def top_eigenspace(
+def top_eigenspace(  # ruff: ignore[too-many-arguments] - each option is an independent choice with a default
     objective: Objective,
     theta: Array,
     k: int = 10,
@@ -24,6 +26,7 @@ def top_eigenspace(
     max_products: int | None = None,
     memory: float | None = None,
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> Eigenspace:
     """Find the k extreme eigenpairs of the loss's Hessian.
 
@@ -55,6 +58,8 @@ def top_eigenspace(
         restarts from the best vectors, which costs more products. By default a quarter of the free memory.
     random_state : int
         Seed of the start vector.
+    progress : callable, optional
+        Called with the Hessian products done and the most there may be.
 
     Returns
     -------
@@ -86,7 +91,7 @@ def top_eigenspace(
     check_positive("tol", tol, zero=True)
     limit = 20 * k + 40 if max_products is None else check_count("max_products", max_products, low=k)
     rng = np.random.default_rng(random_state)
-    hessian = objective.hessian(theta, method=method)
+    hessian = Watched(objective.hessian(theta, method=method), progress, limit)
     found = lanczos_pairs(
         hessian,
         random_normal(hessian, rng) if start is None else _start(start, objective.size, rng),

@@ -121,7 +121,7 @@ class _GaussNewton(Operator):
         along = twin.like_leaves(vector)
         with twin.lock, isolated_rng(), twin.differentiable(), twice_differentiable():
             twin.visit(lambda flat: flat.copy_(self._point), self)
-            for weight, (x, y) in zip(self._parts.weights, self._parts.batches, strict=True):
+            for weight, (x, y) in self._parts.weighted:
                 outputs = twin.module(x)
                 twin.state.restore()
                 Hv = self._bent(outputs, _pushed(outputs, twin.leaves, along), y)

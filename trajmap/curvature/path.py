@@ -2,7 +2,8 @@
 
 import itertools
 import os
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,19 @@ from trajmap._validation import Array, check_array, check_count, worded
 from trajmap.curvature.angles import overlap, principal_angles
 from trajmap.curvature.eigenspace import top_eigenspace
 from trajmap.curvature.lanczos import Order, by_magnitude
+from trajmap.data.places import even_places
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.eigenspace import Eigenspace
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 
-__all__ = ["displacement", "eigenspace_path", "grassmann_distance"]
+__all__ = ["displacement", "eigenspace_path", "eigenspaces_along", "grassmann_distance"]
+
+_NONE_KNOWN: Mapping[int, Eigenspace] = types.MappingProxyType({})
 
 
-def eigenspace_path(
+def eigenspace_path(  # ruff: ignore[too-many-arguments] - each option is an independent choice with a default
     objective: Objective,
     trajectory: Trajectory,
     k: int = 10,
@@ -28,9 +33,10 @@ def eigenspace_path(
     n_at: int = 8,
     tol: float = 1e-2,
     order: Order = by_magnitude,
+    method: str = "exact",
     out: str | os.PathLike[str] | None = None,
     random_state: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[int, Eigenspace]:
     """Compute the top eigenspace along a run.
 
@@ -49,10 +55,13 @@ def eigenspace_path(
     tol : float
         Relative residual.
     order : callable
-        Which end of the spectrum.
+        Which end of the spectrum, the same for all that a folder keeps.
+    method : str
+        Of the Hessian products, as in `top_eigenspace`.
     out : path-like, optional
-        Folder that stores each eigenspace as ``<step>.npz``, with vectors in float32; existing ones with the same k are
-        not computed again, so an interrupted search can continue.
+        Folder that keeps each eigenspace, vectors in float32, as ``<step>.npz``. One that is there is taken instead of
+        being found again, so that a killed search is resumed, where it has k pairs within the tolerance and one Hessian
+        product says that they are this loss's at this iterate; otherwise the search starts from it.
     random_state : int
         Seed of the first start.
     progress : callable, optional
@@ -73,26 +82,82 @@ def eigenspace_path(
     objective = objective.along(trajectory)
     T = trajectory.n_iterates
     if at is None:
-        at = np.unique(np.linspace(0, T - 1, check_count("n_at", n_at)).round().astype(int))
+        at = even_places(T, check_count("n_at", n_at))
     places = check_array("at", at, (None,), dtype=np.int64).tolist()
     if not places or min(places) < 0 or max(places) >= T:
         raise InputError(worded("at", f"places in [0, {T - 1}]", f"{places}"))
-    found: dict[int, Eigenspace] = {}
+    spaces = eigenspaces_along(
+        objective, trajectory, k, places, tol=tol, order=order, method=method, out=out, random_state=random_state
+    )
+    return dict(counted(spaces, progress, len(places)))
+
+
+def eigenspaces_along(
+    objective: Objective,
+    trajectory: Trajectory,
+    k: int,
+    places: Sequence[int] | Array,
+    *,
+    tol: float = 1e-2,
+    order: Order = by_magnitude,
+    method: str = "exact",
+    out: str | os.PathLike[str] | None = None,
+    known: Mapping[int, Eigenspace] = _NONE_KNOWN,
+    random_state: int = 0,
+) -> Iterator[tuple[int, Eigenspace]]:
+    """Find the top eigenspaces at places of a run one after the other, as `eigenspace_path` does.
+
+    Parameters
+    ----------
+    objective : Objective
+        The loss along the run.
+    trajectory : Trajectory
+        The run.
+    k : int
+        Pairs.
+    places : sequence of int
+        Of the iterates.
+    tol, order, method, out, random_state : optional
+        As in `eigenspace_path`.
+    known : mapping of int to Eigenspace
+        By step those that are taken as they are.
+
+    Yields
+    ------
+    step : int
+        The optimizer step.
+    space : Eigenspace
+        Its eigenspace; each search starts from the one before.
+    """
     before: Eigenspace | None = None
-    for done, place in enumerate(places):
+    for place in places:
         step = int(trajectory.steps[place])
-        file = None if out is None else Path(out) / f"{step}.npz"
-        space = Eigenspace.open(file) if file is not None and file.exists() else None
-        if space is None or space.k != k:
-            space = top_eigenspace(
-                objective, trajectory.theta(place), k, tol=tol, start=before, order=order, random_state=random_state
-            )
-            if file is not None:
-                _compact(space).save(file)
-        found[step] = before = space
-        if progress is not None:
-            progress(done + 1, len(places))
-    return found
+        space = known.get(step)
+        if space is None:
+            theta, file = trajectory.theta(int(place)), None if out is None else Path(out) / f"{step}.npz"
+            kept = Eigenspace.open(file) if file is not None and file.exists() else None
+            if kept is not None and _still_holds(kept, objective, theta, k, tol, method):
+                space = kept
+            else:
+                start = kept if kept is not None and kept.eigenvectors.shape[1] == objective.size else before
+                space = top_eigenspace(
+                    objective, theta, k, tol=tol, start=start, order=order, method=method, random_state=random_state
+                )
+                if file is not None:
+                    _compact(space).save(file)
+        before = space
+        yield step, space
+
+
+def _still_holds(kept: Eigenspace, objective: Objective, theta: Array, k: int, tol: float, method: str) -> bool:
+    """Whether k pairs within the tolerance are those of the Hessian here, by one product with the sum of them all."""
+    values, vectors = kept.eigenvalues, kept.eigenvectors
+    if vectors.shape != (k, objective.size) or (kept.residuals > tol * np.abs(values)).any():
+        return False
+    together = objective.hessian(theta, method=method)(vectors.sum(axis=0))
+    # what was found was kept in float32
+    rounding = 64 * np.finfo(np.float32).eps * k * float(np.abs(values).max())
+    return bool(np.linalg.norm(together - values @ vectors) <= float(kept.residuals.sum()) + rounding)
 
 
 def _compact(space: Eigenspace) -> Eigenspace:

@@ -1,6 +1,6 @@
 """Random probes of a symmetric operator."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -28,8 +28,10 @@ def random_sphere(operator: Operator, rng: np.random.Generator) -> torch.Tensor:
     return operator.tensor(draw * np.sqrt(operator.size / (draw @ draw)))
 
 
-def quadratic_forms(operator: Operator, n: int, rng: np.random.Generator) -> Iterator[tuple[float, float]]:
-    """Draw random signs v and yield vᵀAv and |Av|², whose means are tr A and tr A².
+def quadratic_forms(
+    operator: Operator, n: int, rng: np.random.Generator, *, project: Callable[[torch.Tensor], None] | None = None
+) -> Iterator[tuple[float, float]]:
+    """Draw random signs v and give vᵀAv and |Av|², whose means are tr A and tr A².
 
     Parameters
     ----------
@@ -38,7 +40,9 @@ def quadratic_forms(operator: Operator, n: int, rng: np.random.Generator) -> Ite
     n : int
         Draws.
     rng : numpy.random.Generator
-        Generator of the signs.
+        Where they come from.
+    project : callable, optional
+        Changes each v in place before its product: the means are those of the projected A.
 
     Yields
     ------
@@ -47,5 +51,7 @@ def quadratic_forms(operator: Operator, n: int, rng: np.random.Generator) -> Ite
     """
     for _ in range(n):
         v = random_signs(operator, rng)
+        if project is not None:
+            project(v)
         Hv = operator.multiply(v)
         yield dot(v, Hv), dot(Hv, Hv)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
-from trajmap.curvature.angles import orthonormal_rows
+from trajmap.curvature.angles import orthonormal_rows, overlap_baseline
 from trajmap.curvature.operators import Product
 from trajmap.errors import InputError
 
@@ -12,10 +12,7 @@ __all__ = ["drift_share", "frozen_quadratic_run", "isotropic_share", "noise_shar
 
 def isotropic_share(k: int, size: int) -> Array:
     """Quantiles (.05, .5, .95) of the share of a random direction in a k-dimensional subspace: Beta(k/2, (P − k)/2)."""
-    from scipy.stats import beta
-
-    check_count("k", k, high=size - 1)
-    return beta.ppf([0.05, 0.5, 0.95], k / 2, (size - k) / 2)
+    return overlap_baseline(1, k, size)
 
 
 def noise_share(basis: Array, gradients: Array, weights: Array) -> float:

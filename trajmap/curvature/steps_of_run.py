@@ -12,6 +12,7 @@ from trajmap.curvature.stable_steps import (
     refusal,
     step_rule,
 )
+from trajmap.data.places import even_places
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import RunFormatError
 
@@ -67,7 +68,7 @@ class StepsOfRun:
         known = np.arange(self._run.n_iterates)
         if not self.refused and is_adaptive(self.entry) and len(self._moments):
             known = np.flatnonzero(np.isin(self._run.steps, list(self._moments)))
-        return list(known[np.unique(np.linspace(0, len(known) - 1, many).round().astype(int))])
+        return list(known[even_places(len(known), many)])
 
     def rule(self, place: int) -> StepRule | str:
         """Linearise the step at the iterate of a place.

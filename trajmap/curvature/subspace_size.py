@@ -7,6 +7,8 @@ import numpy as np
 import torch
 
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
+from trajmap.data.places import log_places
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.subspace_convergence import SubspaceConvergence
 from trajmap.errors import InputError
 from trajmap.objective.isolation import isolated_rng
@@ -27,6 +29,7 @@ def subspace_convergence(
     n_perm: int = 200,
     n_points: int = 50,
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> SubspaceConvergence:
     """Measure Δ_k = E (L_{k+1} − L_k)² over θ + zᵀdirections, z ~ N(0, σ²I), and predict it in closed form.
 
@@ -53,6 +56,8 @@ def subspace_convergence(
         Pairs ±z of the cloud.
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the permutations done and their number.
 
     Returns
     -------
@@ -79,11 +84,11 @@ def subspace_convergence(
     cloud = sample_losses(objective, theta + np.concatenate([z, -z]) @ rows).T
     N, values, gradients, hessians = len(cloud), *sample_quadratics(objective, theta, rows)
     even = 0.5 * (cloud[:, :n_points] + cloud[:, n_points:]) - values[:, None]
-    k = np.unique(np.geomspace(min(10, N - 1), N - 1, 20).astype(int)) if sizes is None else np.asarray(sizes)
+    k = log_places(min(10, N - 1), N - 1, 20) if sizes is None else np.asarray(sizes)
     if N < 3 or k.min() < 1 or k.max() > N - 1:
         raise InputError(worded("sizes", f"numbers of samples from 1 to {N - 1}", k))
     measured = np.zeros(len(k))
-    for _ in range(check_count("n_perm", n_perm)):
+    for _ in counted(range(check_count("n_perm", n_perm)), progress):
         measured += np.mean(_change(cloud[rng.permutation(N)], k) ** 2, axis=1) / n_perm
     d = np.diagonal(hessians, axis1=1, axis2=2)
     Hv = float(np.sum(_variance(hessians)))

@@ -1,6 +1,7 @@
 """The trace of a symmetric operator from its products, with an error estimate."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -8,9 +9,10 @@ import torch
 from trajmap._validation import Array, check_count
 from trajmap.curvature.krylov import Rows, dot, norm, wide
 from trajmap.curvature.operators import Product, as_operator
-from trajmap.curvature.probes import quadratic_forms, random_signs, random_sphere
+from trajmap.curvature.probes import quadratic_forms, random_sphere
+from trajmap.data.progress import Progress
 from trajmap.data.results.eigenspace import Eigenspace
-from trajmap.objective.operator import Operator
+from trajmap.objective.operator import Operator, Watched
 
 __all__ = ["TraceEstimate", "deflated_trace", "hutchinson", "hutchpp", "xtrace"]
 
@@ -38,7 +40,9 @@ class TraceEstimate:
         return f"{self.value:.4g} ± {self.error:.2g}"
 
 
-def hutchinson(product: Product, size: int, *, n_products: int = 30, random_state: int = 0) -> TraceEstimate:
+def hutchinson(
+    product: Product, size: int, *, n_products: int = 30, random_state: int = 0, progress: Progress | None = None
+) -> TraceEstimate:
     """Estimate the trace by random signs: the mean of vᵀAv.
 
     Parameters
@@ -51,6 +55,8 @@ def hutchinson(product: Product, size: int, *, n_products: int = 30, random_stat
         Number of products, at least 2.
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the products done and their number.
 
     Returns
     -------
@@ -66,13 +72,19 @@ def hutchinson(product: Product, size: int, *, n_products: int = 30, random_stat
     >>> hutchinson(lambda v: 3 * v, 10, n_products=2).value
     30.0
     """
-    n, operator = check_count("n_products", n_products, low=2), as_operator(product, size)
-    found = [Hv for Hv, _ in quadratic_forms(operator, n, np.random.default_rng(random_state))]
-    return TraceEstimate(float(np.mean(found)), _student(float(np.std(found, ddof=1) / np.sqrt(n)), n - 1), n)
+    n = check_count("n_products", n_products, low=2)
+    operator = Watched(as_operator(product, size), progress, n)
+    return TraceEstimate(*_mean(quadratic_forms(operator, n, np.random.default_rng(random_state))), n)
 
 
 def deflated_trace(
-    product: Product, size: int, space: Eigenspace, *, n_products: int = 12, random_state: int = 0
+    product: Product,
+    size: int,
+    space: Eigenspace,
+    *,
+    n_products: int = 12,
+    random_state: int = 0,
+    progress: Progress | None = None,
 ) -> TraceEstimate:
     """Estimate the trace with deflation: exactly in an approximate eigenspace, by random signs outside.
 
@@ -89,6 +101,8 @@ def deflated_trace(
         Number of random products, at least 2, in addition to one per vector.
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the products done and their number.
 
     Returns
     -------
@@ -98,24 +112,26 @@ def deflated_trace(
         error is small only if they span the eigenvectors of largest magnitude of this A: compute them at the same
         point.
     """
-    n, operator = check_count("n_products", n_products, low=2), as_operator(product, size)
-    V, rng, k = _rows(operator), np.random.default_rng(random_state), space.k
+    n, k = check_count("n_products", n_products, low=2), space.k
+    operator = Watched(as_operator(product, size), progress, n + k)
+    V, rng = _rows(operator), np.random.default_rng(random_state)
     for vector in space.eigenvectors:
         V.append(operator.tensor(vector))
     # (VVᵀ)⁺ is the identity up to rounding for eigenvectors of one search; it removes the rounding of repeated vectors
     inverse = np.linalg.pinv(np.stack([V.inner(V[i]) for i in range(k)]), rcond=1e-10, hermitian=True)
     Hv = np.stack([V.inner(operator.multiply(V[i])) for i in range(k)])
-    found = []
-    for _ in range(n):
-        rest = random_signs(operator, rng)
-        V.subtract(inverse @ V.inner(rest), rest)
-        found.append(dot(rest, operator.multiply(rest)))
-    error = _student(float(np.std(found, ddof=1) / np.sqrt(n)), n - 1)
-    return TraceEstimate(float(np.sum(inverse * Hv)) + float(np.mean(found)), error, n + k)
+
+    def off(v: torch.Tensor) -> None:
+        V.subtract(inverse @ V.inner(v), v)
+
+    outside, error = _mean(quadratic_forms(operator, n, rng, project=off))
+    return TraceEstimate(float(np.sum(inverse * Hv)) + outside, error, n + k)
 
 
-def hutchpp(product: Product, size: int, *, n_products: int = 30, random_state: int = 0) -> TraceEstimate:
-    """Estimate the trace by a sketch of the range: exactly there, and by random vectors in its complement.
+def hutchpp(
+    product: Product, size: int, *, n_products: int = 30, random_state: int = 0, progress: Progress | None = None
+) -> TraceEstimate:
+    """Estimate the trace by a sketch of the range, exactly there and by random vectors beside it.
 
     Parameters
     ----------
@@ -127,6 +143,8 @@ def hutchpp(product: Product, size: int, *, n_products: int = 30, random_state: 
         Number of products, at least 6; a third each for the range, the trace on it, and the rest.
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the products done and their number.
 
     Returns
     -------
@@ -138,8 +156,8 @@ def hutchpp(product: Product, size: int, *, n_products: int = 30, random_state: 
     ----------
     R. Meyer, C. Musco, C. Musco, D. Woodruff, Hutch++: optimal stochastic trace estimation, 2021.
     """
-    operator, rng = as_operator(product, size), np.random.default_rng(random_state)
     m = min(check_count("n_products", n_products, low=6) // 3, size)
+    operator, rng = Watched(as_operator(product, size), progress, 3 * m), np.random.default_rng(random_state)
     Q = _rows(operator)
     for _ in range(m):
         _extend(Q, operator.multiply(random_sphere(operator, rng)))
@@ -161,8 +179,10 @@ def hutchpp(product: Product, size: int, *, n_products: int = 30, random_state: 
     return TraceEstimate(inside + float(terms.mean()), _error(terms, terms, np.array(squares), outside), 2 * m + len(Q))
 
 
-def xtrace(product: Product, size: int, *, n_products: int = 30, random_state: int = 0) -> TraceEstimate:
-    """Estimate the trace with every product used twice: for the others' range, and in its complement.
+def xtrace(
+    product: Product, size: int, *, n_products: int = 30, random_state: int = 0, progress: Progress | None = None
+) -> TraceEstimate:
+    """Estimate the trace with every product used twice: the range of all draws but one, and that one beside it.
 
     Parameters
     ----------
@@ -174,6 +194,8 @@ def xtrace(product: Product, size: int, *, n_products: int = 30, random_state: i
         Number of products, at least 4.
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the products done and their number.
 
     Returns
     -------
@@ -192,8 +214,8 @@ def xtrace(product: Product, size: int, *, n_products: int = 30, random_state: i
     >>> bool(abs(found.value - diagonal.sum()) < 0.2)
     True
     """
-    operator, rng = as_operator(product, size), np.random.default_rng(random_state)
     m = min(check_count("n_products", n_products, low=4) // 2, size)
+    operator, rng = Watched(as_operator(product, size), progress, 2 * m), np.random.default_rng(random_state)
     draws, Q, bends, columns = _rows(operator), _rows(operator), [], []
     for _ in range(m):
         # signs are bad on diagonal matrices: restricted to a few entries, many of them are parallel
@@ -245,6 +267,13 @@ def _error(found: Array, terms: Array, squares: Array, outside: float) -> float:
     spread = float(np.var(found, ddof=1))
     text = 2 * (float(np.mean(squares)) - float(np.mean(terms)) ** 2 / n) * n / (n + 2)
     return _student(float(np.sqrt(max(spread, text) / m)), m)
+
+
+def _mean(forms: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    """Mean of vᵀAv over random signs v, and its error."""
+    found = [first for first, _ in forms]
+    n = len(found)
+    return float(np.mean(found)), _student(float(np.std(found, ddof=1) / np.sqrt(n)), n - 1)
 
 
 def _student(error: float, degrees: int) -> float:

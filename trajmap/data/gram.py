@@ -20,8 +20,10 @@ from trajmap.errors import InputError
 __all__ = [
     "centred_gram",
     "column_blocks",
+    "gram_distances",
     "isometric_coordinates",
     "point_factors",
+    "principal_variances",
     "require_finite",
     "self_product",
     "step_gram",
@@ -246,6 +248,51 @@ def require_finite(X: Any, width: int) -> None:
         rows = ", ".join(map(str, np.flatnonzero(bad)[:5])) + (", …" if bad.sum() > 5 else "")
         got = f"NaN or inf in {bad.sum()} of n_samples = {len(bad)} rows ({rows})"
         raise InputError(worded("X", "finite numbers", got, "trajectory.finite() removes these iterates"))
+
+
+def principal_variances(X: Array) -> Array:
+    """Squared extents of points along their principal axes: the eigenvalues of their centred Gram matrix.
+
+    Parameters
+    ----------
+    X : numpy.ndarray, shape (n, r)
+        The points.
+
+    Returns
+    -------
+    numpy.ndarray, shape (min(n, r),)
+        Descending.
+
+    Examples
+    --------
+    >>> principal_variances(np.array([[3.0, 1.0], [-3.0, 1.0]])).tolist()
+    [18.0, 0.0]
+    """
+    squares: Array = np.linalg.svd(X - X.mean(axis=0), compute_uv=False) ** 2
+    return squares
+
+
+def gram_distances(steps: Array) -> Array:
+    """Distances of points from each other by the Gram matrix of their steps, which is written over.
+
+    Parameters
+    ----------
+    steps : numpy.ndarray, shape (n, n)
+        As `step_gram` gives it.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n, n)
+        Distances.
+
+    Examples
+    --------
+    >>> gram_distances(np.diag([0.0, 9.0, 16.0])).tolist()
+    [[0.0, 3.0, 5.0], [3.0, 0.0, 4.0], [5.0, 4.0, 0.0]]
+    """
+    gram = centred_gram(steps)
+    squares = np.diag(gram)
+    return np.sqrt(np.maximum(squares[:, None] + squares - 2 * gram, 0))
 
 
 def isometric_coordinates(iterates: Any, *, width: int = 4096) -> Array:

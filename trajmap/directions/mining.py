@@ -1,4 +1,4 @@
-"""Directions along which the loss has a chosen shape."""
+"""Directions and planes on which the loss has a chosen shape: a saddle, the bottom of a wine bottle."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -7,6 +7,8 @@ import numpy as np
 import torch
 
 from trajmap._validation import Array, check_array, check_count, check_positive
+from trajmap.data.plane import Plane
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.mined_direction import MinedDirection
 from trajmap.objective.differentiable import loss_at
 from trajmap.objective.isolation import isolated_rng
@@ -14,7 +16,7 @@ from trajmap.objective.objective import Objective
 from trajmap.objective.operator import as_tensor
 from trajmap.objective.pieces import pieces_of
 
-__all__ = ["Shape", "descend", "mine_direction", "v_side", "vvv_basin", "w_basin", "w_peak"]
+__all__ = ["Shape", "mine_direction", "mine_ring", "mine_saddle", "v_side", "vvv_basin", "w_basin", "w_peak"]
 
 Losses = dict[float, torch.Tensor]
 Target = Callable[[Losses, torch.Tensor], torch.Tensor]
@@ -58,6 +60,7 @@ def mine_direction(
     orthogonal_to: Sequence[Array] = (),
     batch_size: int | None = None,
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> MinedDirection:
     """Find a direction along which the loss has a shape: `w_peak`, `w_basin`, `vvv_basin` or `v_side`.
 
@@ -86,6 +89,8 @@ def mine_direction(
         Samples per step, a random piece of the data; all by default.
     random_state : int
         Seed of the start and of the pieces.
+    progress : callable, optional
+        Called with the steps done and their number.
 
     Returns
     -------
@@ -112,7 +117,7 @@ def mine_direction(
         losses = {offset: loss_at(piece, point + offset * direction) for offset in shape.offsets}
         return shape.target(losses, here)
 
-    u = descend(objective, target, 1, n_steps, lr, random_state)[0]
+    u = _descend(objective, target, 1, n_steps, lr, random_state, progress=progress)[0]
     vector = _scaled(u, basis, length).numpy().astype(np.float64)
     offsets = np.linspace(-1.5, 1.5, 61)
     return MinedDirection(vector, offsets, objective.values(theta + offsets[:, None] * vector))
@@ -130,21 +135,137 @@ def _scaled(u: torch.Tensor, basis: torch.Tensor, length: float) -> torch.Tensor
     return length * free / free.norm()
 
 
-def descend(
+def _descend(
     objective: Objective,
     target: Callable[[torch.Tensor], torch.Tensor],
     rows: int,
     n_steps: int,
     lr: float,
     random_state: int,
+    *,
+    progress: Progress | None = None,
 ) -> torch.Tensor:
     """Minimise over `rows` directions by Adam, from Gaussian ones."""
     start = np.random.default_rng(random_state).standard_normal((rows, objective.size))
     u = as_tensor(start, objective.like).requires_grad_()
     optimizer = torch.optim.Adam([u], lr=check_positive("lr", lr))
     with isolated_rng(), torch.enable_grad():
-        for _ in range(check_count("n_steps", n_steps)):
+        for _ in counted(range(check_count("n_steps", n_steps)), progress):
             optimizer.zero_grad()
             target(u if rows > 1 else u[0]).backward()
             optimizer.step()
     return u.detach()
+
+
+def mine_saddle(
+    objective: Objective,
+    theta: Array,
+    *,
+    radius: float | None = None,
+    n_steps: int = 600,
+    lr: float = 0.05,
+    random_state: int = 0,
+    progress: Progress | None = None,
+) -> Plane:
+    """Find a plane on which the model is a saddle: a w-peak along the first axis, a v-basin along the second.
+
+    The second axis is a Gaussian direction orthogonal to the first: along random directions the loss of a trained
+    network curves upwards.
+
+    Parameters
+    ----------
+    objective : Objective
+        The loss.
+    theta : array-like, shape (P,)
+        The model, the plane's origin.
+    radius : float, optional
+        Length of both axes; ‖θ‖ by default.
+    n_steps : int
+        Steps of Adam.
+    lr : float
+        Learning rate of Adam.
+    random_state : int
+        Seed.
+    progress : callable, optional
+        Called with the steps done and their number.
+
+    Returns
+    -------
+    Plane
+        Two orthogonal directions as long as the radius. Check them with ``classify_line``, because mining may fail.
+
+    References
+    ----------
+    X.-C. Li, L. Li, D.-C. Zhan, 2024 (reconstructed).
+    """
+    theta = check_array("theta", theta, (objective.size,))
+    down = mine_direction(
+        objective, theta, w_peak, radius=radius, n_steps=n_steps, lr=lr, random_state=random_state, progress=progress
+    ).vector
+    up = np.random.default_rng(random_state).standard_normal(objective.size)
+    up -= (up @ down) / (down @ down) * down
+    return Plane(theta, np.stack([down, np.linalg.norm(down) / np.linalg.norm(up) * up]), "mined saddle")
+
+
+def mine_ring(
+    objective: Objective,
+    theta: Array,
+    *,
+    radius: float | None = None,
+    n_steps: int = 600,
+    lr: float = 0.05,
+    n_angles: int = 8,
+    random_state: int = 0,
+    progress: Progress | None = None,
+) -> Plane:
+    """Find a plane on which the model is inside a ring of low loss: the bottom of a wine bottle.
+
+    The mean loss at `n_angles` points of a circle, turned by a random angle at every step, is minimised over two
+    orthogonal directions.
+
+    Parameters
+    ----------
+    objective : Objective
+        The loss.
+    theta : array-like, shape (P,)
+        The model, the plane's origin.
+    radius : float, optional
+        Radius of the circle; ‖θ‖ by default.
+    n_steps : int
+        Steps of Adam.
+    lr : float
+        Learning rate of Adam.
+    n_angles : int
+        Points per step.
+    random_state : int
+        Seed.
+    progress : callable, optional
+        Called with the steps done and their number.
+
+    Returns
+    -------
+    Plane
+        Two orthogonal directions as long as the radius.
+
+    References
+    ----------
+    X.-C. Li, L. Li, D.-C. Zhan, 2024 (reconstructed).
+    """
+    theta = check_array("theta", theta, (objective.size,))
+    length = float(np.linalg.norm(theta)) if radius is None else check_positive("radius", radius)
+    point = objective.tensor(theta)
+    turns = np.random.default_rng(random_state)
+
+    def frame(u: torch.Tensor) -> torch.Tensor:
+        first = u[0] / u[0].norm()
+        second = u[1] - (u[1] @ first) * first
+        return length * torch.stack([first, second / second.norm()])
+
+    def target(u: torch.Tensor) -> torch.Tensor:
+        axes = frame(u)
+        angles = torch.tensor(turns.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(n_angles) / n_angles)
+        around = torch.stack([angles.cos(), angles.sin()], dim=1).to(axes) @ axes
+        return torch.stack([loss_at(objective, point + move) for move in around]).mean()
+
+    u = _descend(objective, target, 2, n_steps, lr, random_state, progress=progress)
+    return Plane(theta, frame(u).numpy().astype(np.float64), "mined ring")

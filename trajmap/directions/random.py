@@ -3,16 +3,17 @@
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count
-from trajmap.data.layout import Layout
+from trajmap.data.normalise import Normalise, filter_norm
 from trajmap.data.plane import Plane
-from trajmap.directions.normalise import Normalise, filter_norm
+from trajmap.data.trajectory import Trajectory
+from trajmap.objective.objective import Objective
 
 __all__ = ["random_plane"]
 
 
 def random_plane(
+    objective: Objective | Trajectory,
     theta: Array,
-    layout: Layout,
     *,
     n_components: int = 2,
     normalise: Normalise = filter_norm,
@@ -22,14 +23,15 @@ def random_plane(
 
     Parameters
     ----------
+    objective : Objective or Trajectory
+        The loss, or a run: its layout says which entry of θ is which parameter.
     theta : array-like, shape (P,)
         The point; it is the plane's origin, so its loss is at z = 0 exactly.
-    layout : Layout
-        Which entry of θ is which parameter.
     n_components : int
         d, the number of directions.
     normalise : callable
-        How to scale them: `filter_norm`, `layer_norm`, `tensor_norm`, `no_norm`, or ``f(direction, theta, layout)``.
+        How to scale them: `filter_norm`, `layer_norm`, `tensor_norm`, `model_norm`, `no_norm`, or another
+        ``f(direction, theta, layout)``.
     random_state : int
         Seed.
 
@@ -49,11 +51,13 @@ def random_plane(
 
     Examples
     --------
-    >>> layout = Layout(("w",), ((3, 4),))
-    >>> plane = random_plane(np.ones(12), layout)
+    >>> import torch
+    >>> linear = Objective(torch.nn.Linear(4, 3, bias=False), lambda m, x: m(x).square().sum(), [torch.ones(1, 4)])
+    >>> plane = random_plane(linear, np.ones(12))
     >>> np.linalg.norm(plane.directions.reshape(2, 3, 4), axis=2).round(6).tolist()
     [[2.0, 2.0, 2.0], [2.0, 2.0, 2.0]]
     """
+    layout = objective.layout
     theta = check_array("theta", theta, (layout.size,))
     rng = np.random.default_rng(random_state)
     draws = rng.standard_normal((check_count("n_components", n_components), layout.size))

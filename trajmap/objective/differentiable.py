@@ -23,5 +23,5 @@ def loss_at(objective: Objective, point: torch.Tensor) -> torch.Tensor:
         Scalar, differentiable in `point` to any order.
     """
     parts = objective.parts
-    losses = [weight * parts.loss_at(point, batch) for weight, batch in zip(parts.weights, parts.batches, strict=True)]
+    losses = [weight * parts.loss_at(point, batch) for weight, batch in parts.weighted]
     return torch.stack(losses).sum()

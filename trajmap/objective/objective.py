@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -408,7 +408,7 @@ class Objective:
         twin = self._twin
         with twin.lock, isolated_rng(), twin.differentiable():
             self._go(point)
-            for term in self._terms():
+            for term in self.parts.terms():
                 if term.requires_grad:
                     term.backward()
             return twin.gathered()
@@ -446,7 +446,7 @@ class Objective:
             return DifferenceHessian(self._slope, self.tensor(theta))
         limit = 0.5 * free_memory(self.like.device) if memory is None else memory
         point = self.tensor(theta)
-        found = HessianOperator(self._twin, self._terms, point, len(self._batches), limit=limit)
+        found = HessianOperator(self._twin, self.parts.terms, point, len(self._batches), limit=limit)
         hidden = [self.layout.names[i] for i in moving_gradients(self._slope, point, found.constant, self._twin.sizes)]
         if hidden:
             expected, got = "a loss with second derivatives", f"none of {', '.join(hidden)}"
@@ -472,14 +472,6 @@ class Objective:
 
     def _go(self, point: torch.Tensor) -> None:
         self._twin.visit(lambda flat: flat.copy_(point))
-
-    def _terms(self) -> Iterator[torch.Tensor]:
-        """Weighted loss of each batch at the twin's point."""
-        for j, weight in enumerate(self._weighing.weights):
-            batch = self._batches.fresh(j, "gradient")
-            term = loss_value(self._functions["loss"](self._twin.module, batch)) * weight
-            self._twin.state.restore()
-            yield term
 
     @property
     def _eps(self) -> float:

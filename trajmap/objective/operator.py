@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from trajmap._validation import Array, check_array
+from trajmap.data.progress import Counted, Progress
 
-__all__ = ["Operator", "as_array", "as_tensor"]
+__all__ = ["Operator", "Watched", "as_array", "as_tensor"]
 
 
 class Operator(ABC):
@@ -48,6 +49,30 @@ class Operator(ABC):
     def __call__(self, v: Array) -> Array:
         """Multiply an array of shape (P,); the result is float64."""
         return as_array(self.multiply(self.tensor(v))).astype(np.float64, copy=False)
+
+
+class Watched(Operator):
+    """The same operator, whose products are reported as they are made.
+
+    Parameters
+    ----------
+    operator : Operator
+        The operator.
+    progress : callable or None
+        ``progress(done, total)``.
+    total : int
+        How many products are expected.
+    """
+
+    def __init__(self, operator: Operator, progress: Progress | None, total: int) -> None:
+        super().__init__(torch.empty(0, dtype=operator.dtype, device=operator.device), operator.size)
+        self._operator, self._count = operator, Counted(progress, total)
+
+    def multiply(self, vector: torch.Tensor) -> torch.Tensor:
+        """Multiply a tensor of shape (P,), and count it."""
+        found = self._operator.multiply(vector)
+        self._count()
+        return found
 
 
 def as_array(tensor: torch.Tensor) -> Array:

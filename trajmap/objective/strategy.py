@@ -1,7 +1,7 @@
 """How an objective is evaluated at many points: equal values by different computations."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -91,6 +91,18 @@ class Parts:
     def weights(self) -> list[float]:
         """Weights of the batches."""
         return self.weighing.weights
+
+    @property
+    def weighted(self) -> Iterator[tuple[float, Any]]:
+        """Each batch with its weight."""
+        return zip(self.weights, self.batches, strict=True)
+
+    def terms(self) -> Iterator[torch.Tensor]:
+        """Weighted loss of each batch where the twin is."""
+        for j, weight in enumerate(self.weights):
+            term = loss_value(self.functions["loss"](self.twin.module, self.batches.fresh(j, "gradient"))) * weight
+            self.twin.state.restore()
+            yield term
 
     @property
     def re_estimates(self) -> bool:

@@ -1,11 +1,11 @@
 """A surface with more evaluations where the loss curves."""
 
 import dataclasses
-from collections.abc import Callable
 
 import numpy as np
 
 from trajmap._validation import Array, check_count, check_positive
+from trajmap.data.progress import Counted, Progress
 from trajmap.data.results.landscape import Grid, Landscape
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
@@ -25,7 +25,7 @@ def refined_surface(
     levels: int = 2,
     tolerance: float = 0.01,
     trajectory: Trajectory | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Landscape:
     """Evaluate a coarse grid, then halve its spacing where linear interpolation is inaccurate.
 
@@ -79,11 +79,11 @@ def refined_surface(
         need, values, evaluated, fine = _halved(values, evaluated, fine, allowed)
         places = np.flatnonzero(need.ravel())
         points = lifted_points(objective, chart, fine.points[places])
+        count = Counted(progress, len(points))
         for start in range(0, len(points), 64):
             block = PointsSlice(points, start, start + 64)
             values.flat[places[start : start + 64]] = evaluate(block, only=["loss"])["loss"]
-            if progress is not None:
-                progress(start + len(block), len(points))
+            count(len(block))
         evaluated[need] = 1.0
     if trajectory is None:
         return Landscape(fine, values, metrics={"evaluated": evaluated}, name=land.name, scale=land.scale)

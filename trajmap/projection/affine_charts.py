@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from trajmap._validation import Array
+from trajmap.data.places import even_places
 from trajmap.data.plane import Plane
 from trajmap.errors import InputError
 from trajmap.projection.chart import Chart, lift
@@ -86,7 +87,7 @@ def affine(lifts: Callable[[Array], Array], points: Array) -> tuple[Array, Array
     if not np.isfinite(ends).all():
         return None
     slope = (ends[1:] - ends[0]) / scale[:, None]
-    probes = points[np.linspace(0, len(points) - 1, 8).astype(int)]
+    probes = points[even_places(len(points), 8)]
     found = lifts(probes)
     expected = ends[0] + (probes - center) @ slope
     # a float32 lift has six digits; a curved chart deviates by far more over its grid

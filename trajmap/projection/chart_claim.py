@@ -9,6 +9,8 @@ import numpy as np
 from trajmap._validation import Array, check_count
 from trajmap.data.claim import ALPHA, Claim
 from trajmap.data.frame import stretches
+from trajmap.data.places import even_places
+from trajmap.data.progress import Progress, counted
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
 from trajmap.objective.points import ArrayPoints
@@ -32,7 +34,7 @@ def chart_carries_loss(
     n_draws: int = 39,
     tried: int = 1,
     random_state: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Claim:
     """Test whether lifts have the loss of their iterates, on iterates unseen by the chart.
 
@@ -91,12 +93,11 @@ def chart_carries_loss(
     pieces = _held_out(fit, trajectory, n_blocks) if sister is None else _of_sister(fit, trajectory, sister, n_blocks)
     along = objective.along(trajectory)
     at = along if sister is None or not sister.buffers(-1) else objective.for_run(sister)
-    for done, (chart, seen, unseen) in enumerate(pieces):
-        rows = np.unique(np.linspace(0, unseen.n_iterates - 1, per_block + 2).round().astype(int)[1:-1])
+    for chart, seen, unseen in counted(pieces, progress, n_blocks):
+        rows = even_places(unseen.n_iterates, per_block + 2)
+        rows = rows[1:-1] if len(rows) > per_block else rows
         few = unseen.take(rows) if len(rows) > 1 else unseen.take(np.array([0, unseen.n_iterates - 1]))
         blocks.append(_block((along, at), chart, seen, few, n_draws, rng))
-        if progress is not None:
-            progress(done + 1, n_blocks)
     known = [block for block in blocks if block is not None]
     if tried * 0.5 ** len(known) > ALPHA:
         reason = f"{len(known)} blocks of two iterates of finite loss are too few"

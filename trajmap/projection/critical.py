@@ -6,6 +6,7 @@ import numpy as np
 
 from trajmap._validation import Array, check_count, check_positive
 from trajmap.basins.lines import line_losses
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.critical_points import CriticalPoints
 from trajmap.data.results.landscape import Landscape
 from trajmap.data.results.pullback import Pullback
@@ -27,6 +28,7 @@ def critical_points(
     noise: float | None = None,
     max_points: int = 8,
     max_iter: int = 15,
+    progress: Progress | None = None,
 ) -> CriticalPoints:
     """Find critical points of the loss on a chart, and check them in the whole space.
 
@@ -50,6 +52,8 @@ def critical_points(
         Maximum number of refined candidates, the lowest first.
     max_iter : int
         Newton steps.
+    progress : callable, optional
+        Called with the candidates done and their number.
 
     Returns
     -------
@@ -78,7 +82,8 @@ def critical_points(
     level = 0.01 * float(np.ptp(finite)) if noise is None else check_positive("noise", noise, zero=True)
     cell = np.array([np.diff(axis).max() for axis in landscape.grid.axes])
     rows: list[tuple[Pullback, Array, float]] = []
-    for place in _candidates(landscape.values)[: check_count("max_points", max_points)]:
+    candidates = _candidates(landscape.values)[: check_count("max_points", max_points)]
+    for place in counted(candidates, progress):
         start = np.array([axis[i] for axis, i in zip(landscape.grid.axes, place, strict=True)])
         found = _newton(objective, chart, start, cell, max_iter)
         if found is not None and all(np.abs((found.z - row[0].z) / cell).max() > 0.5 for row in rows):

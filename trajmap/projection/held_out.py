@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from trajmap._validation import Array
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.lift_gap import LiftGap
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
@@ -27,6 +28,7 @@ def held_out_lift_gap(
     decompose: bool = False,
     name: str = "",
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> LiftGap:
     """Fit a chart to a part of a run and measure the lift gap on the rest, over several splits.
 
@@ -49,6 +51,8 @@ def held_out_lift_gap(
         Name for titles.
     random_state : int
         Seed of the control's directions.
+    progress : callable, optional
+        Called with the splits done and their number.
 
     Returns
     -------
@@ -71,7 +75,7 @@ def held_out_lift_gap(
     [-0.5, -2.0]
     """
     parts = []
-    for train, test in splits:
+    for train, test in counted(list(splits), progress):
         chart = fit(np.asarray(train))
         rows = np.asarray(test)[::every]
         rows = rows if len(rows) > 1 else np.asarray(test)[[0, -1]]

@@ -1,11 +1,11 @@
 """The loss of the iterates compared with the loss of their lifts."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from trajmap._validation import Array, check_count
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.lift_gap import LiftGap
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
@@ -30,7 +30,7 @@ def lift_gap(
     decompose: bool = False,
     name: str = "",
     random_state: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> LiftGap:
     """Measure the lift gap Δ_t = L(D(Eθ_t)) − L(θ_t) along a run, with its control.
 
@@ -82,15 +82,13 @@ def lift_gap(
     controls = MovedPoints(own, residuals, objective.size, np.random.default_rng(random_state))
     evaluate, theta, lifted = evaluator(objective).evaluate, *objective.like.new_empty((2, objective.size))
     rows = []
-    for i in range(len(Z)):
+    for i in counted(range(len(Z)), progress):
         three = [evaluate(PointsSlice(points, i, i + 1), only=["loss"])["loss"][0] for points in (own, lifts, controls)]
         if decompose:
             own.write(i, theta)
             lifts.write(i, lifted)
             three += _orders(objective, as_array(theta), as_array(theta - lifted))
         rows.append(three)
-        if progress is not None:
-            progress(i + 1, len(Z))
     values, lifted_values, control_values, *decomposed = np.array(rows).T
     title = chart_name(chart, name)
     return LiftGap(thin.steps.astype(float), values, lifted_values, residuals, control_values, title, *decomposed)

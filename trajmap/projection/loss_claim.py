@@ -11,6 +11,8 @@ from trajmap._validation import Array, check_count
 from trajmap.data.claim import Claim
 from trajmap.data.frame import Frame
 from trajmap.data.gram import isometric_coordinates
+from trajmap.data.places import even_places
+from trajmap.data.progress import Counted, Progress
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.memory import copies_budget
 from trajmap.objective.objective import Objective
@@ -42,7 +44,7 @@ def loss_knows_it(
     tried: int = 1,
     random_state: int = 0,
     executor: concurrent.futures.Executor | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Claim:
     """Test whether the loss falls along a run more than along surrogate paths of the same steps from the same start.
 
@@ -91,13 +93,13 @@ def loss_knows_it(
     objective, run = objective.along(trajectory), _finite(trajectory)
     if run is None or run.n_iterates < _LEAST:
         return Claim.untested(_NAME, f"fewer than {_LEAST} iterates that are finite numbers", _NULLS, tried=tried)
-    places = _evenly(run.n_iterates, n_places)
+    places = even_places(run.n_iterates, n_places)
     judged = len(places) - max(len(places) // 3, 1)
     kept = run.take(places)
     coordinates = isometric_coordinates(kept.iterates)
     if not coordinates.shape[1]:
         return Claim.untested(_NAME, "the run does not move", _NULLS, tried=tried)
-    fine = np.union1d(_evenly(run.n_iterates, _OWN), places)
+    fine = np.union1d(even_places(run.n_iterates, _OWN), places)
     along = objective.values(run.take(fine).iterates)
     own = along[np.searchsorted(fine, places)]
     if not np.isfinite(own[[0, *range(judged, len(own))]]).all():
@@ -105,9 +107,8 @@ def loss_knows_it(
             _NAME, "the loss is not a finite number at the start or at the end of the run", _NULLS, tried=tried
         )
     work = _Surrogates(objective, kept, coordinates - coordinates[0], judged, random_state)
-    text = None if progress is None else _told(progress, 2 * n_draws)
     which = np.array([(kind, draw) for kind in range(2) for draw in range(n_draws)])
-    found = run_blocks(work, which, block=1, executor=executor, progress=text)["loss"]
+    found = run_blocks(work, which, block=1, executor=executor, progress=Counted(progress, 2 * n_draws))["loss"]
     return _claim(own, along, found.reshape(2, n_draws, -1), judged, tried, random_state)
 
 
@@ -201,19 +202,3 @@ class _GaussianRows:
 def _finite(trajectory: Trajectory) -> Trajectory | None:
     finite = trajectory.is_finite
     return trajectory if finite.all() else trajectory.take(finite) if finite.sum() > 1 else None
-
-
-def _evenly(n: int, most: int) -> Array:
-    """Choose evenly spaced places among n, including the first and the last."""
-    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
-
-
-def _told(progress: Callable[[int, int], None], total: int) -> Callable[[int], None]:
-    done = 0
-
-    def more(count: int) -> None:
-        nonlocal done
-        done += count
-        progress(done, total)
-
-    return more

@@ -6,7 +6,7 @@ import numpy as np
 
 from trajmap._validation import Array, check_count
 from trajmap.data.frame import Frame, stretches
-from trajmap.data.gram import centred_gram, column_blocks
+from trajmap.data.gram import column_blocks, gram_distances
 from trajmap.projection.frames import Framed, reduced, remembered
 from trajmap.projection.lift_maps import gram_factors
 
@@ -80,7 +80,7 @@ class PathGeometry:
         if known is not None and coefficients is not None:
             apart = self._frame(known, coefficients, pairs=reach)
         elif reach:
-            apart = _distances(_pass(iterates, None)[0])
+            apart = gram_distances(_pass(iterates, None)[0])
         if apart is not None:
             self.variance = float(np.sum(apart**2) / (2 * len(apart) ** 2))
             self.reach = self._reach(apart)
@@ -101,7 +101,7 @@ class PathGeometry:
             self._into, self._lifted = np.eye(frame.n_vectors), C
             if not pairs:
                 return None
-            return _pairwise(memory[0]) if not self._off.any() else _distances(_pass(self._iterates, None)[0])
+            return _pairwise(memory[0]) if not self._off.any() else gram_distances(_pass(self._iterates, None)[0])
         turn = np.eye(frame.n_vectors)
         if frame.n_vectors > _FEW:
             frame, turn = reduced(frame, C, np.float64)
@@ -114,7 +114,7 @@ class PathGeometry:
         rest[lost] = _residuals(self._iterates, frame, self._coordinates @ self._onto.T, lost)
         self._off = np.sqrt(rest)
         self._lifted = C @ self._into
-        return _distances(gram) if pairs else None
+        return gram_distances(gram) if pairs else None
 
     def take_projections(self) -> Array:
         """Coefficients of the iterates' projections on an unreduced frame, together with those of the lifted points."""
@@ -176,13 +176,6 @@ def _pairwise(points: Array) -> Array:
     from scipy.spatial.distance import cdist
 
     return np.asarray(cdist(points, points))
-
-
-def _distances(gram: Array) -> Array:
-    """Distances between iterates from the Gram matrix of their steps, which is overwritten."""
-    gram = centred_gram(gram)
-    squares = np.diag(gram)
-    return np.sqrt(np.maximum(squares[:, None] + squares - 2 * gram, 0))
 
 
 def _pass(iterates: Any, frame: Frame | None, *, pairs: bool = True) -> tuple[Array, Array, Array]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
 
@@ -11,7 +10,9 @@ import numpy as np
 from trajmap._validation import Array, check_choice, check_count, worded
 from trajmap.data.fan import Fan
 from trajmap.data.frame import Frame
+from trajmap.data.places import even_places
 from trajmap.data.plane import Plane
+from trajmap.data.progress import Counted, Progress
 from trajmap.data.results.landscape import Grid, Landscape
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
@@ -32,8 +33,6 @@ from trajmap.projection.lifts import ChartPoints, PointsSlice, block_length, cha
 from trajmap.projection.support import PathGeometry
 
 __all__ = ["surface"]
-
-Progress = Callable[[int, int], None]
 
 
 def surface(  # ruff: ignore[too-many-arguments] - each option is an independent choice with a default
@@ -111,7 +110,7 @@ def surface(  # ruff: ignore[too-many-arguments] - each option is an independent
     if isinstance(trajectory, Trajectory):
         objective = objective.along(trajectory)
     seen = _see(objective, chart, grid, trajectory, check_count("block", block))
-    count = _Counting(progress, len(grid.points) + (0 if seen.path is None else 2 * len(seen.path)))
+    count = Counted(progress, len(grid.points) + (0 if seen.path is None else 2 * len(seen.path)))
     store = None
     if out is not None:
         geometry = seen.geometry
@@ -204,7 +203,7 @@ class _Seen:
         """Describe the evaluation of the losses, and the error of a narrower number format."""
         if not strategy.bfloat16:
             return str(strategy)
-        places = np.unique(np.linspace(0, len(self.rows) - 1, 9).astype(int))  # from corner to corner
+        places = even_places(len(self.rows), 9)  # from corner to corner
         way, whole = dataclasses.replace(strategy, planes=False), self.grid
         error = max(strategy_error(self.objective, way, PointsSlice(whole, int(i), int(i) + 1)) for i in places)
         return f"{strategy} (relative error {error:.1e} at {len(places)} grid points)"
@@ -259,7 +258,7 @@ def _see(objective: Objective, chart: Chart, grid: Grid, trajectory: Trajectory 
 
 
 def _along(
-    objective: Objective, seen: _Seen, trajectory: Trajectory | Fan, strategy: Strategy, count: "_Counting"
+    objective: Objective, seen: _Seen, trajectory: Trajectory | Fan, strategy: Strategy, count: Counted
 ) -> tuple[Array, Array]:
     """Losses of the iterates and of their lifts."""
     # the iterates are not on a plane, and their lifts are too few for combined layers
@@ -316,15 +315,3 @@ def _path(chart: Chart, grid: Grid, trajectory: Trajectory | Fan) -> Array:
     if path.shape[1] != grid.ndim:
         raise InputError(worded("grid", f"{path.shape[1]} axes, one per coordinate of the chart", f"{grid.ndim}"))
     return path
-
-
-class _Counting:
-    """Add up the completed points, for the progress."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self._progress, self._done, self._total = progress, 0, total
-
-    def __call__(self, n: int) -> None:
-        self._done += n
-        if self._progress is not None:
-            self._progress(self._done, self._total)

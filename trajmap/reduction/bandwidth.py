@@ -10,6 +10,7 @@ from scipy.spatial.distance import cdist, pdist
 from sklearn.neighbors import NearestNeighbors
 
 from trajmap._validation import Array, check_count, check_positive, worded
+from trajmap.data.kernel_sums import kernel_slopes
 from trajmap.errors import InputError
 
 __all__ = [
@@ -213,30 +214,9 @@ def kernel_slope(X: Array) -> tuple[float, float]:
     >>> round(kernel_slope(np.linspace(0, 1, 400)[:, None])[0], 1)
     1.0
     """
-    squares = pdist(X, "sqeuclidean")
-    unit, powers = float(squares.mean()), np.arange(-24, 6, 0.5)
-    epsilons = unit * 2.0**powers
-    sums = len(X) + 2 * _kernel_sums(squares, unit, powers)
-    slopes = np.diff(np.log(sums)) / np.diff(np.log(epsilons))
+    slopes, epsilons = kernel_slopes(pdist(X, "sqeuclidean"), len(X))
     best = int(slopes.argmax())
     return 2 * float(slopes[best]), float(np.sqrt(epsilons[best] * epsilons[best + 1]))
-
-
-def _kernel_sums(squares: Array, unit: float, powers: Array) -> Array:
-    """Sum exp(−d²/4ε) over pairs at ε = unit · 2^powers, evenly spaced powers: halving ε squares the kernel."""
-    sums = np.empty(len(powers))
-    stride = round(1 / (powers[1] - powers[0]))
-    for first in range(stride):
-        near, kernel = squares, np.empty(0)
-        for count, place in enumerate(range(len(powers) - 1 - first, -1, -stride)):
-            if count % 8:
-                np.multiply(kernel, kernel, out=kernel)
-            else:  # recomputed before rounding has doubled too often; values below e⁻⁴⁵ stay there
-                near = near[near < 180 * unit * 2.0 ** powers[place]]
-                kernel = near * (-1 / (4 * unit * 2.0 ** powers[place]))
-                np.exp(kernel, out=kernel)
-            sums[place] = kernel.sum()
-    return sums
 
 
 def _kth_distance(X: Array, k: int) -> Array:

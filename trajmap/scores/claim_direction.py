@@ -1,9 +1,12 @@
 """Whether a run moved with direction: farther than steps of the same norms without a common direction."""
 
+import itertools
+
 import numpy as np
 
 from trajmap._validation import Array, check_count
 from trajmap.data.claim import Claim
+from trajmap.data.progress import Progress, counted
 from trajmap.data.trajectory import Trajectory
 from trajmap.scores.claim_inputs import coordinates, evenly, lack
 from trajmap.scores.null import isotropic_steps, signed_steps
@@ -15,7 +18,13 @@ NULLS = ("isotropic steps of the same norms", "steps with random signs")
 
 
 def moved_with_direction(
-    run: Trajectory | Array, *, size: int | None = None, n_draws: int = 99, tried: int = 1, random_state: int = 0
+    run: Trajectory | Array,
+    *,
+    size: int | None = None,
+    n_draws: int = 99,
+    tried: int = 1,
+    random_state: int = 0,
+    progress: Progress | None = None,
 ) -> Claim:
     """Test whether the end is farther from the start than the run's step norms alone explain.
 
@@ -36,6 +45,8 @@ def moved_with_direction(
         Number of alternatives from which the best was chosen.
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the surrogates done and their number.
 
     Returns
     -------
@@ -62,8 +73,9 @@ def moved_with_direction(
     steps = np.diff(X[evenly(len(X))], axis=0)
     value = _excess(steps)
     norms = np.linalg.norm(steps, axis=1)
-    isotropic = [_excess(isotropic_steps(rng, norms, size)) for _ in range(n_draws)]
-    flipped = [_excess(signed_steps(rng, steps)) for _ in range(n_draws)]
+    drawn = counted(range(2 * n_draws), progress)
+    isotropic = [_excess(isotropic_steps(rng, norms, size)) for _ in itertools.islice(drawn, n_draws)]
+    flipped = [_excess(signed_steps(rng, steps)) for _ in drawn]
     displacement, length = float(np.linalg.norm(steps.sum(axis=0))), float(norms.sum())
     parts = {"displacement": displacement, "length": length, "straightness": displacement / length}
     return Claim(NAME, value, np.array([isotropic, flipped]), NULLS, tried=tried, parts=parts)

@@ -1,11 +1,12 @@
 """Whether the order of a run's steps matters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from trajmap._validation import Array, check_count
 from trajmap.data.claim import Claim
+from trajmap.data.progress import Counted, Progress
 from trajmap.data.trajectory import Trajectory
 from trajmap.scores.claim_inputs import coordinates, evenly, lack
 
@@ -19,7 +20,13 @@ QUARTERS = 4
 
 
 def order_matters(
-    run: Trajectory | Array, *, size: int | None = None, n_draws: int = 99, tried: int = 1, random_state: int = 0
+    run: Trajectory | Array,
+    *,
+    size: int | None = None,
+    n_draws: int = 99,
+    tried: int = 1,
+    random_state: int = 0,
+    progress: Progress | None = None,
 ) -> Claim:
     """Test whether the relation between steps depends on their time, beyond what any shuffle shows.
 
@@ -43,6 +50,8 @@ def order_matters(
         Things of which the best was chosen.
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the surrogates done and their number.
 
     Returns
     -------
@@ -77,7 +86,14 @@ def order_matters(
         lambda: _flipped(cosines, rng),
         lambda: _shuffled(X, rng),
     )
-    found = [_distances(own, [_profile(make(), groups) for _ in range(n_draws)]) for make in makers]
+    count = Counted(progress, len(makers) * n_draws)
+
+    def profiles(make: Callable[[], Array]) -> Iterator[Array]:
+        for _ in range(n_draws):
+            yield _profile(make(), groups)
+            count()
+
+    found = [_distances(own, list(profiles(make))) for make in makers]
     effects = [distances[0] / max(float(np.median(distances[1:])), RESOLUTION) for distances in found]
     value = min(effects)
     # one value for all nulls: each row is scaled to it, which preserves ranks; at zero everything ties

@@ -1,7 +1,7 @@
 """Whether a second run took the same path, and whether the two share more than a straight line."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from scipy.linalg import eigh
@@ -10,6 +10,7 @@ from scipy.spatial.distance import cdist
 from trajmap._validation import Array, check_array, check_count, worded
 from trajmap.data.claim import Claim
 from trajmap.data.fan import Fan
+from trajmap.data.progress import Counted, Progress
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.scores.claim_inputs import evenly, finite_coordinates, lack
@@ -37,6 +38,7 @@ def reproducible(
     n_draws: int = 99,
     tried: int = 1,
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> Claim:
     """Test whether a second run from the same start shares the first one's path.
 
@@ -61,6 +63,8 @@ def reproducible(
         Things of which the best was chosen.
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the surrogates done and their number.
 
     Returns
     -------
@@ -85,7 +89,7 @@ def reproducible(
     if pair.reason:
         return Claim.untested("reproducible", pair.reason, NULLS, tried=tried)
     total, line = _shared([pair.runs])[0].tolist()
-    draws = _draws(pair, (_turned, _flips), n_draws, random_state)
+    draws = _draws(pair, (_turned, _flips), n_draws, random_state, progress)
     parts = {"line": line, "beyond": total - line, "common": float(pair.common)}
     return Claim("reproducible", total, draws[..., 0], NULLS, tried=tried, parts=parts)
 
@@ -98,6 +102,7 @@ def reproducible_beyond_line(
     n_draws: int = 99,
     tried: int = 1,
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> Claim:
     """Test whether two runs of one start share more than a straight line at any speed.
 
@@ -118,6 +123,8 @@ def reproducible_beyond_line(
         Things of which the best was chosen.
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the surrogates done and their number.
 
     Returns
     -------
@@ -147,7 +154,7 @@ def reproducible_beyond_line(
     total, line = _shared([pair.runs])[0].tolist()
     fit = fit_relaxation(pair.runs)
     makers = (_turned, _line_maker(pair.runs), lambda pair, rng: fit.draw(rng))
-    draws = _draws(pair, makers, n_draws, random_state)
+    draws = _draws(pair, makers, n_draws, random_state, progress)
     parts = {"line": line, "beyond": total - line, "common": float(pair.common), "pull": fit.pull}
     beyond = draws[..., 0] - draws[..., 1]
     beyond[0] = np.where(draws[0, :, 0] >= total, np.maximum(beyond[0], total - line), beyond[0])
@@ -228,10 +235,17 @@ def _shared(pairs: list[list[Array]]) -> Array:
     return np.round(both, 9)  # so that surrogates equal to the runs tie with them
 
 
-def _draws(pair: _Pair, makers: tuple[Maker, ...], n_draws: int, random_state: int) -> Array:
+def _draws(pair: _Pair, makers: tuple[Maker, ...], n_draws: int, random_state: int, progress: Progress | None) -> Array:
     """Compute the shared parts of surrogates, (n_nulls, n_draws, 2)."""
     rng = np.random.default_rng(random_state)
-    return np.array([_shared([make(pair, rng) for _ in range(n_draws)]) for make in makers])
+    count = Counted(progress, len(makers) * n_draws)
+
+    def pairs(make: Maker) -> Iterator[list[Array]]:
+        for _ in range(n_draws):
+            yield make(pair, rng)
+            count()
+
+    return np.array([_shared(list(pairs(make))) for make in makers])
 
 
 def _summed(steps: Array) -> Array:

@@ -1,11 +1,12 @@
 """All reductions of a run, all scores, all splits, with their nulls: one table."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trajmap._validation import worded
 from trajmap.data.fan import Fan
 from trajmap.data.gram import isometric_coordinates
+from trajmap.data.progress import Progress
 from trajmap.data.results.score_table import ScoreTable
 from trajmap.data.sisters import require_sister
 from trajmap.data.trajectory import Trajectory
@@ -23,7 +24,7 @@ def compare_reductions(
     columns: Iterable[str] = tuple(ALL_COLUMNS),
     n_draws: int | Mapping[str, int] = 10,
     random_state: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> ScoreTable:
     """Fit reductions to a run and score them in sample, with four hold-outs, and on random walks.
 

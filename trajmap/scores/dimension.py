@@ -8,6 +8,8 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from trajmap._validation import Array, check_array, check_count, check_fraction, worded
+from trajmap.data.gram import principal_variances
+from trajmap.data.places import log_places
 from trajmap.errors import InputError
 
 __all__ = ["correlation_dimension", "likelihood_dimension", "participation_ratio", "two_nn_dimension"]
@@ -37,7 +39,7 @@ def participation_ratio(X: Array) -> float:
     3.0
     """
     X = check_array("X", X, (None, None), dtype=np.float64)
-    values = np.linalg.svd(X - X.mean(axis=0), compute_uv=False) ** 2
+    values = principal_variances(X)
     if not values.sum() > 0:
         raise InputError(worded("X", "points that differ", "equal ones"))
     return float(values.sum() ** 2 / np.sum(values**2))
@@ -80,7 +82,7 @@ def correlation_dimension(X: Array, *, theiler_window: int = 0, lower: float = 0
     check_fraction("upper", upper)
     distances = np.sort(_pairs(X, theiler_window))
     n = len(distances)
-    places = np.unique(np.geomspace(max(lower * n, 1), max(upper * n, 1), 40).astype(int)) - 1
+    places = log_places(max(lower * n, 1), max(upper * n, 1), 40) - 1
     places = places[places < n]
     if len(places) < 5:
         raise InputError(worded("X", "enough pairs of distinct points", f"{n} pairs", "a smaller window"))

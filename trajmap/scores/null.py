@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, worded
+from trajmap.data.gram import principal_variances
 from trajmap.data.results.variance_spectrum import VarianceSpectrum
 from trajmap.errors import InputError
 
@@ -149,7 +150,7 @@ def explained_variance(
 
 
 def _ratios(X: Array, k: int) -> Array:
-    values = np.linalg.svd(X - X.mean(axis=0), compute_uv=False) ** 2
+    values = principal_variances(X)
     ratios = np.zeros(k)
     ratios[: min(k, len(values))] = values[:k] / values.sum()
     return ratios

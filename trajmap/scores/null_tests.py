@@ -7,6 +7,7 @@ import numpy as np
 
 from trajmap._validation import Array, check_count
 from trajmap.data.gram import isometric_coordinates
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.null_test import NullTest
 from trajmap.data.trajectory import Trajectory
 from trajmap.scores.statistics import leading_share
@@ -23,6 +24,7 @@ def null_test(
     size: int | None = None,
     n_draws: int = 99,
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> NullTest:
     """Compute a statistic of a run and of surrogates with the same number of points.
 
@@ -43,6 +45,8 @@ def null_test(
         Number of surrogates; p is at least 2/(n_draws + 1).
     random_state : int
         Seed.
+    progress : callable, optional
+        Called with the draws done and their number.
 
     Returns
     -------
@@ -68,7 +72,7 @@ def null_test(
     check_run(X)
     size = check_size(size)
     rng = np.random.default_rng(random_state)
-    draws = [statistic(surrogate(X, size, rng)) for _ in range(check_count("n_draws", n_draws))]
+    draws = [statistic(surrogate(X, size, rng)) for _ in counted(range(check_count("n_draws", n_draws)), progress)]
     return NullTest(statistic(X), np.array(draws), _name(statistic), _name(surrogate))
 
 

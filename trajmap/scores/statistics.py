@@ -8,6 +8,9 @@ from scipy.spatial.distance import pdist
 from sklearn.base import clone
 
 from trajmap._validation import Array, check_array, check_count, worded
+from trajmap.data.gram import principal_variances
+from trajmap.data.kernel_sums import kernel_slopes
+from trajmap.data.places import log_places
 from trajmap.data.reduction import Reduction
 from trajmap.errors import InputError
 from trajmap.scores.dimension import participation_ratio
@@ -43,7 +46,7 @@ def leading_share(X: Array, *, n_components: int = 2) -> float:
     >>> leading_share(np.outer(np.arange(9.0), [3.0, 4.0]))
     1.0
     """
-    values = np.linalg.svd(_centred(X), compute_uv=False) ** 2
+    values = principal_variances(_centred(X))
     return min(float(values[: check_count("n_components", n_components)].sum() / values.sum()), 1.0)
 
 
@@ -104,7 +107,7 @@ def msd_exponent(X: Array) -> float:
     2.0
     """
     X = _centred(X)
-    lags = np.unique(np.geomspace(1, max(len(X) // 4, 2), 12).astype(int))
+    lags = log_places(1, max(len(X) // 4, 2), 12)
     displacement = [np.mean(np.sum((X[lag:] - X[:-lag]) ** 2, axis=1)) for lag in lags]
     slope, _ = np.polyfit(np.log(lags), np.log(displacement), 1)
     return float(slope)
@@ -160,12 +163,8 @@ def kernel_dimension(X: Array) -> float:
     >>> round(kernel_dimension(np.linspace(0, 1, 400)[:, None]), 1)
     1.0
     """
-    squares = pdist(_centred(X), "sqeuclidean")
-    n = len(np.asarray(X))
-    scale = squares.mean()
-    epsilons = scale * 2.0 ** np.arange(-24, 6, 0.5)
-    sums = np.array([n + 2 * np.exp(-squares / (4 * e)).sum() for e in epsilons])
-    return float(2 * np.max(np.diff(np.log(sums)) / np.diff(np.log(epsilons))))
+    X = _centred(X)
+    return 2 * float(kernel_slopes(pdist(X, "sqeuclidean"), len(X))[0].max())
 
 
 def score_statistic(embedding: Any, score: Callable[[Reduction], float]) -> Callable[[Array], float]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from trajmap._registry import pick
 from trajmap._validation import Array, check_array, check_count
+from trajmap.data.progress import Counted, Progress, counted
 from trajmap.data.reduction import Reduction
 from trajmap.data.results.score_table import ScoreTable
 from trajmap.scores.columns import ALL_COLUMNS, COLUMNS, Case, row
@@ -32,7 +33,9 @@ SCORES: dict[str, Callable[[Reduction], float]] = {
 }
 
 
-def score(reduction: Reduction, names: Iterable[str] | None = None) -> dict[str, float]:
+def score(
+    reduction: Reduction, names: Iterable[str] | None = None, *, progress: Progress | None = None
+) -> dict[str, float]:
     """Compute several scores of one reduction.
 
     Parameters
@@ -41,6 +44,8 @@ def score(reduction: Reduction, names: Iterable[str] | None = None) -> dict[str,
         The points, their embedding and its lift.
     names : iterable of str, optional
         Functions of ``trajmap.scores`` that take a reduction; all by default.
+    progress : callable, optional
+        Called with the scores done and their number.
 
     Returns
     -------
@@ -59,7 +64,7 @@ def score(reduction: Reduction, names: Iterable[str] | None = None) -> dict[str,
     {'continuity': 1.0, 'reconstruction_error': 0.0}
     """
     chosen = {name: pick("names", name, SCORES) for name in (SCORES if names is None else names)}
-    return {name: function(reduction) for name, function in chosen.items()}
+    return {name: chosen[name](reduction) for name in counted(chosen, progress)}
 
 
 def null_scores(
@@ -72,6 +77,7 @@ def null_scores(
     n_draws: int = 20,
     n_splits: int = 5,
     random_state: int = 0,
+    progress: Progress | None = None,
 ) -> Array:
     """Score an embedding on random walks with a run's own step norms.
 
@@ -93,6 +99,8 @@ def null_scores(
         Held-out folds.
     random_state : int
         Seed of the walks.
+    progress : callable, optional
+        Called with the walks done and their number.
 
     Returns
     -------
@@ -103,7 +111,7 @@ def null_scores(
     chosen = {name: pick("columns", name, ALL_COLUMNS) for name in columns}
     rng = np.random.default_rng(random_state)
     norms, draws = step_norms(X), np.empty((len(chosen), check_count("n_draws", n_draws, low=0)))
-    for i in range(draws.shape[1]):
+    for i in counted(range(draws.shape[1]), progress):
         walks = random_walk(norms, size, n_walks=2 if sister else 1, random_state=rng)
         own, other = as_seen(walks, len(X), sister=sister)
         draws[:, i] = row(Case(embedding, own, other, n_splits), chosen)
@@ -120,7 +128,7 @@ def score_table(
     n_draws: int | Mapping[str, int] = 20,
     n_splits: int = 5,
     random_state: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> ScoreTable:
     """Score embeddings in sample, held out and on a sister run, each with its null.
 
@@ -160,26 +168,19 @@ def score_table(
     draws = {name: n_draws if isinstance(n_draws, int) else n_draws[name] for name in embeddings}
     values = np.full((len(embeddings), len(chosen)), np.nan)
     null = np.full((*values.shape, max(draws.values(), default=0)), np.nan)
-    total, done = len(embeddings) + sum(draws.values()), 0
+    count = Counted(progress, len(embeddings) + sum(draws.values()))
     for i, (name, embedding) in enumerate(embeddings.items()):
         values[i] = row(Case(embedding, X, sister, n_splits), chosen)
-        done += 1
+        count()
         for j in range(draws[name]):
-            _report(progress, done, total)
             seed = [random_state, i, j]
             null[i, :, j] = null_scores(
                 X, embedding, size=size, sister=sister is not None, columns=chosen, n_draws=1, n_splits=n_splits,
                 random_state=np.random.SeedSequence(seed).generate_state(1)[0].item(),
             )[:, 0]  # fmt: skip
-            done += 1
-        _report(progress, done, total)
+            count()
     better, notes = [c.higher_is_better for c in chosen.values()], [c.note for c in chosen.values()]
     return ScoreTable(list(embeddings), list(chosen), values, null, better, notes)
-
-
-def _report(progress: Callable[[int, int], None] | None, done: int, total: int) -> None:
-    if progress is not None:
-        progress(done, total)
 
 
 def as_seen(runs: Array, T: int, *, sister: bool) -> tuple[Array, OtherRun | None]:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from trajmap._validation import Array, check_array, check_count, worded
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.sensitivity import Sensitivity
 from trajmap.errors import InputError
 from trajmap.objective.differentiable import loss_at
@@ -18,7 +19,9 @@ __all__ = ["diagonal_derivatives", "input_derivatives", "weight_derivatives"]
 Scalar = Callable[[torch.Tensor], torch.Tensor]
 
 
-def diagonal_derivatives(function: Scalar, point: torch.Tensor, places: Sequence[int], orders: int) -> Array:
+def diagonal_derivatives(
+    function: Scalar, point: torch.Tensor, places: Sequence[int], orders: int, progress: Progress | None = None
+) -> Array:
     """Compute ∂ᵏf/∂xⱼᵏ for some coordinates, k = 1 … orders, each along its own axis.
 
     Parameters
@@ -31,6 +34,8 @@ def diagonal_derivatives(function: Scalar, point: torch.Tensor, places: Sequence
         The coordinates j.
     orders : int
         Highest order, usually 1 to 3; each order costs one more reverse pass.
+    progress : callable, optional
+        Called with the coordinates done and their number.
 
     Returns
     -------
@@ -44,7 +49,7 @@ def diagonal_derivatives(function: Scalar, point: torch.Tensor, places: Sequence
         value = function(x)
         (gradient,) = torch.autograd.grad(value, x, create_graph=orders > 1, materialize_grads=True)
         out = np.empty((orders, len(places)))
-        for i, j in enumerate(places):
+        for i, j in enumerate(counted(places, progress)):
             current = gradient[j]
             out[0, i] = float(current.detach())
             for k in range(1, orders):
@@ -61,7 +66,12 @@ def diagonal_derivatives(function: Scalar, point: torch.Tensor, places: Sequence
 
 
 def weight_derivatives(
-    objective: Objective, theta: Array, *, orders: int = 3, names: Sequence[str] | None = None
+    objective: Objective,
+    theta: Array,
+    *,
+    orders: int = 3,
+    names: Sequence[str] | None = None,
+    progress: Progress | None = None,
 ) -> Sensitivity:
     """Differentiate the loss with respect to weights, each along its own axis.
 
@@ -75,6 +85,8 @@ def weight_derivatives(
         Highest order.
     names : sequence of str, optional
         Parameters to take; all by default.
+    progress : callable, optional
+        Called with the weights done and their number.
 
     Returns
     -------
@@ -111,11 +123,15 @@ def weight_derivatives(
             labels += [f"{name}[{','.join(map(str, np.unravel_index(i, shape)))}]" for i in range(size)]
         start += size
     point = objective.tensor(check_array("theta", theta, (objective.size,)))
-    found = diagonal_derivatives(lambda t: loss_at(objective, t), point, places, check_count("orders", orders))
+    found = diagonal_derivatives(
+        lambda t: loss_at(objective, t), point, places, check_count("orders", orders), progress
+    )
     return Sensitivity(found[None], labels)
 
 
-def input_derivatives(objective: Objective, theta: Array, *, orders: int = 3, names: Sequence[str] = ()) -> Sensitivity:
+def input_derivatives(
+    objective: Objective, theta: Array, *, orders: int = 3, names: Sequence[str] = (), progress: Progress | None = None
+) -> Sensitivity:
     """Differentiate each sample's loss with respect to its inputs, and average the absolute values over the samples.
 
     All samples are differentiated at once: there is one pass per variable and order, at the cost of a gradient. This
@@ -131,6 +147,8 @@ def input_derivatives(objective: Objective, theta: Array, *, orders: int = 3, na
         Highest order.
     names : sequence of str, optional
         Names of the d variables.
+    progress : callable, optional
+        Called with the batches done and their number.
 
     Returns
     -------
@@ -155,7 +173,7 @@ def input_derivatives(objective: Objective, theta: Array, *, orders: int = 3, na
     point = objective.tensor(theta)
     total = np.zeros((orders, d))
     with isolated_rng(), torch.enable_grad():
-        for weight, (x, y) in zip(parts.weights, parts.batches, strict=True):
+        for weight, (x, y) in counted(parts.weighted, progress, len(parts.batches)):
             total += weight * _of_batch(objective, point, x, y, orders)
     return Sensitivity(total[None], list(names) or [f"x{j}" for j in range(d)])
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from trajmap._validation import Array, check_count, worded
+from trajmap.data.progress import Progress, counted
 from trajmap.data.results.sensitivity import Sensitivity
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
@@ -22,7 +23,7 @@ def path_sensitivity(
     *,
     measure: Measure = weight_derivatives,
     every: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Sensitivity:
     """Differentiate at the iterates of a run.
 
@@ -51,16 +52,16 @@ def path_sensitivity(
     """
     objective = objective.along(trajectory)
     places = range(0, trajectory.n_iterates, check_count("every", every))
-    found = []
-    for done, i in enumerate(places):
-        found.append(measure(objective, trajectory.theta(i)))
-        if progress is not None:
-            progress(done + 1, len(places))
+    found = [measure(objective, trajectory.theta(i)) for i in counted(places, progress)]
     return Sensitivity(np.concatenate([one.values for one in found]), found[0].names)
 
 
 def retrained_sensitivity(
-    objective: Objective, thetas: Sequence[Array], *, measure: Measure = weight_derivatives
+    objective: Objective,
+    thetas: Sequence[Array],
+    *,
+    measure: Measure = weight_derivatives,
+    progress: Progress | None = None,
 ) -> Sensitivity:
     """Differentiate at the ends of several trainings, to compare retrainings.
 
@@ -72,6 +73,8 @@ def retrained_sensitivity(
         Ends of trainings.
     measure : callable
         As for `path_sensitivity`.
+    progress : callable, optional
+        Called with the trainings done and their number.
 
     Returns
     -------
@@ -86,5 +89,5 @@ def retrained_sensitivity(
     """
     if not len(thetas):
         raise InputError(worded("thetas", "at least one training", "none"))
-    found = [measure(objective, theta) for theta in thetas]
+    found = [measure(objective, theta) for theta in counted(thetas, progress)]
     return Sensitivity(np.concatenate([one.values for one in found]), found[0].names)

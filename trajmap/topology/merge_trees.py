@@ -1,9 +1,10 @@
-"""Merge trees by union-find."""
+"""Merge trees of landscapes."""
 
 import numpy as np
 from scipy import ndimage
 
 from trajmap._validation import Array, check_array, check_count, worded
+from trajmap.data.elder_rule import Merging, merge_minima
 from trajmap.data.results.basin_profile import BasinProfile
 from trajmap.data.results.landscape import Landscape
 from trajmap.data.results.merge_tree import MergeTree
@@ -77,75 +78,29 @@ def merge_tree(
     edges = grid_graph(array.shape) if graph is None else check_array("graph", graph, (None, 2), dtype=np.int64)
     if len(edges) and (edges.min() < 0 or edges.max() >= len(values)):
         raise InputError(worded("graph", f"vertices in [0, {len(values) - 1}]", f"{edges.min()} to {edges.max()}"))
-    found = _Union(values, inside, edges)
-    found.run()
     edge_places = np.zeros(len(values), dtype=bool)
     if graph is None:
         edge_places = _boundary(array.shape)
         if support is not None:  # beyond an unsupported neighbour the loss may fall further
             edge_places |= ndimage.binary_dilation(~support, np.ones((3,) * array.ndim)).ravel()
-    return found.tree(edge_places, supported=support is not None)
+    found, top = merge_minima(values, edges, inside), float(values[inside].max())
+    return _tree(values, found, edge_places, top, supported=support is not None)
 
 
-class _Union:
-    """Union-find over vertices in ascending order."""
-
-    def __init__(self, values: Array, inside: Array, edges: Array) -> None:
-        n = len(values)
-        edges = edges[inside[edges].all(axis=1)]
-        both = np.concatenate([edges, edges[:, ::-1]])
-        both = both[np.argsort(both[:, 0], kind="stable")]
-        self._starts = np.searchsorted(both[:, 0], np.arange(n + 1)).tolist()
-        self._others = both[:, 1].tolist()
-        order = np.argsort(np.where(inside, values, np.inf), kind="stable")[: int(inside.sum())]
-        self._order, self._values, self._top = order.tolist(), values, float(values[inside].max())
-        self._rank = np.empty(n, dtype=np.int64)
-        self._rank[order] = np.arange(len(order))
-        self._root = [-1] * n  # −1: not yet visited
-        self._deaths: dict[int, tuple[int, int]] = {}  # minimum: (saddle, minimum it merges into)
-        self._minima: list[int] = []
-        self._basin = np.full(n, -1)
-
-    def run(self) -> None:
-        root, rank, others, starts = self._root, self._rank, self._others, self._starts
-        for v in self._order:
-            roots: list[int] = []
-            for u in others[starts[v] : starts[v + 1]]:
-                if root[u] >= 0:
-                    r = u
-                    while root[r] != r:
-                        root[r] = root[root[r]]
-                        r = root[r]
-                    if r not in roots:
-                        roots.append(r)
-            if not roots:
-                root[v] = v
-                self._minima.append(v)
-                self._basin[v] = v
-                continue
-            # a root is its component's lowest minimum
-            elder = min(roots, key=rank.__getitem__)
-            root[v] = elder
-            self._basin[v] = elder
-            for r in roots:
-                if r != elder:
-                    root[r] = elder
-                    self._deaths[r] = (v, elder)
-
-    def tree(self, boundary: Array, *, supported: bool) -> MergeTree:
-        minima = np.array(self._minima)
-        saddles = np.array([self._deaths.get(m, (-1, -1))[0] for m in self._minima])
-        births = self._values[minima]
-        deaths = np.where(saddles >= 0, self._values[saddles], np.inf)
-        order = np.lexsort((births, -(deaths - births)))
-        row = {int(minima[i]): place for place, i in enumerate(order)}
-        row[-1] = -1
-        parents = np.array([row[self._deaths.get(int(minima[i]), (-1, -1))[1]] for i in order])
-        basins = np.array([row[int(b)] for b in self._basin])
-        return MergeTree(
-            minima[order], saddles[order], births[order], deaths[order], parents, basins, boundary[minima[order]],
-            self._top, supported,
-        )  # fmt: skip
+def _tree(values: Array, found: Merging, boundary: Array, top: float, *, supported: bool) -> MergeTree:
+    minima = np.array(found.minima)
+    saddles = np.array([found.deaths.get(m, (-1, -1))[0] for m in found.minima])
+    births = values[minima]
+    deaths = np.where(saddles >= 0, values[saddles], np.inf)
+    order = np.lexsort((births, -(deaths - births)))
+    row = {int(minima[i]): place for place, i in enumerate(order)}
+    row[-1] = -1
+    parents = np.array([row[found.deaths.get(int(minima[i]), (-1, -1))[1]] for i in order])
+    basins = np.array([row[int(b)] for b in found.basins])
+    return MergeTree(
+        minima[order], saddles[order], births[order], deaths[order], parents, basins, boundary[minima[order]],
+        top, supported,
+    )  # fmt: skip
 
 
 def _boundary(shape: tuple[int, ...]) -> Array:

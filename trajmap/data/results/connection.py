@@ -7,7 +7,7 @@ import numpy as np
 
 from trajmap._validation import Array, check_choice
 from trajmap.data.archive import Saved
-from trajmap.data.shapes import Shape
+from trajmap.data.path_climb import above_chord, barrier_height
 
 __all__ = ["WAYS", "Connection"]
 
@@ -83,13 +83,11 @@ basin climb, hidden units were not matched, a curve was not tried')
 
     def barrier(self, way: str) -> float:
         """Highest loss above the mean of the ends': the customary number; half their difference at least."""
-        values = self.along(way)
-        return float(values.max() - 0.5 * (values[0] + values[-1]))
+        return float(barrier_height(self.along(way)))
 
     def climb(self, way: str) -> float:
         """Highest loss above the straight line between the ends' losses, at least 0: what has to be climbed."""
-        values = self.along(way)
-        return float(np.max(values - (1 - self.t) * values[0] - self.t * values[-1]))
+        return float(np.max(above_chord(self.t, self.along(way))))
 
     def interval(self, way: str) -> tuple[float, float]:
         """Climb of a way within 90 % of what other data of the same kind would show; NaN where it is not known."""

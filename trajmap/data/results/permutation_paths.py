@@ -5,7 +5,7 @@ from typing import Annotated
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
-from trajmap.data.shapes import Shape
+from trajmap.data.path_climb import barrier_height
 
 __all__ = ["PermutationPaths"]
 
@@ -37,4 +37,4 @@ class PermutationPaths(Saved):
     @property
     def barriers(self) -> Array:
         """Highest loss of each way above its ends', shape (m, n_draws)."""
-        return self.losses.max(axis=2) - 0.5 * (self.losses[:, :, 0] + self.losses[:, :, -1])
+        return barrier_height(self.losses)

@@ -1,4 +1,4 @@
-"""Ways to scale a random direction to a model: a callable ``(direction, theta, layout) -> direction``."""
+"""Ways to scale a direction or noise to a model: a callable ``(direction, theta, layout) -> direction``."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import numpy as np
 from trajmap._validation import Array
 from trajmap.data.layout import Layout
 
-__all__ = ["Normalise", "filter_norm", "layer_norm", "no_norm", "tensor_norm"]
+__all__ = ["Normalise", "filter_norm", "layer_norm", "model_norm", "no_norm", "tensor_norm"]
 
 Normalise = Callable[[Array, Array, Layout], Array]
 
@@ -84,6 +84,29 @@ def layer_norm(direction: Array, theta: Array, layout: Layout) -> Array:
         target = np.sqrt(sum(float(np.sum(model[name].astype(np.float64) ** 2)) for name in names))
         scaled |= {name: parts[name] * (target / (norm or 1.0)) for name in names}
     return layout.join({name: scaled[name] for name in parts})
+
+
+def model_norm(direction: Array, theta: Array, layout: Layout) -> Array:
+    """Give the whole direction the norm of the model.
+
+    Parameters
+    ----------
+    direction, theta : numpy.ndarray, shape (P,)
+        The direction and the model's point.
+    layout : Layout
+        Which entry is which parameter: it makes no difference here.
+
+    Returns
+    -------
+    numpy.ndarray, shape (P,)
+        The scaled direction.
+
+    Examples
+    --------
+    >>> model_norm(np.array([0.0, 2.0]), np.array([3.0, 4.0]), Layout(("w",), ((2,),))).tolist()
+    [0.0, 5.0]
+    """
+    return _scaled(direction, theta, None)
 
 
 def no_norm(direction: Array, theta: Array, layout: Layout) -> Array:
