@@ -27,7 +27,7 @@ def top_eigenspace(
 ) -> Eigenspace:
     """Find the k extreme eigenpairs of the loss's Hessian.
 
-    Lanczos with full reorthogonalisation, rather than ARPACK through SciPy or block methods: at the same
+    Lanczos with partial reorthogonalisation, rather than ARPACK through SciPy or block methods: at the same
     residual it needs half the Hessian products, can start from the eigenspace of a neighbouring iterate, and
     reports its residuals.
 
