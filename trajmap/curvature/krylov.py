@@ -149,9 +149,8 @@ class Rows:
         n = sum(len(rows) for _, rows in runs)
         total = torch.zeros((n, len(vectors)), dtype=torch.float64, device=self._like.device)
         for columns in _blocks(vectors[0]) if n else ():
-            blocks = [vector[columns] for vector in vectors]
-            block = torch.stack(blocks, dim=1) if len(blocks) > 1 else blocks[0][:, None]
-            total += torch.cat([rows[:, columns] @ block for _, rows in runs])
+            blocks = [vector[columns] for vector in vectors]  # one by one: thin matrix products take longer
+            total += torch.stack([torch.cat([rows[:, columns] @ b for _, rows in runs]) for b in blocks], dim=1)
         return total.cpu().numpy()
 
     def _combined(self, weights: Array) -> Iterator[tuple[slice, torch.Tensor]]:

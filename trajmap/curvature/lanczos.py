@@ -56,9 +56,10 @@ def lanczos_pairs(
 ) -> Ritz:
     """Find k eigenpairs of a symmetric operator.
 
-    The basis grows row by row in the operator's number format on its device, and is kept orthogonal to the square root of
-    its rounding: without that a converged eigenvalue comes back as ghost copies, and with it values and residuals are
-    right to the rounding itself. Where it fills the memory it is compressed to the best Ritz vectors and grows again.
+    The basis grows row by row in the operator's number format on its device, and is kept orthogonal to the square root
+    of its rounding: without that a converged eigenvalue comes back as ghost copies, and with it values and residuals
+    are right to the rounding itself. Where it fills the memory it is compressed to the best Ritz vectors and grows
+    again.
 
     One start vector sees one copy of each eigenvalue. So once k pairs have converged a second chain starts from a
     random vector orthogonal to all that is known, and goes on until it would have shown any missing copy of a wanted
