@@ -34,7 +34,7 @@ def spectral_density(
     n_probes : int
         Random probes.
     n_steps : int
-        Lanczos steps per probe, with full reorthogonalisation; moments up to 2·n_steps − 1 equal those of the probe.
+        Lanczos steps each, with partial reorthogonalisation; moments up to 2·n_steps − 1 are those of the probe.
     random_state : int
         Seed.
     progress : callable, optional

@@ -30,8 +30,8 @@ def top_eigenspace(  # ruff: ignore[too-many-arguments] - each option is an inde
 ) -> Eigenspace:
     """Find the k extreme eigenpairs of the loss's Hessian.
 
-    The method is Lanczos with full reorthogonalisation. Compared with ARPACK through SciPy or block methods, it needs
-    half the Hessian products for the same residual, can start from the eigenspace of a neighbouring iterate, and
+    Lanczos with partial reorthogonalisation, rather than ARPACK through SciPy or block methods: at the same
+    residual it needs half the Hessian products, can start from the eigenspace of a neighbouring iterate, and
     reports its residuals.
 
     Parameters

@@ -59,7 +59,7 @@ class Rows:
         return self._products(vectors, self._runs())
 
     def subtract(self, weights: Array, vector: torch.Tensor) -> float:
-        """Subtract a combination of the rows, weights (len,), from a vector, in place; return the rest's norm."""
+        """Subtract a combination of the rows from a vector, in place; give the norm of what is left."""
         every = torch.as_tensor(weights).to(self._like)
         runs = [
             (rows, every[places], float(weights[places.start])) for places, rows in self._runs(np.flatnonzero(weights))
@@ -149,9 +149,8 @@ class Rows:
         n = sum(len(rows) for _, rows in runs)
         total = torch.zeros((n, len(vectors)), dtype=torch.float64, device=self._like.device)
         for columns in _blocks(vectors[0]) if n else ():
-            blocks = [vector[columns] for vector in vectors]
-            block = torch.stack(blocks, dim=1) if len(blocks) > 1 else blocks[0][:, None]
-            total += torch.cat([rows[:, columns] @ block for _, rows in runs])
+            blocks = [vector[columns] for vector in vectors]  # one by one: thin matrix products take longer
+            total += torch.stack([torch.cat([rows[:, columns] @ b for _, rows in runs]) for b in blocks], dim=1)
         return total.cpu().numpy()
 
     def _combined(self, weights: Array) -> Iterator[tuple[slice, torch.Tensor]]:
@@ -171,11 +170,11 @@ class Krylov:
     multiplied rows and S its coupling to the pending ones, A Q = Q T + Q_pending S holds to rounding: the residual of
     a Ritz pair (λ, Qᵀy) is ‖S y‖, with one pending row (a Lanczos chain) or with several, before and after a restart.
 
-    From each product the couplings known from symmetry are subtracted, and measured ones with the other pending rows.
-    The rows then lose orthogonality slowly; `Overlaps` estimates the loss. If it exceeds the square root of the
-    rounding, a new row is orthogonalised against the overlapping rows. The subtracted part is stored, so that A Q is
-    always known up to rounding. `straighten` measures the rows' Gram matrix once, at a restart and at the end, and
-    changes to the exactly orthonormal basis of their span without forming it.
+    From each product the couplings that symmetry says are subtracted, and measured ones with the other pending rows.
+    The rows then lose orthogonality slowly; `Overlaps` follows how much, and where it passes the square root of the
+    rounding, two new rows are orthogonalised against all. What that takes is kept, so that A Q is known to rounding
+    all the time. `straighten` completes the rows' Gram matrix, at a restart and at the end, and goes on to the exactly
+    orthonormal basis of their span without forming it.
 
     Parameters
     ----------
@@ -227,7 +226,7 @@ class Krylov:
     def add(self, vector: torch.Tensor) -> None:
         """Make the part of a vector that is orthogonal to the multiplied rows the last pending row."""
         vector = vector / norm(vector)
-        coordinates, length = self.rows.remove(vector, 1.0)
+        _, coordinates, length = self._clean(vector, 1.0)
         strengths = coordinates[self.pending]
         if len(self.rows) < self.size:
             self._append(vector, length)
@@ -287,30 +286,48 @@ class Krylov:
         overlaps = self._overlaps.of_new(self._T, row, self.multiplied, beta)
         lost = self._overlaps.lost(overlaps)
         if lost:
-            beta = self._clean(row, product, beta, overlaps)
+            measured, taken, after = self._clean(product, beta)
+            self._overlaps.learn(overlaps, measured / max(beta, np.finfo(float).tiny))
+            self._taken[:, row] += taken
+            beta = after
         if len(self.rows) == self.size or beta <= self.floor:
             return alpha, 0.0
         self._append(product, beta, None if lost else overlaps)
         self._T[row, -1] = self._T[-1, row] = beta
         return alpha, beta
 
-    def _clean(self, row: int, product: torch.Tensor, beta: float, expected: Array) -> float:
-        """Orthogonalise the new part of a product against all rows, and measure the unseen ones in the same pass."""
-        measured = self.rows.inners([product, *(self.rows[i] for i in self._overlaps.unseen)])
-        self._overlaps.see(measured[:, 1:])
-        if beta > 0:
-            self._overlaps.learn(expected, measured[:, 0] / beta)
-        after = self.rows.subtract(measured[:, 0], product)
-        taken, after = self.rows.remove(product, after) if after < 0.5 * beta else (0.0, after)
-        self._taken[:, row] += measured[:, 0] + taken
-        return after
+    def _clean(self, vector: torch.Tensor, before: float) -> tuple[Array, Array, float]:
+        """Orthogonalise a vector against all rows, and look at the unseen ones in the same pass.
+
+        Parameters
+        ----------
+        vector : torch.Tensor, shape (P,)
+            It is changed in place.
+        before : float
+            Its norm.
+
+        Returns
+        -------
+        measured, taken : numpy.ndarray, shape (rows,)
+            Inner products with the rows, and coordinates of what was subtracted.
+        after : float
+            Norm of what is left.
+        """
+        found = self.rows.inners([vector, *(self.rows[i] for i in self._overlaps.unseen)])
+        self._overlaps.see(found[:, 1:])
+        taken = np.linalg.solve(self._overlaps.gram, found[:, 0])
+        after = self.rows.subtract(taken, vector)
+        if after < 0.5 * before:  # it is short beside the rounding of what was subtracted
+            more, after = self.rows.remove(vector, after)
+            taken += more
+        return found[:, 0], taken, after
 
     def straighten(self) -> None:
         """Change to the orthonormal basis of the rows' span, in which the projection is exact.
 
-        Products need a restart first. If the rows are known to be orthonormal up to rounding, nothing is measured.
+        Nothing can be multiplied in it before a restart.
         """
-        if self._basis is not None or self._overlaps.orthonormal:
+        if self._basis is not None:
             return
         if self._overlaps.unseen:
             self._overlaps.see(self.rows.inners([self.rows[i] for i in self._overlaps.unseen]))

@@ -1,4 +1,4 @@
-"""Lanczos with full reorthogonalisation: extreme eigenpairs of a symmetric operator from its products."""
+"""Lanczos with partial reorthogonalisation: extreme eigenpairs of a symmetric operator from its products."""
 
 import dataclasses
 from collections.abc import Callable
@@ -56,9 +56,10 @@ def lanczos_pairs(
 ) -> Ritz:
     """Find k eigenpairs of a symmetric operator.
 
-    The basis grows row by row in the operator's dtype on its device, and is kept orthogonal up to rounding; otherwise
-    converged eigenvalues would reappear as ghost copies. If it fills the memory it is compressed to the best Ritz
-    vectors and grows again.
+    The basis grows row by row in the operator's number format on its device, and is kept orthogonal to the square root
+    of its rounding: without that a converged eigenvalue comes back as ghost copies, and with it values and residuals
+    are right to the rounding itself. Where it fills the memory it is compressed to the best Ritz vectors and grows
+    again.
 
     One start vector finds one copy of each eigenvalue. Therefore, once k pairs have converged, a second chain starts
     from a random vector orthogonal to the known space. It continues until it would have shown any missing copy of a
@@ -88,12 +89,13 @@ def lanczos_pairs(
     Returns
     -------
     Ritz
-        The pairs. Residuals follow from the relation of the basis, which is exact up to rounding because of
-        orthogonality, so they cost no products.
+        Residuals follow from the basis's own relation, which is known to rounding, so they cost no products; vectors
+        are orthonormal to rounding.
 
     References
     ----------
-    K. Wu, H. Simon, Thick-restart Lanczos method for large symmetric eigenvalue problems, 2000.
+    H. Simon, The Lanczos algorithm with partial reorthogonalization, 1984; K. Wu, H. Simon, Thick-restart Lanczos
+    method for large symmetric eigenvalue problems, 2000.
     """
     operator = as_operator(product, len(start))
     space = Krylov(operator, keep=k)

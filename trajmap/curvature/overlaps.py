@@ -34,11 +34,6 @@ class Overlaps:
         self.gram = np.zeros((0, 0))  # estimates in the unseen rows and columns
         self.unseen: list[int] = []
 
-    @property
-    def orthonormal(self) -> bool:
-        """Whether the rows are orthonormal up to rounding, by measurements and estimates."""
-        return bool(np.abs(self.gram - np.eye(len(self.gram))).max(initial=0.0) <= 10 * self._eps)
-
     def of_new(self, T: Array, row: int, multiplied: list[int], beta: float) -> Array:
         """Estimate the overlaps of the new part of a product with all rows.
 
@@ -66,8 +61,8 @@ class Overlaps:
         return np.clip(found, -1, 1)
 
     def lost(self, overlaps: Array) -> bool:
-        """Return whether a new row must be orthogonalised: an overlap exceeds √ε, or one of the last row's did."""
-        # the next row depends on this one and on the previous one, which keeps its overlaps
+        """Tell whether a new row must be orthogonalised: one overlap passes √ε, or one of the last row's did."""
+        # the next row follows from this one and from the one before, which keeps its overlaps: so they come in pairs
         if len(overlaps) <= FEW:
             return True
         again, self._again = self._again, False

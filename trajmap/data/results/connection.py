@@ -8,6 +8,7 @@ import numpy as np
 from trajmap._validation import Array, check_choice
 from trajmap.data.archive import Saved
 from trajmap.data.path_climb import above_chord, barrier_height
+from trajmap.data.shapes import Shape
 
 __all__ = ["WAYS", "Connection"]
 

@@ -6,6 +6,7 @@ from typing import Annotated
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
 from trajmap.data.path_climb import barrier_height
+from trajmap.data.shapes import Shape
 
 __all__ = ["PermutationPaths"]
 
