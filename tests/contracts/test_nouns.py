@@ -1,7 +1,9 @@
 """Every noun saves and opens as itself, keeps NaN, is read-only, and refuses what is not its own."""
 
 import dataclasses
+import inspect
 import json
+import re
 
 import numpy as np
 import pytest
@@ -186,7 +188,7 @@ def test_a_landscape_without_a_scale_opens_and_has_no_extents(tmp_path):
     assert again.extents is None
     assert NOUNS["landscape with a scale"].extents is None
     np.testing.assert_array_equal(Landscape(GRID, VALUES, scale=[3, 2]).extents, [6, 2])
-    with pytest.raises(InputError, match=r"scale: expected shape \(2,\)"):
+    with pytest.raises(InputError, match=r"scale: expected shape \(d,\) with d = 2 as in grid"):
         Landscape(GRID, VALUES, scale=[3])
 
 
@@ -228,25 +230,146 @@ def test_other_nouns_are_refused(tmp_path):
         (lambda: Grid((np.array([1.0, 1]),)), "strictly increasing"),
         (lambda: Grid((np.array([0.0, np.nan]),)), "strictly increasing"),
         (lambda: Grid.around(np.array([[np.inf, 1]])), "Z: expected finite"),
-        (lambda: Landscape(GRID, VALUES.T), r"values: expected shape \(3, 2\)"),
-        (lambda: Landscape(GRID, VALUES, path=np.zeros((4, 3))), r"path: expected shape"),
+        (lambda: Landscape(GRID, VALUES.T), r"values: expected shape \(3, 2\) as in grid"),
+        (
+            lambda: Landscape(GRID, VALUES, path=np.zeros((4, 3))),
+            r"path: .* \(T, d\) with d = 2 as in grid",
+        ),
         (lambda: Landscape(GRID, VALUES, path=np.zeros((4, 2)), path_values=np.zeros(3)), "path_values"),
         (lambda: Plane(np.zeros(3), np.array([[1.0, 0, 0], [2, 0, 0]])), "linearly independent"),
         (lambda: Plane(np.zeros(3), np.zeros((1, 3))), "linearly independent"),
         (lambda: Plane(np.array([np.nan]), np.ones((1, 1))), "origin: expected finite"),
-        (lambda: Plane(np.zeros(3), np.ones((1, 4))), r"directions: expected shape \(any, 3\)"),
-        (lambda: Reduction(np.zeros((4, 3)), np.zeros((3, 2)), np.zeros((4, 3))), r"Z: expected shape \(4, any\)"),
+        (lambda: Plane(np.zeros(3), np.ones((1, 4))), r"directions: expected shape \(d, P\) with P = 3 as in origin"),
+        (
+            lambda: Reduction(np.zeros((4, 3)), np.zeros((3, 2)), np.zeros((4, 3))),
+            r"Z: .* \(n, d\) with n = 4 as in X",
+        ),
         (lambda: Eigenspace(np.zeros(0), np.zeros((0, 2)), np.zeros(0), np.zeros(0, bool)), "at least one"),
-        (lambda: GradientCloud(PAIRS, PAIRS, ["saddle"]), "2 words, one a walk, or none, got 1"),
+        (
+            lambda: GradientCloud(PAIRS, PAIRS, ["saddle"]),
+            "n_walks = 2 entries as in losses, or none, got 1",
+        ),
         (lambda: SolutionTree(np.ones((1, 4)), 1.0, np.ones(2), np.eye(2), ["a", "b"]), "at least 3 solutions, got 2"),
-        (lambda: LineClass("v-basin", np.zeros(2), np.zeros(2), np.zeros(2)), r"barriers: expected shape \(1,\)"),
-        (lambda: Asymmetry(np.zeros(2), PAIRS, PAIRS[:1]), r"minus: expected shape \(2, 3\)"),
-        (lambda: LiftGap(*np.zeros((4, 6)), np.zeros(5)), r"control_values: expected shape \(6,\)"),
+        (
+            lambda: LineClass("v-basin", np.zeros(2), np.zeros(2), np.zeros(2)),
+            r"\(m - 1,\) with m - 1 = 1 as in pos",
+        ),
+        (
+            lambda: Asymmetry(np.zeros(2), PAIRS, PAIRS[:1]),
+            r"minus: .* with m = 2 as in shares, n = 3 as in plus",
+        ),
+        (
+            lambda: LiftGap(*np.zeros((4, 6)), np.zeros(5)),
+            r"control_values: .* \(m,\) with m = 6 as in steps",
+        ),
     ],
 )
 def test_worded_errors(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+def arrays_of(noun):
+    return {f.name: v for f in dataclasses.fields(noun) if isinstance(v := getattr(noun, f.name), np.ndarray)}
+
+
+def documented_axes(noun):
+    """The axes of each array as the docstring says them: words that share no code with the check."""
+    found = {}
+    for line in inspect.getdoc(type(noun)).splitlines():
+        entry = re.match(r"(\w[\w, ]*) : .*?shape (\(.*?\)|grid\.shape)(?=[, ]|$)", line)
+        if entry:
+            inside = entry[2].strip("()")
+            axes = [inside] if "(" in inside else [part.strip() for part in inside.split(",") if part.strip()]
+            found.update(dict.fromkeys(entry[1].split(", "), axes))
+    return found
+
+
+@pytest.mark.parametrize("name", NOUNS)
+def test_an_array_with_one_more_axis_is_told_by_its_name(name):
+    noun = NOUNS[name]
+    for field, value in arrays_of(noun).items():
+        with pytest.raises(InputError, match=rf"^{field}: expected shape \(.*got an array of shape \(1, "):
+            dataclasses.replace(noun, **{field: value[None]})
+
+
+@pytest.mark.parametrize("name", NOUNS)
+def test_arrays_that_do_not_fit_each_other_are_told(name):
+    """An axis that the docstring gives the same letter in two arrays, or a number, is as long in both."""
+    noun = NOUNS[name]
+    axes = documented_axes(noun)
+    letters = [axis for field in arrays_of(noun) for axis in axes[field]]
+    tried = 0
+    for field, value in arrays_of(noun).items():
+        for place, axis in enumerate(axes[field]):
+            if not (axis.isdigit() or letters.count(axis) > 1):
+                continue
+            longer = np.concatenate([value, np.take(value, [0], axis=place)], axis=place)
+            with pytest.raises(InputError, match=r"^\w+: expected .*got "):
+                dataclasses.replace(noun, **{field: longer})
+            tried += 1
+    assert tried or max(map(letters.count, letters), default=0) < 2
+
+
+@pytest.mark.parametrize("name", NOUNS)
+def test_fields_of_another_kind_are_told(name):
+    noun = NOUNS[name]
+    for field in dataclasses.fields(noun):
+        value = getattr(noun, field.name)
+        if isinstance(value, np.ndarray):
+            wrong, expected = np.full(value.shape, "x"), "real numbers, got dtype <U1"
+        elif isinstance(value, (bool, int, float)):
+            wrong, expected = "x", "(a number|an integer|True or False), got 'x'"
+        elif isinstance(value, str):
+            wrong, expected = 3, "a word, got 3"
+        elif isinstance(value, list):
+            wrong, expected = "x", "a list, got 'x'"
+        elif isinstance(value, Saved):
+            wrong, expected = 3, f"a {type(value).__name__}, got 3"
+        else:
+            continue
+        with pytest.raises(InputError, match=f"^{field.name}: expected {expected}"):
+            dataclasses.replace(noun, **{field.name: wrong})
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SampleConvergence([1.5], [1.0], -1.0, 0.5, 0.5), "sizes: expected integers, got an array of shape"),
+        (lambda: SampleConvergence([np.nan], [1.0], -1.0, 0.5, 0.5), "sizes: expected integers"),
+        (lambda: dataclasses.replace(NOUNS["eigenspace"], converged=[0, 2]), "converged: expected True or False"),
+        (lambda: CriticalSharpness(True, 0.0, 1.0, 3), "value: expected a number, got True"),
+        (lambda: CriticalSharpness(1.0, 0.0, 1.0, 3.0), "n_values: expected an integer, got 3.0"),
+        (
+            lambda: Saturation([0.0], [[0.5]], ["a", "b"]),
+            r"values: .* \(n, n_layers\) with n = 1 as in steps",
+        ),
+        (lambda: Saturation([0.0], [[0.5]], [3]), "names: expected a word, got 3"),
+        (
+            lambda: Landscape(GRID, VALUES, metrics={"a": VALUES.T}),
+            r"metrics\['a'\]: .* \(3, 2\) as in grid",
+        ),
+        (
+            lambda: EdgeGauge([0.0], [1.0], [1.0], [1.0, 2.0], "x"),
+            r"threshold: .* with n = 1 as in steps",
+        ),
+    ],
+)
+def test_numbers_and_words_that_do_not_fit(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def test_what_is_given_is_converted_and_not_frozen():
+    given = np.array([1, 2], dtype=np.int32)
+    found = SampleConvergence(given, [1, 2], np.float32(-1), 1, 2)
+    assert (found.sizes.dtype, found.changes.dtype) == (np.int64, np.float64)
+    assert [type(x) for x in (found.slope, found.constant)] == [float, float]
+    theta = np.ones(4, np.float32)
+    mined = MinedDirection(theta, [0.0], [1.0])
+    assert mined.vector.dtype == np.float32
+    assert np.shares_memory(mined.vector, theta), "what has P entries is not copied"
+    theta[0] = 5
 
 
 def test_grid_owns_its_order():

@@ -3,14 +3,14 @@
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array, worded
+from trajmap._validation import Array, worded
 from trajmap.data.reprs import short_repr
+from trajmap.data.shapes import Shaped
 from trajmap.data.store.array_file import read_arrays, write_arrays
 from trajmap.errors import InputError, RunFormatError
 
@@ -21,8 +21,8 @@ _VERSION = 1
 _MANIFEST = "manifest.json"
 
 
-class Saved:
-    """Mixin of the frozen dataclasses: ``save(path)`` and ``open(path)``.
+class Saved(Shaped):
+    """Base of the frozen dataclasses: fields that say their shapes, ``save(path)`` and ``open(path)``.
 
     A field may hold an array, None, a number, a word, a list of words, a dict of arrays or of plain values,
     a tuple of arrays, or another noun. Files are written aside and renamed, so a reader never sees half of one.
@@ -44,11 +44,6 @@ class Saved:
 
     def __repr__(self) -> str:
         return short_repr(self)
-
-    def _keep(self, name: str, shape: Sequence[int | None], *, dtype: Any = np.float64) -> None:
-        """Check a field's shape, convert it, and make it read-only; for ``__post_init__``."""
-        value = check_array(name, getattr(self, name), shape, dtype=dtype)
-        object.__setattr__(self, name, frozen_array(value))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the noun to a file.

@@ -1,12 +1,13 @@
 """What is known about a run: an effect, its nulls, and whether the effect is beyond them. No sentence here."""
 
 import dataclasses
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array, worded
+from trajmap._validation import Array, worded
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 from trajmap.errors import InputError
 
 __all__ = ["ALPHA", "Claim"]
@@ -53,17 +54,15 @@ class Claim(Saved):
 
     name: str
     value: float
-    draws: Array
-    nulls: tuple[str, ...]
+    draws: Annotated[Array, Shape("n_nulls", "n_draws")]
+    nulls: Annotated[tuple[str, ...], Shape("n_nulls")]
     low: float = np.nan
     high: float = np.nan
     tried: int = 1
     parts: dict[str, float] = dataclasses.field(default_factory=dict)
     reason: str = ""
 
-    def __post_init__(self) -> None:
-        draws = check_array("draws", self.draws, (len(self.nulls), None), dtype=np.float64)
-        object.__setattr__(self, "draws", frozen_array(draws))
+    def _check(self) -> None:
         if self.tried < 1:
             raise InputError(worded("tried", "an integer ≥ 1", self.tried))
 

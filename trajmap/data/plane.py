@@ -1,7 +1,7 @@
 """A flat chart: an origin and d directions. It needs no fit."""
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from trajmap._validation import Array, check_array, check_count, check_positive,
 from trajmap.data.archive import Saved
 from trajmap.data.frame import Frame, stretches
 from trajmap.data.results.landscape import Grid
+from trajmap.data.shapes import Shape
 from trajmap.data.store.iterates import Iterates
 from trajmap.errors import InputError
 
@@ -43,13 +44,11 @@ class Plane(Saved):
     array([[1., 1.]])
     """
 
-    origin: Array
-    directions: Array
+    origin: Annotated[Array, Shape("P", dtype=None)]
+    directions: Annotated[Array, Shape("d", "P", dtype=None)]
     name: str = "plane"
 
-    def __post_init__(self) -> None:
-        self._keep("origin", (None,), dtype=None)
-        self._keep("directions", (None, len(self.origin)), dtype=None)
+    def _check(self) -> None:
         for name, value in (("origin", self.origin), ("directions", self.directions)):
             # a sum is finite only where every number is, and needs no array of answers
             with np.errstate(invalid="ignore", over="ignore"):

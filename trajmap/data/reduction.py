@@ -1,10 +1,11 @@
 """What a reduction did to a cloud of points: before, in few coordinates, and lifted back."""
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 from trajmap._validation import Array, check_array, worded
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 from trajmap.errors import InputError
 
 __all__ = ["Reduction"]
@@ -34,15 +35,12 @@ class Reduction(Saved):
     (20, 3)
     """
 
-    X: Array
-    Z: Array
-    X_hat: Array
+    X: Annotated[Array, Shape("n", "r", dtype=None)]
+    Z: Annotated[Array, Shape("n", "d", dtype=None)]
+    X_hat: Annotated[Array, Shape("n", "r", dtype=None)]
     name: str = ""
 
-    def __post_init__(self) -> None:
-        self._keep("X", (None, None), dtype=None)
-        self._keep("Z", (len(self.X), None), dtype=None)
-        self._keep("X_hat", self.X.shape, dtype=None)
+    def _check(self) -> None:
         if len(self.X) < 2:
             raise InputError(worded("X", "at least 2 points", self.X))
 

@@ -1,9 +1,11 @@
 """How the Hessian's top eigenspace lies against the chart, the gradient and the step, along a run."""
 
 import dataclasses
+from typing import Annotated
 
 from trajmap._validation import Array, worded
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 from trajmap.errors import InputError
 
 __all__ = ["Alignment"]
@@ -39,32 +41,20 @@ class Alignment(Saved):
         Name of the chart.
     """
 
-    steps: Array
-    eigenvalues: Array
-    residuals: Array
-    angles: Array
-    tangent: Array
-    gradient: Array
-    step: Array
-    baselines: dict[str, Array]
+    steps: Annotated[Array, Shape("m")]
+    eigenvalues: Annotated[Array, Shape("m", "k")]
+    residuals: Annotated[Array, Shape("m", "k")]
+    angles: Annotated[Array, Shape("m", None)]
+    tangent: Annotated[Array, Shape("m")]
+    gradient: Annotated[Array, Shape("m")]
+    step: Annotated[Array, Shape("m")]
+    baselines: Annotated[dict[str, Array], Shape(3)]
     size: int
     name: str = ""
 
-    def __post_init__(self) -> None:
-        m = len(self.steps)
-        shapes: dict[str, tuple[int | None, ...]] = {
-            "steps": (m,),
-            "eigenvalues": (m, None),
-            "residuals": (m, None),
-            "angles": (m, None),
-            "tangent": (m,),
-            "gradient": (m,),
-            "step": (m,),
-        }
-        if not m:
+    def _check(self) -> None:
+        if not len(self.steps):
             raise InputError(worded("steps", "at least one compared iterate", "none"))
-        for name, shape in shapes.items():
-            self._keep(name, shape, dtype=None)
 
     @property
     def expected(self) -> float:

@@ -1,9 +1,11 @@
 """Losses on both sides of a model along noises that share its signs, more or less."""
 
 import dataclasses
+from typing import Annotated
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["Asymmetry"]
 
@@ -31,16 +33,11 @@ class Asymmetry(Saved):
     [1.0, 3.0]
     """
 
-    shares: Array
-    plus: Array
-    minus: Array
+    shares: Annotated[Array, Shape("m")]
+    plus: Annotated[Array, Shape("m", "n")]
+    minus: Annotated[Array, Shape("m", "n")]
     measure: str = "loss"
     scale: float = float("nan")
-
-    def __post_init__(self) -> None:
-        self._keep("shares", (None,))
-        self._keep("plus", (len(self.shares), None))
-        self._keep("minus", self.plus.shape)
 
     @property
     def ratios(self) -> Array:

@@ -1,11 +1,13 @@
 """Barriers between every two of several points."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
 from trajmap._validation import Array, worded
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 from trajmap.errors import InputError
 
 __all__ = ["Barriers"]
@@ -32,14 +34,12 @@ class Barriers(Saved):
         If the table is not symmetric.
     """
 
-    names: list[str]
-    values: Array
+    names: Annotated[list[str], Shape("m")]
+    values: Annotated[Array, Shape("m", "m")]
     matched: bool = False
     noise: float = float("nan")
 
-    def __post_init__(self) -> None:
-        m = len(self.names)
-        self._keep("values", (m, m))
+    def _check(self) -> None:
         if not np.array_equal(self.values, self.values.T, equal_nan=True):
             raise InputError(worded("values", "a symmetric table", "another"))
 

@@ -1,9 +1,11 @@
 """The widths of basins by level."""
 
 import dataclasses
+from typing import Annotated
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["BasinProfile"]
 
@@ -20,9 +22,5 @@ class BasinProfile(Saved):
         Vertices of the basin at or below each height.
     """
 
-    heights: Array
-    widths: Array
-
-    def __post_init__(self) -> None:
-        self._keep("heights", (None, None))
-        self._keep("widths", self.heights.shape)
+    heights: Annotated[Array, Shape("m", "levels")]
+    widths: Annotated[Array, Shape("m", "levels")]

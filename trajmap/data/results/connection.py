@@ -1,11 +1,13 @@
 """How two points of parameter space are connected: the loss along ways from one to the other."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
 from trajmap._validation import Array, check_choice
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["WAYS", "Connection"]
 
@@ -59,24 +61,20 @@ class Connection(Saved):
 basin climb, hidden units were not matched, a curve was not tried')
     """
 
-    t: Array
-    losses: Array
-    lengths: Array
+    t: Annotated[Array, Shape("n")]
+    losses: Annotated[Array, Shape(len(WAYS), "n")]
+    lengths: Annotated[Array, Shape(len(WAYS))]
     noise: float = float("nan")
     name: str = ""
     function_distance: float = float("nan")
     sister_distance: float = float("nan")
     same_signs: float = float("nan")
     same_signs_matched: float = float("nan")
-    errors: Array = dataclasses.field(default_factory=lambda: np.full(len(WAYS), np.nan))
+    errors: Annotated[Array, Shape(len(WAYS))] = dataclasses.field(default_factory=lambda: np.full(len(WAYS), np.nan))
     n_sisters: int = 0
     matching: str = "not tried"
 
-    def __post_init__(self) -> None:
-        self._keep("t", (None,))
-        self._keep("losses", (len(WAYS), len(self.t)))
-        self._keep("lengths", (len(WAYS),))
-        self._keep("errors", (len(WAYS),))
+    def _check(self) -> None:
         check_choice("matching", self.matching, MATCHING)
 
     def along(self, way: str) -> Array:

@@ -1,11 +1,13 @@
 """Points where the loss on a chart is level, and what the chart hides there."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["CriticalPoints"]
 
@@ -34,20 +36,14 @@ class CriticalPoints(Saved):
         Name of the chart.
     """
 
-    z: Array
-    values: Array
-    curvatures: Array
-    normal_curvatures: Array
-    normal_gradients: Array
-    slope_gains: Array
+    z: Annotated[Array, Shape("m", "d")]
+    values: Annotated[Array, Shape("m")]
+    curvatures: Annotated[Array, Shape("m", "d")]
+    normal_curvatures: Annotated[Array, Shape("m", 2)]
+    normal_gradients: Annotated[Array, Shape("m")]
+    slope_gains: Annotated[Array, Shape("m")]
     noise: float
     name: str = ""
-
-    def __post_init__(self) -> None:
-        m, d = self.z.shape
-        shapes = {"z": (m, d), "values": (m,), "curvatures": (m, d), "normal_curvatures": (m, 2)}
-        for name, shape in {**shapes, "normal_gradients": (m,), "slope_gains": (m,)}.items():
-            self._keep(name, shape, dtype=None)
 
     @property
     def kinds(self) -> list[str]:

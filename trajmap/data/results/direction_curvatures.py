@@ -1,11 +1,13 @@
 """Curvatures of random directions beside what the spectrum says of them."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["DirectionCurvatures"]
 
@@ -24,12 +26,9 @@ class DirectionCurvatures(Saved):
         Expected standard deviation, √(2 Σ(λ − λ̄)²/(P(P + 2))).
     """
 
-    values: Array
+    values: Annotated[Array, Shape("n")]
     mean: float
     deviation: float
-
-    def __post_init__(self) -> None:
-        self._keep("values", (None,))
 
     @property
     def share_up(self) -> float:

@@ -1,11 +1,13 @@
 """How near a run is to the edge of stability."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["EdgeGauge"]
 
@@ -44,27 +46,21 @@ class EdgeGauge(Saved):
     ([0.95, 1.05], 'at')
     """
 
-    steps: Array
-    sharpness: Array
-    top: Array
-    threshold: Array
+    steps: Annotated[Array, Shape("n")]
+    sharpness: Annotated[Array, Shape("n")]
+    top: Annotated[Array, Shape("n")]
+    threshold: Annotated[Array, Shape("n", spread=True)]
     kind: str
-    low: Array | None = None
-    high: Array | None = None
-    reasons: list[str] = dataclasses.field(default_factory=list)
+    low: Annotated[Array, Shape("n")] | None = None
+    high: Annotated[Array, Shape("n")] | None = None
+    reasons: Annotated[list[str], Shape("n", or_empty=True)] = dataclasses.field(default_factory=list)
     full_batch: bool = True
 
-    def __post_init__(self) -> None:
-        n = len(self.steps)
-        for name in ("steps", "sharpness", "top"):
-            self._keep(name, (n,))
-        threshold = np.array(np.broadcast_to(np.asarray(self.threshold, np.float64), (n,)))
-        object.__setattr__(self, "threshold", frozen_array(threshold))
+    def _check(self) -> None:
         for name in ("low", "high"):
-            value = getattr(self, name)
-            value = self.ratio if value is None else check_array(name, value, (n,), dtype=np.float64)
-            object.__setattr__(self, name, frozen_array(value))
-        object.__setattr__(self, "reasons", list(self.reasons) or [""] * n)
+            if getattr(self, name) is None:
+                self._set(name, self.ratio)
+        self._set("reasons", self.reasons or [""] * len(self.steps))
 
     @property
     def ratio(self) -> Array:

@@ -1,10 +1,12 @@
 """Where a run dwells, as a potential, and whether it may be read as one."""
 
 import dataclasses
+from typing import Annotated
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
 from trajmap.data.results.landscape import Grid
+from trajmap.data.shapes import Shape
 
 __all__ = ["EffectivePotential"]
 
@@ -30,14 +32,11 @@ class EffectivePotential(Saved):
     """
 
     grid: Grid
-    values: Array
+    values: Annotated[Array, Shape("*grid")]
     n_effective: float
     drift: float
     noise_change: float
     isotropy: float
-
-    def __post_init__(self) -> None:
-        self._keep("values", self.grid.shape, dtype=None)
 
     @property
     def reservations(self) -> list[str]:

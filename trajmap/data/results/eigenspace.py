@@ -1,11 +1,11 @@
 """Eigenpairs of a symmetric operator on parameter space, with the evidence that they are eigenpairs."""
 
 import dataclasses
+from typing import Annotated
 
-import numpy as np
-
-from trajmap._validation import Array, check_array, frozen_array, worded
+from trajmap._validation import Array, worded
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 from trajmap.errors import InputError
 
 __all__ = ["Eigenspace"]
@@ -30,30 +30,21 @@ class Eigenspace(Saved):
 
     Examples
     --------
+    >>> import numpy as np
     >>> space = Eigenspace(np.array([2.0]), np.array([[0.0, 1.0]]), np.array([0.0]), np.array([True]), 1)
     >>> space.k
     1
     """
 
-    eigenvalues: Array
-    eigenvectors: Array
-    residuals: Array
-    converged: Array
+    eigenvalues: Annotated[Array, Shape("k", dtype=None)]
+    eigenvectors: Annotated[Array, Shape("k", "P", dtype=None)]
+    residuals: Annotated[Array, Shape("k", dtype=None)]
+    converged: Annotated[Array, Shape("k", dtype=bool)]
     n_products: int = 0
 
-    def __post_init__(self) -> None:
-        values = check_array("eigenvalues", self.eigenvalues, (None,))
-        k = len(values)
-        if not k:
-            raise InputError(worded("eigenvalues", "at least one", values))
-        checked = {
-            "eigenvalues": values,
-            "eigenvectors": check_array("eigenvectors", self.eigenvectors, (k, None)),
-            "residuals": check_array("residuals", self.residuals, (k,)),
-            "converged": check_array("converged", self.converged, (k,), dtype=np.bool_),
-        }
-        for name, value in checked.items():
-            object.__setattr__(self, name, frozen_array(value))
+    def _check(self) -> None:
+        if not self.k:
+            raise InputError(worded("eigenvalues", "at least one", self.eigenvalues))
 
     @property
     def k(self) -> int:

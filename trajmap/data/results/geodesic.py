@@ -1,9 +1,11 @@
 """The shortest way between two points of a chart, by parameter distance."""
 
 import dataclasses
+from typing import Annotated
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["Geodesic"]
 
@@ -28,12 +30,9 @@ class Geodesic(Saved):
         Whether the minimisation ended before its limit.
     """
 
-    points: Array
+    points: Annotated[Array, Shape("n", "d")]
     length: float
     straight: float
     chord: float
     path: float = float("nan")
     converged: bool = True
-
-    def __post_init__(self) -> None:
-        self._keep("points", (None, None), dtype=None)

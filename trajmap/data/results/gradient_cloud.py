@@ -1,12 +1,13 @@
 """Losses and gradient norms along walks: the loss–gradient cloud."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
-from trajmap._validation import Array, worded
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
-from trajmap.errors import InputError
+from trajmap.data.shapes import Shape
 
 __all__ = ["GradientCloud"]
 
@@ -23,15 +24,9 @@ class GradientCloud(Saved):
         Kind of each walk's last point, as ``"convex"`` or ``"saddle"``; empty where it was not asked for.
     """
 
-    losses: Array
-    norms: Array
-    ends: list[str] = dataclasses.field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._keep("losses", (None, None))
-        self._keep("norms", self.losses.shape)
-        if len(self.ends) not in {0, len(self.losses)}:
-            raise InputError(worded("ends", f"{len(self.losses)} words, one a walk, or none", f"{len(self.ends)}"))
+    losses: Annotated[Array, Shape("n_walks", "n_points")]
+    norms: Annotated[Array, Shape("n_walks", "n_points")]
+    ends: Annotated[list[str], Shape("n_walks", or_empty=True)] = dataclasses.field(default_factory=list)
 
     @property
     def descent(self) -> float:

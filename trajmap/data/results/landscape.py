@@ -1,11 +1,13 @@
 """A grid of chart coordinates and the loss over it."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
-from trajmap._validation import Array, check_array, check_count, check_positive, frozen_array, worded
+from trajmap._validation import Array, check_array, check_count, check_positive, worded
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 from trajmap.errors import InputError
 
 __all__ = ["Grid", "Landscape"]
@@ -34,16 +36,14 @@ class Grid(Saved):
     array([0., 6.])
     """
 
-    axes: tuple[Array, ...]
+    axes: Annotated[tuple[Array, ...], Shape("d", None)]
 
-    def __post_init__(self) -> None:
-        axes = tuple(check_array("axes", axis, (None,), dtype=np.float64) for axis in self.axes)
-        if not axes:
+    def _check(self) -> None:
+        if not self.axes:
             raise InputError(worded("axes", "at least one axis", "none"))
-        for axis in axes:
+        for axis in self.axes:
             if len(axis) < 2 or not np.isfinite(axis).all() or not np.all(np.diff(axis) > 0):
                 raise InputError(worded("axes", "at least 2 finite, strictly increasing values an axis", axis))
-        object.__setattr__(self, "axes", tuple(frozen_array(axis) for axis in axes))
 
     @classmethod
     def around(cls, Z: Array, n_points: int = 51, margin: float = 0.2) -> "Grid":
@@ -142,36 +142,28 @@ class Landscape(Saved):
     """
 
     grid: Grid
-    values: Array
-    path: Array | None = None
-    path_values: Array | None = None
-    lifted_values: Array | None = None
-    distance: Array | None = None
-    support: Array | None = None
+    values: Annotated[Array, Shape("*grid")]
+    path: Annotated[Array, Shape("T", "d")] | None = None
+    path_values: Annotated[Array, Shape("T")] | None = None
+    lifted_values: Annotated[Array, Shape("T")] | None = None
+    distance: Annotated[Array, Shape("*grid")] | None = None
+    support: Annotated[Array, Shape("*grid", dtype=bool)] | None = None
     reach: float = float("nan")
-    metrics: dict[str, Array] = dataclasses.field(default_factory=dict)
+    metrics: Annotated[dict[str, Array], Shape("*grid")] = dataclasses.field(default_factory=dict)
     name: str = ""
     labels: list[str] = dataclasses.field(default_factory=list)
-    residuals: Array | None = None
+    residuals: Annotated[Array, Shape("T")] | None = None
     rank_ratio: float = float("nan")
     area: float = float("nan")
     spread: float = float("nan")
     strategy: str = ""
     runs: dict[str, int] = dataclasses.field(default_factory=dict)
-    scale: Array | None = None
+    scale: Annotated[Array, Shape("d")] | None = None
 
-    def __post_init__(self) -> None:
-        self._freeze("values", self.values, self.grid.shape)
+    def _check(self) -> None:
         length = None if self.path is None else len(self.path)
         if self.runs and sum(self.runs.values()) != length:
             raise InputError(worded("runs", f"{length} iterates, as the path has", f"{sum(self.runs.values())}"))
-        self._freeze("path", self.path, (length, self.grid.ndim))
-        self._freeze("path_values", self.path_values, (length,))
-        self._freeze("lifted_values", self.lifted_values, (length,))
-        self._freeze("residuals", self.residuals, (length,))
-        self._freeze("scale", self.scale, (self.grid.ndim,))
-        self._freeze("distance", self.distance, self.grid.shape)
-        self._freeze("support", self.support, self.grid.shape, dtype=bool)
 
     @property
     def axis_labels(self) -> list[str]:
@@ -200,7 +192,3 @@ class Landscape(Saved):
     def is_a_curve(self) -> bool:
         """Whether the supported part is a band around the path: one run, seen as a surface."""
         return bool(self.spread > 0.5)
-
-    def _freeze(self, name: str, value: Array | None, shape: tuple[int | None, ...], dtype: type = float) -> None:
-        if value is not None:
-            object.__setattr__(self, name, frozen_array(check_array(name, value, shape, dtype=dtype)))

@@ -1,11 +1,13 @@
 """The loss of each iterate beside the loss of its lift."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["LiftGap"]
 
@@ -32,22 +34,14 @@ class LiftGap(Saved):
         −gᵀr and ½ rᵀHr at θ_t, with r the iterate minus its lift: together the gap of a quadratic loss.
     """
 
-    steps: Array
-    values: Array
-    lifted_values: Array
-    residuals: Array
-    control_values: Array
+    steps: Annotated[Array, Shape("m")]
+    values: Annotated[Array, Shape("m")]
+    lifted_values: Annotated[Array, Shape("m")]
+    residuals: Annotated[Array, Shape("m")]
+    control_values: Annotated[Array, Shape("m")]
     name: str = ""
-    first_order: Array | None = None
-    second_order: Array | None = None
-
-    def __post_init__(self) -> None:
-        m = len(self.steps)
-        for name in ("steps", "values", "lifted_values", "residuals", "control_values"):
-            self._keep(name, (m,), dtype=None)
-        for name in ("first_order", "second_order"):
-            if getattr(self, name) is not None:
-                self._keep(name, (m,), dtype=None)
+    first_order: Annotated[Array, Shape("m")] | None = None
+    second_order: Annotated[Array, Shape("m")] | None = None
 
     @property
     def gap(self) -> Array:

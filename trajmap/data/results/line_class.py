@@ -1,9 +1,11 @@
 """The name of a loss curve's shape."""
 
 import dataclasses
+from typing import Annotated
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["LineClass"]
 
@@ -24,11 +26,6 @@ class LineClass(Saved):
     """
 
     name: str
-    positions: Array
-    depths: Array
-    barriers: Array
-
-    def __post_init__(self) -> None:
-        self._keep("positions", (None,))
-        self._keep("depths", self.positions.shape)
-        self._keep("barriers", (max(len(self.positions) - 1, 0),))
+    positions: Annotated[Array, Shape("m")]
+    depths: Annotated[Array, Shape("m")]
+    barriers: Annotated[Array, Shape("m - 1")]

@@ -1,12 +1,13 @@
 """Losses along several lines through one point."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
-from trajmap._validation import Array, worded
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
-from trajmap.errors import InputError
+from trajmap.data.shapes import Shape
 
 __all__ = ["LineProfiles", "side_asymmetry"]
 
@@ -37,17 +38,11 @@ class LineProfiles(Saved):
         What lies at offset 0.
     """
 
-    offsets: Array
-    losses: Array
-    names: list[str]
-    kinds: list[str]
+    offsets: Annotated[Array, Shape("n")]
+    losses: Annotated[Array, Shape("m", "n")]
+    names: Annotated[list[str], Shape("m")]
+    kinds: Annotated[list[str], Shape("m")]
     through: str = "the end of the run"
-
-    def __post_init__(self) -> None:
-        self._keep("offsets", (None,))
-        self._keep("losses", (len(self.names), len(self.offsets)))
-        if len(self.kinds) != len(self.names):
-            raise InputError(worded("kinds", f"{len(self.names)} words, one a name", f"{len(self.kinds)}"))
 
     @property
     def asymmetries(self) -> Array:

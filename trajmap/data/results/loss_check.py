@@ -1,11 +1,13 @@
 """Whether an objective can be the function that a run recorded."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["LossCheck"]
 
@@ -32,11 +34,8 @@ class LossCheck(Saved):
     """
 
     value: float
-    recorded: Array
+    recorded: Annotated[Array, Shape("n")]
     statistics: str
-
-    def __post_init__(self) -> None:
-        self._keep("recorded", (None,))
 
     @property
     def agrees(self) -> bool | None:

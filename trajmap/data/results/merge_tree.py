@@ -1,11 +1,13 @@
 """The merge tree of a function on a graph, as its pairs of minima and saddles."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
 from trajmap._validation import Array, check_positive
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["MergeTree"]
 
@@ -38,22 +40,15 @@ class MergeTree(Saved):
         several essential minima: whether they are one basin is not known.
     """
 
-    minima: Array
-    saddles: Array
-    births: Array
-    deaths: Array
-    parents: Array
-    basins: Array
-    boundary: Array
+    minima: Annotated[Array, Shape("m", dtype=int)]
+    saddles: Annotated[Array, Shape("m", dtype=int)]
+    births: Annotated[Array, Shape("m")]
+    deaths: Annotated[Array, Shape("m")]
+    parents: Annotated[Array, Shape("m", dtype=int)]
+    basins: Annotated[Array, Shape("n", dtype=int)]
+    boundary: Annotated[Array, Shape("m", dtype=bool)]
     top: float
     supported: bool = False
-
-    def __post_init__(self) -> None:
-        m = len(self.minima)
-        for name, kind in (("minima", np.int64), ("saddles", np.int64), ("births", float), ("deaths", float),
-                           ("parents", np.int64), ("boundary", bool)):  # fmt: skip
-            self._keep(name, (m,), dtype=kind)
-        self._keep("basins", (None,), dtype=np.int64)
 
     @property
     def n_minima(self) -> int:

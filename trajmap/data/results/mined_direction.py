@@ -1,9 +1,11 @@
 """A direction found for the shape of the loss along it."""
 
 import dataclasses
+from typing import Annotated
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["MinedDirection"]
 
@@ -20,11 +22,6 @@ class MinedDirection(Saved):
         The loss at θ + offset·vector, from −1.5 to 1.5.
     """
 
-    vector: Array
-    offsets: Array
-    losses: Array
-
-    def __post_init__(self) -> None:
-        self._keep("offsets", (None,))
-        self._keep("losses", self.offsets.shape)
-        self._keep("vector", (None,), dtype=None)
+    vector: Annotated[Array, Shape("P", dtype=None)]
+    offsets: Annotated[Array, Shape("n")]
+    losses: Annotated[Array, Shape("n")]

@@ -1,9 +1,11 @@
 """How the loss rises under noise of several sizes: the ruggedness of a landscape around a point."""
 
 import dataclasses
+from typing import Annotated
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["NoiseRise"]
 
@@ -28,13 +30,9 @@ class NoiseRise(Saved):
     [2.0]
     """
 
-    scales: Array
-    losses: Array
+    scales: Annotated[Array, Shape("m")]
+    losses: Annotated[Array, Shape("m", "n_draws")]
     start: float
-
-    def __post_init__(self) -> None:
-        self._keep("scales", (None,))
-        self._keep("losses", (len(self.scales), None))
 
     @property
     def rises(self) -> Array:

@@ -1,11 +1,13 @@
 """The loss along directions orthogonal to a chart."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["NormalProfile"]
 
@@ -34,19 +36,14 @@ class NormalProfile(Saved):
         Name of the chart.
     """
 
-    offsets: Array
-    losses: Array
-    names: list[str]
-    curvatures: Array
+    offsets: Annotated[Array, Shape("n")]
+    losses: Annotated[Array, Shape("m", "n")]
+    names: Annotated[list[str], Shape("m")]
+    curvatures: Annotated[Array, Shape(2)]
     value: float
     rise: float
     normal_gradient: float
     name: str = ""
-
-    def __post_init__(self) -> None:
-        n, m = len(self.offsets), len(self.names)
-        for name, shape in (("offsets", (n,)), ("losses", (m, n)), ("curvatures", (2,))):
-            self._keep(name, shape, dtype=None)
 
     @property
     def half_widths(self) -> Array:

@@ -1,11 +1,13 @@
 """A number of a run beside the same number of its surrogates."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["NullTest"]
 
@@ -33,12 +35,9 @@ class NullTest(Saved):
     """
 
     value: float
-    null: Array
+    null: Annotated[Array, Shape("n_draws")]
     statistic: str = ""
     surrogate: str = ""
-
-    def __post_init__(self) -> None:
-        self._keep("null", (None,), dtype=None)
 
     @property
     def p(self) -> float:

@@ -1,11 +1,11 @@
 """Losses on the straight ways to equal networks whose hidden units changed places."""
 
 import dataclasses
-
-import numpy as np
+from typing import Annotated
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["PermutationPaths"]
 
@@ -25,18 +25,14 @@ class PermutationPaths(Saved):
 
     Examples
     --------
+    >>> import numpy as np
     >>> PermutationPaths(np.array([2]), np.linspace(0, 1, 3), np.array([[[1.0, 3, 1]]])).barriers.tolist()
     [[2.0]]
     """
 
-    counts: Array
-    t: Array
-    losses: Array
-
-    def __post_init__(self) -> None:
-        self._keep("counts", (None,), dtype=np.int64)
-        self._keep("t", (None,))
-        self._keep("losses", (len(self.counts), None, len(self.t)))
+    counts: Annotated[Array, Shape("m", dtype=int)]
+    t: Annotated[Array, Shape("n")]
+    losses: Annotated[Array, Shape("m", "n_draws", "n")]
 
     @property
     def barriers(self) -> Array:

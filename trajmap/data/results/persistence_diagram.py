@@ -1,11 +1,13 @@
 """Births and deaths of the topological features of a landscape."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
-from trajmap._validation import Array, frozen_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["PersistenceDiagram"]
 
@@ -22,13 +24,12 @@ class PersistenceDiagram(Saved):
         0 or 1.
     """
 
-    pairs: Array
+    pairs: Annotated[Array, Shape("n", 2)]
     degree: int = 0
 
-    def __post_init__(self) -> None:
-        self._keep("pairs", (None, 2))
+    def _check(self) -> None:
         order = np.argsort(-(self.pairs[:, 1] - self.pairs[:, 0]), kind="stable")
-        object.__setattr__(self, "pairs", frozen_array(self.pairs[order]))
+        self._set("pairs", self.pairs[order])
 
     @property
     def finite(self) -> Array:

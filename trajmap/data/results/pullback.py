@@ -1,11 +1,13 @@
 """The loss on a chart to second order at one point, and what the chart does not see."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["Pullback"]
 
@@ -32,21 +34,14 @@ class Pullback(Saved):
         Norm of ∇L in R^P, and of its part orthogonal to the manifold.
     """
 
-    z: Array
+    z: Annotated[Array, Shape("d")]
     value: float
-    gradient: Array
-    hessian: Array
-    covariant: Array
-    metric: Array
+    gradient: Annotated[Array, Shape("d")]
+    hessian: Annotated[Array, Shape("d", "d")]
+    covariant: Annotated[Array, Shape("d", "d")]
+    metric: Annotated[Array, Shape("d", "d")]
     gradient_norm: float
     normal_gradient: float
-
-    def __post_init__(self) -> None:
-        d = len(self.z)
-        for name, shape in (("z", (d,)), ("gradient", (d,))):
-            self._keep(name, shape, dtype=None)
-        for name in ("hessian", "covariant", "metric"):
-            self._keep(name, (d, d), dtype=None)
 
     @property
     def curvatures(self) -> Array:

@@ -1,11 +1,11 @@
 """How much one more sample changes the loss at a point."""
 
 import dataclasses
-
-import numpy as np
+from typing import Annotated
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["SampleConvergence"]
 
@@ -28,15 +28,11 @@ class SampleConvergence(Saved):
         Mean absolute deviation of the samples' losses, which the constant must equal for large k.
     """
 
-    sizes: Array
-    changes: Array
+    sizes: Annotated[Array, Shape("m", dtype=int)]
+    changes: Annotated[Array, Shape("m")]
     slope: float
     constant: float
     deviation: float
-
-    def __post_init__(self) -> None:
-        self._keep("sizes", (None,), dtype=np.int64)
-        self._keep("changes", self.sizes.shape)
 
     @property
     def expected(self) -> Array:

@@ -1,9 +1,11 @@
 """How saturated a network's activations are, at one or several points."""
 
 import dataclasses
+from typing import Annotated
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["Saturation"]
 
@@ -23,10 +25,6 @@ class Saturation(Saved):
         The layers.
     """
 
-    steps: Array
-    values: Array
-    names: list[str]
-
-    def __post_init__(self) -> None:
-        self._keep("steps", (None,))
-        self._keep("values", (len(self.steps), len(self.names)))
+    steps: Annotated[Array, Shape("n")]
+    values: Annotated[Array, Shape("n", "n_layers")]
+    names: Annotated[list[str], Shape("n_layers")]

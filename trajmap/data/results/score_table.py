@@ -1,12 +1,14 @@
 """Scores of several reductions beside what the same reductions score on random walks."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
-from trajmap._validation import Array, check_array
+from trajmap._validation import Array
 from trajmap.data.archive import Saved
 from trajmap.data.claim import ALPHA
+from trajmap.data.shapes import Shape
 
 __all__ = ["FEWEST_DRAWS", "ScoreTable"]
 
@@ -35,19 +37,12 @@ class ScoreTable(Saved):
         One a score: its range and what the number means, for a reader.
     """
 
-    reductions: list[str]
-    scores: list[str]
-    values: Array
-    null: Array
-    higher_is_better: list[bool]
-    notes: list[str]
-
-    def __post_init__(self) -> None:
-        shape = (len(self.reductions), len(self.scores))
-        self._keep("values", shape, dtype=None)
-        self._keep("null", (*shape, None), dtype=None)
-        for name in ("higher_is_better", "notes"):
-            check_array(name, range(len(getattr(self, name))), (shape[1],))
+    reductions: Annotated[list[str], Shape("n_reductions")]
+    scores: Annotated[list[str], Shape("n_scores")]
+    values: Annotated[Array, Shape("n_reductions", "n_scores")]
+    null: Annotated[Array, Shape("n_reductions", "n_scores", "n_draws")]
+    higher_is_better: Annotated[list[bool], Shape("n_scores")]
+    notes: Annotated[list[str], Shape("n_scores")]
 
     @property
     def verdicts(self) -> Array:

@@ -1,11 +1,13 @@
 """Diagonal derivatives of a loss by variable."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["Sensitivity"]
 
@@ -22,11 +24,8 @@ class Sensitivity(Saved):
         Of the variables.
     """
 
-    values: Array
-    names: list[str]
-
-    def __post_init__(self) -> None:
-        self._keep("values", (None, None, len(self.names)))
+    values: Annotated[Array, Shape("n", "orders", "variables")]
+    names: Annotated[list[str], Shape("variables")]
 
     @property
     def mean(self) -> Array:

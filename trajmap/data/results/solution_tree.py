@@ -1,9 +1,11 @@
 """A hierarchy of solutions, and whether a tree describes them."""
 
 import dataclasses
+from typing import Annotated
 
 from trajmap._validation import Array, worded
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 from trajmap.errors import InputError
 
 __all__ = ["SolutionTree"]
@@ -32,19 +34,15 @@ class SolutionTree(Saved):
         If the sizes do not agree.
     """
 
-    linkage: Array
+    linkage: Annotated[Array, Shape("m - 1", 4)]
     cophenetic: float
-    null: Array
-    overlaps: Array
-    names: list[str]
+    null: Annotated[Array, Shape("n_draws")]
+    overlaps: Annotated[Array, Shape("m", "m")]
+    names: Annotated[list[str], Shape("m")]
 
-    def __post_init__(self) -> None:
-        m = len(self.names)
-        if m < 3:
-            raise InputError(worded("names", "at least 3 solutions", f"{m}"))
-        shapes = {"linkage": (m - 1, 4), "null": (None,), "overlaps": (m, m)}
-        for name, shape in shapes.items():
-            self._keep(name, shape)
+    def _check(self) -> None:
+        if len(self.names) < 3:
+            raise InputError(worded("names", "at least 3 solutions", f"{len(self.names)}"))
 
     @property
     def is_tree(self) -> bool:

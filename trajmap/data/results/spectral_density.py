@@ -1,11 +1,13 @@
 """The eigenvalue distribution of a large symmetric operator."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
 from trajmap._validation import Array, check_positive
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["SpectralDensity"]
 
@@ -28,13 +30,9 @@ class SpectralDensity(Saved):
     S. Ubaru, J. Chen, Y. Saad, Fast estimation of tr(f(A)) via stochastic Lanczos quadrature, 2017.
     """
 
-    nodes: Array
-    weights: Array
+    nodes: Annotated[Array, Shape("n_probes", "m")]
+    weights: Annotated[Array, Shape("n_probes", "m")]
     size: int
-
-    def __post_init__(self) -> None:
-        self._keep("nodes", (None, None))
-        self._keep("weights", self.nodes.shape)
 
     def density(self, x: Array, width: float) -> Array:
         """Density at x, shape (n,), smoothed by a Gaussian of some width; it integrates to 1."""

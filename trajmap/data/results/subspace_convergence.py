@@ -1,11 +1,13 @@
 """How much one more sample changes the loss over a cloud in the Hessian's top subspace."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
 from trajmap._validation import Array, check_positive
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["SubspaceConvergence"]
 
@@ -42,17 +44,13 @@ class SubspaceConvergence(Saved):
     ([0.1], 1.0, 13)
     """
 
-    sizes: Array
-    measured: Array
+    sizes: Annotated[Array, Shape("m", dtype=int)]
+    measured: Annotated[Array, Shape("m")]
     variance: float
     quadratic: float
     curved: float
     published: float
     sigma: float
-
-    def __post_init__(self) -> None:
-        self._keep("sizes", (None,), dtype=np.int64)
-        self._keep("measured", self.sizes.shape)
 
     @property
     def expected(self) -> Array:

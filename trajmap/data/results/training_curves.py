@@ -1,9 +1,11 @@
 """Losses of several trainings from one point."""
 
 import dataclasses
+from typing import Annotated
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["TrainingCurves"]
 
@@ -22,13 +24,9 @@ class TrainingCurves(Saved):
         What each training was.
     """
 
-    steps: Array
-    losses: Array
-    names: list[str]
-
-    def __post_init__(self) -> None:
-        self._keep("steps", (None,))
-        self._keep("losses", (len(self.names), len(self.steps)))
+    steps: Annotated[Array, Shape("n")]
+    losses: Annotated[Array, Shape("m", "n")]
+    names: Annotated[list[str], Shape("m")]
 
     @property
     def final(self) -> dict[str, float]:

@@ -1,9 +1,11 @@
 """Explained variance of a trajectory's principal components, never without its random-walk null."""
 
 import dataclasses
+from typing import Annotated
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["VarianceSpectrum"]
 
@@ -22,12 +24,6 @@ class VarianceSpectrum(Saved):
         Shares of simulated random walks with the run's T, P and step norms.
     """
 
-    ratios: Array
-    theory: Array
-    null: Array
-
-    def __post_init__(self) -> None:
-        k = len(self.ratios)
-        shapes: dict[str, tuple[int | None, ...]] = {"ratios": (k,), "theory": (k,), "null": (None, k)}
-        for name, shape in shapes.items():
-            self._keep(name, shape, dtype=None)
+    ratios: Annotated[Array, Shape("k")]
+    theory: Annotated[Array, Shape("k")]
+    null: Annotated[Array, Shape("n_draws", "k")]

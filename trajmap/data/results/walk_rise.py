@@ -1,11 +1,13 @@
 """How the loss rises along random walks from a point."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
 from trajmap._validation import Array
 from trajmap.data.archive import Saved
+from trajmap.data.shapes import Shape
 
 __all__ = ["WalkRise"]
 
@@ -16,8 +18,8 @@ class WalkRise(Saved):
 
     Parameters
     ----------
-    rises : numpy.ndarray, shape (n_walks, n_steps + 1)
-        Loss above the start's after t steps.
+    rises : numpy.ndarray, shape (n_walks, n_times)
+        Loss above the start's after 0, 1, … steps.
     sigma : float
         Width of a step's Gaussian, in each entry.
     trace : float
@@ -30,26 +32,23 @@ class WalkRise(Saved):
     ([0.0, 2.0, 3.0], [0.0, 1.5, 3.0], 1.0)
     """
 
-    rises: Array
+    rises: Annotated[Array, Shape("n_walks", "n_times")]
     sigma: float
     trace: float = float("nan")
 
-    def __post_init__(self) -> None:
-        self._keep("rises", (None, None))
-
     @property
     def mean(self) -> Array:
-        """Mean rise after t steps, shape (n_steps + 1,)."""
+        """Mean rise after t steps, shape (n_times,)."""
         return self.rises.mean(axis=0)
 
     @property
     def error(self) -> Array:
-        """Its standard error over the walks, shape (n_steps + 1,)."""
+        """Its standard error over the walks, shape (n_times,)."""
         return self.rises.std(axis=0, ddof=1) / np.sqrt(len(self.rises))
 
     @property
     def expected(self) -> Array:
-        """Compute ½ σ² t tr H, exact on quadratics, shape (n_steps + 1,)."""
+        """Compute ½ σ² t tr H, exact on quadratics, shape (n_times,)."""
         return 0.5 * self.sigma**2 * self.trace * np.arange(self.rises.shape[1])
 
     @property
