@@ -15,20 +15,27 @@ from trajmap.data.results.alignment import Alignment
 from trajmap.data.results.asymmetry import Asymmetry
 from trajmap.data.results.barriers import Barriers
 from trajmap.data.results.basin_profile import BasinProfile
+from trajmap.data.results.batch_gradients import BatchGradients
 from trajmap.data.results.connection import Connection
 from trajmap.data.results.critical_points import CriticalPoints
 from trajmap.data.results.critical_sharpness import CriticalSharpness
+from trajmap.data.results.curvature_class import CurvatureClass
 from trajmap.data.results.direction_curvatures import DirectionCurvatures
+from trajmap.data.results.drift_share import DriftShare
 from trajmap.data.results.edge_gauge import EdgeGauge
 from trajmap.data.results.effective_potential import EffectivePotential
 from trajmap.data.results.eigenspace import Eigenspace
+from trajmap.data.results.eigenspace_drift import EigenspaceDrift
 from trajmap.data.results.geodesic import Geodesic
 from trajmap.data.results.gradient_cloud import GradientCloud
+from trajmap.data.results.intensive_coordinates import IntensiveCoordinates
+from trajmap.data.results.kernel_slope import KernelSlope
 from trajmap.data.results.landscape import Grid, Landscape
 from trajmap.data.results.lift_gap import LiftGap
 from trajmap.data.results.line_class import LineClass
 from trajmap.data.results.line_profiles import LineProfiles
 from trajmap.data.results.loss_check import LossCheck
+from trajmap.data.results.matched_weights import MatchedWeights
 from trajmap.data.results.merge_tree import MergeTree
 from trajmap.data.results.mined_direction import MinedDirection
 from trajmap.data.results.noise_rise import NoiseRise
@@ -37,13 +44,21 @@ from trajmap.data.results.null_test import NullTest
 from trajmap.data.results.permutation_paths import PermutationPaths
 from trajmap.data.results.persistence_diagram import PersistenceDiagram
 from trajmap.data.results.pullback import Pullback
+from trajmap.data.results.quadratic_horizon import QuadraticHorizon
+from trajmap.data.results.rank_agreement import RankAgreement
 from trajmap.data.results.sample_convergence import SampleConvergence
+from trajmap.data.results.sample_quadratics import SampleQuadratics
 from trajmap.data.results.saturation import Saturation
+from trajmap.data.results.scalar_curvature import ScalarCurvature
 from trajmap.data.results.score_table import ScoreTable
 from trajmap.data.results.sensitivity import Sensitivity
 from trajmap.data.results.solution_tree import SolutionTree
 from trajmap.data.results.spectral_density import SpectralDensity
+from trajmap.data.results.spectral_gap import SpectralGap
+from trajmap.data.results.stagnation import Stagnation
+from trajmap.data.results.stationary_check import StationaryCheck
 from trajmap.data.results.subspace_convergence import SubspaceConvergence
+from trajmap.data.results.trace_estimate import TraceEstimate
 from trajmap.data.results.training_curves import TrainingCurves
 from trajmap.data.results.valley_height import ValleyHeight
 from trajmap.data.results.variance_spectrum import VarianceSpectrum
@@ -115,6 +130,21 @@ NOUNS = {
     "solution tree": SolutionTree(np.ones((2, 4)), 0.9, np.ones(4), np.eye(3), ["a", "b", "c"]),
     "null test": NullTest(1.0, np.arange(4.0), "share", "walks"),
     "variance": VarianceSpectrum(np.ones(2), np.ones(2), np.ones((4, 2))),
+    "trace": TraceEstimate(2.0, np.nan, 30),
+    "scalar curvature": ScalarCurvature(-1.0, 0.5, 2.0, 4.0),
+    "stationary check": StationaryCheck(np.array([2.0, -1]), np.ones(2), np.array([0.5, np.nan])),
+    "batch gradients": BatchGradients(rng.normal(size=(3, 5)).astype(np.float32), np.full(3, 1 / 3)),
+    "stagnation": Stagnation(2, 12.5),
+    "eigenspace drift": EigenspaceDrift(np.array([[0.9, 0.9], [0.8, 0.5], [0.7, 0.4]]), np.ones(3)),
+    "spectral gap": SpectralGap(3, np.inf),
+    "drift share": DriftShare(0.25, 0.1),
+    "quadratic horizon": QuadraticHorizon(np.array([10, 20, 30]), np.array([1.0, 0.9, np.nan])),
+    "sample quadratics": SampleQuadratics(np.ones(3), PAIRS.T, rng.normal(size=(3, 2, 2))),
+    "kernel slope": KernelSlope(1.5, 0.2),
+    "intensive coordinates": IntensiveCoordinates(rng.normal(size=(4, 2)), np.array([3.0, -1])),
+    "rank agreement": RankAgreement(0.5, np.nan, np.nan),
+    "curvature class": CurvatureClass("saddle", 1, 3),
+    "matched weights": MatchedWeights(np.arange(4.0), (np.array([1, 0]), np.array([2, 0, 1]))),
 }
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, check_positive
 from trajmap.data.results.gradient_cloud import GradientCloud
+from trajmap.data.results.stagnation import Stagnation
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
 
@@ -81,7 +82,7 @@ def loss_gradient_cloud(
         Largest step of an entry, as a part of the range 2·width: .01 micro, .1 macro.
     kind : callable, optional
         Names the kind of each walk's last point, as
-        ``lambda theta: curvature_class(objective.hessian(theta), objective.size)[0]``.
+        ``lambda theta: curvature_class(objective.hessian(theta), objective.size).kind``.
     random_state : int
         Seed.
 
@@ -109,7 +110,7 @@ def loss_gradient_cloud(
     return GradientCloud(np.array(losses), np.array(norms), ends)
 
 
-def stagnation(losses: Array, *, n_last: int = 10, tolerance: float = 1e-3) -> tuple[int, float]:
+def stagnation(losses: Array, *, n_last: int = 10, tolerance: float = 1e-3) -> Stagnation:
     """Count the stretches of a walk on which the smoothed loss stands still: how often it meets something to stay at.
 
     A reconstruction of the published measures.
@@ -125,14 +126,12 @@ def stagnation(losses: Array, *, n_last: int = 10, tolerance: float = 1e-3) -> t
 
     Returns
     -------
-    count : int
-        Stretches of at least `n_last` steps.
-    length : float
-        Their mean length in steps; 0 without any.
+    Stagnation
+        Stretches of at least `n_last` steps, and how long they are.
 
     Examples
     --------
-    >>> stagnation(np.r_[np.linspace(5, 1, 50), np.ones(60), np.linspace(1, 0, 50)])[0]
+    >>> stagnation(np.r_[np.linspace(5, 1, 50), np.ones(60), np.linspace(1, 0, 50)]).count
     1
     """
     losses = check_array("losses", losses, (None,), dtype=np.float64)
@@ -142,4 +141,4 @@ def stagnation(losses: Array, *, n_last: int = 10, tolerance: float = 1e-3) -> t
     edges = np.flatnonzero(np.diff(np.r_[0, still.astype(int), 0]))
     lengths = edges[1::2] - edges[::2]
     kept = lengths[lengths >= n]
-    return len(kept), float(kept.mean()) if len(kept) else 0.0
+    return Stagnation(len(kept), float(kept.mean()) if len(kept) else 0.0)

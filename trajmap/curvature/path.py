@@ -12,6 +12,7 @@ from trajmap.curvature.angles import overlap, principal_angles
 from trajmap.curvature.eigenspace import top_eigenspace
 from trajmap.curvature.lanczos import Order, by_magnitude
 from trajmap.data.results.eigenspace import Eigenspace
+from trajmap.data.results.eigenspace_drift import EigenspaceDrift
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
@@ -121,7 +122,7 @@ def grassmann_distance(A: Array, B: Array) -> float:
     return float(np.linalg.norm(principal_angles(A, B)))
 
 
-def displacement(spaces: dict[int, Eigenspace]) -> tuple[Array, Array]:
+def displacement(spaces: dict[int, Eigenspace]) -> EigenspaceDrift:
     """How far the eigenspace moves between successive iterates, and from the first.
 
     Parameters
@@ -131,12 +132,10 @@ def displacement(spaces: dict[int, Eigenspace]) -> tuple[Array, Array]:
 
     Returns
     -------
-    overlaps : numpy.ndarray, shape (n - 1, 2)
-        With the one before and with the first, in [0, 1]; k/P for a random subspace.
-    distances : numpy.ndarray, shape (n - 1,)
-        Grassmann distance from the one before, in radians.
+    EigenspaceDrift
+        Overlaps and distances, one row an eigenspace after the first.
     """
     bases = [spaces[step].eigenvectors for step in sorted(spaces)]
     pairs = [(overlap(a, b), overlap(bases[0], b)) for a, b in itertools.pairwise(bases)]
     distances = [grassmann_distance(a, b) for a, b in itertools.pairwise(bases)]
-    return np.array(pairs).reshape(-1, 2), np.array(distances)
+    return EigenspaceDrift(np.array(pairs).reshape(-1, 2), np.array(distances))

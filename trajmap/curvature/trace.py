@@ -1,7 +1,5 @@
 """The trace of a symmetric operator from its products, with an error estimate."""
 
-import dataclasses
-
 import numpy as np
 import torch
 
@@ -10,32 +8,10 @@ from trajmap.curvature.krylov import Rows, dot, norm, wide
 from trajmap.curvature.operators import Product, as_operator
 from trajmap.curvature.probes import quadratic_forms, random_signs, random_sphere
 from trajmap.data.results.eigenspace import Eigenspace
+from trajmap.data.results.trace_estimate import TraceEstimate
 from trajmap.objective.operator import Operator
 
-__all__ = ["TraceEstimate", "deflated_trace", "hutchinson", "hutchpp", "xtrace"]
-
-
-@dataclasses.dataclass(frozen=True)
-class TraceEstimate:
-    """An estimate of tr A.
-
-    Parameters
-    ----------
-    value : float
-        The estimate.
-    error : float
-        Its standard error, estimated from the same products, times a factor for how little so few of them know of it:
-        the truth lies within two of it in about 95 cases of a hundred.
-    n_products : int
-        Products spent.
-    """
-
-    value: float
-    error: float
-    n_products: int
-
-    def __str__(self) -> str:
-        return f"{self.value:.4g} ± {self.error:.2g}"
+__all__ = ["deflated_trace", "hutchinson", "hutchpp", "xtrace"]
 
 
 def hutchinson(product: Product, size: int, *, n_products: int = 30, random_state: int = 0) -> TraceEstimate:

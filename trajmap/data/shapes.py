@@ -158,7 +158,8 @@ def _is_union(hint: Any) -> bool:
 def _converted(noun: Shaped, known: Known) -> dict[str, Any]:
     """Fields as they must be, with the symbols' sizes in `known`."""
     found = {}
-    for field in sorted(declared_fields(type(noun)), key=lambda field: field.order):
+    kind: Any = type(noun)
+    for field in sorted(declared_fields(kind), key=lambda field: field.order):
         value = getattr(noun, field.name)
         if value is not None or not field.optional:
             found[field.name] = _checked(field, value, known)
