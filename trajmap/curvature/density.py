@@ -86,7 +86,7 @@ def largest_gap(eigenvalues: Array) -> SpectralGap:
     Examples
     --------
     >>> largest_gap([9.0, 8.0, 2.0, 1.8])
-    SpectralGap(count=2, ratio=4.0)
+    SpectralGap(count=2, ratio=4)
     """
     values = np.sort(check_array("eigenvalues", eigenvalues, (None,), dtype=np.float64))[::-1]
     values = values[values > 0]

@@ -75,7 +75,7 @@ def drift_share(basis: Array, drifts: Array) -> DriftShare:
     Examples
     --------
     >>> drift_share([[1.0, 0, 0, 0]], [[1.0, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 1]])
-    DriftShare(value=1.0, error=0.0)
+    DriftShare(value=1, error=0)
     """
     drifts = check_array("drifts", drifts, (None, None), dtype=np.float64)
     if len(drifts) < 3:

@@ -17,7 +17,7 @@ ALPHA = 0.05
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Claim(Saved):
+class Claim(Saved, rows=("n_nulls", "n_draws")):
     """One claim: the size of an effect, the same number of surrogates, and what follows.
 
     A claim holds only where the effect is beyond every null, after a correction for the number of things tried. It is

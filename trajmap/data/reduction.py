@@ -12,7 +12,7 @@ __all__ = ["Reduction"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Reduction(Saved):
+class Reduction(Saved, rows=("n",)):
     """Points X, their embedding Z and their lift X̂, row by row the same points.
 
     Parameters

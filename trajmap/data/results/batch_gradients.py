@@ -11,7 +11,7 @@ __all__ = ["BatchGradients"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class BatchGradients(Saved):
+class BatchGradients(Saved, rows=("B",)):
     """Gradients of the loss on each batch, or on pieces of batches, with their shares.
 
     Parameters

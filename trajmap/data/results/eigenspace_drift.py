@@ -11,7 +11,7 @@ __all__ = ["EigenspaceDrift"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class EigenspaceDrift(Saved):
+class EigenspaceDrift(Saved, rows=("m",)):
     """How far the eigenspace moves between successive iterates, and from the first.
 
     Parameters

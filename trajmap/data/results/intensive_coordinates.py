@@ -11,7 +11,7 @@ __all__ = ["IntensiveCoordinates"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class IntensiveCoordinates(Saved):
+class IntensiveCoordinates(Saved, rows=("T",)):
     """Coordinates in which squared Minkowski distances are Bhattacharyya distances.
 
     Parameters

@@ -11,7 +11,7 @@ __all__ = ["MatchedWeights"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class MatchedWeights(Saved):
+class MatchedWeights(Saved, rows=("P",)):
     """Weights of a network with its hidden units permuted to lie near another's.
 
     Parameters

@@ -11,7 +11,7 @@ __all__ = ["QuadraticHorizon"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class QuadraticHorizon(Saved):
+class QuadraticHorizon(Saved, rows=("n",)):
     """A run's displacement beside that of gradient descent on the frozen quadratic at one iterate.
 
     Parameters

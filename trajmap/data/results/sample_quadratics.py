@@ -11,7 +11,7 @@ __all__ = ["SampleQuadratics"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class SampleQuadratics(Saved):
+class SampleQuadratics(Saved, rows=("N",)):
     """Every sample's loss to second order in a subspace of D directions.
 
     Parameters

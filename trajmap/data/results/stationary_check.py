@@ -11,7 +11,7 @@ __all__ = ["StationaryCheck"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class StationaryCheck(Saved):
+class StationaryCheck(Saved, rows=("k",)):
     """Variances of a run along eigenvectors beside those of SGD in a quadratic valley.
 
     Parameters
