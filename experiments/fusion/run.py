@@ -100,7 +100,7 @@ def pairs(train: Data, test: Data, *, quick: bool) -> np.ndarray:
                 )
                 rows.append(row(common, a, b))
                 if not common:
-                    matched, _ = match_weights(a.numpy(), b.numpy(), objective.layout, unit_groups(objective))
+                    matched = match_weights(a.numpy(), b.numpy(), objective.layout, unit_groups(objective)).theta
                     rows.append(row(-1, a, torch.tensor(matched, dtype=a.dtype)))
     return np.array(rows)
 

@@ -90,7 +90,7 @@ def spin_glass(objective: Objective, x: Any, y: Any, *, quick: bool) -> dict[str
             model.load_state_dict(start.state_dict())
             ends.append(train(model, x, y, epochs=1 if quick else 5, order=branch).theta)
             inits.append(init)
-    matched = [match_weights(ends[0], end, objective.layout, unit_groups(objective))[0] for end in ends]
+    matched = [match_weights(ends[0], end, objective.layout, unit_groups(objective)).theta for end in ends]
     tree = solution_tree(np.array(matched))
     numbers["tree: cophenetic"], numbers["tree: null, highest"] = tree.cophenetic, float(tree.null.max())
     numbers["tree: agreement with the initialisation"] = float(adjusted_rand_score(inits, tree.labels(len(set(inits)))))
@@ -136,13 +136,13 @@ def walks(*, quick: bool) -> dict[str, float]:
             objective,
             n_walks=n_walks,
             n_steps=n_steps,
-            kind=lambda theta, of=objective: curvature_class(of.hessian(theta), of.size)[0],
+            kind=lambda theta, of=objective: curvature_class(of.hessian(theta), of.size).kind,
         )
         name = activation.__name__
         numbers[f"{name}: last over first loss"] = cloud.descent
         numbers[f"{name}: smallest gradient norm"] = float(cloud.norms.min())
         numbers[f"{name}: stretches of stagnation a walk"] = float(
-            np.mean([stagnation(row)[0] for row in cloud.losses])
+            np.mean([stagnation(row).count for row in cloud.losses])
         )
         numbers |= {f"{name}: share of walks whose end is {kind}": share for kind, share in cloud.shares.items()}
         if activation is not torch.nn.ELU:

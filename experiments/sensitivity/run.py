@@ -57,8 +57,8 @@ def neuron(X: Any, y: Any, *, epochs: int, retrains: int, seed: int) -> dict[str
     mean = np.mean(rows, axis=0)
     numbers = {f"order {k + 1}, path": spearmanr(mean[k], rho)[0] for k in range(3)}
     numbers |= {f"order {k + 1}, start": spearmanr(np.mean(first, axis=0)[k], rho)[0] for k in range(3)}
-    _, low, high = rank_agreement(mean[1], rho)
-    return numbers | {"order 2, path, low": low, "order 2, path, high": high}
+    agreement = rank_agreement(mean[1], rho)
+    return numbers | {"order 2, path, low": agreement.low, "order 2, path, high": agreement.high}
 
 
 def retrained(X: Any, y: Any, *, epochs: int, retrains: int, seed: int) -> dict[str, float]:

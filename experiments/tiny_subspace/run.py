@@ -57,10 +57,10 @@ def shares(objective: Objective, thetas: dict[int, Any]) -> dict[int, dict[str, 
     found = {}
     for epoch, theta in thetas.items():
         space = top_eigenspace(objective, theta, K)
-        gradients, weights = batch_gradients(objective, theta, batch_size=32)
+        gradients = batch_gradients(objective, theta, batch_size=32)
         found[epoch] = {
             "gradient": share(space.eigenvectors, objective.gradient(theta)),
-            "noise": noise_share(space.eigenvectors, gradients, weights),
+            "noise": noise_share(space.eigenvectors, gradients),
             "loss": objective.value(theta),
             "top eigenvalue": float(space.eigenvalues[0]),
         }

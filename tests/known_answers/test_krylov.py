@@ -133,9 +133,9 @@ def test_eigenvectors_have_the_models_number_format():
         net = torch.nn.Linear(5, 2).to(dtype)
         objective = Objective(net, lambda m, x: m(x).square().mean(), [torch.randn(8, 5, dtype=dtype)])
         assert top_eigenspace(objective, objective.theta, 2).eigenvectors.dtype == expected
-        gradients, weights = batch_gradients(objective, objective.theta, batch_size=2)
-        assert gradients.dtype == expected
-        assert covariance_product(gradients, weights).dtype == dtype
+        found = batch_gradients(objective, objective.theta, batch_size=2)
+        assert found.gradients.dtype == expected
+        assert covariance_product(found).dtype == dtype
         block, _ = restricted(objective.hessian(objective.theta), objective.layout, ["bias"])
         assert (block.dtype, block.size) == (dtype, 2)
 

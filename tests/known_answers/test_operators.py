@@ -19,6 +19,9 @@ from trajmap.curvature.shares import drift_share, frozen_quadratic_run, isotropi
 from trajmap.curvature.sharpness_batch import batch_sharpness
 from trajmap.curvature.stationary import quadratic_horizon, stationary_check, window_factor
 from trajmap.curvature.trace import deflated_trace, hutchinson, hutchpp, xtrace
+from trajmap.data.results.batch_gradients import BatchGradients
+from trajmap.data.results.curvature_class import CurvatureClass
+from trajmap.data.results.spectral_gap import SpectralGap
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError, LayoutError
 from trajmap.objective.losses import supervised
@@ -146,14 +149,14 @@ def test_gauss_newton_is_the_dense_fisher_and_the_hessian_at_a_perfect_fit():
 
 def test_gradient_covariance(rng):
     objective, x, y = classifier()
-    gradients, weights = batch_gradients(objective, objective.theta, batch_size=1)
-    assert gradients.shape == (40, objective.size)
-    np.testing.assert_allclose(weights @ gradients, objective.gradient(objective.theta), atol=1e-12)
+    found = batch_gradients(objective, objective.theta, batch_size=1)
+    assert found.gradients.shape == (40, objective.size)
+    np.testing.assert_allclose(found.mean, objective.gradient(objective.theta), atol=1e-12)
     loss = torch.func.grad(lambda t, a, b: flat_loss(objective, a[None], b[None])(t))
     rows = np.stack([loss(torch.tensor(objective.theta), a, b).numpy() for a, b in zip(x, y, strict=True)])
-    np.testing.assert_allclose(gradients, rows, atol=1e-12)
+    np.testing.assert_allclose(found.gradients, rows, atol=1e-12)
     v = rng.normal(size=objective.size)
-    np.testing.assert_allclose(covariance_product(gradients, weights)(v), np.cov(rows.T, bias=True) @ v, atol=1e-12)
+    np.testing.assert_allclose(covariance_product(found)(v), np.cov(rows.T, bias=True) @ v, atol=1e-12)
 
 
 def test_layer_blocks():
@@ -242,11 +245,10 @@ def test_eigenspace_path_resumes_and_is_cheaper_than_cold_starts(rng, tmp_path):
     (tmp_path / "spaces" / "3.npz").unlink()
     again = eigenspace_path(objective, run, 3, at=range(6), out=tmp_path / "spaces")
     assert again[5].eigenvectors.dtype == np.float32, "read, not found again"
-    assert again[int(run.steps[3])].eigenvectors.dtype == objective.theta.dtype, "found again"
-    overlaps, distances = displacement(found)
-    assert overlaps.shape == (5, 2)
-    assert (overlaps[:, 0] > 0.5).all()
-    assert distances[0] == pytest.approx(grassmann_distance(found[0].eigenvectors, found[1].eigenvectors))
+    drift = displacement(found)
+    assert drift.overlaps.shape == (5, 2)
+    assert (drift.overlaps[:, 0] > 0.5).all()
+    assert drift.distances[0] == pytest.approx(grassmann_distance(found[0].eigenvectors, found[1].eigenvectors))
     with pytest.raises(LayoutError):
         eigenspace_path(objective, Trajectory.of(np.zeros((3, 4))), 1)
 
@@ -285,7 +287,8 @@ def test_drift_share_has_no_noise_bias():
     for s in range(60):
         noise = np.random.default_rng(s).normal(size=(K, P)) * np.where(np.arange(P) < 3, 1.0, 0.05)
         drifts = drift + noise
-        found.append(drift_share(basis, drifts))
+        share = drift_share(basis, drifts)
+        found.append((share.value, share.error))
         naive.append(np.mean(np.sum(drifts[:, :3] ** 2, axis=1) / np.sum(drifts**2, axis=1)))
     values, errors = np.array(found).T
     assert np.median(values) == pytest.approx(0.5, abs=0.08)
@@ -299,7 +302,7 @@ def test_noise_share_and_frozen_quadratic(rng):
     C = np.diag([4.0, 3, 2, 1])
     gradients = rng.multivariate_normal(np.ones(4), C, size=4000)
     weights = np.full(4000, 1 / 4000)
-    assert noise_share(np.eye(2, 4), gradients, weights) == pytest.approx(0.7, abs=0.02)
+    assert noise_share(np.eye(2, 4), BatchGradients(gradients, weights)) == pytest.approx(0.7, abs=0.02)
     H, g = symmetric(rng, [3.0, 1, 0.2]), rng.normal(size=3)
     path = frozen_quadratic_run(lambda v: H @ v, g, lr=0.3, n_steps=200)
     np.testing.assert_allclose(path[-1], -np.linalg.solve(H, g), atol=1e-4)
@@ -318,10 +321,10 @@ def test_stationary_check_on_a_quadratic():
         path.append(x)
     run = Trajectory.of(np.array(path))
     space = top_eigenspace(quadratic(np.diag(values)), np.zeros(4), 4, tol=1e-10)
-    gradients = np.sqrt(4) * np.concatenate([np.eye(4), -np.eye(4)])
-    found = stationary_check(run, space, gradients, np.full(8, 1 / 8), lr=eta, n_last=n)
+    gradients = BatchGradients(np.sqrt(4) * np.concatenate([np.eye(4), -np.eye(4)]), np.full(8, 1 / 8))
+    found = stationary_check(run, space, gradients, lr=eta, n_last=n)
     np.testing.assert_allclose(found.ratio[:3], 1, atol=0.15)
-    short = stationary_check(run, space, gradients, np.full(8, 1 / 8), lr=eta, n_last=40)
+    short = stationary_check(run, space, gradients, lr=eta, n_last=40)
     whole = eta / (0.01 * (2 - eta * 0.01))
     assert short.expected[3] < 0.1 * whole, "a flat direction has no room in a short window"
     rows = np.array([[0.8 ** abs(i - j) for j in range(9)] for i in range(9)])
@@ -335,14 +338,15 @@ def test_quadratic_horizon(rng):
     for _ in range(30):
         path.append(path[-1] - 0.2 * H @ path[-1])
     run = Trajectory.of(np.array(path), layout=objective.layout)
-    steps, cosines = quadratic_horizon(objective, run, 3, lr=0.2)
+    found = quadratic_horizon(objective, run, 3, lr=0.2)
+    steps, cosines = found.steps, found.cosines
     assert steps.tolist() == list(range(1, 11))
     np.testing.assert_allclose(cosines, 1, atol=1e-9)
     bent = of_function(lambda t: (t[0] ** 4).sum() + 0.1 * t[1] ** 2, 2)
     path = [np.array([1.0, 1.0])]
     for _ in range(12):
         path.append(path[-1] - 0.2 * bent.gradient(path[-1]))
-    _, cosines = quadratic_horizon(bent, Trajectory.of(np.array(path), layout=bent.layout), 0, lr=0.2)
+    cosines = quadratic_horizon(bent, Trajectory.of(np.array(path), layout=bent.layout), 0, lr=0.2).cosines
     assert cosines[0] == pytest.approx(1)
     assert cosines.min() < 0.9
 
@@ -363,15 +367,16 @@ def test_scalar_curvature(rng):
 
 
 def test_curvature_class(rng):
-    assert curvature_class(lambda v: np.array([2.0, 1, 3]) * v, 3)[0] == "convex"
-    assert curvature_class(lambda v: np.array([-2.0, -1, -3]) * v, 3)[0] == "concave"
-    assert curvature_class(lambda v: 0 * v, 3)[0] == "flat"
-    assert curvature_class(lambda v: np.array([2.0, 0]) * v, 2) == ("singular", 0, 1)
-    assert curvature_class(lambda v: np.array([2.0, -2]) * v, 2) == ("saddle", 1, 1)
+    assert curvature_class(lambda v: np.array([2.0, 1, 3]) * v, 3).kind == "convex"
+    assert curvature_class(lambda v: np.array([-2.0, -1, -3]) * v, 3).kind == "concave"
+    assert curvature_class(lambda v: 0 * v, 3).kind == "flat"
+    assert curvature_class(lambda v: np.array([2.0, 0]) * v, 2) == CurvatureClass("singular", 0, 1)
+    assert curvature_class(lambda v: np.array([2.0, -2]) * v, 2) == CurvatureClass("saddle", 1, 1)
     A = symmetric(rng, np.r_[rng.uniform(1, 2, 40), rng.uniform(-2, -1, 20)])
-    kind, negative, positive = curvature_class(lambda v: A @ v, 60)
+    found = curvature_class(lambda v: A @ v, 60)
+    kind, negative, positive = found.kind, found.n_negative, found.n_positive
     assert (kind, negative, positive) == ("saddle", 20, 40)
-    assert largest_gap([5.0, 4, 1, 0.9, -3]) == (2, 4.0)
+    assert largest_gap([5.0, 4, 1, 0.9, -3]) == SpectralGap(2, 4.0)
 
 
 def settings(run, **values):

@@ -21,6 +21,7 @@ from trajmap.curvature.scalar import curvature_class
 from trajmap.curvature.subspace_size import sample_quadratics, subspace_convergence
 from trajmap.data.layout import Layout
 from trajmap.data.normalise import filter_norm
+from trajmap.data.results.stagnation import Stagnation
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.losses import accuracy, supervised
@@ -88,7 +89,8 @@ def test_losses_that_cannot_be_batched_are_evaluated_one_by_one():
     with pytest.raises(InputError, match="objective: expected a loss that torch.func.jvp can differentiate"):
         sample_quadratics(objective, objective.theta, np.eye(2, objective.size))
     branching = Objective(model, lambda m, b: m(b).mean() if b.sum() > 0 else m(b).square().mean(), list(x[:, None]))
-    values, gradients, _ = sample_quadratics(branching, branching.theta, np.eye(2, branching.size))
+    found = sample_quadratics(branching, branching.theta, np.eye(2, branching.size))
+    values, gradients = found.values, found.gradients
     assert values.mean() == pytest.approx(branching.value(branching.theta))
     np.testing.assert_allclose(gradients.mean(axis=0), branching.gradient(branching.theta)[:2])
 
@@ -110,7 +112,8 @@ def test_one_more_sample_on_digits(digits):
 def test_second_order_expansions_of_samples(rng, digits):
     """Against a dense Hessian of single samples, and the law of the cloud of a trained network."""
     directions = np.linalg.qr(rng.normal(size=(digits.size, 3)))[0].T
-    values, gradients, hessians = sample_quadratics(digits, digits.theta, directions)
+    found = sample_quadratics(digits, digits.theta, directions)
+    values, gradients, hessians = found.values, found.gradients, found.hessians
     for i in (0, 700):
         (piece,) = (part for j, part in enumerate(pieces_of(digits, 1)) if j == i)
         assert values[i] == pytest.approx(piece.value(digits.theta), rel=1e-4, abs=1e-6)
@@ -337,7 +340,7 @@ def test_gradient_walks():
     net = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3)).double()
     iris = Objective(net, CE, [(x, y)])
     cloud = loss_gradient_cloud(
-        iris, n_walks=3, n_steps=60, kind=lambda theta: curvature_class(iris.hessian(theta), iris.size)[0]
+        iris, n_walks=3, n_steps=60, kind=lambda theta: curvature_class(iris.hessian(theta), iris.size).kind
     )
     assert cloud.losses.shape == cloud.norms.shape == (3, 61)
     assert cloud.descent < 0.6
@@ -350,10 +353,11 @@ def test_gradient_walks():
 
 def test_stagnation():
     walk = np.r_[np.linspace(9, 5, 40), np.full(50, 5.0), np.linspace(5, 1, 40), np.full(30, 1.0)]
-    count, length = stagnation(walk, n_last=5)
+    found = stagnation(walk, n_last=5)
+    count, length = found.count, found.length
     assert count == 2
     assert 30 < length < 50
-    assert stagnation(np.linspace(1, 0, 100)) == (0, 0.0)
+    assert stagnation(np.linspace(1, 0, 100)) == Stagnation(0, 0.0)
 
 
 def test_saturation():

@@ -68,7 +68,8 @@ def test_buffers_move_beside_the_weights():
     there = objective.with_buffers(buffers)
     np.testing.assert_allclose(there.outputs(theta, x), objective.outputs(objective.theta, x), atol=1e-12)
     assert objective.value(theta) > 1e-3, "with the statistics of other units it is another function"
-    matched, orders = match_weights(objective.theta, theta, objective.layout, groups)
+    found = match_weights(objective.theta, theta, objective.layout, groups)
+    matched, orders = found.theta, found.permutations
     np.testing.assert_array_equal(matched, objective.theta)
     np.testing.assert_array_equal(permute_buffers(buffers, groups, orders)["1.running_mean"], own["1.running_mean"])
 

@@ -72,7 +72,8 @@ def test_distances_by_brute_force():
 
 def test_minkowski_distances_are_bhattacharyya_distances():
     p = np.random.default_rng(1).dirichlet(np.ones(3), size=(8, 5))
-    coordinates, values = intensive_pca(np.sqrt(p), 8)
+    found = intensive_pca(np.sqrt(p), 8)
+    coordinates, values = found.coordinates, found.eigenvalues
     difference = coordinates[:, None] - coordinates[None]
     squares = np.sum(np.sign(values) * difference**2, axis=2)
     np.testing.assert_allclose(squares, bhattacharyya_distances(np.sqrt(p)), atol=1e-10)

@@ -126,11 +126,12 @@ def test_along_a_path_and_over_retrainings(rng):
 def test_rank_agreement(rng):
     a = rng.normal(size=60)
     b = a + 0.3 * rng.normal(size=60)
-    rho, low, high = rank_agreement(a, b)
+    found = rank_agreement(a, b)
+    rho, low, high = found.value, found.low, found.high
     assert rho == pytest.approx(spearmanr(a, b)[0])
     assert low < rho < high < 1
-    assert rank_agreement(a, -a)[0] == pytest.approx(-1)
-    assert np.isnan(rank_agreement(a, np.ones(60))[0])
+    assert rank_agreement(a, -a).value == pytest.approx(-1)
+    assert np.isnan(rank_agreement(a, np.ones(60)).value)
     table = spearman_table(np.column_stack([a, rng.normal(size=60)]), b)
     assert table[0, 1] > 0.5
     assert table[1, 1] < 0 < table[1, 2]

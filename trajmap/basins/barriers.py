@@ -204,9 +204,9 @@ def barrier_matrix(
 
 
 def _matched(objective: Objective, a: Array, b: Array, groups: Sequence[UnitGroup]) -> Array:
-    """Match b to a by permuting units, and check that the result is the same function as b."""
-    end, _ = match_weights(a, b, objective.layout, groups_at(groups, objective))
-    # statistics recorded in a run belong to its own order of the units
+    """Bring b near a by permuting units, and hold it against b before anyone sees it."""
+    end = match_weights(a, b, objective.layout, groups_at(groups, objective)).theta
+    # statistics that a run recorded belong to its own order of the units
     at = objective.for_run(None) if objective.parts.re_estimates else objective
     require_same_loss(at, np.asarray(b, dtype=np.float64), end)
     return end

@@ -7,6 +7,7 @@ import numpy as np
 from trajmap._validation import Array, check_array, check_count, check_positive
 from trajmap.data.progress import Progress, counted
 from trajmap.data.results.gradient_cloud import GradientCloud
+from trajmap.data.results.stagnation import Stagnation
 from trajmap.data.trajectory import Trajectory
 from trajmap.objective.objective import Objective
 
@@ -90,8 +91,8 @@ def loss_gradient_cloud(
     relative_step : float
         Largest step of an entry, as a fraction of the range 2·width: 0.01 micro, 0.1 macro.
     kind : callable, optional
-        Names the kind of each walk's last point, for example
-        ``lambda theta: curvature_class(objective.hessian(theta), objective.size)[0]``.
+        Names the kind of each walk's last point, as
+        ``lambda theta: curvature_class(objective.hessian(theta), objective.size).kind``.
     random_state : int
         Seed.
     progress : callable, optional
@@ -121,8 +122,8 @@ def loss_gradient_cloud(
     return GradientCloud(np.array(losses), np.array(norms), ends)
 
 
-def stagnation(losses: Array, *, n_last: int = 10, tolerance: float = 1e-3) -> tuple[int, float]:
-    """Count the parts of a walk on which the smoothed loss is constant, that is, the stops of the walk.
+def stagnation(losses: Array, *, n_last: int = 10, tolerance: float = 1e-3) -> Stagnation:
+    """Count the stretches of a walk on which the smoothed loss stands still: how often it meets something to stay at.
 
     A reconstruction of the published measures.
 
@@ -137,14 +138,12 @@ def stagnation(losses: Array, *, n_last: int = 10, tolerance: float = 1e-3) -> t
 
     Returns
     -------
-    count : int
-        Number of parts of at least `n_last` steps.
-    length : float
-        Their mean length in steps; 0 if there are none.
+    Stagnation
+        Stretches of at least `n_last` steps, and how long they are.
 
     Examples
     --------
-    >>> stagnation(np.r_[np.linspace(5, 1, 50), np.ones(60), np.linspace(1, 0, 50)])[0]
+    >>> stagnation(np.r_[np.linspace(5, 1, 50), np.ones(60), np.linspace(1, 0, 50)]).count
     1
     """
     losses = check_array("losses", losses, (None,), dtype=np.float64)
@@ -154,4 +153,4 @@ def stagnation(losses: Array, *, n_last: int = 10, tolerance: float = 1e-3) -> t
     edges = np.flatnonzero(np.diff(np.r_[0, still.astype(int), 0]))
     lengths = edges[1::2] - edges[::2]
     kept = lengths[lengths >= n]
-    return len(kept), float(kept.mean()) if len(kept) else 0.0
+    return Stagnation(len(kept), float(kept.mean()) if len(kept) else 0.0)

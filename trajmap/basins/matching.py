@@ -16,6 +16,7 @@ from trajmap.basins.unit_assignment import improved, inside
 from trajmap.basins.unit_group import FrozenNorm, UnitGroup, move_units
 from trajmap.basins.units import unit_groups
 from trajmap.data.layout import Layout
+from trajmap.data.results.matched_weights import MatchedWeights
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 
@@ -92,7 +93,7 @@ def match_weights(
     *,
     max_passes: int = 50,
     random_state: int = 0,
-) -> tuple[Array, list[Array]]:
+) -> MatchedWeights:
     """Permute b's hidden units so that its weights are near a's, group by group until nothing changes.
 
     Units in blocks, such as heads, are matched with their blocks, with the best order inside each pair of blocks.
@@ -112,10 +113,8 @@ def match_weights(
 
     Returns
     -------
-    matched : numpy.ndarray, shape (P,)
+    MatchedWeights
         b with its units permuted: the same function.
-    permutations : list of numpy.ndarray of int
-        One per group.
 
     References
     ----------
@@ -130,7 +129,7 @@ def match_weights(
     >>> layout = Layout(names, tuple(tuple(p.shape) for p in model.parameters()))
     >>> a = np.random.default_rng(0).normal(size=layout.size)
     >>> b = permute(a, layout, groups, [np.array([2, 0, 3, 1])])
-    >>> bool(np.allclose(match_weights(a, b, layout, groups)[0], a))
+    >>> bool(np.allclose(match_weights(a, b, layout, groups).theta, a))
     True
     """
     a, b = (check_array(name, theta, (layout.size,), dtype=np.float64) for name, theta in (("a", a), ("b", b)))
@@ -147,7 +146,7 @@ def match_weights(
                 permutations[k], changed = order, True
         if not changed:
             break
-    return permute(b, layout, groups, permutations), permutations
+    return MatchedWeights(permute(b, layout, groups, permutations), tuple(permutations))
 
 
 def groups_at(groups: Sequence[UnitGroup], objective: Objective) -> list[UnitGroup]:

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
             )  # fmt: skip
             found.save(artefacts.path("connections", other.name))
             say(f"{other}: {found.verdict}")
-            ends[other.name] = match_weights(here, there, objective.layout, groups_at(groups, objective))[0]
+            ends[other.name] = match_weights(here, there, objective.layout, groups_at(groups, objective)).theta
             progress(i + 1, len(args.others))
     for sister, (_, there, _) in zip(args.sister, sisters, strict=True):
         ends.setdefault(sister.name, there)

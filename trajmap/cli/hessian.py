@@ -129,9 +129,9 @@ def _density(
         objective, theta, args.k, tol=args.tol, start=space, method=_method(args), random_state=args.seed
     )
     trace = deflated_trace(product, objective.size, near, random_state=args.seed)
-    count, ratio = largest_gap(near.eigenvalues)
+    gap = largest_gap(near.eigenvalues)
     say(f"  trace {trace}, effective rank {found.effective_rank:.3g}, {found.negative_share:.1%} negative eigenvalues")
-    say(f"  largest gap after {count} eigenvalues (ratio {ratio:.2g}), condition {found.condition:.3g}")
+    say(f"  largest gap after {gap.count} eigenvalues (ratio {gap.ratio:.2g}), condition {found.condition:.3g}")
 
 
 def _causal(args: argparse.Namespace, objective: Objective, trajectory: Trajectory, artefacts: Artefacts) -> None:

@@ -78,8 +78,8 @@ def _spearman(objective: Objective, found: Sensitivity) -> None:
         return
     table = spearman_table(np.concatenate([x for x, _ in pairs]), np.concatenate([y.ravel() for _, y in pairs]))
     for k, row in enumerate(found.mean):
-        rho, low, high = rank_agreement(row, np.abs(table[:, 0]))
-        say(f"  order {k + 1} against Spearman's |ρ| with the target: {rho:+.2f} (95%: {low:+.2f} to {high:+.2f})")
+        agreement = rank_agreement(row, np.abs(table[:, 0]))
+        say(f"  order {k + 1} against Spearman's |ρ| with the target: {agreement}")
 
 
 def _retrained(args: argparse.Namespace, objective: Objective, trajectory: Trajectory, measure: Measure) -> None:
@@ -91,6 +91,6 @@ def _retrained(args: argparse.Namespace, objective: Objective, trajectory: Traje
         ends.append(other.theta(-1))
     found = np.abs(retrained_sensitivity(objective, ends, measure=measure).values)
     for k in range(found.shape[1]):
-        rho = [rank_agreement(found[0, k], other[k], n_boot=1)[0] for other in found[1:]]
+        rho = [rank_agreement(found[0, k], other[k], n_boot=1).value for other in found[1:]]
         text = ", ".join(f"{value:+.2f}" for value in rho)
         say(f"  order {k + 1}: ranking at the end against the other trainings' ends {text}")

@@ -65,10 +65,10 @@ def run(args: argparse.Namespace) -> None:
     _permuted(artefacts, objective, theta, seed)
     cloud = loss_gradient_cloud(
         objective, width=args.width, n_walks=args.walks, n_steps=args.steps, relative_step=0.01, random_state=seed,
-        kind=lambda point: curvature_class(objective.hessian(point), objective.size, n_steps=30)[0],
+        kind=lambda point: curvature_class(objective.hessian(point), objective.size, n_steps=30).kind,
     )  # fmt: skip
     cloud.save(artefacts.path("cloud"))
-    stops = np.mean([stagnation(row)[0] for row in cloud.losses]) if args.steps > 10 else np.nan
+    stops = np.mean([stagnation(row).count for row in cloud.losses]) if args.steps > 10 else np.nan
     kinds = ", ".join(f"{share:.0%} {kind}" for kind, share in cloud.shares.items())
     say(f"  gradient walks keep {cloud.descent:.3g} of their loss, stand still {stops:.2g} times, end at {kinds}")
     _saturated(artefacts, objective, trajectory)

@@ -9,6 +9,7 @@ from trajmap.curvature.operators import Product, as_operator
 from trajmap.curvature.probes import random_signs
 from trajmap.data.progress import Progress
 from trajmap.data.results.spectral_density import SpectralDensity
+from trajmap.data.results.spectral_gap import SpectralGap
 from trajmap.objective.operator import Operator, Watched
 
 __all__ = ["largest_gap", "spectral_density"]
@@ -79,7 +80,7 @@ def _quadrature(operator: Operator, start: torch.Tensor, m: int) -> tuple[Array,
     return values, vectors[0] ** 2
 
 
-def largest_gap(eigenvalues: Array) -> tuple[int, float]:
+def largest_gap(eigenvalues: Array) -> SpectralGap:
     """Count the outliers among descending positive eigenvalues: those before the largest ratio of neighbours.
 
     Parameters
@@ -89,20 +90,18 @@ def largest_gap(eigenvalues: Array) -> tuple[int, float]:
 
     Returns
     -------
-    count : int
-        Eigenvalues above the gap.
-    ratio : float
-        λ_count/λ_{count+1} ≥ 1; near 1 there is no clear gap.
+    SpectralGap
+        How many there are, and how large the gap is.
 
     Examples
     --------
     >>> largest_gap([9.0, 8.0, 2.0, 1.8])
-    (2, 4.0)
+    SpectralGap(count=2, ratio=4)
     """
     values = np.sort(check_array("eigenvalues", eigenvalues, (None,), dtype=np.float64))[::-1]
     values = values[values > 0]
     if len(values) < 2:
-        return len(values), float("inf")
+        return SpectralGap(len(values), float("inf"))
     ratios = values[:-1] / values[1:]
     i = int(np.argmax(ratios))
-    return i + 1, float(ratios[i])
+    return SpectralGap(i + 1, float(ratios[i]))

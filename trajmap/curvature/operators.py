@@ -8,6 +8,7 @@ import torch
 
 from trajmap._validation import Array, check_array, check_count, worded
 from trajmap.data.layout import Layout
+from trajmap.data.results.batch_gradients import BatchGradients
 from trajmap.errors import InputError
 from trajmap.objective.isolation import isolated_rng
 from trajmap.objective.kernels import twice_differentiable
@@ -153,7 +154,7 @@ def _pushed(outputs: torch.Tensor, leaves: list[torch.nn.Parameter], along: list
     return found
 
 
-def batch_gradients(objective: Objective, theta: Array, *, batch_size: int = 0) -> tuple[Array, Array]:
+def batch_gradients(objective: Objective, theta: Array, *, batch_size: int = 0) -> BatchGradients:
     """Gradients of the loss on each batch, or on pieces of batches.
 
     Parameters
@@ -167,27 +168,23 @@ def batch_gradients(objective: Objective, theta: Array, *, batch_size: int = 0) 
 
     Returns
     -------
-    gradients : numpy.ndarray, shape (B, P)
-        One row per piece, float32 if the model is float32, else float64.
-    weights : numpy.ndarray, shape (B,)
-        Weights with sum one: ``weights @ gradients`` is the gradient.
+    BatchGradients
+        One row a piece, float32 where the model is, else float64, with their shares.
     """
     parts = objective.parts
     point = objective.tensor(theta)
     pieces, shares = split_batches(parts.batches, parts.weighing, batch_size)
     rows = [as_array(objective.on_batches(pieces[i : i + 1], [1.0]).gradient(point)) for i in range(len(pieces))]
-    return np.stack(rows), np.array(shares)
+    return BatchGradients(np.stack(rows), np.array(shares))
 
 
-def covariance_product(gradients: Array, weights: Array, *, device: torch.device | str = "cpu") -> Operator:
-    """Product with the covariance of gradients, C = Σ w (g − ḡ)(g − ḡ)ᵀ, from `batch_gradients`; C is not formed.
+def covariance_product(gradients: BatchGradients, *, device: torch.device | str = "cpu") -> Operator:
+    """Product with the covariance of gradients, C = Σ w (g − ḡ)(g − ḡ)ᵀ, whose shares are w; C is not formed.
 
     Parameters
     ----------
-    gradients : array-like, shape (B, P)
-        One row per piece of data; float32 rows stay float32.
-    weights : array-like, shape (B,)
-        Their weights.
+    gradients : BatchGradients
+        One row a piece of data; float32 rows stay float32.
     device : torch.device or str
         Device of the rows and products.
 
@@ -198,12 +195,12 @@ def covariance_product(gradients: Array, weights: Array, *, device: torch.device
 
     Examples
     --------
-    >>> covariance_product(np.array([[1.0, 0], [-1, 0]]), np.array([0.5, 0.5]))(np.array([3.0, 4])).tolist()
+    >>> rows = BatchGradients(np.array([[1.0, 0], [-1, 0]]), np.array([0.5, 0.5]))
+    >>> covariance_product(rows)(np.array([3.0, 4])).tolist()
     [3.0, 0.0]
     """
-    gradients = check_array("gradients", gradients, (None, None))
-    weights = check_array("weights", weights, (len(gradients),), dtype=np.float64)
-    return _Covariance(torch.tensor(gradients, device=device), torch.tensor(weights, device=device))
+    rows, weights = (torch.tensor(part, device=device) for part in (gradients.gradients, gradients.weights))
+    return _Covariance(rows, weights)
 
 
 class _Covariance(Operator):

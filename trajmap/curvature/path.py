@@ -15,6 +15,7 @@ from trajmap.curvature.lanczos import Order, by_magnitude
 from trajmap.data.places import even_places
 from trajmap.data.progress import Progress, counted
 from trajmap.data.results.eigenspace import Eigenspace
+from trajmap.data.results.eigenspace_drift import EigenspaceDrift
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
@@ -186,8 +187,8 @@ def grassmann_distance(A: Array, B: Array) -> float:
     return float(np.linalg.norm(principal_angles(A, B)))
 
 
-def displacement(spaces: dict[int, Eigenspace]) -> tuple[Array, Array]:
-    """Measure the movement of the eigenspace between successive iterates, and from the first.
+def displacement(spaces: dict[int, Eigenspace]) -> EigenspaceDrift:
+    """How far the eigenspace moves between successive iterates, and from the first.
 
     Parameters
     ----------
@@ -196,12 +197,10 @@ def displacement(spaces: dict[int, Eigenspace]) -> tuple[Array, Array]:
 
     Returns
     -------
-    overlaps : numpy.ndarray, shape (n - 1, 2)
-        Overlap with the previous and with the first, in [0, 1]; k/P for a random subspace.
-    distances : numpy.ndarray, shape (n - 1,)
-        Grassmann distance from the previous one, in radians.
+    EigenspaceDrift
+        Overlaps and distances, one row an eigenspace after the first.
     """
     bases = [spaces[step].eigenvectors for step in sorted(spaces)]
     pairs = [(overlap(a, b), overlap(bases[0], b)) for a, b in itertools.pairwise(bases)]
     distances = [grassmann_distance(a, b) for a, b in itertools.pairwise(bases)]
-    return np.array(pairs).reshape(-1, 2), np.array(distances)
+    return EigenspaceDrift(np.array(pairs).reshape(-1, 2), np.array(distances))

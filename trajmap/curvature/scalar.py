@@ -1,36 +1,16 @@
 """The loss graph's scalar curvature, and the kind of a point."""
 
-import dataclasses
-
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count
 from trajmap.curvature.density import spectral_density
 from trajmap.curvature.operators import Product
 from trajmap.curvature.probes import quadratic_forms
+from trajmap.data.results.curvature_class import CurvatureClass
+from trajmap.data.results.scalar_curvature import ScalarCurvature
 from trajmap.objective.objective import Objective
 
-__all__ = ["ScalarCurvature", "curvature_class", "scalar_curvature"]
-
-
-@dataclasses.dataclass(frozen=True)
-class ScalarCurvature:
-    """Scalar curvature of the graph of the loss, with its traces.
-
-    Parameters
-    ----------
-    value : float
-        (tr S)² − tr S², with S the shape operator; a sphere of radius R in n + 1 dimensions has n(n − 1)/R².
-    error : float
-        Standard error, from the probes; 0 if the traces are exact.
-    trace, squared : float
-        tr H and tr H².
-    """
-
-    value: float
-    error: float
-    trace: float
-    squared: float
+__all__ = ["curvature_class", "scalar_curvature"]
 
 
 def scalar_curvature(
@@ -94,7 +74,7 @@ def scalar_curvature(
 
 def curvature_class(
     product: Product, size: int, *, n_steps: int = 60, flat: float = 1e-2, random_state: int = 0
-) -> tuple[str, int, int]:
+) -> CurvatureClass:
     """Name the kind of a point by its Ritz values: convex, concave, saddle, singular, or flat.
 
     Parameters
@@ -112,12 +92,8 @@ def curvature_class(
 
     Returns
     -------
-    kind : str
-        ``"convex"`` or ``"concave"`` if all values have one sign, ``"saddle"`` if both signs occur, ``"singular"`` if
-        some values have one sign and others are zero, ``"flat"`` if all are zero. A few steps may miss a negative
-        eigenvalue.
-    n_negative, n_positive : int
-        Ritz values beyond the band: lower bounds on the numbers of such eigenvalues.
+    CurvatureClass
+        Its kind, and how many Ritz values bend each way.
 
     References
     ----------
@@ -127,19 +103,19 @@ def curvature_class(
     Examples
     --------
     >>> curvature_class(lambda v: np.array([2.0, -1.0, 0.0]) * v, 3)
-    ('saddle', 1, 1)
+    CurvatureClass(kind='saddle', n_negative=1, n_positive=1)
     >>> curvature_class(lambda v: np.array([2.0, 0.0]) * v, 2)
-    ('singular', 0, 1)
+    CurvatureClass(kind='singular', n_negative=0, n_positive=1)
     """
     values = spectral_density(product, size, n_probes=1, n_steps=n_steps, random_state=random_state).nodes[0]
     high = float(np.abs(values).max())
     negative, positive = int(np.sum(values < -flat * high)), int(np.sum(values > flat * high))
     if high == 0 or not (negative or positive):
-        return "flat", 0, 0
+        return CurvatureClass("flat", 0, 0)
     if negative and positive:
         kind = "saddle"
     elif negative + positive < len(values):
         kind = "singular"
     else:
         kind = "convex" if positive else "concave"
-    return kind, negative, positive
+    return CurvatureClass(kind, negative, positive)

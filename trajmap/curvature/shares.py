@@ -5,6 +5,8 @@ import numpy as np
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
 from trajmap.curvature.angles import orthonormal_rows, overlap_baseline
 from trajmap.curvature.operators import Product
+from trajmap.data.results.batch_gradients import BatchGradients
+from trajmap.data.results.drift_share import DriftShare
 from trajmap.errors import InputError
 
 __all__ = ["drift_share", "frozen_quadratic_run", "isotropic_share", "noise_share"]
@@ -15,7 +17,7 @@ def isotropic_share(k: int, size: int) -> Array:
     return overlap_baseline(1, k, size)
 
 
-def noise_share(basis: Array, gradients: Array, weights: Array) -> float:
+def noise_share(basis: Array, gradients: BatchGradients) -> float:
     """Share of the gradient noise in a subspace, tr(VᵀCV)/tr C, from gradients of pieces of data.
 
     Minibatch noise alone is mostly in the top eigenspace, so a step's share is informative only above this value.
@@ -24,8 +26,8 @@ def noise_share(basis: Array, gradients: Array, weights: Array) -> float:
     ----------
     basis : array-like, shape (k, P)
         Rows that span the subspace.
-    gradients, weights : array-like
-        From `batch_gradients`, with the batch size of the optimizer.
+    gradients : BatchGradients
+        With as many samples a piece as the optimizer's batches had.
 
     Returns
     -------
@@ -34,19 +36,18 @@ def noise_share(basis: Array, gradients: Array, weights: Array) -> float:
 
     Examples
     --------
-    >>> noise_share([[1.0, 0]], [[1.0, 1], [-1, -1]], [0.5, 0.5])
+    >>> noise_share([[1.0, 0]], BatchGradients([[1.0, 1], [-1, -1]], [0.5, 0.5]))
     0.5
     """
-    gradients = check_array("gradients", gradients, (None, None), dtype=np.float64)
-    weights = check_array("weights", weights, (len(gradients),), dtype=np.float64)
+    rows, weights = gradients.gradients.astype(np.float64), gradients.weights
     V = orthonormal_rows("basis", basis)
-    centred = (gradients - weights @ gradients) * np.sqrt(weights)[:, None]
+    centred = (rows - weights @ rows) * np.sqrt(weights)[:, None]
     total = float(np.sum(centred**2))
     return float(np.sum((centred @ V.T) ** 2) / total) if total > 0 else float("nan")
 
 
-def drift_share(basis: Array, drifts: Array) -> tuple[float, float]:
-    """Share of the mean drift in a subspace, from replicate branches, without bias by noise.
+def drift_share(basis: Array, drifts: Array) -> DriftShare:
+    """Share of the mean drift in a subspace, from replicate branches, without the noise's bias.
 
     The squared norm of a noisy drift is too large, in the subspace and outside it. Products of *different* branches
     have no such bias: Σ_{a≠b} ⟨V x_a, V x_b⟩ / Σ_{a≠b} ⟨x_a, x_b⟩.
@@ -60,10 +61,8 @@ def drift_share(basis: Array, drifts: Array) -> tuple[float, float]:
 
     Returns
     -------
-    share : float
-        The estimate of a share in [0, 1]; it may be outside by its error.
-    error : float
-        Jackknife standard error over the branches.
+    DriftShare
+        The estimate, with its error.
 
     Raises
     ------
@@ -73,7 +72,7 @@ def drift_share(basis: Array, drifts: Array) -> tuple[float, float]:
     Examples
     --------
     >>> drift_share([[1.0, 0, 0, 0]], [[1.0, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 1]])
-    (1.0, 0.0)
+    DriftShare(value=1, error=0)
     """
     drifts = check_array("drifts", drifts, (None, None), dtype=np.float64)
     if len(drifts) < 3:
@@ -90,7 +89,7 @@ def drift_share(basis: Array, drifts: Array) -> tuple[float, float]:
     left = np.array([ratio(np.delete(np.arange(K), i)) for i in range(K)])
     # a ratio of unbiased numbers is biased by their common noise; the jackknife removes this to first order
     value = K * ratio(np.arange(K)) - (K - 1) * float(left.mean())
-    return value, float(np.sqrt((K - 1) * np.var(left)))
+    return DriftShare(value, float(np.sqrt((K - 1) * np.var(left))))
 
 
 def frozen_quadratic_run(product: Product, gradient: Array, *, lr: float, n_steps: int, momentum: float = 0.0) -> Array:

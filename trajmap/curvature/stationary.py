@@ -1,37 +1,18 @@
 """A part of a run compared with the theory of a quadratic valley."""
 
-import dataclasses
-
 import numpy as np
 
-from trajmap._validation import Array, check_array, check_count, check_positive, worded
+from trajmap._validation import check_array, check_count, check_positive, worded
 from trajmap.curvature.shares import frozen_quadratic_run
+from trajmap.data.results.batch_gradients import BatchGradients
 from trajmap.data.results.eigenspace import Eigenspace
+from trajmap.data.results.quadratic_horizon import QuadraticHorizon
+from trajmap.data.results.stationary_check import StationaryCheck
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 
-__all__ = ["StationaryCheck", "quadratic_horizon", "stationary_check", "window_factor"]
-
-
-@dataclasses.dataclass(frozen=True)
-class StationaryCheck:
-    """Variances of a run along eigenvectors, compared with those of SGD in a quadratic valley.
-
-    Parameters
-    ----------
-    eigenvalues, measured, expected : numpy.ndarray, shape (k,)
-        λ, the variance of the iterates along v, and ηC/(λ(2 − ηλ)) times the finite window's factor; NaN if λ ≤ 0.
-    """
-
-    eigenvalues: Array
-    measured: Array
-    expected: Array
-
-    @property
-    def ratio(self) -> Array:
-        """Measured divided by expected variance, shape (k,): 1 for a stationary quadratic."""
-        return self.measured / self.expected
+__all__ = ["quadratic_horizon", "stationary_check", "window_factor"]
 
 
 def window_factor(decay: float, n: int) -> float:
@@ -61,8 +42,7 @@ def window_factor(decay: float, n: int) -> float:
 def stationary_check(
     trajectory: Trajectory,
     space: Eigenspace,
-    gradients: Array,
-    weights: Array,
+    gradients: BatchGradients,
     *,
     lr: float,
     n_last: int | None = None,
@@ -74,9 +54,9 @@ def stationary_check(
     trajectory : Trajectory
         The run.
     space : Eigenspace
-        Eigenspace of the Hessian, at the end or at the window's mean.
-    gradients, weights : array-like
-        Batch gradients there, from `batch_gradients` with the optimizer's batch size, for the noise C.
+        The Hessian's, at the end or at the window's mean.
+    gradients : BatchGradients
+        Those there, with the optimizer's batch size: the noise C.
     lr : float
         Learning rate η.
     n_last : int, optional
@@ -103,9 +83,9 @@ def stationary_check(
     V = space.eigenvectors.astype(np.float64)
     along = np.stack([V @ np.asarray(trajectory.theta(i), dtype=np.float64)
                       for i in range(trajectory.n_iterates - n, trajectory.n_iterates)])  # fmt: skip
-    gradients = check_array("gradients", gradients, (None, V.shape[1]), dtype=np.float64)
-    centred = (gradients - np.asarray(weights) @ gradients) @ V.T
-    noise = np.asarray(weights) @ centred**2
+    rows = check_array("gradients", gradients.gradients, (None, V.shape[1]), dtype=np.float64)
+    centred = (rows - gradients.weights @ rows) @ V.T
+    noise = gradients.weights @ centred**2
     spacing = float(np.median(np.diff(trajectory.steps[-n:])))
     expected = []
     for value, c in zip(space.eigenvalues, noise, strict=True):
@@ -117,8 +97,8 @@ def stationary_check(
 
 def quadratic_horizon(
     objective: Objective, trajectory: Trajectory, place: int, *, lr: float, n_iterates: int = 10, momentum: float = 0.0
-) -> tuple[Array, Array]:
-    """Compare a run's displacement with that of gradient descent on the quadratic model at one iterate.
+) -> QuadraticHorizon:
+    """Compare a run's displacement with that of gradient descent on the frozen quadratic at one iterate.
 
     Parameters
     ----------
@@ -135,10 +115,8 @@ def quadratic_horizon(
 
     Returns
     -------
-    steps : numpy.ndarray, shape (n_iterates,)
-        Steps after that iterate.
-    cosines : numpy.ndarray, shape (n_iterates,)
-        Cosine of the two displacements, in [−1, 1]: near 1 as long as the quadratic describes the run.
+    QuadraticHorizon
+        Cosines of the two displacements by step.
 
     Raises
     ------
@@ -157,4 +135,4 @@ def quadratic_horizon(
     for i, step in enumerate(steps):
         real = np.asarray(trajectory.theta(place + 1 + i), dtype=np.float64) - theta
         cosines.append(float(real @ frozen[step] / (np.linalg.norm(real) * np.linalg.norm(frozen[step]))))
-    return steps, np.array(cosines)
+    return QuadraticHorizon(steps, np.array(cosines))

@@ -9,6 +9,7 @@ import torch
 from trajmap._validation import Array, check_array, check_count, check_positive, worded
 from trajmap.data.places import log_places
 from trajmap.data.progress import Progress, counted
+from trajmap.data.results.sample_quadratics import SampleQuadratics
 from trajmap.data.results.subspace_convergence import SubspaceConvergence
 from trajmap.errors import InputError
 from trajmap.objective.isolation import isolated_rng
@@ -82,7 +83,8 @@ def subspace_convergence(
     rng = np.random.default_rng(random_state)
     z = check_positive("sigma", sigma) * rng.standard_normal((check_count("n_points", n_points), len(rows)))
     cloud = sample_losses(objective, theta + np.concatenate([z, -z]) @ rows).T
-    N, values, gradients, hessians = len(cloud), *sample_quadratics(objective, theta, rows)
+    N, found = len(cloud), sample_quadratics(objective, theta, rows)
+    values, gradients, hessians = found.values, found.gradients, found.hessians
     even = 0.5 * (cloud[:, :n_points] + cloud[:, n_points:]) - values[:, None]
     k = log_places(min(10, N - 1), N - 1, 20) if sizes is None else np.asarray(sizes)
     if N < 3 or k.min() < 1 or k.max() > N - 1:
@@ -105,7 +107,7 @@ def subspace_convergence(
     )
 
 
-def sample_quadratics(objective: Objective, theta: Array, directions: Array) -> tuple[Array, Array, Array]:
+def sample_quadratics(objective: Objective, theta: Array, directions: Array) -> SampleQuadratics:
     """Expand every sample's loss to second order in a subspace, by forward differentiation.
 
     Parameters
@@ -119,8 +121,8 @@ def sample_quadratics(objective: Objective, theta: Array, directions: Array) -> 
 
     Returns
     -------
-    values, gradients, hessians : numpy.ndarray, shapes (N,), (N, D), (N, D, D)
-        By sample.
+    SampleQuadratics
+        Values, gradients and Hessians by sample.
 
     Raises
     ------
@@ -150,7 +152,7 @@ def sample_quadratics(objective: Objective, theta: Array, directions: Array) -> 
             for j in range(i + 1):
                 Hv = torch.func.jvp(lambda z, i=i: slope(z, i), (zero,), (unit[j],))[1]
                 hessians[:, i, j] = hessians[:, j, i] = as_array(Hv)
-        return as_array(losses(zero)).astype(np.float64), gradients, hessians
+        return SampleQuadratics(as_array(losses(zero)), gradients, hessians)
 
 
 def _change(samples: Array, sizes: Array) -> Array:

@@ -1,6 +1,5 @@
 """The trace of a symmetric operator from its products, with an error estimate."""
 
-import dataclasses
 from collections.abc import Iterable
 
 import numpy as np
@@ -12,32 +11,10 @@ from trajmap.curvature.operators import Product, as_operator
 from trajmap.curvature.probes import quadratic_forms, random_sphere
 from trajmap.data.progress import Progress
 from trajmap.data.results.eigenspace import Eigenspace
+from trajmap.data.results.trace_estimate import TraceEstimate
 from trajmap.objective.operator import Operator, Watched
 
-__all__ = ["TraceEstimate", "deflated_trace", "hutchinson", "hutchpp", "xtrace"]
-
-
-@dataclasses.dataclass(frozen=True)
-class TraceEstimate:
-    """An estimate of tr A.
-
-    Parameters
-    ----------
-    value : float
-        The estimate.
-    error : float
-        Its standard error, estimated from the same products and widened for their small number: the true value is
-        within two errors in about 95 % of cases.
-    n_products : int
-        Number of products.
-    """
-
-    value: float
-    error: float
-    n_products: int
-
-    def __str__(self) -> str:
-        return f"{self.value:.4g} ± {self.error:.2g}"
+__all__ = ["deflated_trace", "hutchinson", "hutchpp", "xtrace"]
 
 
 def hutchinson(

@@ -1,10 +1,11 @@
 """Storage of the result classes: one ``.npz`` of plain arrays with a JSON manifest; opening it runs no code."""
 
 import dataclasses
+import importlib
 import json
 import os
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -12,7 +13,11 @@ from trajmap._validation import Array, worded
 from trajmap.data.reprs import short_repr
 from trajmap.data.shapes import Shaped
 from trajmap.data.store.array_file import read_arrays, write_arrays
+from trajmap.data.tables import frame_of
 from trajmap.errors import InputError, RunFormatError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Saved"]
 
@@ -28,6 +33,11 @@ class Saved(Shaped):
     of arrays, or another such object. Files are written under a temporary name and renamed, so a reader never sees an
     incomplete one.
 
+    Parameters
+    ----------
+    rows : tuple of str
+        Keyword of the class statement: the symbols of the axes that the rows of `to_frame` run over.
+
     Examples
     --------
     >>> import tempfile, numpy as np
@@ -38,13 +48,13 @@ class Saved(Shaped):
     (2,)
     """
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        if "__repr__" not in vars(cls):
-            cls.__repr__ = Saved.__repr__  # type: ignore[method-assign]  # else the dataclass prints every number
+    _rows: ClassVar[tuple[str, ...]]
 
-    def __repr__(self) -> str:
-        return short_repr(self)
+    def __init_subclass__(cls, *, rows: tuple[str, ...] = ()) -> None:
+        super().__init_subclass__()
+        cls._rows = rows
+        if "__repr__" not in vars(cls):
+            cls.__repr__ = short_repr  # type: ignore[method-assign]  # else the dataclass prints every number
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the object to a file.
@@ -67,6 +77,37 @@ class Saved(Shaped):
         target.parent.mkdir(parents=True, exist_ok=True)
         write_arrays(target, arrays)  # objects were rejected above, so nothing is pickled
         return target
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Lay the noun out as a table of pandas.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each place along the noun's main axes, which the index names and counts; a column a field, or
+            one for each place along its other axes, as ``curvatures_0``. Numbers and words are repeated on every row;
+            what shares no axis with the rows is left out.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> from trajmap.data.results.training_curves import TrainingCurves
+        >>> TrainingCurves([0, 10], [[3, 1], [3, 2]], ["SGD", "Adam"]).to_frame().reset_index(drop=True)
+           steps  losses names
+        0    0.0     3.0   SGD
+        1   10.0     1.0   SGD
+        2    0.0     3.0  Adam
+        3   10.0     2.0  Adam
+        """
+        return frame_of(self, type(self)._rows)
+
+    def _repr_html_(self) -> str:
+        # pictures know the nouns; that a notebook finds the way back is the one import that runs upward, when asked
+        return str(importlib.import_module("trajmap.plots.inline").html_of(self))
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:

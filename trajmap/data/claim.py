@@ -17,8 +17,8 @@ ALPHA = 0.05
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Claim(Saved):
-    """One claim: the size of an effect, the same number for surrogates, and the conclusion.
+class Claim(Saved, rows=("n_nulls", "n_draws")):
+    """One claim: the size of an effect, the same number of surrogates, and what follows.
 
     A claim holds only if the effect exceeds every null, after a correction for the number of alternatives. It is
     unknown if a null has too few draws for p ≤ 0.05, if the value is not finite, or if a reason is given. A claim that

@@ -17,7 +17,7 @@ __all__ = ["Plane"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Plane(Saved):
+class Plane(Saved, rows=("P",)):
     """The chart z ↦ origin + z·directions and its least-squares inverse.
 
     Directions need not be orthogonal or of unit length: `transform` solves the least-squares problem, so

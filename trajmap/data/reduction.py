@@ -12,8 +12,8 @@ __all__ = ["Reduction"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Reduction(Saved):
-    """Points X, their embedding Z and their lift X̂, with the same points row by row.
+class Reduction(Saved, rows=("n",)):
+    """Points X, their embedding Z and their lift X̂, row by row the same points.
 
     Parameters
     ----------

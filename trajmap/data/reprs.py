@@ -7,8 +7,9 @@ import numpy as np
 
 from trajmap._validation import Array
 
-__all__ = ["short_repr"]
+__all__ = ["short_repr", "short_value"]
 
+_LONG = 160  # letters between the brackets; the fields at the end give way
 _FEW = 4  # numbers that are shown as they are
 _MANY = 1 << 20  # numbers above which an array is not read for its range
 
@@ -36,7 +37,9 @@ def short_repr(noun: Any) -> str:
     for field in dataclasses.fields(noun):
         value = getattr(noun, field.name)
         if not _is_default(field, value):
-            parts.append(f"{field.name}={_short(value)}")
+            parts.append(f"{field.name}={short_value(value)}")
+    while len(", ".join(parts)) > _LONG:
+        parts = [*parts[: -1 - (parts[-1] == "…")], "…"]
     return f"{type(noun).__name__}({', '.join(parts)})"
 
 
@@ -51,7 +54,8 @@ def _is_default(field: Any, value: Any) -> bool:
     return bool(value is default or value == default)
 
 
-def _short(value: Any) -> str:
+def short_value(value: Any) -> str:
+    """Write one value of a noun in few words."""
     if isinstance(value, np.ndarray):
         return _array(value)
     if isinstance(value, (float, np.floating)):
@@ -59,9 +63,11 @@ def _short(value: Any) -> str:
     if isinstance(value, str):
         return repr(value if len(value) <= 40 else value[:39] + "…")
     if isinstance(value, dict):
-        return _several([f"{key!r}: {_short(part)}" for key, part in list(value.items())[:3]], len(value), "{}")
+        return _several([f"{key!r}: {short_value(part)}" for key, part in list(value.items())[:3]], len(value), "{}")
     if isinstance(value, (list, tuple)):
-        return _several([_short(part) for part in value[:3]], len(value), "[]" if isinstance(value, list) else "()")
+        return _several(
+            [short_value(part) for part in value[:3]], len(value), "[]" if isinstance(value, list) else "()"
+        )
     return repr(value)
 
 

@@ -5,8 +5,8 @@ import functools
 import re
 import types
 import typing
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -99,15 +99,16 @@ class Shaped:
     """Base of the frozen dataclasses whose fields say what they must be.
 
     Arrays are converted and made read-only, numbers become Python's own; what does not fit is told by the field's name.
+    What a shape cannot say a noun checks, and fills in, by a method ``_check(self)``.
     """
+
+    _check: ClassVar[Callable[..., None] | None] = None
 
     def __post_init__(self) -> None:
         for name, value in _converted(self, {}).items():
             self._set(name, value)
-        self._check()
-
-    def _check(self) -> None:
-        """Check what a shape cannot say, and fill in what follows from other fields; a hook."""
+        if self._check is not None:
+            self._check()
 
     def _set(self, name: str, value: Any) -> None:
         """Set a field of the frozen noun while it is made."""
@@ -158,7 +159,8 @@ def _is_union(hint: Any) -> bool:
 def _converted(noun: Shaped, known: Known) -> dict[str, Any]:
     """Fields as they must be, with the symbols' sizes in `known`."""
     found = {}
-    for field in sorted(declared_fields(type(noun)), key=lambda field: field.order):
+    kind: Any = type(noun)
+    for field in sorted(declared_fields(kind), key=lambda field: field.order):
         value = getattr(noun, field.name)
         if value is not None or not field.optional:
             found[field.name] = _checked(field, value, known)

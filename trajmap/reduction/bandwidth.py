@@ -11,6 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from trajmap._validation import Array, check_count, check_positive, worded
 from trajmap.data.kernel_sums import kernel_slopes
+from trajmap.data.results.kernel_slope import KernelSlope
 from trajmap.errors import InputError
 
 __all__ = [
@@ -189,7 +190,7 @@ def local_scales(X: Array, n_neighbors: int) -> Array:
     return distances / np.exp(np.mean(np.log(distances)))
 
 
-def kernel_slope(X: Array) -> tuple[float, float]:
+def kernel_slope(X: Array) -> KernelSlope:
     """Estimate dimension and bandwidth from the kernel sum: d = 2 max d log S/d log ε.
 
     Parameters
@@ -199,10 +200,8 @@ def kernel_slope(X: Array) -> tuple[float, float]:
 
     Returns
     -------
-    dimension : float
-        Twice the largest slope; the boundary of a cloud lowers it.
-    epsilon : float
-        The ε of the largest slope.
+    KernelSlope
+        Dimension and bandwidth.
 
     References
     ----------
@@ -211,12 +210,12 @@ def kernel_slope(X: Array) -> tuple[float, float]:
 
     Examples
     --------
-    >>> round(kernel_slope(np.linspace(0, 1, 400)[:, None])[0], 1)
+    >>> round(kernel_slope(np.linspace(0, 1, 400)[:, None]).dimension, 1)
     1.0
     """
     slopes, epsilons = kernel_slopes(pdist(X, "sqeuclidean"), len(X))
     best = int(slopes.argmax())
-    return 2 * float(slopes[best]), float(np.sqrt(epsilons[best] * epsilons[best + 1]))
+    return KernelSlope(2 * float(slopes[best]), float(np.sqrt(epsilons[best] * epsilons[best + 1])))
 
 
 def _kth_distance(X: Array, k: int) -> Array:

@@ -115,7 +115,7 @@ class DiffusionMap(Embedding):
         """Intrinsic dimension by `kernel_slope`; it takes as long as the fit, so it is computed on access."""
         check_is_fitted(self)
         if self._dimension is None:
-            self._dimension = kernel_slope(self._X)[0]
+            self._dimension = kernel_slope(self._X).dimension
         return self._dimension
 
     def diffusion_distance(self) -> Array:

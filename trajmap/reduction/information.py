@@ -3,6 +3,7 @@
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count, worded
+from trajmap.data.results.intensive_coordinates import IntensiveCoordinates
 from trajmap.errors import InputError
 from trajmap.reduction._checks import fix_signs
 
@@ -52,7 +53,7 @@ def bhattacharyya_distances(roots: Array) -> Array:
     return total
 
 
-def intensive_pca(roots: Array, n_components: int = 3) -> tuple[Array, Array]:
+def intensive_pca(roots: Array, n_components: int = 3) -> IntensiveCoordinates:
     """Compute coordinates in which squared Minkowski distances are Bhattacharyya distances.
 
     Parameters
@@ -64,10 +65,8 @@ def intensive_pca(roots: Array, n_components: int = 3) -> tuple[Array, Array]:
 
     Returns
     -------
-    coordinates : numpy.ndarray, shape (T, n_components)
-        √|λ| v.
-    eigenvalues : numpy.ndarray, shape (n_components,)
-        Negative ones belong to time-like coordinates, whose squares count negatively in the distance.
+    IntensiveCoordinates
+        Coordinates, and eigenvalues whose signs say which are time-like.
 
     Raises
     ------
@@ -82,8 +81,8 @@ def intensive_pca(roots: Array, n_components: int = 3) -> tuple[Array, Array]:
     Examples
     --------
     >>> p = np.linspace(0.1, 0.9, 5)[:, None, None]
-    >>> coordinates, _ = intensive_pca(np.sqrt(np.concatenate([p, 1 - p], axis=2)), 1)
-    >>> bool((np.diff(coordinates[:, 0]) > 0).all() or (np.diff(coordinates[:, 0]) < 0).all())
+    >>> line = intensive_pca(np.sqrt(np.concatenate([p, 1 - p], axis=2)), 1).coordinates[:, 0]
+    >>> bool((np.diff(line) > 0).all() or (np.diff(line) < 0).all())
     True
     """
     distances = bhattacharyya_distances(roots)
@@ -97,4 +96,4 @@ def intensive_pca(roots: Array, n_components: int = 3) -> tuple[Array, Array]:
     values, vectors = np.linalg.eigh(-0.5 * centred)
     order = np.argsort(-np.abs(values))[:k]
     coordinates = vectors[:, order] * np.sqrt(np.abs(values[order]))
-    return coordinates * fix_signs(coordinates), values[order]
+    return IntensiveCoordinates(coordinates * fix_signs(coordinates), values[order])

@@ -3,6 +3,7 @@
 import numpy as np
 
 from trajmap._validation import Array, check_array, check_count
+from trajmap.data.results.rank_agreement import RankAgreement
 
 __all__ = ["rank_agreement", "spearman_table"]
 
@@ -50,7 +51,7 @@ def spearman_table(X: Array, y: Array, *, n_boot: int = 500, random_state: int =
     return np.column_stack([correlations(np.arange(len(X))), *np.quantile(draws, [0.025, 0.975], axis=0)])
 
 
-def rank_agreement(a: Array, b: Array, *, n_boot: int = 500, random_state: int = 0) -> tuple[float, float, float]:
+def rank_agreement(a: Array, b: Array, *, n_boot: int = 500, random_state: int = 0) -> RankAgreement:
     """Rank correlation of two rankings of the same variables, with a bootstrap interval over the variables.
 
     Parameters
@@ -64,8 +65,8 @@ def rank_agreement(a: Array, b: Array, *, n_boot: int = 500, random_state: int =
 
     Returns
     -------
-    rho, low, high : float
-        In [−1, 1]; with few variables the interval is wide. NaN if a ranking is constant.
+    RankAgreement
+        With few variables the interval is wide. NaN if a ranking is constant.
     """
     from scipy.stats import rankdata
 
@@ -82,4 +83,4 @@ def rank_agreement(a: Array, b: Array, *, n_boot: int = 500, random_state: int =
     draws = [rho(rng.integers(len(a), size=len(a))) for _ in range(check_count("n_boot", n_boot))]
     known = np.array(draws)[np.isfinite(draws)]
     low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
-    return rho(np.arange(len(a))), float(low), float(high)
+    return RankAgreement(rho(np.arange(len(a))), float(low), float(high))

@@ -12,7 +12,7 @@ __all__ = ["Alignment"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Alignment(Saved):
+class Alignment(Saved, rows=("m",)):
     """Top eigenspaces at m iterates compared with what the run did there, each beside its baseline.
 
     Parameters

@@ -11,7 +11,7 @@ __all__ = ["Asymmetry"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Asymmetry(Saved):
+class Asymmetry(Saved, rows=("m", "n")):
     """A measure at θ + ε and at θ − ε, by the share of entries of ε that take the model's sign.
 
     Parameters

@@ -14,7 +14,7 @@ __all__ = ["Barriers"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Barriers(Saved):
+class Barriers(Saved, rows=("m",)):
     """A symmetric table of barriers, with the height that sister runs reach by chance.
 
     Parameters

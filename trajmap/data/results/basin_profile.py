@@ -11,7 +11,7 @@ __all__ = ["BasinProfile"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class BasinProfile(Saved):
+class BasinProfile(Saved, rows=("m", "levels")):
     """How wide each basin of a landscape is at each level: a landscape of any dimension, drawn in two.
 
     Parameters

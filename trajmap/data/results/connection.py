@@ -21,7 +21,7 @@ _LOWERED = 0.1  # of the least climb of a straight line: a curve below it may co
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Connection(Saved):
+class Connection(Saved, rows=("n",)):
     """Losses along three ways between two points; ways that were not tried are NaN.
 
     Parameters

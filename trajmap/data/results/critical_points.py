@@ -13,7 +13,7 @@ __all__ = ["CriticalPoints"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class CriticalPoints(Saved):
+class CriticalPoints(Saved, rows=("m",)):
     """Chart-critical points with their verdict in the whole parameter space.
 
     Parameters

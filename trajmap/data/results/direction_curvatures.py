@@ -13,7 +13,7 @@ __all__ = ["DirectionCurvatures"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class DirectionCurvatures(Saved):
+class DirectionCurvatures(Saved, rows=("n",)):
     """Second derivatives dᵀHd along random unit directions.
 
     Parameters

@@ -15,7 +15,7 @@ _NEAR = (0.8, 1.2)  # ratios that are called the edge
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class EdgeGauge(Saved):
+class EdgeGauge(Saved, rows=("n",)):
     """Sharpness along a run over the largest that the optimizer's step is stable at.
 
     Parameters

@@ -12,7 +12,7 @@ __all__ = ["EffectivePotential"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class EffectivePotential(Saved):
+class EffectivePotential(Saved, rows=("*grid",)):
     """−log of the density of a run's chart coordinates, beside the evidence for its conditions.
 
     Parameters

@@ -12,7 +12,7 @@ __all__ = ["Eigenspace"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Eigenspace(Saved):
+class Eigenspace(Saved, rows=("k",)):
     """k eigenpairs (λᵢ, vᵢ) with residuals ‖A vᵢ − λᵢ vᵢ‖.
 
     Parameters

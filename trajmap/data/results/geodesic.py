@@ -11,7 +11,7 @@ __all__ = ["Geodesic"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Geodesic(Saved):
+class Geodesic(Saved, rows=("n",)):
     """A discrete geodesic of the pull-back metric, with the lengths it is to be held against.
 
     Parameters

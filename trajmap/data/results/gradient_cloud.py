@@ -13,7 +13,7 @@ __all__ = ["GradientCloud"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class GradientCloud(Saved):
+class GradientCloud(Saved, rows=("n_walks", "n_points")):
     """Loss and gradient norm at every point of several gradient walks.
 
     Parameters

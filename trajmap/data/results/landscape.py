@@ -14,7 +14,7 @@ __all__ = ["Grid", "Landscape"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Grid(Saved):
+class Grid(Saved, rows=("*axes",)):
     """A rectangular grid in R^d; it owns its axis order.
 
     Parameters
@@ -95,7 +95,7 @@ class Grid(Saved):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Landscape(Saved):
+class Landscape(Saved, rows=("*grid",)):
     """The loss over a chart, and the path through it.
 
     Parameters

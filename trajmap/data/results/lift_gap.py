@@ -13,7 +13,7 @@ __all__ = ["LiftGap"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class LiftGap(Saved):
+class LiftGap(Saved, rows=("m",)):
     """Loss L(θ_t), loss of the lift L(D(Eθ_t)), and how far apart the two points are.
 
     Parameters

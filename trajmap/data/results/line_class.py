@@ -11,7 +11,7 @@ __all__ = ["LineClass"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class LineClass(Saved):
+class LineClass(Saved, rows=("m",)):
     """Minima of a curve, and its name.
 
     Parameters

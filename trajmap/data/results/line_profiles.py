@@ -21,7 +21,7 @@ def side_asymmetry(offsets: Array, losses: Array) -> float:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class LineProfiles(Saved):
+class LineProfiles(Saved, rows=("m", "n")):
     """Loss curves through a model at offset 0, each with what it was asked to be and what it is.
 
     Parameters

@@ -13,7 +13,7 @@ __all__ = ["LossCheck"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class LossCheck(Saved):
+class LossCheck(Saved, rows=("n",)):
     """The objective at the last iterate, beside the losses that the run recorded near its end.
 
     Parameters

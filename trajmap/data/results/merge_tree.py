@@ -13,7 +13,7 @@ __all__ = ["MergeTree"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class MergeTree(Saved):
+class MergeTree(Saved, rows=("m",)):
     """How the basins of a landscape merge as the level rises.
 
     Each minimum but the lowest of its component ends where its basin meets a deeper one (the elder rule). Vertices are

@@ -11,7 +11,7 @@ __all__ = ["MinedDirection"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class MinedDirection(Saved):
+class MinedDirection(Saved, rows=("n",)):
     """A direction and the loss along it.
 
     Parameters

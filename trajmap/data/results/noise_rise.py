@@ -11,7 +11,7 @@ __all__ = ["NoiseRise"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class NoiseRise(Saved):
+class NoiseRise(Saved, rows=("m", "n_draws")):
     """Losses at θ + ε for Gaussian ε, by the size of ε.
 
     Parameters

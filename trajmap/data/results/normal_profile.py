@@ -13,7 +13,7 @@ __all__ = ["NormalProfile"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class NormalProfile(Saved):
+class NormalProfile(Saved, rows=("m", "n")):
     """Loss against parameter distance along normal directions of a chart at one point.
 
     Parameters

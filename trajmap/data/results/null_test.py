@@ -13,7 +13,7 @@ __all__ = ["NullTest"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class NullTest(Saved):
+class NullTest(Saved, rows=("n_draws",)):
     """A statistic, its null distribution, and how far apart they are.
 
     Parameters

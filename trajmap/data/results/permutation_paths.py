@@ -12,7 +12,7 @@ __all__ = ["PermutationPaths"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class PermutationPaths(Saved):
+class PermutationPaths(Saved, rows=("m", "n_draws", "n")):
     """Losses between a solution and copies of it with pairs of units swapped, by the number of units.
 
     Parameters

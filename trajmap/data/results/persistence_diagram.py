@@ -13,7 +13,7 @@ __all__ = ["PersistenceDiagram"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class PersistenceDiagram(Saved):
+class PersistenceDiagram(Saved, rows=("n",)):
     """Pairs (birth, death) of one degree: 0 for basins, 1 for rings around a hill.
 
     Parameters

@@ -13,7 +13,7 @@ __all__ = ["Pullback"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Pullback(Saved):
+class Pullback(Saved, rows=("d",)):
     """L∘D at z: gradient and Hessian in coordinates, the metric, and the part of the gradient off the chart.
 
     Parameters

@@ -11,7 +11,7 @@ __all__ = ["SampleConvergence"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class SampleConvergence(Saved):
+class SampleConvergence(Saved, rows=("m",)):
     """Change of the mean loss at a point by one more sample.
 
     Parameters

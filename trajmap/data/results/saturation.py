@@ -11,7 +11,7 @@ __all__ = ["Saturation"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Saturation(Saved):
+class Saturation(Saved, rows=("n", "n_layers")):
     """Saturation of each activation layer by optimizer step.
 
     Parameters

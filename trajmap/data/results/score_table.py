@@ -17,7 +17,7 @@ FEWEST_DRAWS = round(1 / ALPHA) - 1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ScoreTable(Saved):
+class ScoreTable(Saved, rows=("n_reductions", "n_scores")):
     """A table reductions × scores, with the null of each cell.
 
     Parameters

@@ -13,7 +13,7 @@ __all__ = ["Sensitivity"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Sensitivity(Saved):
+class Sensitivity(Saved, rows=("n", "orders", "variables")):
     """Derivatives of order 1, 2, … by each variable, over one or several points.
 
     Parameters

@@ -12,7 +12,7 @@ __all__ = ["SolutionTree"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class SolutionTree(Saved):
+class SolutionTree(Saved, rows=("m",)):
     """Hierarchical clustering of solutions, and whether a tree describes them.
 
     Parameters

@@ -13,7 +13,7 @@ __all__ = ["SpectralDensity"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class SpectralDensity(Saved):
+class SpectralDensity(Saved, rows=("n_probes", "m")):
     """Quadrature nodes and weights of the spectrum, from several random probes.
 
     Parameters

@@ -13,7 +13,7 @@ __all__ = ["SubspaceConvergence"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class SubspaceConvergence(Saved):
+class SubspaceConvergence(Saved, rows=("m",)):
     """Mean squared change Δ_k = E (L_{k+1} − L_k)² over a Gaussian cloud around a point, in a random order of samples.
 
     In the mean over all orders Δ_k = V/(k(k + 1)) exactly, where V is the variance of the samples' losses, averaged

@@ -11,7 +11,7 @@ __all__ = ["TrainingCurves"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class TrainingCurves(Saved):
+class TrainingCurves(Saved, rows=("m", "n")):
     """Loss by step of trainings that differ in one thing.
 
     Parameters

@@ -11,7 +11,7 @@ __all__ = ["VarianceSpectrum"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class VarianceSpectrum(Saved):
+class VarianceSpectrum(Saved, rows=("k",)):
     """Shares of variance of the first k principal components (mean-centred).
 
     Parameters

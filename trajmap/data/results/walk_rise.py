@@ -13,7 +13,7 @@ __all__ = ["WalkRise"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class WalkRise(Saved):
+class WalkRise(Saved, rows=("n_walks", "n_times")):
     """Rise of the loss along Gaussian walks, each the mean of an antithetic pair, beside the law of the quadratic.
 
     Parameters

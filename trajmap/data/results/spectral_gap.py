@@ -1,0 +1,28 @@
+"""Where the outliers of a spectrum end."""
+
+import dataclasses
+
+from trajmap.data.archive import Saved
+
+__all__ = ["SpectralGap"]
+
+
+@dataclasses.dataclass(frozen=True)
+class SpectralGap(Saved):
+    """The largest gap in a spectrum: how many eigenvalues stand above it.
+
+    Parameters
+    ----------
+    count : int
+        Eigenvalues above the gap.
+    ratio : float
+        λ_count/λ_{count+1}; near 1 there is no gap to speak of, inf where nothing lies below.
+
+    Examples
+    --------
+    >>> SpectralGap(2, 4.0).ratio
+    4.0
+    """
+
+    count: int
+    ratio: float
