@@ -30,6 +30,6 @@ class ChartState(Saved):
     state: dict[str, Any]
     name: str = ""
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
         if not {"class", "parameters", "fitted"} <= self.state.keys():
             raise InputError(worded("state", "class, parameters and fitted attributes", sorted(self.state)))
