@@ -19,6 +19,7 @@ from trajmap.kinds.listed import KINDS
 from trajmap.kinds.plane import PLANE
 from trajmap.kinds.scores import SCORES
 from trajmap.recording.recorder import Recorder
+from trajmap.scores.reconstruction import reconstruction_error
 
 OBJECTIVE = """
 import torch, trajmap
@@ -194,3 +195,13 @@ def test_every_file_has_a_kind_and_says_what_made_it(study):
     assert stamp.settings["objective"] == "my.py:make"
     assert set(stamp.inputs) == {"charts/pca"}
     assert str(study) not in stamp.text, "where somebody's files lie is nobody's concern"
+
+
+def test_the_scores_are_those_of_the_kept_chart(study):
+    run = str(study / "run")
+    assert main(["embed", run, "--charts", "autoencoder", "--seed", "3"]) == 0
+    assert main(["score", run, "--charts", "autoencoder", "--draws", "2", "--slow-draws", "2", "--seed", "0"]) == 0
+    artefacts = Artefacts.of(run)
+    table, reduction = artefacts.one(SCORES), artefacts.one(EMBEDDING, "autoencoder")
+    assert table.values[0, table.scores.index("error in sample")] == reconstruction_error(reduction)
+    assert set(artefacts.stamp(SCORES).inputs) == {"charts/autoencoder"}

@@ -12,9 +12,10 @@ from trajmap.cli._progress import bar, say
 from trajmap.cli._results import Results, add_force
 from trajmap.data.results.score_table import ScoreTable
 from trajmap.data.sisters import require_sister
+from trajmap.kinds.chart import CHART
 from trajmap.kinds.scores import SCORES
 from trajmap.kinds.variance import VARIANCE
-from trajmap.scores.columns import ALL_COLUMNS, COLUMNS
+from trajmap.scores.columns import ALL_COLUMNS, COLUMNS, Known
 from trajmap.scores.null import explained_variance
 from trajmap.scores.reconstruction import OtherRun, transfer_error
 from trajmap.scores.table import score_table
@@ -57,14 +58,14 @@ def run(args: argparse.Namespace) -> None:
     say(f"two principal components hold {spectrum.ratios[:2].sum():.1%}; random walks {low:.1%} to {high:.1%}")
     sister = None if args.sister is None else _in_row_space(args.run_folder, args.sister)
     table = _table(args, X, trajectory.size, sister)
-    results.save(SCORES, table)
+    results.made_of(CHART, *args.charts).save(SCORES, table)
     say(str(table))
     say(table.recommendation)
 
 
 def _table(args: argparse.Namespace, X: Array, size: int, sister: OtherRun | None) -> ScoreTable:
     draws = {name: args.slow_draws if name in SLOW else args.draws for name in args.charts}
-    embeddings = {name: EMBEDDINGS[name](args.seed) for name in args.charts}
+    embeddings = {name: Known(load_chart(args.run_folder, name, args.seed)[-1]) for name in args.charts}
     with bar("scores and their nulls", "fit") as progress:
         return score_table(
             X, embeddings, size=size, sister=sister, columns=ALL_COLUMNS if args.all else COLUMNS, n_draws=draws,

@@ -87,7 +87,7 @@ def _example() -> Alignment:
 
 ALIGNMENT = Kind(
     name="alignment",
-    place="comparisons/{}",
+    place="alignments/{}",
     noun=Alignment,
     order=160,
     section="Alignment",
