@@ -86,7 +86,9 @@ def _spaces(args: argparse.Namespace, objective: Objective, trajectory: Trajecto
         )  # fmt: skip
         for done, (step, space) in enumerate(spaces, 1):
             # it is in its file already, so that a killed search can be resumed; now it is said what made it
-            results.save(EIGENSPACE, Eigenspace.open(folder / f"{step}.npz"), str(step))
+            stamp = results.artefacts.stamp(EIGENSPACE, str(step))
+            if stamp is None or stamp.objective != results.stamp.objective:
+                results.save(EIGENSPACE, Eigenspace.open(folder / f"{step}.npz"), str(step))
             last = f"λ_{space.k} = {space.eigenvalues[-1]:.4g}, " if space.k > 1 else ""
             say(
                 f"  step {step:>7}  λ₁ = {space.eigenvalues[0]:.4g}, {last}"
