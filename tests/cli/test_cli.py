@@ -491,7 +491,7 @@ def test_a_killed_hessian_is_resumed(study, tmp_path, capsys):
     assert lost.exists()
     assert [path.stat().st_mtime_ns for path in kept] == written, "read, not found again"
     assert capsys.readouterr().out.splitlines()[:3] == first.splitlines()[:3]
-    spaces = Artefacts.of(run).eigenspaces()
+    spaces = Artefacts.of(run).all(EIGENSPACE)
     assert all(space.converged.all() for space in spaces.values())
     assert main([*order, "--k", "3"]) == 0
-    assert all(space.k == 3 for space in Artefacts.of(run).eigenspaces().values())
+    assert all(space.k == 3 for space in Artefacts.of(run).all(EIGENSPACE).values())

@@ -29,7 +29,7 @@ def _effort(gauge: EdgeGauge) -> dict[str, float]:
 
 
 def _example() -> EdgeGauge:
-    return EdgeGauge(np.arange(3.0), np.array([1.0, 3, np.nan]), np.ones(3), 4.0, "batch sharpness")
+    return EdgeGauge(np.arange(3.0), np.array([1.0, 3, np.nan]), np.ones(3), np.full(3, 4.0), "batch sharpness")
 
 
 EDGE = Kind(

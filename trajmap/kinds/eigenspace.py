@@ -42,7 +42,7 @@ class Spectra:
         tables = np.full((2, len(ordered), counts.max()), np.nan)
         for row, space in enumerate(ordered.values()):
             tables[:, row, : space.k] = space.eigenvalues, space.residuals
-        return cls(np.array([float(step) for step in ordered]), *tables, counts)
+        return cls(np.array([float(step) for step in ordered]), tables[0], tables[1], counts)
 
 
 def in_order(spaces: Mapping[str, Eigenspace]) -> dict[str, Eigenspace]:
@@ -134,7 +134,8 @@ def _negative(found: Finding) -> str:
 
 
 def _plot(spaces: Mapping[str, Eigenspace], *, ax: Any = None) -> Any:
-    return plot_eigenvalues(Spectra.of(spaces), ax=ax)
+    spectra: Any = Spectra.of(spaces)  # the picture takes the same three fields of an alignment
+    return plot_eigenvalues(spectra, ax=ax)
 
 
 def _example() -> Eigenspace:

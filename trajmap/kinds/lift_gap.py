@@ -59,7 +59,8 @@ def _words(found: Finding) -> str:
 
 
 def _example() -> LiftGap:
-    return LiftGap(np.arange(6.0), *np.geomspace(9, 0.1, 24).reshape(4, 6), name="pca")
+    values, lifted, residuals, control = np.geomspace(9, 0.1, 24).reshape(4, 6)
+    return LiftGap(np.arange(6.0), values, lifted, residuals, control, "pca")
 
 
 LIFT_GAP = Kind(
