@@ -32,13 +32,14 @@ ALLOWED: dict[str, set[str]] = {
     "sensitivity": {"data", "objective", "projection"},
     "integrations": {"data", "recording"},
     "examples": {"data", "recording", "objective"},
-    "report": {"data", "plots", "scores"},
+    "kinds": {"data", "plots"},
+    "report": {"data", "plots", "scores", "kinds"},
     "cli": {
         "data", "recording", "reduction", "scores", "objective", "plots", "projection", "basins", "curvature",
-        "directions", "report", "examples", "topology", "sensitivity",
+        "directions", "report", "examples", "topology", "sensitivity", "kinds",
     },
 }  # fmt: skip
-TORCH_FREE = {"data", "scores", "topology", "plots", "report"}
+TORCH_FREE = {"data", "scores", "topology", "plots", "kinds", "report"}
 HEAVY = {"torch", "umap", "pydiffmap", "numba", "sklearn", "scipy", "matplotlib"}
 
 

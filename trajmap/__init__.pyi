@@ -7,6 +7,7 @@ from . import directions as directions
 from . import errors as errors
 from . import examples as examples
 from . import integrations as integrations
+from . import kinds as kinds
 from . import objective as objective
 from . import plots as plots
 from . import projection as projection
@@ -39,6 +40,7 @@ from .curvature.sample_size import sample_convergence as sample_convergence
 from .curvature.sharpness_critical import critical_sharpness as critical_sharpness
 from .curvature.sharpness_generalized import generalized_sharpness as generalized_sharpness
 from .curvature.subspace_size import subspace_convergence as subspace_convergence
+from .data.chart_state import ChartState as ChartState
 from .data.claim import Claim as Claim
 from .data.fan import Fan as Fan
 from .data.layout import Layout as Layout

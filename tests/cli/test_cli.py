@@ -12,25 +12,34 @@ import torch
 
 from trajmap.cli import main
 from trajmap.cli._verbs import verbs
-from trajmap.data.artefacts import Artefacts
-from trajmap.data.results.asymmetry import Asymmetry
-from trajmap.data.results.edge_gauge import EdgeGauge
-from trajmap.data.results.gradient_cloud import GradientCloud
 from trajmap.data.results.landscape import Grid, Landscape
-from trajmap.data.results.line_profiles import LineProfiles
-from trajmap.data.results.noise_rise import NoiseRise
-from trajmap.data.results.permutation_paths import PermutationPaths
-from trajmap.data.results.sample_convergence import SampleConvergence
-from trajmap.data.results.saturation import Saturation
-from trajmap.data.results.score_table import ScoreTable
-from trajmap.data.results.sensitivity import Sensitivity
-from trajmap.data.results.solution_tree import SolutionTree
-from trajmap.data.results.spectral_density import SpectralDensity
-from trajmap.data.results.subspace_convergence import SubspaceConvergence
-from trajmap.data.results.training_curves import TrainingCurves
-from trajmap.data.results.walk_rise import WalkRise
 from trajmap.data.store.store import iterate_path
 from trajmap.data.trajectory import Trajectory
+from trajmap.kinds.alignment import ALIGNMENT
+from trajmap.kinds.artefacts import Artefacts
+from trajmap.kinds.asymmetry import ASYMMETRY
+from trajmap.kinds.cloud import CLOUD
+from trajmap.kinds.connection import CONNECTION
+from trajmap.kinds.density import DENSITY
+from trajmap.kinds.edge import EDGE
+from trajmap.kinds.eigenspace import EIGENSPACE
+from trajmap.kinds.embedding import EMBEDDING
+from trajmap.kinds.landscape import LANDSCAPE
+from trajmap.kinds.lift_gap import LIFT_GAP
+from trajmap.kinds.lines import LINES
+from trajmap.kinds.merge_tree import MERGE_TREE
+from trajmap.kinds.noise import NOISE
+from trajmap.kinds.permutations import PERMUTATIONS
+from trajmap.kinds.rings import RINGS
+from trajmap.kinds.samples import SAMPLES
+from trajmap.kinds.saturation import SATURATION
+from trajmap.kinds.scores import SCORES
+from trajmap.kinds.sensitivity import SENSITIVITY
+from trajmap.kinds.solutions import SOLUTIONS
+from trajmap.kinds.subspace import SUBSPACE
+from trajmap.kinds.trainings import TRAININGS
+from trajmap.kinds.valley import VALLEY
+from trajmap.kinds.walk import WALK
 from trajmap.recording.recorder import Recorder
 from trajmap.recording.sketch import CountSketch
 
@@ -144,23 +153,23 @@ def road(study):
 @pytest.mark.slow
 def test_verbs_compose(road):
     artefacts = Artefacts.of(road)
-    assert set(artefacts.embeddings()) == set(artefacts.comparisons()) == {"pca", "diffusion"}
-    assert set(artefacts.landscapes()) == {"pca", "diffusion", "hessian"}
-    assert set(artefacts.lift_gaps()) == {"pca", "diffusion", "pca on blocks", "pca on tail"}
-    blocks = artefacts.lift_gaps()["pca on blocks"]
+    assert set(artefacts.all(EMBEDDING)) == set(artefacts.all(ALIGNMENT)) == {"pca", "diffusion"}
+    assert set(artefacts.all(LANDSCAPE)) == {"pca", "diffusion", "hessian"}
+    assert set(artefacts.all(LIFT_GAP)) == {"pca", "diffusion", "pca on blocks", "pca on tail"}
+    blocks = artefacts.all(LIFT_GAP)["pca on blocks"]
     # the loss is not quadratic over the largest residuals, so the two orders tell only most of the gap
     assert np.corrcoef(blocks.first_order + blocks.second_order, blocks.gap)[0, 1] > 0.9
     assert (road.parent / "film.gif").stat().st_size > 1000
     assert not (road / "artefacts" / "unfinished" / "pca").exists()
-    assert artefacts.one("scores", ScoreTable).values.shape[0] == 2
-    assert np.isfinite(artefacts.one("scores", ScoreTable).values).all()
-    assert len(artefacts.eigenspaces()) == 5
-    np.testing.assert_allclose(artefacts.one("edge", EdgeGauge).threshold, 2 * 1.9 / 0.1)
-    assert artefacts.one("density", SpectralDensity).size == 41
-    assert artefacts.one("sensitivity-inputs", Sensitivity).values.shape == (3, 3, 6)
-    assert artefacts.one("sensitivity-weights", Sensitivity).names[0] == "2.weight[0,0]"
-    assert artefacts.one("sensitivity-chart", Sensitivity).values.shape == (2, 3, 2)
-    assert artefacts.one("lines", LineProfiles).names == [
+    assert artefacts.one(SCORES).values.shape[0] == 2
+    assert np.isfinite(artefacts.one(SCORES).values).all()
+    assert len(artefacts.all(EIGENSPACE)) == 5
+    np.testing.assert_allclose(artefacts.one(EDGE).threshold, 2 * 1.9 / 0.1)
+    assert artefacts.one(DENSITY).size == 41
+    assert artefacts.one(SENSITIVITY, "inputs").values.shape == (3, 3, 6)
+    assert artefacts.one(SENSITIVITY, "weights").names[0] == "2.weight[0,0]"
+    assert artefacts.one(SENSITIVITY, "chart").values.shape == (2, 3, 2)
+    assert artefacts.one(LINES).names == [
         *(f"random {i}" for i in (1, 2, 3)),
         "mined w-peak",
         "noise with the model's signs",
@@ -168,23 +177,23 @@ def test_verbs_compose(road):
         "its signs",
         "from the start",
     ]
-    assert artefacts.one("valley", LineProfiles).losses.shape == (12, 41)
-    assert artefacts.one("asymmetry", Asymmetry).plus.shape == (5, 8)
-    assert artefacts.one("walk", WalkRise).rises.shape == (3, 13)
-    assert artefacts.one("noise", NoiseRise).losses.shape == (5, 10)
-    assert artefacts.one("permutations", PermutationPaths).counts.tolist() == [2, 4]
-    assert sum(artefacts.one("cloud", GradientCloud).shares.values()) == pytest.approx(1)
-    assert artefacts.one("saturation", Saturation).names == ["1"]
-    assert artefacts.one("samples", SampleConvergence).deviation > 0
-    assert artefacts.one("subspace", SubspaceConvergence).sizes[-1] == 95
-    assert artefacts.one("solutions", SolutionTree).names == ["base", "sister", "third"]
-    assert set(artefacts.rings()) <= {"pca", "diffusion", "hessian"}
-    supported = {name for name, land in artefacts.landscapes().items() if land.support.any()}
-    assert set(artefacts.trees()) == supported
-    assert all(tree.supported for tree in artefacts.trees().values())
-    assert artefacts.one("trainings", TrainingCurves).names == ["SGD", "dominant", "bulk"]
-    assert list(artefacts.connections()) == ["sister", "third"]
-    assert artefacts.landscapes()["pca"].values.shape == (7, 7)
+    assert artefacts.one(VALLEY).losses.shape == (12, 41)
+    assert artefacts.one(ASYMMETRY).plus.shape == (5, 8)
+    assert artefacts.one(WALK).rises.shape == (3, 13)
+    assert artefacts.one(NOISE).losses.shape == (5, 10)
+    assert artefacts.one(PERMUTATIONS).counts.tolist() == [2, 4]
+    assert sum(artefacts.one(CLOUD).shares.values()) == pytest.approx(1)
+    assert artefacts.one(SATURATION).names == ["1"]
+    assert artefacts.one(SAMPLES).deviation > 0
+    assert artefacts.one(SUBSPACE).sizes[-1] == 95
+    assert artefacts.one(SOLUTIONS).names == ["base", "sister", "third"]
+    assert set(artefacts.all(RINGS)) <= {"pca", "diffusion", "hessian"}
+    supported = {name for name, land in artefacts.all(LANDSCAPE).items() if land.support.any()}
+    assert set(artefacts.all(MERGE_TREE)) == supported
+    assert all(tree.supported for tree in artefacts.all(MERGE_TREE).values())
+    assert artefacts.one(TRAININGS).names == ["SGD", "dominant", "bulk"]
+    assert list(artefacts.all(CONNECTION)) == ["sister", "third"]
+    assert artefacts.all(LANDSCAPE)["pca"].values.shape == (7, 7)
     assert len(list(artefacts.figures.glob("*.png"))) >= 6
 
 
@@ -377,7 +386,7 @@ def test_options_stand_before_and_after_the_run(words, study, tmp_path):
     run = tmp_path / "run"
     Trajectory.of(np.random.default_rng(0).normal(size=(9, 5))).save(run)
     assert main([str(run) if word == "RUN" else word for word in words]) == 0
-    assert list(Artefacts.of(run).embeddings()) == ["pca"]
+    assert list(Artefacts.of(run).all(EMBEDDING)) == ["pca"]
 
 
 def test_json_and_quiet(tmp_path, capsys):
@@ -385,7 +394,8 @@ def test_json_and_quiet(tmp_path, capsys):
     Trajectory.of(np.random.default_rng(0).normal(size=(9, 5))).save(run)
     assert main(["embed", str(run), "--charts", "pca", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["verb"], found["options"]["charts"], found["written"]) == ("embed", ["pca"], ["embeddings/pca.npz"])
+    assert (found["verb"], found["options"]["charts"]) == ("embed", ["pca"])
+    assert found["written"] == ["charts/pca.npz", "charts/rowspace.npz", "embeddings/pca.npz"]
     assert "reconstruction error" in found["lines"][-1]
     assert main(["embed", str(run), "--charts", "pca", "--quiet"]) == 0
     assert not capsys.readouterr().out
@@ -438,9 +448,9 @@ def test_rings_are_kept_while_they_are_there(study, tmp_path, capsys):
     x, y = np.meshgrid(np.linspace(-2, 2, 31), np.linspace(-2, 2, 31), indexing="ij")
     grid, artefacts = Grid((x[:, 0], y[0])), Artefacts.of(folder)
     for values, count in (((x**2 + y**2 - 1) ** 2, 1), (x**2 + y**2, 0)):
-        Landscape(grid, values).save(artefacts.path("landscapes", "bottle"))
+        Landscape(grid, values).save(artefacts.path(LANDSCAPE, "bottle"))
         assert main(["topology", str(folder), "--rings"]) == 0
-        assert [len(found.pairs) for found in artefacts.rings().values()] == [count] * count
+        assert [len(found.pairs) for found in artefacts.all(RINGS).values()] == [count] * count
         assert f"    {count} rings" in capsys.readouterr().out
 
 
@@ -454,9 +464,11 @@ def test_a_run_that_knows_no_learning_rate_and_stands_still_once(study, tmp_path
     assert main(order) == 1
     assert "repair: pass lr=… (--lr on the command line)" in capsys.readouterr().err
     assert main([*order, "--lr", "0.1"]) == 0
-    assert Artefacts.of(tmp_path / "run").one("edge", EdgeGauge).threshold == pytest.approx([20] * 4)
-    assert main(["hessian", run, *objective, "--forward-only", "--lr", "0.1"]) == 0
-    assert Artefacts.of(tmp_path / "run").one("edge", EdgeGauge).kind == "critical sharpness"
+    assert Artefacts.of(tmp_path / "run").one(EDGE).threshold == pytest.approx([20] * 4)
+    assert main(["hessian", run, *objective, "--forward-only", "--lr", "0.1"]) == 1
+    assert "edge: expected no less than the result there has, exactness 1, got exactness 0" in capsys.readouterr().err
+    assert main(["hessian", run, *objective, "--forward-only", "--lr", "0.1", "--force"]) == 0
+    assert Artefacts.of(tmp_path / "run").one(EDGE).kind == "critical sharpness"
     assert main(["embed", run, "--charts", "pca"]) == 0
     assert "5 iterates of 41 parameters span 3 dimensions" in capsys.readouterr().out
     assert main(["align", run, *objective, "--charts", "pca"]) == 0
@@ -479,7 +491,7 @@ def test_a_killed_hessian_is_resumed(study, tmp_path, capsys):
     assert lost.exists()
     assert [path.stat().st_mtime_ns for path in kept] == written, "read, not found again"
     assert capsys.readouterr().out.splitlines()[:3] == first.splitlines()[:3]
-    spaces = Artefacts.of(run).eigenspaces()
+    spaces = Artefacts.of(run).all(EIGENSPACE)
     assert all(space.converged.all() for space in spaces.values())
     assert main([*order, "--k", "3"]) == 0
-    assert all(space.k == 3 for space in Artefacts.of(run).eigenspaces().values())
+    assert all(space.k == 3 for space in Artefacts.of(run).all(EIGENSPACE).values())

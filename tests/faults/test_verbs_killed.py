@@ -11,8 +11,9 @@ import pytest
 
 from trajmap.cli._main import main
 from trajmap.data.archive import Saved
-from trajmap.data.artefacts import Artefacts
 from trajmap.data.trajectory import Trajectory
+from trajmap.kinds.artefacts import Artefacts
+from trajmap.kinds.embedding import EMBEDDING
 
 WORK = """
 import numpy as np, sys
@@ -117,4 +118,4 @@ def test_a_rename_that_is_refused_leaves_the_old_artefact(run, monkeypatch, caps
     assert "Stale file handle" in capsys.readouterr().err
     np.testing.assert_array_equal(opened(run)["pca.npz"].Z, before)
     assert not list(run.rglob("*.part"))
-    assert Artefacts.of(run).embeddings().keys() == {"pca"}
+    assert Artefacts.of(run).all(EMBEDDING).keys() == {"pca"}

@@ -7,7 +7,6 @@ import warnings
 import numpy as np
 import pytest
 
-from trajmap.data.artefacts import Artefacts
 from trajmap.data.claim import Claim
 from trajmap.data.reduction import Reduction
 from trajmap.data.results.asymmetry import Asymmetry
@@ -18,20 +17,27 @@ from trajmap.data.results.landscape import Grid, Landscape
 from trajmap.data.results.lift_gap import LiftGap
 from trajmap.data.results.variance_spectrum import VarianceSpectrum
 from trajmap.data.trajectory import Trajectory
-from trajmap.report.cautions import list_cautions
-from trajmap.report.findings import (
-    find_alignment,
-    find_basins,
-    find_charts,
-    find_claims,
-    find_curvature,
-    find_edge,
-    find_gaps,
-    find_run,
-    find_scores,
-    find_variance,
-)
-from trajmap.report.surroundings import find_asymmetry, find_samples, find_walks
+from trajmap.kinds.alignment import find_alignment
+from trajmap.kinds.artefacts import Artefacts
+from trajmap.kinds.asymmetry import find_asymmetry
+from trajmap.kinds.claim import find_claims
+from trajmap.kinds.cloud import find_cloud
+from trajmap.kinds.connection import find_basins
+from trajmap.kinds.edge import find_edge
+from trajmap.kinds.eigenspace import EIGENSPACE, find_curvature
+from trajmap.kinds.embedding import EMBEDDING
+from trajmap.kinds.kind import Context
+from trajmap.kinds.landscape import find_charts
+from trajmap.kinds.lift_gap import find_gaps
+from trajmap.kinds.noise import find_noise
+from trajmap.kinds.permutations import find_permutations
+from trajmap.kinds.run import find_run
+from trajmap.kinds.samples import find_samples
+from trajmap.kinds.scores import find_scores
+from trajmap.kinds.variance import VARIANCE, find_variance
+from trajmap.kinds.walk import find_walk
+from trajmap.report.standing import list_cautions, list_stale
+from trajmap.report.write import gather
 
 WALKS = np.stack([np.linspace(0.58, 0.62, 39), np.full(39, 0.15)], axis=1)
 
@@ -196,25 +202,31 @@ def test_alignment(tangent, words, holds, nouns):
     assert "random direction 2.50%" in found.sentence
 
 
+def standing(trajectory, artefacts):
+    context = Context(trajectory, artefacts)
+    found = gather(context)
+    return list_cautions(found, context, list_stale(found, context))
+
+
 def told(found):
     return " ".join(one.sentence for one in found)
 
 
 def test_cautions_fire_and_stay_silent(run_folder, tmp_path):
     artefacts = Artefacts.of(run_folder)
-    text = told(list_cautions(Trajectory.open(run_folder), artefacts))
+    text = told(standing(Trajectory.open(run_folder), artefacts))
     assert "One run is a curve" in text
     assert "negative eigenvalues down to -1" in text
     assert "did not reach the asked residual" in text
     assert "half cosine" not in text
     assert "Adam" not in text
     wave = np.cos(np.pi * np.arange(40) / 39)[:, None]
-    Reduction(wave, wave, wave, "pca").save(artefacts.path("embeddings", "pca"))
-    assert "half cosine of time" in told(list_cautions(Trajectory.open(run_folder), artefacts))
+    Reduction(wave, wave, wave, "pca").save(artefacts.path(EMBEDDING, "pca"))
+    assert "half cosine of time" in told(standing(Trajectory.open(run_folder), artefacts))
     calm = Trajectory.of(np.eye(4))
-    assert list_cautions(calm, Artefacts.of(tmp_path / "nothing")) == []
+    assert standing(calm, Artefacts.of(tmp_path / "nothing")) == []
     broken = Trajectory.of(np.array([[1.0], [np.nan], [3]]))
-    assert "1 iterates hold NaN" in told(list_cautions(broken, Artefacts.of(tmp_path / "nothing")))
+    assert "1 iterates hold NaN" in told(standing(broken, Artefacts.of(tmp_path / "nothing")))
 
 
 @pytest.mark.parametrize(
@@ -238,11 +250,13 @@ def test_asymmetry_without_its_control():
     assert found.holds == "unknown"
 
 
-def test_walks_and_samples(run_folder, nouns):
-    sentence = find_walks(Artefacts.of(run_folder)).sentence
-    for words in ("Random walks rise by 1 ", "noise of 0.5", "2 to 8 units", "67% saddle"):
-        assert words in sentence
-    assert find_walks(Artefacts.of(run_folder / "none")) is None
+WALKS_OF = {"walk": find_walk, "noise": find_noise, "permutations": find_permutations, "cloud": find_cloud}
+
+
+def test_walks_and_samples(nouns):
+    sentences = told(find(nouns[name]) for name, find in WALKS_OF.items())
+    for words in ("Random walks rise by 1 ", "Noise of 0.5", "2 to 8 units", "67% saddle"):
+        assert words in sentences
     assert "slope -1.000" in find_samples(nouns["sample_convergence"]).sentence
 
 
@@ -270,21 +284,21 @@ def claimed(holds, name="order matters"):
 def test_no_two_findings_of_a_run_deny_each_other(ratios, lowest, wavy, nouns, tmp_path):
     artefacts = Artefacts.of(tmp_path)
     spectrum = VarianceSpectrum(np.array(ratios), np.array([0.61, 0.15]), WALKS)
-    spectrum.save(artefacts.path("variance"))
+    spectrum.save(artefacts.path(VARIANCE))
     t = np.arange(40) / 39
     Z = np.stack([np.cos(np.pi * t) if wavy else np.sin(9 * t), t], axis=1)
-    Reduction(Z, Z, Z, "pca").save(artefacts.path("embeddings", "pca"))
+    Reduction(Z, Z, Z, "pca").save(artefacts.path(EMBEDDING, "pca"))
     values = np.array([3.0, 2, lowest])
-    Eigenspace(values, np.eye(3, 9), np.full(3, 0.01), np.ones(3, bool), 9).save(artefacts.path("hessian", "4"))
+    Eigenspace(values, np.eye(3, 9), np.full(3, 0.01), np.ones(3, bool), 9).save(artefacts.path(EIGENSPACE, "4"))
     space = dataclasses.replace(nouns["alignment"], eigenvalues=np.tile(values, (3, 1)))
-    standing = list_cautions(Trajectory.of(np.eye(4)), artefacts)
+    cautions = standing(Trajectory.of(np.eye(4)), artefacts)
     cases = itertools.product(
         (gap_of(0.5, 0.1), gap_of(0.0, 0.1)), (0.95, 0.3, 0.05), ((0.2, (0.4, 0.9)), (0.95, (0.1, 0.9))),
         ("yes", "no", "unknown"),
     )  # fmt: skip
     for gap, tangent, (error, walks), holds in cases:
         page = [
-            *standing,
+            *cautions,
             find_variance(spectrum),
             find_gaps({"pca on blocks": gap, "umap on blocks": gap_of(0.0, 0.1)}),
             find_alignment({"pca": dataclasses.replace(space, tangent=np.full(3, tangent))}),
@@ -304,21 +318,16 @@ def test_no_two_findings_of_a_run_deny_each_other(ratios, lowest, wavy, nouns, t
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
-        (("yes", "yes"), "The order of its steps matters (p = 0.025) and the path is reproducible (p = 0.025)."),
-        (
-            ("yes", "no"),
-            "The order of its steps matters (p = 0.025); but a sister shares no more of the path than its null",
-        ),
-        (
-            ("no", "no"),
-            "Nothing beyond the nulls was shown: its path is not told from its null (shuffled steps); a sister",
-        ),
-        (("yes", "unknown"), "The order of its steps matters (p = 0.025). Not known: reproducible (too few draws)."),
+        (("yes", "yes"), "Shown: order matters (p = 0.025), reproducible (p = 0.025)."),
+        (("yes", "no"), "Shown: order matters (p = 0.025). Not shown: reproducible (shuffled steps reach it)."),
+        (("no", "no"), "Nothing beyond the nulls was shown. Not shown: order matters (shuffled steps reach it); rep"),
+        (("yes", "unknown"), "Shown: order matters (p = 0.025). Not known: reproducible (too few draws)."),
+        (("unknown", "unknown"), "Nothing could be tested. Not known: order matters"),
     ],
 )
 def test_claims_in_one_sentence(answers, words):
-    names = ("order matters", "reproducible")
-    found = find_claims({name: claimed(holds, name) for name, holds in zip(names, answers, strict=True)})
+    names = {"order": "order matters", "reproducible": "reproducible"}
+    found = find_claims({at: claimed(holds, name) for (at, name), holds in zip(names.items(), answers, strict=True)})
     assert words in found.sentence
     assert found.value == answers.count("yes")
 

@@ -7,14 +7,15 @@ import shutil
 
 import pytest
 
-from trajmap.data.artefacts import Artefacts
 from trajmap.errors import RunFormatError
+from trajmap.kinds.artefacts import Artefacts
+from trajmap.kinds.scores import SCORES
 from trajmap.report.write import write_report
 
 VOID = {"meta", "link", "img", "source", "br"}
 SECTIONS = [
     "The run",
-    "What is known", "Explained variance", "Charts", "Lift gap", "Topology", "Curves", "Asymmetry", "Walks", "Scores",
+    "What is known", "Explained variance", "Charts", "Lift gap", "Topology", "Lines", "Asymmetry", "Walks", "Scores",
     "Basins", "Curvature", "Edge of stability", "Causal test", "Alignment", "Sample size", "Sensitivity", "Cautions",
     "Definitions", "Settings",
 ]  # fmt: skip
@@ -71,7 +72,7 @@ def test_it_is_one_file(page):
     assert all(ref.startswith(("data:", "#")) for ref in parser.references)
     assert "url(" not in text
     assert "<script" not in text
-    assert len(parser.images) == 28
+    assert len(parser.images) == 39
     assert all(image["alt"] for image in parser.images)
 
 
@@ -92,7 +93,7 @@ def test_missing_artefacts_name_their_command(run_folder):
 
 
 def test_damaged_artefacts_are_worded(run_folder):
-    Artefacts.of(run_folder).path("scores").write_bytes(b"junk")
+    Artefacts.of(run_folder).path(SCORES).write_bytes(b"junk")
     with pytest.raises(RunFormatError, match="damaged"):
         write_report(run_folder)
 

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import hashlib
 import importlib.util
 import sys
 import sysconfig
@@ -15,15 +16,18 @@ import numpy as np
 
 from trajmap._validation import worded
 from trajmap.cli._progress import say
-from trajmap.data.artefacts import Artefacts
 from trajmap.data.results.loss_check import LossCheck
+from trajmap.data.stamp import Stamp
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError, TrajmapError
 from trajmap.examples import digits
+from trajmap.kinds.artefacts import Artefacts
+from trajmap.kinds.loss_check import LOSS_CHECK
+from trajmap.objective.identity import digest_data
 from trajmap.objective.objective import Objective
 from trajmap.objective.placement import default_device
 
-__all__ = ["load_objective", "objective_of", "users_line"]
+__all__ = ["load_objective", "objective_digest", "objective_of", "users_line"]
 
 
 def load_objective(spec: str | None, trajectory: Trajectory, device: str | None = None) -> Objective:
@@ -77,16 +81,40 @@ def objective_of(args: argparse.Namespace, trajectory: Trajectory) -> Objective:
         The loss of the run.
     """
     objective = load_objective(args.objective, trajectory, args.device).for_run(trajectory)
-    _compare(objective, trajectory, args.run_folder)
+    _compare(objective, trajectory, Artefacts.of(args.run_folder), objective_digest(args.objective, objective))
     return objective
 
 
-def _compare(objective: Objective, trajectory: Trajectory, folder: Path) -> None:
+def objective_digest(spec: str | None, objective: Objective) -> str:
+    """Digest of a loss: of the file that makes it, the function's name, its parameters and some of its data.
+
+    Parameters
+    ----------
+    spec : str or None
+        ``FILE.py:FUNCTION``, or None for a shipped example.
+    objective : Objective
+        What the function returned.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
+    digest = hashlib.sha256(repr((objective.layout.names, objective.layout.shapes)).encode())
+    if spec is not None:
+        file, _, function = spec.rpartition(":")
+        digest.update(function.encode() + b"\0" + Path(file).read_bytes())
+    digest_data(digest, objective)
+    return digest.hexdigest()[:16]
+
+
+def _compare(objective: Objective, trajectory: Trajectory, artefacts: Artefacts, digest: str) -> None:
     """Print the objective at the end of the run and the recorded loss, and store both."""
     _, recorded = trajectory.training_loss or ("", np.empty(0))
     last = recorded[np.isfinite(recorded)][-20:]
     found = LossCheck(objective.value(trajectory.theta(-1)), last, objective.statistics)
-    found.save(Artefacts.of(folder).path("loss_check"))
+    # written by every verb with a loss: its stamp says which loss was used last
+    artefacts.save(LOSS_CHECK, found, stamp=Stamp.of(trajectory, "loss check", objective=digest))
     say(f"  {found.text}")
     if not objective.statistics.startswith("frozen"):
         say(f"  statistics of BatchNorm: {objective.statistics}")

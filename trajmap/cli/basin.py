@@ -14,8 +14,11 @@ from trajmap.cli._network import hidden_units, probes_of
 from trajmap.cli._objective import objective_of
 from trajmap.cli._options import add_objective, add_run
 from trajmap.cli._progress import bar, say
-from trajmap.data.artefacts import Artefacts
+from trajmap.cli._results import Results, add_force
 from trajmap.data.sisters import require_other, require_sister
+from trajmap.kinds.connection import CONNECTION
+from trajmap.kinds.solutions import SOLUTIONS
+from trajmap.kinds.valley_height import VALLEY_HEIGHT
 
 __all__ = ["add_arguments", "run"]
 
@@ -39,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--curve", type=int, default=200, help="training steps of a curve; 0 for none (default: %(default)s)"
     )
+    add_force(parser)
     add_objective(parser)
 
 
@@ -46,8 +50,10 @@ def run(args: argparse.Namespace) -> None:
     """Print the valley height and one verdict an other run; keep the losses along the ways and the tree of ends."""
     trajectory = open_run(args.run_folder)
     objective = objective_of(args, trajectory)
-    artefacts = Artefacts.of(args.run_folder)
-    say(str(valley_height(objective, trajectory)))
+    results = Results.of(__name__, args, trajectory, objective)
+    height = valley_height(objective, trajectory)
+    results.save(VALLEY_HEIGHT, height)
+    say(str(height))
     here = trajectory.theta(-1)
     for sister in args.sister:
         require_sister(trajectory, open_run(sister), str(sister))
@@ -64,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
                 objective, here, there, at_b=objective.for_run(run), groups=groups, sisters=sisters,
                 n_steps=args.curve, probes=probes, name=other.name,
             )  # fmt: skip
-            found.save(artefacts.path("connections", other.name))
+            results.save(CONNECTION, found, other.name)
             say(f"{other}: {found.verdict}")
             ends[other.name] = match_weights(here, there, objective.layout, groups_at(groups, objective)).theta
             progress(i + 1, len(args.others))
@@ -72,5 +78,5 @@ def run(args: argparse.Namespace) -> None:
         ends.setdefault(sister.name, there)
     if len(ends) > 2:
         tree = solution_tree(np.array(list(ends.values())), names=list(ends))
-        tree.save(artefacts.path("solutions"))
+        results.save(SOLUTIONS, tree)
         say(f"tree of the {len(ends)} ends: {tree.verdict}")

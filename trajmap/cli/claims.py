@@ -10,16 +10,16 @@ from trajmap.cli._charts import EMBEDDINGS, fit_on, fit_row_space, open_run
 from trajmap.cli._objective import objective_of
 from trajmap.cli._options import add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
-from trajmap.data.artefacts import Artefacts
+from trajmap.cli._results import Results, add_force
 from trajmap.data.claim import Claim
 from trajmap.data.fan import Fan
 from trajmap.data.sisters import require_sister
 from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
+from trajmap.kinds.claim import CLAIM, find_claims
 from trajmap.objective.objective import Objective
 from trajmap.projection.chart_claim import chart_carries_loss
 from trajmap.projection.loss_claim import loss_knows_it
-from trajmap.report.findings import find_claims
 from trajmap.scores.claim_direction import moved_with_direction
 from trajmap.scores.claim_inputs import finite_coordinates
 from trajmap.scores.claim_order import order_matters
@@ -51,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=39,
         help="the same for nulls that need evaluations of the loss (default: %(default)s)",
     )
+    add_force(parser)
     add_seed(parser)
 
 
@@ -60,11 +61,12 @@ def run(args: argparse.Namespace) -> None:
     sister = None if args.sister is None else open_run(args.sister)
     if sister is not None:
         require_sister(trajectory, sister, "--sister")
+    objective = _objective(args, trajectory)
+    results = Results.of(__name__, args, trajectory, objective)
     claims = _of_the_path(trajectory, sister, args.draws, args.seed)
-    claims |= _of_the_loss(args, trajectory, sister)
-    artefacts = Artefacts.of(args.run_folder)
+    claims |= _of_the_loss(args, objective, trajectory, sister)
     for place, claim in claims.items():
-        claim.save(artefacts.path("claims", place))
+        results.save(CLAIM, claim, place)
         say(f"  {claim.name:<34} {_line(claim)}")
     say(find_claims(claims).sentence)
 
@@ -88,12 +90,20 @@ def _of_the_path(trajectory: Trajectory, sister: Trajectory | None, draws: int, 
     }
 
 
-def _of_the_loss(args: argparse.Namespace, trajectory: Trajectory, sister: Trajectory | None) -> dict[str, Claim]:
+def _objective(args: argparse.Namespace, trajectory: Trajectory) -> Objective | None:
+    """Load the loss; None where none is given and the run is of no example."""
     try:
-        objective = objective_of(args, trajectory)
+        return objective_of(args, trajectory)
     except InputError:
         if args.objective is not None:
             raise
+        return None
+
+
+def _of_the_loss(
+    args: argparse.Namespace, objective: Objective | None, trajectory: Trajectory, sister: Trajectory | None
+) -> dict[str, Claim]:
+    if objective is None:
         why = "no objective was given"
         return {
             "loss": Claim.untested("the loss knows it", why),

@@ -12,6 +12,11 @@ from trajmap.data.checkpoints.files import bytes_of
 from trajmap.data.store.buffers import BufferLayout
 from trajmap.data.store.iterates import Iterates
 from trajmap.data.trajectory import Trajectory
+from trajmap.kinds.artefacts import Artefacts
+from trajmap.kinds.kind import Context
+from trajmap.kinds.listed import KINDS
+from trajmap.report.sections import fill_command
+from trajmap.report.standing import list_stale
 
 __all__ = ["add_arguments", "run"]
 
@@ -35,8 +40,22 @@ def run(args: argparse.Namespace) -> None:
         say(printable(line))  # a name with a line's end in it is one line
     for name, value in trajectory.settings.items():
         say(printable(f"  {name:<32} {value}"))
+    for line in _results(trajectory, args.run_folder):
+        say(printable(line))
     if args.verify and not trajectory.history.dropped:
         say("every file is there; checkpoints have no checksums" if header.checkpoints else "every checksum agrees")
+
+
+def _results(trajectory: Trajectory, folder: Path) -> Iterator[str]:
+    """List what verbs have made of the run, and what of it no longer belongs to it."""
+    context = Context(trajectory, Artefacts.of(folder))
+    there = [(kind, context.artefacts.names(kind)) for kind in KINDS if kind.place]
+    stale = list_stale({kind: dict.fromkeys(names) for kind, names in there}, context)
+    for kind, names in there:
+        if names:
+            yield f"  {kind.title:<32} {', '.join(filter(None, names)) or 'there'}"
+    for one in stale:
+        yield one.sentence(fill_command(one.kind, str(folder)))
 
 
 def _kept(trajectory: Trajectory) -> int:

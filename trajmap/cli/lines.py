@@ -13,11 +13,15 @@ from trajmap.cli._charts import open_run
 from trajmap.cli._objective import objective_of
 from trajmap.cli._options import add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
+from trajmap.cli._results import Results, add_force
 from trajmap.curvature.directional import direction_curvatures
-from trajmap.data.artefacts import Artefacts
 from trajmap.data.trajectory import Trajectory
 from trajmap.directions.mining import mine_direction, v_side, vvv_basin, w_basin, w_peak
 from trajmap.directions.random import random_plane
+from trajmap.kinds.asymmetry import ASYMMETRY
+from trajmap.kinds.bends import BENDS
+from trajmap.kinds.lines import LINES
+from trajmap.kinds.valley import VALLEY
 from trajmap.objective.objective import Objective
 
 __all__ = ["add_arguments", "run"]
@@ -49,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scale", type=float, default=0.5, help="norm of that noise relative to the weights' (default: %(default)s)"
     )
+    add_force(parser)
     add_seed(parser)
 
 
@@ -56,20 +61,21 @@ def run(args: argparse.Namespace) -> None:
     """Keep the profiles and print their classes."""
     trajectory = open_run(args.run_folder)
     objective = objective_of(args, trajectory)
-    artefacts, theta = Artefacts.of(args.run_folder), trajectory.theta(-1)
+    results, theta = Results.of(__name__, args, trajectory, objective), trajectory.theta(-1)
+    results.require_room(ASYMMETRY, draws=args.noise_draws)
     lines = _directions(args, objective, trajectory)
     profiles = line_profiles(objective, theta, lines, np.linspace(-1.5, 1.5, 61), through="the end of the run")
-    profiles.save(artefacts.path("lines"))
+    results.save(LINES, profiles)
     random = [kind for name, kind in zip(profiles.names, profiles.kinds, strict=True) if name.startswith("random")]
     say(f"  random directions: {random.count('v-basin')} of {len(random)} are v-basins")
     for name, kind in zip(profiles.names, profiles.kinds, strict=True):
         if name.startswith("mined"):
             say(f"  {name}: found {kind}")
     bends = direction_curvatures(objective, theta, n_directions=max(20, args.random), random_state=args.seed)
-    bends.save(artefacts.path("bends"))
+    results.save(BENDS, bends)
     say(f"  random curvatures {bends.values.mean():.3g} ± {bends.values.std():.2g}, by the spectrum {bends.mean:.3g} ± "
         f"{bends.deviation:.2g}")  # fmt: skip
-    _valley(args, objective, trajectory)
+    _valley(args, objective, trajectory, results)
 
 
 def _directions(args: argparse.Namespace, objective: Objective, trajectory: Trajectory) -> dict[str, Array]:
@@ -101,17 +107,16 @@ def _mined(args: argparse.Namespace, objective: Objective, theta: Array, name: s
     return f"mined {name}", vectors[REACHES[0]]
 
 
-def _valley(args: argparse.Namespace, objective: Objective, trajectory: Trajectory) -> None:
+def _valley(args: argparse.Namespace, objective: Objective, trajectory: Trajectory, results: Results) -> None:
     """Both sides of the end along signed noise, and of the mean of the last iterates along the path."""
-    artefacts = Artefacts.of(args.run_folder)
     sweep = asymmetry_test(
         objective, trajectory.theta(-1), n_draws=args.noise_draws, scale=args.scale, random_state=args.seed
     )
-    sweep.save(artefacts.path("asymmetry"))
+    results.save(ASYMMETRY, sweep)
     text = ", ".join(f"{share:.0%}: {ratio:.3g}" for share, ratio in zip(sweep.shares, sweep.ratios, strict=True))
     say(f"  loss(−)/loss(+) along noise with a share of the model's signs, {text}")
     valley = valley_profile(objective, trajectory, random_state=args.seed)
-    valley.save(artefacts.path("valley"))
+    results.save(VALLEY, valley)
     sides, control = valley.asymmetries[:2], np.abs(valley.asymmetries[2:]).max()
     text = ", ".join(
         f"{name} {side:+.3g} ({kind})" for name, side, kind in zip(valley.names, sides, valley.kinds, strict=False)

@@ -6,11 +6,13 @@ from trajmap.cli._charts import open_run
 from trajmap.cli._objective import objective_of
 from trajmap.cli._options import add_objective, add_run, add_seed
 from trajmap.cli._progress import say
+from trajmap.cli._results import Results, add_force
 from trajmap.curvature.eigenspace import top_eigenspace
 from trajmap.curvature.sample_size import sample_convergence, sufficient_size
 from trajmap.curvature.subspace_size import subspace_convergence
-from trajmap.data.artefacts import Artefacts
 from trajmap.errors import InputError
+from trajmap.kinds.samples import SAMPLES
+from trajmap.kinds.subspace import SUBSPACE
 from trajmap.objective.samples import sample_losses
 
 __all__ = ["add_arguments", "run"]
@@ -30,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tolerance", type=float, default=0.01, help="target change, relative to the loss (default: %(default)s)"
     )
     parser.add_argument("--orders", type=int, default=100, help="random orders of the samples (default: %(default)s)")
+    add_force(parser)
     add_seed(parser)
 
 
@@ -37,10 +40,10 @@ def run(args: argparse.Namespace) -> None:
     """Keep both curves, and print their slopes and how many samples are enough."""
     trajectory = open_run(args.run_folder)
     objective = objective_of(args, trajectory)
-    artefacts, theta = Artefacts.of(args.run_folder), trajectory.theta(-1)
+    results, theta = Results.of(__name__, args, trajectory, objective), trajectory.theta(-1)
     losses = sample_losses(objective, theta[None])[0]
     found = sample_convergence(losses, n_perm=args.orders, random_state=args.seed)
-    found.save(artefacts.path("samples"))
+    results.save(SAMPLES, found)
     say(f"  one more sample: slope {found.slope:.3f} (−1 for independent ones), constant {found.constant:.3g}, mean "
         f"absolute deviation {found.deviation:.3g}")  # fmt: skip
     _enough(found.sizes, found.changes, args.tolerance, float(losses.mean()))
@@ -52,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     except InputError as error:
         say(f"  the top directions are left out ({error})")
         return
-    cloud.save(artefacts.path("subspace"))
+    results.save(SUBSPACE, cloud)
     enough = cloud.sufficient_size((args.tolerance * float(losses.mean())) ** 2)
     say(f"  over the top {args.k} directions: variance of the samples' losses {cloud.variance:.3g} (second-order "
         f"expansions: {cloud.quadratic:.3g}), so {enough} samples are enough there")  # fmt: skip

@@ -6,13 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from trajmap._validation import Array
-from trajmap.cli._charts import DEFAULTS, EMBEDDINGS, fit_chart, fit_row_space, open_run
+from trajmap.cli._charts import DEFAULTS, EMBEDDINGS, SLOW, fit_row_space, load_chart, open_run
 from trajmap.cli._options import add_all, add_charts, add_run, add_seed
 from trajmap.cli._progress import bar, say
-from trajmap.data.artefacts import Artefacts
+from trajmap.cli._results import Results, add_force
 from trajmap.data.results.score_table import ScoreTable
 from trajmap.data.sisters import require_sister
-from trajmap.scores.columns import ALL_COLUMNS, COLUMNS
+from trajmap.kinds.chart import CHART
+from trajmap.kinds.scores import SCORES
+from trajmap.kinds.variance import VARIANCE
+from trajmap.scores.columns import ALL_COLUMNS, COLUMNS, Known
 from trajmap.scores.null import explained_variance
 from trajmap.scores.reconstruction import OtherRun, transfer_error
 from trajmap.scores.table import score_table
@@ -20,9 +23,6 @@ from trajmap.scores.table import score_table
 __all__ = ["add_arguments", "run", "transfer"]
 
 GROUP, ORDER = "road", 20
-
-# a fit of these takes seconds, and each draw of the null is a fit
-_SLOW = ("autoencoder", "umap", "phate")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--slow-draws", type=int, default=2, help="the same for the autoencoder and UMAP (default: %(default)s)"
     )
     add_all(parser, "every chart, score and split, not only the informative ones")
+    add_force(parser)
     add_seed(parser)
 
 
@@ -46,22 +47,25 @@ def run(args: argparse.Namespace) -> None:
     trajectory = open_run(args.run_folder)
     if args.sister is not None:
         require_sister(trajectory, open_run(args.sister), "--sister")
-    artefacts = Artefacts.of(args.run_folder)
+    results = Results.of(__name__, args, trajectory)
+    results.require_room(VARIANCE, draws=args.draws)
+    quick = [name for name in args.charts if name not in SLOW]
+    results.require_room(SCORES, charts=len(args.charts), draws=args.draws if quick else args.slow_draws)
     _, X = fit_row_space(args.run_folder)
     spectrum = explained_variance(X, size=trajectory.size, n_draws=args.draws, random_state=args.seed)
-    spectrum.save(artefacts.path("variance"))
+    results.save(VARIANCE, spectrum)
     low, high = np.quantile(spectrum.null[:, :2].sum(axis=1), [0.05, 0.95])
     say(f"two principal components hold {spectrum.ratios[:2].sum():.1%}; random walks {low:.1%} to {high:.1%}")
     sister = None if args.sister is None else _in_row_space(args.run_folder, args.sister)
     table = _table(args, X, trajectory.size, sister)
-    table.save(artefacts.path("scores"))
+    results.made_of(CHART, *args.charts).save(SCORES, table)
     say(str(table))
     say(table.recommendation)
 
 
 def _table(args: argparse.Namespace, X: Array, size: int, sister: OtherRun | None) -> ScoreTable:
-    draws = {name: args.slow_draws if name in _SLOW else args.draws for name in args.charts}
-    embeddings = {name: EMBEDDINGS[name](args.seed) for name in args.charts}
+    draws = {name: args.slow_draws if name in SLOW else args.draws for name in args.charts}
+    embeddings = {name: Known(load_chart(args.run_folder, name, args.seed)[-1]) for name in args.charts}
     with bar("scores and their nulls", "fit") as progress:
         return score_table(
             X, embeddings, size=size, sister=sister, columns=ALL_COLUMNS if args.all else COLUMNS, n_draws=draws,
@@ -71,7 +75,7 @@ def _table(args: argparse.Namespace, X: Array, size: int, sister: OtherRun | Non
 
 def transfer(run_folder: Path, other: Path, chart: str, seed: int) -> float:
     """Reconstruct another run by a chart of this one and return the error, relative to that run's variance."""
-    return transfer_error(fit_chart(run_folder, chart, seed)[-1], _in_row_space(run_folder, other))
+    return transfer_error(load_chart(run_folder, chart, seed)[-1], _in_row_space(run_folder, other))
 
 
 def _in_row_space(run_folder: Path, sister: Path) -> OtherRun:

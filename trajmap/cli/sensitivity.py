@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from trajmap._validation import Array, check_count
-from trajmap.cli._charts import EMBEDDINGS, fit_chart, open_run
+from trajmap.cli._charts import EMBEDDINGS, load_chart, open_run
 from trajmap.cli._objective import objective_of
 from trajmap.cli._options import add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
-from trajmap.data.artefacts import Artefacts
+from trajmap.cli._results import Results, add_force
 from trajmap.data.results.sensitivity import Sensitivity
 from trajmap.data.trajectory import Trajectory
+from trajmap.kinds.sensitivity import SENSITIVITY
 from trajmap.objective.objective import Objective
 from trajmap.sensitivity.chart import chart_derivatives
 from trajmap.sensitivity.derivatives import input_derivatives, weight_derivatives
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--at", type=int, default=5, help="iterates along the run (default: %(default)s)")
     parser.add_argument("--orders", type=int, default=3, help="highest order (default: %(default)s)")
+    add_force(parser)
     add_seed(parser)
 
 
@@ -48,11 +50,12 @@ def run(args: argparse.Namespace) -> None:
     """Keep the derivatives at some iterates, and print the variables that matter most."""
     trajectory = open_run(args.run_folder)
     objective = objective_of(args, trajectory)
+    results = Results.of(__name__, args, trajectory, objective)
     measure = _measure(args, check_count("--orders", args.orders))
     every = max(1, -(-trajectory.n_iterates // check_count("--at", args.at)))
     with bar("sensitivity", "iterate") as progress:
         found = path_sensitivity(objective, trajectory, measure=measure, every=every, progress=progress)
-    found.save(Artefacts.of(args.run_folder).path(f"sensitivity-{args.by}"))
+    results.save(SENSITIVITY, found, args.by)
     for k, row in enumerate(found.mean):
         best = np.argsort(-row)[:5]
         say(f"  order {k + 1}: " + ", ".join(f"{found.names[i]} {row[i]:.3g}" for i in best))
@@ -67,7 +70,7 @@ def _measure(args: argparse.Namespace, orders: int) -> Measure:
         return lambda loss, theta: input_derivatives(loss, theta, orders=orders)
     if args.by == "weights":
         return lambda loss, theta: weight_derivatives(loss, theta, orders=orders, names=args.only)
-    chart = fit_chart(args.run_folder, args.chart, args.seed)
+    chart = load_chart(args.run_folder, args.chart, args.seed)
     return lambda loss, theta: chart_derivatives(loss, chart, chart.transform(theta[None])[0], orders=orders)
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 import contextlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,24 @@ from typing import Any
 import numpy as np
 
 from trajmap._validation import check_count
-from trajmap.cli._charts import CHARTS, DEFAULTS, EMBEDDINGS, fit_chart, fit_on, open_run
+from trajmap.cli._charts import DEFAULTS, EMBEDDINGS, fit_on, load_chart, open_run
 from trajmap.cli._objective import objective_of
 from trajmap.cli._options import add_charts, add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
-from trajmap.data.artefacts import Artefacts
+from trajmap.cli._results import Results, add_force
+from trajmap.data.plane import Plane
 from trajmap.data.results.landscape import Grid, Landscape
 from trajmap.data.results.lift_gap import LiftGap
 from trajmap.data.sisters import require_sister
 from trajmap.data.trajectory import Trajectory
 from trajmap.directions.hessian import hessian_plane
 from trajmap.directions.mining import mine_ring, mine_saddle
+from trajmap.directions.random import random_plane
+from trajmap.kinds.chart import CHART
+from trajmap.kinds.critical import CRITICAL
+from trajmap.kinds.landscape import LANDSCAPE
+from trajmap.kinds.lift_gap import LIFT_GAP
+from trajmap.kinds.plane import PLANE
 from trajmap.objective.objective import Objective
 from trajmap.plots.animation import film_writer, save_animation
 from trajmap.projection.critical import critical_points
@@ -33,14 +40,21 @@ __all__ = ["add_arguments", "run"]
 
 GROUP, ORDER = "road", 40
 
-MINED = {"saddle": mine_saddle, "ring": mine_ring}
+MINED = ("saddle", "ring")  # planes whose axes end where the shape that was mined does
+# planes that are not fitted to the run
+PLANES: dict[str, Callable[[Objective, Trajectory, int], Plane]] = {
+    "random": lambda loss, run, seed: random_plane(run, run.theta(-1), random_state=seed),
+    "hessian": lambda loss, run, seed: hessian_plane(loss, run.theta(-1), random_state=seed),
+    "saddle": lambda loss, run, seed: mine_saddle(loss, run.theta(-1), random_state=seed),
+    "ring": lambda loss, run, seed: mine_ring(loss, run.theta(-1), random_state=seed),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_run(parser)
     add_objective(parser)
-    add_charts(parser, (*CHARTS, *MINED), (*DEFAULTS, "random"))
+    add_charts(parser, (*EMBEDDINGS, *PLANES), (*DEFAULTS, "random"))
     parser.add_argument("--n", type=int, default=41, help="grid points per axis (default: %(default)s)")
     parser.add_argument("--margin", type=float, default=0.25, help="margin around the path (default: %(default)s)")
     parser.add_argument(
@@ -61,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bfloat16", action="store_true", help="evaluate in bfloat16 and print the error")
     parser.add_argument("--critical", action="store_true", help="find critical points and what each chart hides there")
     parser.add_argument("--film", type=Path, metavar="FILE.gif", help="animation of the run over the first chart")
+    add_force(parser)
     add_seed(parser)
 
 
@@ -74,22 +89,25 @@ def run(args: argparse.Namespace) -> None:
     objective = objective_of(args, trajectory)
     if args.sister is not None:
         require_sister(trajectory, open_run(args.sister), "--sister")
-    artefacts = Artefacts.of(args.run_folder)
+    results = Results.of(__name__, args, trajectory, objective)
+    for name in args.charts:
+        results.require_room(LANDSCAPE, name, grid_points=args.n**2)
     with _executor(args.workers) as executor:
         for i, name in enumerate(args.charts):
-            chart = _chart(args, name, objective, trajectory)
+            chart = _chart(args, name, objective, trajectory, results)
+            made_of = results.made_of(CHART if name in EMBEDDINGS else PLANE, name)
             land = _landscape(args, name, chart, objective, trajectory, executor)
             if args.bfloat16:
                 say(f"  {name}: {land.strategy}")
-            land.save(artefacts.path("landscapes", name))
+            made_of.save(LANDSCAPE, land, name)
             text = _described(name, land)
             # the gap of a plane that was not fitted to the run only shows that the run is elsewhere
             for title, gap in _gaps(args, name, chart, objective, trajectory) if name in EMBEDDINGS else ():
-                gap.save(artefacts.path("lift_gaps", title))
+                made_of.save(LIFT_GAP, gap, title)
                 text += f", median lift gap{title.removeprefix(name)} {np.nanmedian(gap.gap):+.3g}"
             say(text)
             if args.critical:
-                _critical(artefacts, name, chart, objective, land)
+                _critical(made_of, name, chart, objective, land)
             if args.film is not None and i == 0:
                 say(f"  film: {save_animation(land, args.film)}")
 
@@ -106,13 +124,19 @@ def _executor(workers: int) -> Generator[Executor | None, None, None]:
         yield pool
 
 
-def _chart(args: argparse.Namespace, name: str, objective: Objective, trajectory: Trajectory) -> Any:
-    if name == "hessian":
-        return hessian_plane(objective, trajectory.theta(-1), random_state=args.seed)
-    if name in MINED:
-        with bar(f"mining {name}", "step"):
-            return MINED[name](objective, trajectory.theta(-1), random_state=args.seed)
-    return fit_chart(args.run_folder, name, args.seed)
+def _chart(args: argparse.Namespace, name: str, objective: Objective, trajectory: Trajectory, results: Results) -> Any:
+    """Load the chart, or the plane of the same seed and loss; make it where there is none."""
+    if name in EMBEDDINGS:
+        return load_chart(args.run_folder, name, args.seed)
+    artefacts = results.artefacts
+    stamp = artefacts.stamp(PLANE, name) if artefacts.names(PLANE).count(name) else None
+    same = stamp is not None and stamp.settings.get("seed") == args.seed
+    if same and not artefacts.stale(PLANE, name, trajectory, results.stamp.objective):
+        return artefacts.one(PLANE, name)
+    with bar(f"plane {name}", "step"):
+        plane = PLANES[name](objective, trajectory, args.seed)
+    results.save(PLANE, plane, name)
+    return plane
 
 
 def _landscape(
@@ -165,9 +189,9 @@ def _gaps(
         )
 
 
-def _critical(artefacts: Artefacts, name: str, chart: Any, objective: Objective, land: Landscape) -> None:
+def _critical(results: Results, name: str, chart: Any, objective: Objective, land: Landscape) -> None:
     found = critical_points(objective, chart, land)
-    found.save(artefacts.path("critical", name))
+    results.save(CRITICAL, found, name)
     for i, kind in enumerate(found.kinds):
         hidden = [word for word, flag in (("slope", found.hidden_slope[i]), ("saddle", found.hidden_saddle[i])) if flag]
         place = ", ".join(f"{v:.3g}" for v in found.z[i])

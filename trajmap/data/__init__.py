@@ -1,6 +1,5 @@
 """Frozen dataclasses of NumPy arrays, with methods to save and open them. This package does not use torch."""
 
-from trajmap.data.artefacts import Artefacts
 from trajmap.data.fan import Fan
 from trajmap.data.history import History
 from trajmap.data.layout import Layout
@@ -19,7 +18,6 @@ from trajmap.data.trajectory import Trajectory
 
 __all__ = [
     "Alignment",
-    "Artefacts",
     "Connection",
     "Eigenspace",
     "Fan",

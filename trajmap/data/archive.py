@@ -12,18 +12,21 @@ import numpy as np
 from trajmap._validation import Array, worded
 from trajmap.data.reprs import short_repr
 from trajmap.data.shapes import Shaped
-from trajmap.data.store.array_file import read_arrays, write_arrays
+from trajmap.data.stamp import Stamp
+from trajmap.data.store import array_file
+from trajmap.data.store.array_file import read_array, read_arrays, write_arrays
 from trajmap.data.tables import frame_of
 from trajmap.errors import InputError, RunFormatError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Saved"]
+__all__ = ["Saved", "digest_of", "noun_name", "read_stamp"]
 
 _FORMAT = "trajmap-noun"
 _VERSION = 1
 _MANIFEST = "manifest.json"
+_STAMP = "stamp.json"
 
 
 class Saved(Shaped):
@@ -56,13 +59,15 @@ class Saved(Shaped):
         if "__repr__" not in vars(cls):
             cls.__repr__ = short_repr  # type: ignore[method-assign]  # else the dataclass prints every number
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str], *, stamp: Stamp | None = None) -> Path:
         """Write the object to a file.
 
         Parameters
         ----------
         path : path-like
             File to write; a missing folder is created.
+        stamp : Stamp, optional
+            What made it, kept beside it.
 
         Returns
         -------
@@ -72,7 +77,9 @@ class Saved(Shaped):
         arrays: dict[str, Any] = {}
         fields = {name: _pack(name, value, arrays) for name, value in _values(self).items()}
         manifest = {"format": _FORMAT, "version": _VERSION, "kind": type(self).__name__, "fields": fields}
-        arrays[_MANIFEST] = np.frombuffer(json.dumps(manifest).encode(), dtype=np.uint8)
+        arrays[_MANIFEST] = _as_bytes(json.dumps(manifest))
+        if stamp is not None:
+            arrays[_STAMP] = _as_bytes(stamp.text)
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_arrays(target, arrays)  # objects were rejected above, so nothing is pickled
@@ -128,11 +135,8 @@ class Saved(Shaped):
         RunFormatError
             If the file is missing, damaged, of another version, or holds another kind of object.
         """
-        arrays = _read(Path(path))
-        try:
-            manifest = dict(json.loads(arrays.pop(_MANIFEST).tobytes()))
-        except (ValueError, TypeError) as error:
-            raise RunFormatError(f"{path}: expected a manifest, got a damaged one ({error})") from error
+        arrays = read_arrays(Path(path))
+        manifest = _manifest(Path(path), arrays.pop(_MANIFEST, None))
         if manifest.get("format") != _FORMAT or manifest.get("version") != _VERSION:
             raise RunFormatError(
                 f"{path}: expected {_FORMAT} version {_VERSION}, got {manifest.get('format')} version "
@@ -192,8 +196,78 @@ def _unpack(name: str, entry: dict[str, Any], arrays: dict[str, Array]) -> Any:
     return entry["value"]
 
 
-def _read(path: Path) -> dict[str, Array]:
-    arrays = read_arrays(path)
-    if _MANIFEST not in arrays:
+def _manifest(path: Path, found: Array | None) -> dict[str, Any]:
+    if found is None:
         raise RunFormatError(f"{path}: expected an archive with a manifest, got none")
-    return arrays
+    try:
+        return dict(json.loads(found.tobytes()))
+    except (ValueError, TypeError) as error:
+        raise RunFormatError(f"{path}: expected a manifest, got a damaged one ({error})") from error
+
+
+def _as_bytes(text: str) -> Array:
+    return np.frombuffer(text.encode(), dtype=np.uint8)
+
+
+def noun_name(path: Path) -> str:
+    """Class of the noun that a file holds, by its own manifest.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    str
+        The name.
+
+    Raises
+    ------
+    RunFormatError
+        If the file is missing, damaged, or holds no noun.
+    """
+    return str(_manifest(path, read_array(path, _MANIFEST)).get("kind"))
+
+
+def read_stamp(path: Path) -> Stamp | None:
+    """Read what made a saved noun; None where it was saved without saying so.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    Stamp or None
+        What made it.
+
+    Raises
+    ------
+    RunFormatError
+        If the file or the stamp is damaged.
+    """
+    found = read_array(path, _STAMP)
+    return None if found is None else Stamp.parse(found.tobytes())
+
+
+def digest_of(path: Path) -> str:
+    """Digest of what a saved noun says, whatever made it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+
+    Raises
+    ------
+    RunFormatError
+        If the file is missing or damaged.
+    """
+    return array_file.digest_of(path, {_STAMP})

@@ -11,6 +11,7 @@ import torch
 from trajmap._validation import Array
 from trajmap.data.frame import Frame
 from trajmap.data.results.landscape import Grid
+from trajmap.objective.identity import digest_data
 from trajmap.objective.objective import Objective
 from trajmap.objective.points import ArrayPoints, FramePoints, Points
 from trajmap.objective.strategy import Strategy
@@ -21,9 +22,6 @@ from trajmap.projection.lifts import PointsSlice
 from trajmap.projection.support import PathGeometry
 
 __all__ = ["FrameWork", "WholeWork", "surface_mark"]
-
-# number of entries of each data tensor in the digest; other changes are detected by the losses
-_DIGESTED = 2**16
 
 
 class FrameWork:
@@ -146,12 +144,7 @@ def surface_mark(objective: Objective, grid: Grid, block: int, points: Points, *
     digest = hashlib.sha256(json.dumps([objective.layout.names, objective.layout.shapes, block]).encode())
     for axis in grid.axes:
         digest.update(np.ascontiguousarray(axis, dtype=np.float64).tobytes())
-
-    for batch in objective.parts.batches.kept:
-        for leaf in batch.leaves:
-            flat = torch.as_tensor(leaf).detach().reshape(-1)
-            few = flat[:: max(1, len(flat) // _DIGESTED)].cpu().contiguous()
-            digest.update(f"{tuple(leaf.shape)} {leaf.dtype}".encode() + few.view(torch.uint8).numpy().tobytes())
+    digest_data(digest, objective)
     chosen = np.linspace(0, len(points) - 1, 5).astype(int)[1:4]
     probes = [PointsSlice(points, int(i), int(i) + 1) for i in chosen]
     plain = evaluator(objective)

@@ -1,7 +1,7 @@
 """Base of the embeddings: public methods check their arguments, private hooks do the mathematics."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -10,16 +10,26 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from trajmap._validation import Array
 from trajmap.reduction._checks import check_components, check_inverse
 from trajmap.reduction._stretch import Stretch
+from trajmap.reduction.state import Stateful, settle
 
 __all__ = ["Embedding"]
 
 
-class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):
+class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, Stateful, ABC):
     """An embedding of n points of R^r in d coordinates, with a lift back.
 
-    A subclass stores its parameters in ``__init__`` and implements four hooks.
+    A subclass stores its parameters in ``__init__``, names in ``_kept`` what its fit found, and implements the hooks;
+    what it needs besides is made in ``_rebuild``, which ends a fit and the loading of a kept chart alike.
     """
 
+    _kept: ClassVar[tuple[str, ...]] = ("n_components_", "n_features_in_", "_stretch")
+
+    word: ClassVar[str] = ""
+    """What the command line calls it; empty for one that is not offered there."""
+    extra: ClassVar[bool] = False
+    """Whether it needs a package that is installed on request only."""
+    slow: ClassVar[bool] = False
+    """Whether a fit takes seconds, so that few are made where many are asked for."""
     n_components: int
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -51,6 +61,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         self.n_components_ = check_components(self.n_components, X)
         self._check_parameters(X)
         Z = self._fit(X, self.n_components_)
+        settle(self)
         self._stretch = Stretch(Z, X)
         return Z.copy()
 
@@ -116,7 +127,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     @abstractmethod
     def _fit(self, X: Array, d: int) -> Array:
-        """Fit d coordinates to checked points, and return them."""
+        """Fit d coordinates to checked points, note what was found in the attributes of ``_kept``, and return them."""
 
     @abstractmethod
     def _restrict(self, X: Array) -> Array:

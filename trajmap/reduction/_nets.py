@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Half", "Layers", "forward", "minimise"]
 
-Layers = list[tuple[Array, Array]]
+Layers = tuple[tuple[Array, Array], ...]
 
 
 class Half:
@@ -43,9 +43,9 @@ class Half:
 
     def arrays(self) -> tuple[Array, Layers]:
         def array(tensor: "torch.Tensor") -> Array:
-            return tensor.detach().numpy().astype(np.float64)
+            return np.ascontiguousarray(tensor.detach().numpy().astype(np.float64))
 
-        return array(self.linear), [(array(weight), array(bias)) for weight, bias in self.layers]
+        return array(self.linear), tuple((array(weight), array(bias)) for weight, bias in self.layers)
 
 
 def minimise(

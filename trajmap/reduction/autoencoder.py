@@ -70,6 +70,11 @@ class Autoencoder(Embedding):
     True
     """
 
+    word, slow = "autoencoder", True
+    _kept = (
+        "_mean", "_scale", "_unit", "_encoder", "_decoders", "loss_curve_", "held_out_curve_", "n_iter_",
+    )  # fmt: skip
+
     def __init__(
         self,
         n_components: int = 2,
@@ -117,6 +122,9 @@ class Autoencoder(Embedding):
         self.n_iter_ = len(self.loss_curve_)
         return self._restrict(X)
 
+    def _rebuild(self, points: Any) -> None:
+        """Nothing follows: the fit is arrays only."""
+
     def _restrict(self, X: Array) -> Array:
         return forward((X - self._mean) / self._scale, *self._encoder) * self._unit
 
@@ -159,7 +167,7 @@ class Autoencoder(Embedding):
 
             minimise(own_error, [other], self.max_iter, self.lr)
         self._encoder = encoder.arrays()
-        self._decoders = [half.arrays() for half in decoders]
+        self._decoders = tuple(half.arrays() for half in decoders)
         self.loss_curve_, self.held_out_curve_ = np.array(curve), np.array(held_curve)
 
     def _held_out(self, n: int) -> Array:

@@ -89,6 +89,11 @@ class DiffusionMap(Embedding):
     array([-1., -1.])
     """
 
+    word = "diffusion"
+    _kept = (
+        "_X", "_scales", "_log_weight", "_psi", "_dimension", "embedding_", "eigenvalues_", "generator_eigenvalues_",
+        "epsilon_", "spectral_gap_",
+    )  # fmt: skip
     _dimension: float | None
 
     def __init__(
@@ -151,8 +156,10 @@ class DiffusionMap(Embedding):
         self.spectral_gap_ = float(values[d] - values[d + 1]) if len(values) > d + 1 else float("nan")
         self.generator_eigenvalues_ = (self.eigenvalues_ - 1) / self.epsilon_
         self.embedding_ = self.eigenvalues_**self.t * self._psi
-        self._neighbours = fit_barycentric_lift(self.embedding_, X, n_neighbors=self.n_neighbors)
         return self.embedding_
+
+    def _rebuild(self, points: Any) -> None:
+        self._neighbours = fit_barycentric_lift(self.embedding_, self._X, n_neighbors=self.n_neighbors)
 
     def _kernel(self, X: Array) -> Any:
         """Choose the bandwidth and make the kernel; distances of all pairs are computed once."""

@@ -1,6 +1,7 @@
 """A lift with a predictive standard deviation: Gaussian process regression, by scikit-learn."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -40,6 +41,8 @@ class GaussianProcessLift(Lift):
     True
     """
 
+    _kept = ("_trend", "_basis", "_unit", "_places", "_scores", "_theta", "_alpha", "_factor")
+
     def __init__(self, *, length_scale: float = 1.0, n_restarts: int = 0, random_state: int = 0) -> None:
         self.length_scale = length_scale
         self.n_restarts = n_restarts
@@ -56,8 +59,21 @@ class GaussianProcessLift(Lift):
         search = GaussianProcessRegressor(kernel, n_restarts_optimizer=self.n_restarts, random_state=self.random_state)
         with warnings.catch_warnings(action="ignore"):  # a width at its bound is not an error
             search.fit(places, scores[:, :_LEADING])
-            model = GaussianProcessRegressor(clone(search.kernel_), optimizer=None)
-            self._model = model.fit(places, scores)
+            model = GaussianProcessRegressor(clone(search.kernel_), optimizer=None).fit(places, scores)
+        self._places, self._scores, self._theta = places, scores, model.kernel_.theta
+        self._alpha, self._factor = model.alpha_, model.L_
+
+    def _rebuild(self, points: Any) -> None:
+        kernel = ConstantKernel() * RBF() + WhiteKernel()
+        self._model = GaussianProcessRegressor(kernel.clone_with_theta(self._theta), optimizer=None)
+        # the factor of the kernel matrix is kept: a new one would differ in its last bits
+        self._model.fit(self._places[:1], self._scores[:1])
+        self._model.X_train_, self._model.y_train_ = self._places, self._scores
+        self._model.alpha_, self._model.L_ = self._alpha, self._factor
+        self._model._y_train_mean, self._model._y_train_std = (
+            np.zeros(self._scores.shape[1]),
+            np.ones(self._scores.shape[1]),
+        )
 
     def _predict(self, Z: Array) -> Array:
         scores = np.asarray(self._model.predict(self._trend.scaled(Z))).reshape(len(Z), -1)

@@ -10,11 +10,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from trajmap._validation import Array
 from trajmap.reduction._checks import check_inverse
 from trajmap.reduction.lifts import BarycentricLift, Lift
+from trajmap.reduction.state import Stateful, settle
 
 __all__ = ["Lifted"]
 
 
-class Lifted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class Lifted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, Stateful):
     """An embedding whose inverse is a lift fitted to its coordinates.
 
     Parameters
@@ -43,6 +44,8 @@ class Lifted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     True
     """
 
+    _kept = ("embedding_", "lift_", "n_components_", "n_features_in_", "_Z", "_missed")
+
     def __init__(self, embedding: Any, lift: Lift | None = None, *, residual: bool = False) -> None:
         self.embedding = embedding
         self.lift = lift
@@ -68,11 +71,16 @@ class Lifted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Z = np.asarray(self.embedding_.transform(X), dtype=np.float64)
         self.lift_ = (BarycentricLift() if self.lift is None else clone(self.lift)).fit(Z, X)
         self.n_components_ = Z.shape[1]
-        self._left: KNeighborsRegressor | None = None
-        if self.residual:
-            nearest = KNeighborsRegressor(min(8, len(Z)), weights="distance", algorithm="kd_tree")
-            self._left = nearest.fit(Z, X - self.lift_.predict(Z))
+        self._Z = Z
+        self._missed: Array | None = X - self.lift_.predict(Z) if self.residual else None
+        settle(self)
         return self
+
+    def _rebuild(self, points: Any) -> None:
+        self._left: KNeighborsRegressor | None = None
+        if self._missed is not None:
+            nearest = KNeighborsRegressor(min(8, len(self._Z)), weights="distance", algorithm="kd_tree")
+            self._left = nearest.fit(self._Z, self._missed)
 
     def transform(self, X: Any) -> Array:
         """Coordinates of points, by the embedding, shape (m, d)."""

@@ -5,7 +5,7 @@ A lift is fitted to an embedding's coordinates and its points, so any lift can b
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.interpolate import RBFInterpolator
@@ -18,6 +18,7 @@ from trajmap._validation import Array, check_array, check_positive, worded
 from trajmap.errors import InputError
 from trajmap.reduction._stretch import Stretch
 from trajmap.reduction.lifting import fit_barycentric_lift
+from trajmap.reduction.state import Stateful, settle
 
 __all__ = [
     "BarycentricLift",
@@ -28,8 +29,10 @@ __all__ = [
 ]
 
 
-class Lift(BaseEstimator, ABC):
-    """A map from coordinates Z to points X; a subclass implements two hooks."""
+class Lift(BaseEstimator, Stateful, ABC):
+    """A map from coordinates Z to points X; a subclass implements the hooks; ``_kept`` names what its fit found."""
+
+    _kept: ClassVar[tuple[str, ...]] = ("n_coordinates_", "_stretch")
 
     def fit(self, Z: Any, X: Any) -> Self:
         """Fit the lift.
@@ -58,6 +61,7 @@ class Lift(BaseEstimator, ABC):
         self.n_coordinates_ = Z.shape[1]
         self._stretch = Stretch(Z, X)
         self._fit(Z, X)
+        settle(self)
         return self
 
     def predict(self, Z: Any) -> Array:
@@ -95,8 +99,13 @@ class LinearLift(Lift):
     [[10.0, 21.0]]
     """
 
+    _kept = ("_model",)
+
     def _fit(self, Z: Array, X: Array) -> None:
         self._model = LinearRegression().fit(Z, X)
+
+    def _rebuild(self, points: Any) -> None:
+        """Nothing follows: the fit is arrays only."""
 
     def _predict(self, Z: Array) -> Array:
         return self._model.predict(Z)
@@ -120,11 +129,16 @@ class BarycentricLift(Lift):
     [[0.5, 1.0]]
     """
 
+    _kept = ("_Z", "_X")
+
     def __init__(self, *, n_neighbors: int = 8) -> None:
         self.n_neighbors = n_neighbors
 
     def _fit(self, Z: Array, X: Array) -> None:
-        self._model = fit_barycentric_lift(Z, X, n_neighbors=self.n_neighbors)
+        self._Z, self._X = Z, X
+
+    def _rebuild(self, points: Any) -> None:
+        self._model = fit_barycentric_lift(self._Z, self._X, n_neighbors=self.n_neighbors)
 
     def _predict(self, Z: Array) -> Array:
         return self._model.predict(Z)
@@ -151,6 +165,8 @@ class ThinPlateLift(Lift):
     True
     """
 
+    _kept = ("_Z", "_X")
+
     def __init__(self, *, smoothing: float = 0.0, n_neighbors: int | None = None) -> None:
         self.smoothing = smoothing
         self.n_neighbors = n_neighbors
@@ -160,8 +176,11 @@ class ThinPlateLift(Lift):
         if len(Z) < Z.shape[1] + 2:
             raise InputError(worded("Z", f"at least {Z.shape[1] + 2} points in {Z.shape[1]} coordinates", f"{len(Z)}"))
         kept, places = np.unique(Z, axis=0, return_index=True)  # a spline cannot pass through two values at one place
+        self._Z, self._X = kept, X[places]
+
+    def _rebuild(self, points: Any) -> None:
         self._model = RBFInterpolator(
-            kept, X[places], smoothing=self.smoothing, neighbors=self.n_neighbors, kernel="thin_plate_spline"
+            self._Z, self._X, smoothing=self.smoothing, neighbors=self.n_neighbors, kernel="thin_plate_spline"
         )
 
     def _predict(self, Z: Array) -> Array:
@@ -189,6 +208,8 @@ class KernelRidgeLift(Lift):
     True
     """
 
+    _kept = ("_trend", "_model")
+
     def __init__(self, *, alpha: float = 1e-3, gamma: float = 1.0) -> None:
         self.alpha = alpha
         self.gamma = gamma
@@ -200,6 +221,9 @@ class KernelRidgeLift(Lift):
         )
         self._model = model.fit(self._trend.scaled(Z), X - self._trend(Z))
 
+    def _rebuild(self, points: Any) -> None:
+        """Nothing follows: the fit is arrays only."""
+
     def _predict(self, Z: Array) -> Array:
         return self._trend(Z) + self._model.predict(self._trend.scaled(Z))
 
@@ -207,13 +231,18 @@ class KernelRidgeLift(Lift):
         return self._stretch(Z)
 
 
-class LinearTrend:
+class LinearTrend(Stateful):
     """Least-squares affine map, and coordinates of unit variance, common to lifts with a linear trend."""
+
+    _kept = ("_centre", "_scale", "_model")
 
     def __init__(self, Z: Array, X: Array) -> None:
         self._centre, deviation = Z.mean(axis=0), Z.std(axis=0)
         self._scale = np.where(deviation > 0, deviation, 1.0)
         self._model = LinearRegression().fit(self.scaled(Z), X)
+
+    def _rebuild(self, points: Any) -> None:
+        """Nothing follows: the fit is arrays only."""
 
     def __call__(self, Z: Array) -> Array:
         return self._model.predict(self.scaled(Z))

@@ -48,6 +48,9 @@ class Phate(Embedding):
     optimizers S. Horoi et al., Exploring the geometry and topology of neural network loss landscapes, 2021.
     """
 
+    word, extra, slow = "phate", True, True
+    _kept = ("_X", "embedding_")
+
     def __init__(
         self,
         n_components: int = 2,
@@ -71,7 +74,7 @@ class Phate(Embedding):
     def _fit(self, X: Array, d: int) -> Array:
         library: Any = optional_import("phate", "phate")
         with warnings.catch_warnings(action="ignore"):
-            self._phate = library.PHATE(
+            made = library.PHATE(
                 n_components=d,
                 knn=min(self.knn, max(1, len(X) // 2 - 1)),
                 decay=self.decay,
@@ -82,12 +85,14 @@ class Phate(Embedding):
                 verbose=0,
                 n_jobs=1,
             )
-            Z = np.asarray(self._phate.fit_transform(X), dtype=np.float64)
+            Z = np.asarray(made.fit_transform(X), dtype=np.float64)
         self.embedding_ = Z * fix_signs(Z)
         self._X = X
-        self._neighbours = fit_barycentric_lift(self.embedding_, X, n_neighbors=self.lift_neighbors)
-        self._places = fit_barycentric_lift(X, self.embedding_, n_neighbors=self.knn)
         return self.embedding_
+
+    def _rebuild(self, points: Any) -> None:
+        self._neighbours = fit_barycentric_lift(self.embedding_, self._X, n_neighbors=self.lift_neighbors)
+        self._places = fit_barycentric_lift(self._X, self.embedding_, n_neighbors=self.knn)
 
     def _restrict(self, X: Array) -> Array:
         """Return the coordinates of fitted points; place others between their nearest fitted neighbours."""

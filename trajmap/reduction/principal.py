@@ -1,5 +1,7 @@
 """Principal components about a chosen centre, as in the literature on trajectories."""
 
+from typing import Any
+
 import numpy as np
 
 from trajmap._validation import Array, check_choice
@@ -43,6 +45,8 @@ class PrincipalComponents(Embedding):
     [0.0]
     """
 
+    _kept = ("center_", "components_", "explained_ratio_")
+
     def __init__(self, n_components: int = 2, *, center: str = "mean") -> None:
         self.n_components = n_components
         self.center = center
@@ -58,6 +62,9 @@ class PrincipalComponents(Embedding):
         total = float(np.sum(values**2))
         self.explained_ratio_ = values[:d] ** 2 / total if total > 0 else np.full(d, np.nan)
         return self._restrict(X)
+
+    def _rebuild(self, points: Any) -> None:
+        """Nothing follows: the fit is arrays only."""
 
     def _restrict(self, X: Array) -> Array:
         return (X - self.center_) @ self.components_.T

@@ -16,6 +16,7 @@ from trajmap.reduction._checks import check_inverse, fix_signs
 from trajmap.reduction._decomposition import decompose
 from trajmap.reduction._device import multiplier
 from trajmap.reduction._span import Span
+from trajmap.reduction.state import Stateful, settle
 
 __all__ = ["RowSpace"]
 
@@ -23,7 +24,7 @@ __all__ = ["RowSpace"]
 _KEEP_BYTES = 2**29
 
 
-class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, Stateful):
     """Isometric coordinates of n points in the r ≤ min(n − 1, P) dimensions that they span.
 
     The inner products of the steps between successive points are accumulated in one pass over blocks of columns
@@ -90,6 +91,11 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     array([[ 2.5],
            [-2.5]])
     """
+
+    _kept = (
+        "_left", "singular_values_", "explained_variance_ratio_", "residuals_", "n_components_", "n_features_in_",
+        "distance_error_",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -288,7 +294,11 @@ class RowSpace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         self.explained_variance_ratio_ = found.singular[:keep] ** 2 / found.total
         self.residuals_ = found.residuals(keep)
         self.n_components_ = keep
+        settle(self, X)
+
+    def _rebuild(self, points: Any) -> None:
         lifted = np.dtype(np.float64 if self.lift_dtype is None else self.lift_dtype)
-        small = keep * self.n_features_in_ * lifted.itemsize <= _KEEP_BYTES
-        self._span = Span(X, (self._left / self.singular_values_).T, lifted, width=self.block_size, keep=small)
-        self._places = {key: i for i, key in enumerate(X.keys)} if isinstance(X, Iterates) else {}
+        small = self.n_components_ * self.n_features_in_ * lifted.itemsize <= _KEEP_BYTES
+        weights = (self._left / self.singular_values_).T
+        self._span = Span(points, weights, lifted, width=self.block_size, keep=small)
+        self._places = {key: i for i, key in enumerate(points.keys)} if isinstance(points, Iterates) else {}

@@ -1,6 +1,7 @@
 """UMAP of a trajectory, with a seed and a lift that stays near the data."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,9 @@ class UMAP(Embedding):
 
     Use the whole row space, because truncation changes the neighbour graph. umap-learn's own inverse is not used: it
     takes seconds for a hundred points, depends on the batch of its call, and has a larger error than the nearest
-    iterate. In the picture, distances are hardly meaningful; the order of neighbours is.
+    iterate. Nor is its own placement of new points, which depends on the batch as well: a new point gets the mean
+    coordinates of its nearest fitted neighbours, weighted by inverse distance. In the picture, distances are hardly
+    meaningful; the order of neighbours is.
 
     Parameters
     ----------
@@ -40,6 +43,9 @@ class UMAP(Embedding):
     ----------
     L. McInnes, J. Healy, J. Melville, UMAP, arXiv 1802.03426.
     """
+
+    word, slow = "umap", True
+    _kept = ("_X", "embedding_")
 
     def __init__(
         self,
@@ -65,7 +71,7 @@ class UMAP(Embedding):
         with _quiet():
             import umap
 
-            self._umap = umap.UMAP(
+            made = umap.UMAP(
                 n_components=d,
                 n_neighbors=min(self.n_neighbors, len(X) - 1),
                 min_dist=self.min_dist,
@@ -73,16 +79,17 @@ class UMAP(Embedding):
                 init=_start(X, d),
             ).fit(X)
         self._X = X
-        self.embedding_ = np.asarray(self._umap.embedding_, dtype=np.float64)
-        self._neighbours = fit_barycentric_lift(self.embedding_, X, n_neighbors=self.lift_neighbors)
-        return self._restrict(X)
+        self.embedding_ = np.asarray(made.embedding_, dtype=np.float64)
+        return self.embedding_
+
+    def _rebuild(self, points: Any) -> None:
+        self._neighbours = fit_barycentric_lift(self.embedding_, self._X, n_neighbors=self.lift_neighbors)
+        self._places = fit_barycentric_lift(self._X, self.embedding_, n_neighbors=self.n_neighbors)
 
     def _restrict(self, X: Array) -> Array:
-        """Return the coordinates of fitted points; those of new points depend on the other points of the call."""
-        if X.shape == self._X.shape and np.array_equal(X, self._X):
-            return self.embedding_.copy()
-        with _quiet():
-            return np.asarray(self._umap.transform(X), dtype=np.float64)
+        """Fitted points keep their coordinates; others are placed among their nearest fitted neighbours."""
+        placed: Array = self._places.predict(X)
+        return placed
 
     def _lift(self, Z: Array) -> Array:
         return self._neighbours.predict(Z)

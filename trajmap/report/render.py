@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 from importlib.resources import files
 
-from trajmap.report.finding import Finding
+from trajmap.kinds.finding import Finding
 
 __all__ = ["Figure", "Section", "render_page"]
 
@@ -23,14 +23,16 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A heading, one finding or the line that says how to get it, and figures.
+    """A heading, its findings or the line that says how to get them, and figures.
 
-    `rows` are pairs of a term and its explanation, shown as a list of definitions.
+    `stale` are lines about results that no longer belong to the run; `rows` are pairs of a term and its explanation,
+    shown as a list of definitions.
     """
 
     title: str
-    finding: Finding | None = None
+    findings: Sequence[Finding] = ()
     missing: str = ""
+    stale: Sequence[str] = ()
     figures: Sequence[Figure] = ()
     rows: Sequence[tuple[str, str]] = ()
     wide: bool = False
@@ -78,8 +80,8 @@ def _text(value: object) -> str:
 
 def _section(section: Section) -> str:
     parts = [f'<section id="{section.anchor}">\n<h2>{_text(section.title)}</h2>\n']
-    if section.finding is not None:
-        parts.append(_finding(section.finding))
+    parts += map(_finding, section.findings)
+    parts += [f'<p class="stale">{_text(line)}</p>\n' for line in section.stale]
     if section.missing:
         parts.append(f'<p class="soft">{_text(section.missing)}</p>\n')
     if section.rows:

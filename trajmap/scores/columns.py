@@ -17,7 +17,20 @@ from trajmap.scores.rank_errors import rank_error_after, rank_error_before
 from trajmap.scores.reconstruction import OtherRun, reconstruction_error, transfer_error
 from trajmap.scores.validation import InterleavedSplit, TailSplit, TimeBlockSplit, held_out
 
-__all__ = ["ALL_COLUMNS", "COLUMNS", "Case", "Column"]
+__all__ = ["ALL_COLUMNS", "COLUMNS", "Case", "Column", "Known"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """An embedding that is fitted to the run already: its scores in sample are those of this fit, not of another one.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The fitted embedding; where parts of the run are held out, clones of it are fitted.
+    """
+
+    estimator: Any
 
 
 class Case:
@@ -25,8 +38,8 @@ class Case:
 
     Parameters
     ----------
-    embedding : estimator
-        The embedding; a clone is fitted.
+    embedding : estimator or Known
+        The embedding; a clone is fitted, unless it is known.
     X : numpy.ndarray, shape (T, r)
         Row-space coordinates of the run.
     sister : OtherRun, optional
@@ -36,13 +49,15 @@ class Case:
     """
 
     def __init__(self, embedding: Any, X: Array, sister: OtherRun | None, n_splits: int) -> None:
-        self.embedding, self.X, self.sister, self.n_splits = embedding, X, sister, n_splits
+        self._known = embedding if isinstance(embedding, Known) else None
+        self.embedding = embedding if self._known is None else self._known.estimator
+        self.X, self.sister, self.n_splits = X, sister, n_splits
         self.window = max(1, len(X) // 10)
 
     @functools.cached_property
     def fitted(self) -> Any:
         """The embedding fitted to the whole run."""
-        return clone(self.embedding).fit(self.X)
+        return clone(self.embedding).fit(self.X) if self._known is None else self._known.estimator
 
     @functools.cached_property
     def own(self) -> Reduction:

@@ -136,8 +136,8 @@ def score_table(
     ----------
     X : array-like, shape (T, r)
         Row-space coordinates of the run.
-    embeddings : mapping of str to estimator
-        Clones are fitted.
+    embeddings : mapping of str to estimator or Known
+        Clones are fitted, except in sample where one is `Known`.
     size : int
         P, the dimension of the null's walks.
     sister : OtherRun, optional
@@ -170,12 +170,13 @@ def score_table(
     null = np.full((*values.shape, max(draws.values(), default=0)), np.nan)
     count = Counted(progress, len(embeddings) + sum(draws.values()))
     for i, (name, embedding) in enumerate(embeddings.items()):
-        values[i] = row(Case(embedding, X, sister, n_splits), chosen)
+        case = Case(embedding, X, sister, n_splits)
+        values[i] = row(case, chosen)
         count()
         for j in range(draws[name]):
             seed = [random_state, i, j]
             null[i, :, j] = null_scores(
-                X, embedding, size=size, sister=sister is not None, columns=chosen, n_draws=1, n_splits=n_splits,
+                X, case.embedding, size=size, sister=sister is not None, columns=chosen, n_draws=1, n_splits=n_splits,
                 random_state=np.random.SeedSequence(seed).generate_state(1)[0].item(),
             )[:, 0]  # fmt: skip
             count()

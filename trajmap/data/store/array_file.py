@@ -1,9 +1,11 @@
 """Named arrays in one ``.npz``: written atomically, read without pickle and without decompression."""
 
+import hashlib
 import io
+import json
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from trajmap._validation import Array
 from trajmap.data.atomic import write_stream
 from trajmap.errors import RunFormatError
 
-__all__ = ["read_arrays", "write_arrays"]
+__all__ = ["digest_of", "read_array", "read_arrays", "write_arrays"]
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
@@ -58,6 +60,65 @@ def read_arrays(path: Path) -> dict[str, Array]:
             return {m.filename.removesuffix(".npy"): _array(archive.read(m)) for m in members}
     except Exception as error:  # a damaged archive can fail in any layer: zip, array header, numbers
         raise RunFormatError(f"{path}: expected an archive of arrays, got a damaged file ({error})") from error
+
+
+def read_array(path: Path, name: str) -> Array | None:
+    """Read one array, without the others; None where the file holds none of that name.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    name : str
+        The array's name.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        The array.
+
+    Raises
+    ------
+    RunFormatError
+        If the file is missing or damaged.
+    """
+    try:
+        length = path.stat().st_size
+        with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+            members = [m for m in archive.infolist() if m.filename.removesuffix(".npy") == name]
+            _require_unpacked(members, length)
+            return _array(archive.read(members[0])) if members else None
+    except Exception as error:
+        raise RunFormatError(f"{path}: expected an archive of arrays, got a damaged file ({error})") from error
+
+
+def digest_of(path: Path, leave_out: Collection[str] = ()) -> str:
+    """Digest of a file's arrays by the checksums that the archive lists, so that no number is read.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    leave_out : collection of str
+        Names of arrays that do not count.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits; another for other names, numbers or shapes.
+
+    Raises
+    ------
+    RunFormatError
+        If the file is missing or damaged.
+    """
+    try:
+        with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+            listed = [(m.filename.removesuffix(".npy"), m.file_size, m.CRC) for m in archive.infolist()]
+    except Exception as error:
+        raise RunFormatError(f"{path}: expected an archive of arrays, got a damaged file ({error})") from error
+    words = json.dumps(sorted(entry for entry in listed if entry[0] not in leave_out))
+    return hashlib.sha256(words.encode()).hexdigest()[:16]
 
 
 def _require_unpacked(members: list[zipfile.ZipInfo], length: int) -> None:

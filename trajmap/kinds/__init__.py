@@ -1,0 +1,8 @@
+"""One record a kind of result: where it lies, what it is, how it is drawn, read and told."""
+
+from trajmap.kinds.artefacts import Artefacts
+from trajmap.kinds.finding import Finding
+from trajmap.kinds.kind import Context, Kind
+from trajmap.kinds.listed import KINDS, open_result
+
+__all__ = ["KINDS", "Artefacts", "Context", "Finding", "Kind", "open_result"]
