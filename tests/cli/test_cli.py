@@ -15,6 +15,7 @@ from trajmap.cli._verbs import verbs
 from trajmap.data.results.landscape import Grid, Landscape
 from trajmap.data.store.store import iterate_path
 from trajmap.data.trajectory import Trajectory
+from trajmap.errors import InputError
 from trajmap.kinds.alignment import ALIGNMENT
 from trajmap.kinds.artefacts import Artefacts
 from trajmap.kinds.asymmetry import ASYMMETRY
@@ -292,14 +293,14 @@ def test_info_prints_what_a_run_holds(study, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["info", "nowhere"], "nowhere: expected a run folder"),
-        (["surface", "RUN"], "--objective: expected FILE.py:FUNCTION"),
-        (["surface", "RUN", "--objective", "nofile.py:f"], "with an existing file"),
-        (["surface", "RUN", "--objective", "{my}:absent"], "expected a function absent"),
-        (["surface", "RUN", "--objective", "{my}:not_an_objective"], "expected a function that returns"),
-        (["surface", "RUN", "--objective", "{my}:other_layout"], "objective: expected the same parameters"),
+        (["info", "nowhere"], "RUN: expected a run folder"),
+        (["surface", "{run}"], "--objective: expected FILE.py:FUNCTION"),
+        (["surface", "{run}", "--objective", "nofile.py:f"], "with an existing file"),
+        (["surface", "{run}", "--objective", "{my}:absent"], "expected a function absent"),
+        (["surface", "{run}", "--objective", "{my}:not_an_objective"], "expected a function that returns"),
+        (["surface", "{run}", "--objective", "{my}:other_layout"], "objective: expected the same parameters"),
         (["align", "{sister}", "--objective", "{my}:make_objective"], "repair: trajmap hessian"),
-        (["embed", "RUN", "--charts", "autoencoder", "--seed", "-1"], "random_state"),
+        (["embed", "{run}", "--charts", "autoencoder", "--seed", "-1"], "random_state"),
     ],
 )
 def test_failure_is_one_line_and_status_1(study, arguments, message, capsys):
@@ -311,13 +312,11 @@ def test_failure_is_one_line_and_status_1(study, arguments, message, capsys):
 
 
 def test_debug_shows_the_traceback():
-    from trajmap.errors import RunFormatError
-
-    with pytest.raises(RunFormatError):
+    with pytest.raises(InputError, match="nowhere, which is not there"):
         main(["info", "nowhere", "--debug"])
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["embed", "run", "--charts", "tsne"], ["surface"]])
+@pytest.mark.parametrize("arguments", [["fly"], ["embed", "run", "--charts", "tsne"], ["surface"]])
 def test_wrong_use_is_status_2(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         main(arguments)
@@ -342,7 +341,7 @@ def test_help(verb, capsys):
 def test_a_newcomer_sees_four_commands(capsys):
     assert main([]) == 0
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("  trajmap ")] == [
-        "demo", "look", "info", "help",
+        "demo", "claims", "report", "help",
     ]  # fmt: skip
 
 

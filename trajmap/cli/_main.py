@@ -20,10 +20,10 @@ __all__ = ["main", "make_parser"]
 _FIRST = """\
 trajmap: where did my optimizer go, and what is the landscape there?
 
-  trajmap demo                                       train a small network and map its run
-  trajmap look RUN --objective my.py:make_objective  map your own run: one page
-  trajmap info RUN                                   describe a run folder or a folder of checkpoints
-  trajmap help                                       everything else
+  trajmap demo                                         train a small network and map its run
+  trajmap claims RUN --objective my.py:make_objective  what is known of your own run
+  trajmap report RUN                                   one page of everything that was found
+  trajmap help                                         everything else
 
 A run folder is written by trajmap.Recorder:
 
@@ -94,6 +94,7 @@ def _answer(words: list[str]) -> int:
     if (place is None and set(words) & {"-h", "--help"}) or name == "help":
         return _help(words[words.index("help") + 1 :] if name == "help" else [])
     if name not in verbs():
+        print("usage: trajmap VERB RUN [options]", file=sys.stderr)
         print(f"trajmap: expected a verb, got {printable(name)}{nearest(name, list(verbs()))}", file=sys.stderr)
         print("repair: trajmap help lists them", file=sys.stderr)
         raise SystemExit(2)

@@ -80,7 +80,7 @@ class VerbParser(argparse.ArgumentParser):
                 lists = action is not None and action.nargs in {"+", "*"} and action.choices is not None
                 choices = list(action.choices) if action is not None and action.choices and lists else None
                 others.append(word)
-            elif choices is None or word in choices or not _is_no_choice(word, choices):
+            elif choices is None or word in choices or not Path(word).exists():
                 others.append(word)
             else:
                 choices = None
@@ -127,7 +127,3 @@ class VerbParser(argparse.ArgumentParser):
         self.print_usage(sys.stderr)
         print(f"{self.prog}: {printable(message)}", file=sys.stderr)
         raise SystemExit(2)
-
-
-def _is_no_choice(word: str, choices: Sequence[str]) -> bool:
-    return Path(word).exists() or not nearest(word, choices)
