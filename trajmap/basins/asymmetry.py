@@ -56,7 +56,7 @@ def signed_noise(
     Parameters
     ----------
     objective : Objective or Trajectory
-        The loss, or a run: its layout says which entry of θ is which parameter.
+        The loss, or a run: its layout names the parameter of each entry of θ.
     theta : array-like, shape (P,)
         The model.
     share : float

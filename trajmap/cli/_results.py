@@ -19,7 +19,7 @@ from trajmap.objective.objective import Objective
 
 __all__ = ["Results", "add_force", "package_versions"]
 
-# what the command line itself puts beside the options of a verb
+# what the command line itself adds to the options of a verb
 _NOT_OPTIONS = {"run", "run_folder", "debug", "force", "json", "quiet"}
 _PACKAGES = ("numpy", "scipy", "sklearn", "torch", "umap", "phate")
 
@@ -80,7 +80,7 @@ class Results:
         return dataclasses.replace(self, stamp=dataclasses.replace(self.stamp, inputs=inputs))
 
     def save(self, kind: Kind[Any], noun: Saved, name: str = "") -> None:
-        """Keep a result; where one that cost more is there, keep that one, and say so in a line."""
+        """Keep a result; if one that cost more exists, keep that one and print a line."""
         try:
             self.artefacts.save(kind, noun, name, stamp=self.stamp, force=self.force)
         except InputError as error:
@@ -94,7 +94,7 @@ class Results:
 
 
 def add_force(parser: argparse.ArgumentParser) -> None:
-    """Add the wish to replace results that cost more."""
+    """Add the flag to replace results that cost more."""
     parser.add_argument("--force", action="store_true", help="replace results that cost more than the new ones")
 
 
@@ -112,7 +112,7 @@ def package_versions() -> dict[str, str]:
 
 
 def _plain(value: Any) -> Any:
-    """Say an option in plain words; of a path its name: where somebody's files lie is nobody's concern."""
+    """Word an option; of a path only its name, because the location of files is private."""
     if isinstance(value, Path):
         return value.name
     if isinstance(value, (list, tuple)):

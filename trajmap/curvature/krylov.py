@@ -170,10 +170,10 @@ class Krylov:
     multiplied rows and S its coupling to the pending ones, A Q = Q T + Q_pending S holds to rounding: the residual of
     a Ritz pair (λ, Qᵀy) is ‖S y‖, with one pending row (a Lanczos chain) or with several, before and after a restart.
 
-    From each product the couplings that symmetry says are subtracted, and measured ones with the other pending rows.
+    The couplings that follow from symmetry are subtracted from each product, and measured ones with other pending rows.
     The rows then lose orthogonality slowly; `Overlaps` follows how much, and where it passes the square root of the
     rounding, two new rows are orthogonalised against all. What that takes is kept, so that A Q is known to rounding
-    all the time. `straighten` completes the rows' Gram matrix, at a restart and at the end, and goes on to the exactly
+    all the time. `straighten` completes the rows' Gram matrix, at a restart and at the end, and changes to the exactly
     orthonormal basis of their span without forming it.
 
     Parameters
@@ -317,7 +317,7 @@ class Krylov:
         self._overlaps.see(found[:, 1:])
         taken = np.linalg.solve(self._overlaps.gram, found[:, 0])
         after = self.rows.subtract(taken, vector)
-        if after < 0.5 * before:  # it is short beside the rounding of what was subtracted
+        if after < 0.5 * before:  # it is short compared with the rounding of what was subtracted
             more, after = self.rows.remove(vector, after)
             taken += more
         return found[:, 0], taken, after

@@ -62,7 +62,7 @@ def eigenspace_path(  # ruff: ignore[too-many-arguments] - each option is an ind
     out : path-like, optional
         Folder that keeps each eigenspace, vectors in float32, as ``<step>.npz``. One that is there is taken instead of
         being found again, so that a killed search is resumed, where it has k pairs within the tolerance and one Hessian
-        product says that they are this loss's at this iterate; otherwise the search starts from it.
+        product confirms that they belong to this loss at this iterate; otherwise the search starts from it.
     random_state : int
         Seed of the first start.
     progress : callable, optional

@@ -108,7 +108,7 @@ def deflated_trace(
 def hutchpp(
     product: Product, size: int, *, n_products: int = 30, random_state: int = 0, progress: Progress | None = None
 ) -> TraceEstimate:
-    """Estimate the trace by a sketch of the range, exactly there and by random vectors beside it.
+    """Estimate the trace by a sketch of the range, exactly there and by random vectors outside it.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def hutchpp(
 def xtrace(
     product: Product, size: int, *, n_products: int = 30, random_state: int = 0, progress: Progress | None = None
 ) -> TraceEstimate:
-    """Estimate the trace with every product used twice: the range of all draws but one, and that one beside it.
+    """Estimate the trace with every product used twice: the range of all draws but one, and that one in addition.
 
     Parameters
     ----------

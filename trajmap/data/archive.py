@@ -30,7 +30,7 @@ _STAMP = "stamp.json"
 
 
 class Saved(Shaped):
-    """Base of the frozen dataclasses: fields that say their shapes, ``save(path)`` and ``open(path)``.
+    """Base of the frozen dataclasses: fields with declared shapes, ``save(path)`` and ``open(path)``.
 
     A field may hold an array, None, a number, a string, a list of strings, a dict of arrays or of plain values, a tuple
     of arrays, or another such object. Files are written under a temporary name and renamed, so a reader never sees an
@@ -67,7 +67,7 @@ class Saved(Shaped):
         path : path-like
             File to write; a missing folder is created.
         stamp : Stamp, optional
-            What made it, kept beside it.
+            What made it, kept with it.
 
         Returns
         -------
@@ -253,7 +253,7 @@ def read_stamp(path: Path) -> Stamp | None:
 
 
 def digest_of(path: Path) -> str:
-    """Digest of what a saved noun says, whatever made it.
+    """Digest of the content of a saved result, whatever made it.
 
     Parameters
     ----------

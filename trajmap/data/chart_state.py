@@ -12,7 +12,7 @@ __all__ = ["ChartState"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ChartState(Saved):
-    """What ``trajmap.reduction.state.state_of`` says of a fitted estimator, as a file keeps it.
+    """What ``trajmap.reduction.state.state_of`` reads from a fitted estimator, as a file keeps it.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ class Merging:
 
 
 def merge_minima(values: Array, edges: Array, inside: Array | None = None) -> Merging:
-    """Find the minima and where they end; where basins meet, the higher minima end and the lowest goes on.
+    """Find the minima and where they end; where basins meet, the higher minima end and the lowest continues.
 
     Equal values come in the order of their vertices.
 

@@ -50,7 +50,7 @@ def _kernel_sums(squares: Array, unit: float, powers: Array) -> Array:
         for count, place in enumerate(range(len(powers) - 1 - first, -1, -stride)):
             if count % 8:
                 np.multiply(kernel, kernel, out=kernel)
-            else:  # anew, before rounding has doubled too often; what is below e⁻⁴⁵ stays there
+            else:  # start again, before rounding has doubled too often; what is below e⁻⁴⁵ stays there
                 near = near[near < 180 * unit * 2.0 ** powers[place]]
                 kernel = near * (-1 / (4 * unit * 2.0 ** powers[place]))
                 np.exp(kernel, out=kernel)

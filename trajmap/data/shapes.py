@@ -1,4 +1,4 @@
-"""What each field of a noun must be, declared beside the field and checked once: shape, kind of number, length."""
+"""What each field of a noun must be, declared with the field and checked once: shape, kind of number, length."""
 
 import dataclasses
 import functools
@@ -16,7 +16,8 @@ from trajmap.errors import InputError
 __all__ = ["DeclaredField", "Shape", "Shaped", "declared_fields", "field_axes"]
 
 Axis = int | str | None
-Known = dict[str, tuple[Any, str]]  # symbol: its size, or the noun whose axes it stands for, and the field that says so
+# symbol: its size, or the result whose axes it stands for, and the field that defines it
+Known = dict[str, tuple[Any, str]]
 
 
 _WHOLE = {int: "integers", bool: "True or False"}
@@ -25,7 +26,7 @@ _WHOLE = {int: "integers", bool: "True or False"}
 class Shape:
     """The shape of a field, as ``losses: Annotated[Array, Shape("m", "n")]``.
 
-    A symbol stands for one length in all fields of a noun; the field of fewest axes says how long it is, names first.
+    A symbol stands for one length in all fields; the field with the fewest axes defines its length, names first.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ dtype int64
 
 @dataclasses.dataclass(frozen=True)
 class DeclaredField:
-    """What a field's annotation says.
+    """The declaration of a field.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ class DeclaredField:
 
     @property
     def order(self) -> int:
-        """When it is checked: what is checked first says how long a symbol is."""
+        """When it is checked: what is checked first defines the length of a symbol."""
         if issubclass(self.kind, Shaped):
             return 0
         if self.shape is None:
@@ -96,10 +97,10 @@ class DeclaredField:
 
 
 class Shaped:
-    """Base of the frozen dataclasses whose fields say what they must be.
+    """Base of the frozen dataclasses whose fields declare their shapes.
 
-    Arrays are converted and made read-only, numbers become Python's own; what does not fit is told by the field's name.
-    What a shape cannot say a noun checks, and fills in, by a method ``_check(self)``.
+    Arrays are converted and made read-only, numbers become Python's own; an error names the field that does not fit.
+    Other checks are in a method ``_check(self)``.
     """
 
     _check: ClassVar[Callable[..., None] | None] = None
@@ -244,7 +245,7 @@ def _array(name: str, value: Any, shape: Shape, known: Known) -> Array:
 
 
 def _expanded(axes: tuple[Axis, ...], known: Known) -> Iterator[tuple[Axis, int | None, str]]:
-    """Each axis with its size, where that is known, and the field that says so."""
+    """Each axis with its size, where that is known, and the field that defines it."""
     for axis in axes:
         if isinstance(axis, str) and axis.startswith("*"):
             noun, where = known[axis]

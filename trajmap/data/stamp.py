@@ -19,7 +19,7 @@ __all__ = ["Stamp"]
 
 @dataclasses.dataclass(frozen=True)
 class Stamp:
-    """What a result was made of, kept beside it as plain words and numbers.
+    """What a result was made of, kept with it as plain words and numbers.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ def frame_of(noun: Shaped, rows: tuple[str, ...]) -> "pd.DataFrame":
     -------
     pandas.DataFrame
         A column a field; a field with further axes has one a place along them, as ``curvatures_0``. What shares no axis
-        with the rows, or has P entries beside them, is left out.
+        with the rows, or has P entries, is omitted.
 
     Raises
     ------

@@ -24,7 +24,7 @@ def random_plane(
     Parameters
     ----------
     objective : Objective or Trajectory
-        The loss, or a run: its layout says which entry of θ is which parameter.
+        The loss, or a run: its layout names the parameter of each entry of θ.
     theta : array-like, shape (P,)
         The point; it is the plane's origin, so its loss is at z = 0 exactly.
     n_components : int

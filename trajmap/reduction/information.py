@@ -66,7 +66,7 @@ def intensive_pca(roots: Array, n_components: int = 3) -> IntensiveCoordinates:
     Returns
     -------
     IntensiveCoordinates
-        Coordinates, and eigenvalues whose signs say which are time-like.
+        Coordinates, and eigenvalues whose signs show which are time-like.
 
     Raises
     ------

@@ -19,7 +19,7 @@ _CLASS = "class"
 
 
 class Stateful(ABC):
-    """Something fitted that says which of its attributes hold the fit, and makes all others of them.
+    """A fitted object that names the attributes that hold the fit, and makes all others from them.
 
     A member names the attributes in ``_kept``: arrays, plain values, tuples of them, or other things of this family.
     What cannot be kept, as a tree of neighbours, is made in `_rebuild`, by fit and by loading alike.
@@ -42,7 +42,7 @@ _FOREIGN: dict[type, tuple[str, ...]] = {
 
 
 def state_of(fitted: Any) -> dict[str, Any]:
-    """Say what a fitted estimator consists of.
+    """List what a fitted estimator consists of.
 
     Parameters
     ----------
