@@ -4,6 +4,7 @@ import ast
 import importlib
 import importlib.metadata
 import inspect
+import json
 import os
 import pathlib
 import pkgutil
@@ -78,6 +79,34 @@ def test_a_users_script_is_typed(tmp_path):
     assert any('"nonsense" for "surface"' in line for line in wrong)
     assert any('no attribute "nonsense"' in line for line in wrong)
     assert any('incompatible type "str"; expected "float"' in line for line in wrong)
+
+
+def pyright(path, text):
+    """What pyright, as basedpyright brings it without npm, says of a script: errors and revealed types."""
+    path.write_text(text)
+    settings = {"extraPaths": [str(STUB.parents[1])], "typeCheckingMode": "standard", "include": [path.name]}
+    (path.parent / "pyrightconfig.json").write_text(json.dumps(settings))
+    line = [sys.executable, "-m", "basedpyright", "--outputjson", "--pythonpath", sys.executable]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=path.parent)
+    found = json.loads(done.stdout)["generalDiagnostics"]
+    return {
+        kind: [entry["message"] for entry in found if entry["severity"] == kind] for kind in ("error", "information")
+    }
+
+
+@pytest.mark.slow
+def test_a_users_script_is_typed_for_pyright_as_well(tmp_path):
+    right = pyright(tmp_path / "right.py", RIGHT)
+    assert not right["error"]
+    for text in ('Type of "land" is "Landscape"', 'Type of "space" is "Eigenspace"', 'Type of "claim" is "Claim"'):
+        assert text in right["information"]
+    assert any('Type of "trajmap.surface" is "(objective: Objective' in text for text in right["information"])
+
+    (tmp_path / "right.py").unlink()
+    wrong = pyright(tmp_path / "wrong.py", WRONG)["error"]
+    assert any("nonsense" in text and "parameter" in text for text in wrong)
+    assert any('"nonsense" is not a known attribute' in text for text in wrong)
+    assert any("\"Literal['large']\" " in text and '"float"' in text for text in wrong)
 
 
 def test_every_result_and_every_error_is_public():

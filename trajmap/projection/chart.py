@@ -17,10 +17,10 @@ class Chart(Protocol):
     For example a fitted ``Pipeline(RowSpace(), embedding)``, or a `Plane`.
     """
 
-    def transform(self, X: Any) -> Array:
+    def transform(self, X: Any, /) -> Array:
         """Coordinates of points, (n, P) → (n, d)."""
 
-    def inverse_transform(self, X: Any) -> Array:
+    def inverse_transform(self, X: Any, /) -> Array:
         """Points at some coordinates, (n, d) → (n, P)."""
 
 
@@ -28,7 +28,7 @@ class Chart(Protocol):
 class Uncertain(Protocol):
     """A chart, or its last step, that estimates the uncertainty of its lifts."""
 
-    def uncertainty(self, Z: Any) -> Array:
+    def uncertainty(self, Z: Any, /) -> Array:
         """Uncertainty in the units of parameter space, (n, d) → (n,)."""
 
 

@@ -31,7 +31,7 @@ class Framed(Protocol):
     def frame(self) -> Frame:
         """Origin (P,) and basis (m, P)."""
 
-    def coefficients(self, Z: Any) -> Array:
+    def coefficients(self, Z: Any, /) -> Array:
         """Coefficients of the basis, (n, d) → (n, m)."""
 
 
@@ -42,7 +42,7 @@ class Remembering(Protocol):
     embedding_: Array
     residuals_: Array
 
-    def fitted_places(self, X: Any) -> Array | None:
+    def fitted_places(self, X: Any, /) -> Array | None:
         """Places of iterates among the fitted ones; None if they are different."""
 
 
@@ -50,7 +50,7 @@ class Remembering(Protocol):
 class Combinable(Protocol):
     """A lazy basis that can combine its rows without computing each of them."""
 
-    def combined(self, weights: Array, dtype: Any) -> Any:
+    def combined(self, weights: Array, dtype: Any, /) -> Any:
         """Basis of the rows ``weights @ basis``."""
 
 
@@ -74,7 +74,7 @@ class _PrincipalFrame:
         """Mean and components."""
         return Frame(self._chart.mean_, self._chart.components_, orthonormal=True)
 
-    def coefficients(self, Z: Any) -> Array:
+    def coefficients(self, Z: Any, /) -> Array:
         """Coordinates in units of the components."""
         C = check_array("Z", Z, (None, len(self._chart.components_)), dtype=np.float64)
         return C * np.sqrt(self._chart.explained_variance_) if self._chart.whiten else C
@@ -90,7 +90,7 @@ class _Chain:
         """Return the frame of the first step."""
         return self.first.frame()
 
-    def coefficients(self, Z: Any) -> Array:
+    def coefficients(self, Z: Any, /) -> Array:
         """Lift to the first step's coordinates, beginning with the last step."""
         for step in reversed(self._rest):
             Z = step.inverse_transform(Z)
