@@ -57,7 +57,7 @@ def _render(draw: Callable[[Any], None], *, wide: bool, dark: bool) -> bytes:
     from matplotlib.figure import Figure
 
     with drawing_theme(dark=dark):
-        figure = Figure(figsize=(10.2, 4.2) if wide else (6.4, 4.8), layout="constrained")
+        figure = Figure(figsize=(7.6, 3.4) if wide else None, layout="constrained")
         FigureCanvasAgg(figure)
         draw(figure.add_subplot())
         stream = io.BytesIO()
