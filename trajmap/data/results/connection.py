@@ -1,4 +1,4 @@
-"""How two points of parameter space are connected: the loss along ways from one to the other."""
+"""How two points of parameter space are connected: the loss along paths from one to the other."""
 
 import dataclasses
 from typing import Annotated
@@ -119,13 +119,13 @@ basin climb, hidden units were not matched, a curve was not tried')
 
     @property
     def reasons(self) -> list[str]:
-        """What keeps a climb from telling two basins."""
+        """Why a climb does not show two basins."""
         straight, matched, curved = (self.climb(way) for way in WAYS)
         found = []
         if not np.isfinite(straight):
             found.append("the loss is not a number somewhere on the segment")
         if not self.n_sisters:
-            found.append("no sister run says what two ends of one basin climb")
+            found.append("no sister run shows the climb between two ends of one basin")
         if self.matching == "not tried":
             found.append("hidden units were not matched")
         if np.isnan(curved):
