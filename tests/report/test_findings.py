@@ -48,7 +48,7 @@ WALKS = np.stack([np.linspace(0.58, 0.62, 39), np.full(39, 0.15)], axis=1)
         ([0.9, 0.08], "straighter or flatter than a walk", "yes"),
         ([0.6, 0.15], "no evidence of a low-dimensional run", "no"),
         ([0.3, 0.2], "spread over more directions", "no"),
-        ([np.nan, 0.2], "too few to tell", "unknown"),
+        ([np.nan, 0.2], "too few to decide", "unknown"),
     ],
 )
 def test_variance(ratios, words, holds):

@@ -21,7 +21,7 @@ def _cautions(found: Mapping[str, Reduction], context: Context) -> Sequence[Find
     wave = np.cos(np.pi * (np.arange(len(Z)) + 0.5) / len(Z))
     index = abs(float(np.corrcoef(Z[:, 0], wave)[0, 1]))
     spectrum = context.artefacts.one(VARIANCE)
-    # a run that was shown to be straighter than a walk is not told to look like one
+    # a run that was shown to be straighter than a walk is not described as one
     straighter = spectrum is not None and find_variance(spectrum).holds == "yes"
     return [Finding(_wave, index)] if index > 0.9 and not straighter else []
 

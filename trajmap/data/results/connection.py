@@ -16,7 +16,7 @@ WAYS = ("segment", "after matching", "along a curve")
 MATCHING = ("tried", "nothing to match", "not tried")
 
 _NINETY = 1.645  # standard errors on each side of a 90 % interval
-_NONE = 1e-3  # of the ends' loss: a climb that is none, whatever the noise
+_NONE = 1e-3  # of the ends' loss: a climb below it counts as none, for any noise
 _LOWERED = 0.1  # of the least climb of a straight line: a curve below it may come down farther
 
 
