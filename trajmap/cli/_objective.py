@@ -113,7 +113,7 @@ def _compare(objective: Objective, trajectory: Trajectory, artefacts: Artefacts,
     _, recorded = trajectory.training_loss or ("", np.empty(0))
     last = recorded[np.isfinite(recorded)][-20:]
     found = LossCheck(objective.value(trajectory.theta(-1)), last, objective.statistics)
-    # written by every verb with a loss: its stamp says which loss was used last
+    # written by every verb with a loss: its stamp names the loss used last
     artefacts.save(LOSS_CHECK, found, stamp=Stamp.of(trajectory, "loss check", objective=digest))
     say(f"  {found.text}")
     if not objective.frozen_statistics:

@@ -58,8 +58,8 @@ class Connection(Saved, rows=("n",)):
     >>> hill.barrier("segment"), hill.climb("segment")
     (2.5, 2.5)
     >>> hill.holds, hill.verdict
-    ('unknown', 'one basin or two is not known: a straight line climbs 2.5; no sister run says what two ends of one \
-basin climb, hidden units were not matched, a curve was not tried')
+    ('unknown', 'one basin or two is not known: a straight line climbs 2.5; no sister run shows the climb between \
+two ends of one basin, hidden units were not matched, a curve was not tried')
     """
 
     t: Annotated[Array, Shape("n")]
