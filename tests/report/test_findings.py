@@ -48,7 +48,7 @@ WALKS = np.stack([np.linspace(0.58, 0.62, 39), np.full(39, 0.15)], axis=1)
         ([0.9, 0.08], "straighter or flatter than a walk", "yes"),
         ([0.6, 0.15], "no evidence of a low-dimensional run", "no"),
         ([0.3, 0.2], "spread over more directions", "no"),
-        ([np.nan, 0.2], "too few to tell", "unknown"),
+        ([np.nan, 0.2], "too few to decide", "unknown"),
     ],
 )
 def test_variance(ratios, words, holds):
@@ -121,18 +121,18 @@ def gap_of(excess, control, name="pca"):
     [
         (0.5, 0.1, "Every lift costs more than that", "no"),
         (0.05, 0.1, "No lift costs more than that", "yes"),
-        (-0.2, 0.1, "as averages of iterates are", "yes"),
+        (-0.2, 0.1, "as for averages of iterates", "yes"),
     ],
 )
 def test_lift_gap(excess, control, words, holds):
     fitted = find_gaps({"pca": gap_of(excess, control)})
     assert words in fitted.sentence
     assert fitted.holds == ("no" if holds == "no" else "unknown")
-    assert "the numbers flatter" in fitted.sentence
+    assert "the numbers are too good" in fitted.sentence
     on_sister = find_gaps({"pca": gap_of(9, 0), "pca on sister": gap_of(excess, control)})
     assert on_sister.value == pytest.approx(excess)
     assert on_sister.holds == holds
-    assert "flatter" not in on_sister.sentence
+    assert "too good" not in on_sister.sentence
 
 
 def test_one_bad_chart_of_two_is_not_the_gap():
@@ -151,10 +151,10 @@ def scored(table, error, walks, n=39, column=4):
 @pytest.mark.parametrize(
     ("error", "walks", "n", "words", "holds"),
     [
-        (0.2, (0.4, 0.9), 39, "nearer than a walk (p = 0.025", "yes"),
+        (0.2, (0.4, 0.9), 39, "better than on a walk (p = 0.025", "yes"),
         (0.2, (0.1, 0.9), 39, "walks reach it", "no"),
         (0.95, (0.1, 0.9), 39, "worse than every walk", "no"),
-        (2.0, (7.0, 9.0), 39, "does not carry over", "no"),
+        (2.0, (7.0, 9.0), 39, "does not generalise", "no"),
         (0.2, (0.4, 0.9), 2, "too few walks", "unknown"),
     ],
 )
@@ -188,9 +188,9 @@ def test_verdicts(nouns):
     ("tangent", "words", "holds"),
     [
         (0.95, "follows the curved directions", "yes"),
-        (0.3, "below the single steps", "no"),
+        (0.3, "less than the single steps", "no"),
         (0.05, "no closer", "no"),
-        (np.nan, "nothing is said", "unknown"),
+        (np.nan, "there is no answer", "unknown"),
     ],
 )
 def test_alignment(tangent, words, holds, nouns):
@@ -217,7 +217,7 @@ def test_cautions_fire_and_stay_silent(run_folder, tmp_path):
     text = told(standing(Trajectory.open(run_folder), artefacts))
     assert "One run is a curve" in text
     assert "negative eigenvalues down to -1" in text
-    assert "did not reach the asked residual" in text
+    assert "did not reach the requested residual" in text
     assert "half cosine" not in text
     assert "Adam" not in text
     wave = np.cos(np.pi * np.arange(40) / 39)[:, None]
@@ -236,7 +236,7 @@ def test_cautions_fire_and_stay_silent(run_folder, tmp_path):
         ([[1.0, 1.1, 0.9], [0.4, 0.41, 0.39]], "steeper on the side of the model's signs"),
         ([[1.0, 2.0, 0.5], [1.1, 1, 1]], "no asymmetry beyond chance"),
         ([[1.0, 1, 1], [1, 1, np.nan]], "not a number in 1 of 12 draws"),
-        ([[1.0, 1, 1], [1, 1, -1]], "falls to -1: ratios of it say nothing"),
+        ([[1.0, 1, 1], [1, 1, -1]], "falls to -1: ratios of it mean nothing"),
     ],
 )
 def test_asymmetry(minus, words):

@@ -113,10 +113,10 @@ def _compare(objective: Objective, trajectory: Trajectory, artefacts: Artefacts,
     _, recorded = trajectory.training_loss or ("", np.empty(0))
     last = recorded[np.isfinite(recorded)][-20:]
     found = LossCheck(objective.value(trajectory.theta(-1)), last, objective.statistics)
-    # written by every verb with a loss: its stamp says which loss was used last
+    # written by every verb with a loss: its stamp names the loss used last
     artefacts.save(LOSS_CHECK, found, stamp=Stamp.of(trajectory, "loss check", objective=digest))
     say(f"  {found.text}")
-    if not objective.statistics.startswith("frozen"):
+    if not objective.frozen_statistics:
         say(f"  statistics of BatchNorm: {objective.statistics}")
     if found.agrees is False:
         say("  caution: these cannot be one function; check the data, the reduction and the model's state")

@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from trajmap.cli._parsing import CreatedFolder
+
 __all__ = ["add_all", "add_charts", "add_objective", "add_run", "add_seed"]
 
 
@@ -12,7 +14,8 @@ def add_run(parser: argparse.ArgumentParser, *, made: bool = False) -> None:
     text = (
         "the run folder to create" if made else "a run folder written by trajmap.Recorder, or a folder of checkpoints"
     )
-    parser.add_argument("run_folder", type=Path, metavar="RUN", help=text)
+    action = CreatedFolder if made else "store"
+    parser.add_argument("run_folder", action=action, type=Path, metavar="RUN", help=text)
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:

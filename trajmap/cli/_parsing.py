@@ -5,15 +5,13 @@ import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from trajmap._validation import worded
 from trajmap.cli._progress import printable
 from trajmap.errors import InputError
 
-__all__ = ["VerbParser", "nearest"]
-
-_WRITTEN = "to create"  # part of the help of a folder that a verb creates
+__all__ = ["CreatedFolder", "VerbParser", "nearest"]
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
@@ -40,6 +38,20 @@ def nearest(word: str, known: Sequence[str]) -> str:
     """
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+class CreatedFolder(argparse.Action):
+    """Stores a folder that the verb creates, so that it does not have to exist."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Store the folder."""
+        setattr(namespace, self.dest, values)
 
 
 class VerbParser(argparse.ArgumentParser):
@@ -101,7 +113,7 @@ class VerbParser(argparse.ArgumentParser):
             If a folder is missing.
         """
         for action in self._actions:
-            if action.metavar not in {"RUN", "OTHER"} or action.help is None or _WRITTEN in action.help:
+            if action.metavar not in {"RUN", "OTHER"} or isinstance(action, CreatedFolder):
                 continue
             given = getattr(args, action.dest)
             for path in given if isinstance(given, list) else [] if given is None else [given]:

@@ -1,4 +1,4 @@
-"""One record a kind of result: where it lies, what it is, how it is drawn, read and told."""
+"""One record per kind of result: its file, its class, its picture and its sentences."""
 
 from trajmap.kinds.artefacts import Artefacts
 from trajmap.kinds.finding import Finding

@@ -13,12 +13,12 @@ __all__ = ["ALIGNMENT", "find_alignment"]
 
 
 def find_alignment(found: Mapping[str, Alignment]) -> Finding:
-    """Whether the best aligned chart's tangent lies in the top eigenspace more than the single steps do.
+    """Whether more of the best chart's tangent than of single steps lies in the top eigenspace.
 
     Parameters
     ----------
     found : mapping of str to Alignment
-        Alignments of as many eigenvectors each, by chart.
+        Alignments by chart, all with the same number of eigenvectors.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def find_alignment(found: Mapping[str, Alignment]) -> Finding:
 
 
 def _findings(found: Mapping[str, Alignment], context: Context) -> Sequence[Finding]:
-    """Compare charts only where as many eigenvectors were asked for: more of them hold more of anything."""
+    """Compare only charts with equally many eigenvectors: more of them hold more of any direction."""
     sizes = sorted({one.eigenvalues.shape[1] for one in found.values()})
     return [find_alignment({name: one for name, one in found.items() if one.eigenvalues.shape[1] == k}) for k in sizes]
 
@@ -62,10 +62,10 @@ def _words(found: Finding) -> str:
     if found.holds == "yes":
         return text + "the chart follows the curved directions."
     if found.holds == "unknown":
-        return text + "not all of these are numbers, so nothing is said."
+        return text + "not all of these are numbers, so there is no answer."
     if f["more_than_chance"]:
-        return text + "above such planes, but below the single steps that such a tangent is made of."
-    return text + "the chart is no closer to them than such planes."
+        return text + "more than such planes, but less than the single steps that the tangent is made of."
+    return text + "the chart is no closer to the eigenvectors than such planes."
 
 
 def _example() -> Alignment:

@@ -1,4 +1,4 @@
-"""The results in a run folder: opened and kept by their kinds, with what made them."""
+"""The results in a run folder: opened and saved by their kinds, with their stamps."""
 
 import dataclasses
 import os
@@ -19,7 +19,7 @@ __all__ = ["Artefacts"]
 
 @dataclasses.dataclass(frozen=True)
 class Artefacts:
-    """The folder ``artefacts/`` of a run: verbs keep their results in it, others find them there.
+    """The folder ``artefacts/`` of a run: verbs save their results in it and read those of others.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Artefacts:
         return self._file(kind.at(name)) if kind.place else self.folder
 
     def names(self, kind: Kind[Any]) -> list[str]:
-        """Names of the results of a kind that are there; ``[""]`` for the one of a kind that has no names."""
+        """Names of the existing results of a kind; ``[""]`` for the one of a kind without names."""
         if not kind.several:
             return [""] if self.path(kind).exists() else []
         place = self._file(kind.place)
@@ -93,11 +93,11 @@ class Artefacts:
         return kind.noun.open(path) if path.exists() else None
 
     def stamp(self, kind: Kind[Any], name: str = "") -> Stamp | None:
-        """Read what made a result; None where it was kept without saying so."""
+        """Read what made a result; None if it was saved without a stamp."""
         return read_stamp(self.path(kind, name)) if kind.place else None
 
     def digest(self, kind: Kind[Any], name: str = "") -> str:
-        """Digest of what a result says, without what made it; empty where it is not there."""
+        """Digest of the content of a result, without its stamp; empty if there is none."""
         path = self.path(kind, name)
         return digest_of(path) if path.exists() else ""
 
@@ -108,7 +108,7 @@ class Artefacts:
     def save(
         self, kind: Kind[Any], noun: Saved, name: str = "", *, stamp: Stamp | None = None, force: bool = False
     ) -> Path:
-        """Keep a result, unless one that cost more is there.
+        """Save a result, unless one that cost more exists.
 
         Parameters
         ----------
@@ -121,7 +121,7 @@ class Artefacts:
         stamp : Stamp, optional
             What made it.
         force : bool
-            Replace whatever is there.
+            Replace an existing result.
 
         Returns
         -------
@@ -131,14 +131,14 @@ class Artefacts:
         Raises
         ------
         InputError
-            If a result of more effort is there that still belongs to the run.
+            If a result of more effort exists that still belongs to the run.
         """
         if not force:
             self.require_room(kind, name, kind.effort(noun), stamp)
         return noun.save(self.path(kind, name), stamp=stamp)
 
     def require_room(self, kind: Kind[Any], name: str, effort: dict[str, float], stamp: Stamp | None) -> None:
-        """Raise InputError if a result is there that a new one of some effort should not replace.
+        """Raise InputError if a result exists that a new one of some effort should not replace.
 
         A result is replaced by one that is less in none of its numbers. One that is damaged, was made of a shorter run,
         of another objective or of other results is replaced by any.
@@ -157,7 +157,7 @@ class Artefacts:
         Raises
         ------
         InputError
-            If one is there that cost more.
+            If one that cost more exists.
         """
         try:
             there = self.one(kind, name)
@@ -176,7 +176,7 @@ class Artefacts:
             )
 
     def stale(self, kind: Kind[Any], name: str, trajectory: Trajectory, objective: str = "") -> str:
-        """Say why a result no longer belongs to what lies around it; empty where it does, or nobody noted it.
+        """Explain why a result no longer belongs to the run; empty if it does, or if it has no stamp.
 
         Parameters
         ----------
@@ -207,7 +207,7 @@ class Artefacts:
         return bool(self._other(kind, before, now)) or changed
 
     def _other(self, kind: Kind[Any], before: Stamp, now: Stamp) -> str:
-        """Say what differs of the run and the objective."""
+        """Describe how the run or the objective differs."""
         if before.run != now.run:
             return "it was made of another run"
         longer = (before.n_iterates, before.last_step) != (now.n_iterates, now.last_step)

@@ -40,10 +40,10 @@ def _words(found: Finding) -> str:
     if f["broken"]:
         return f"The {f['measure']} is not a number in {f['broken']} of {f['n']} draws."
     if f["lowest"] <= 0:
-        return f"The {f['measure']} falls to {f['lowest']:.3g}: ratios of it say nothing."
+        return f"The {f['measure']} falls to {f['lowest']:.3g}: ratios of it mean nothing."
     text = f"Noise against the model's signs leads to {found.value:.3g} times the {f['measure']} of noise with them; "
     if not np.isfinite(found.null[0]):
-        return text + "no Gaussian noise was measured, so nothing is said."
+        return text + "no Gaussian noise was measured, so there is no answer."
     text += f"for Gaussian noise, where the sides are alike, the ratio is {f['control']:.3g}"
     text += f" ({found.null[0]:.3g} to {found.null[1]:.3g}): "
     if found.holds == "no":

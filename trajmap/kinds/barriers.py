@@ -11,7 +11,7 @@ __all__ = ["BARRIERS", "find_barriers"]
 
 
 def find_barriers(table: Barriers) -> Finding:
-    """Into how many basins the runs fall, as far as straight lines tell."""
+    """How many basins the runs are in, judged by straight lines."""
     basins = table.basins
     highest = float(np.nanmax(table.values)) if np.isfinite(table.values).any() else np.nan
     return Finding(_words, float(len(basins)), facts={"n": len(table.names), "highest": highest, "noise": table.noise})
@@ -20,11 +20,11 @@ def find_barriers(table: Barriers) -> Finding:
 def _words(found: Finding) -> str:
     f = found.facts
     if not np.isfinite(f["noise"]):
-        return f"The highest barrier between {f['n']} runs is {f['highest']:.3g}; no sisters say what is noise."
+        return f"The highest barrier between {f['n']} runs is {f['highest']:.3g}; the noise is not known."
     text = (
         f"Straight lines join {f['n']} runs to {found.value:.0f} basins: barriers up to the sisters' {f['noise']:.3g}"
     )
-    return f"{text} count as none, the highest is {f['highest']:.3g}."
+    return f"{text} count as no barrier; the highest is {f['highest']:.3g}."
 
 
 def _example() -> Barriers:

@@ -26,5 +26,5 @@ BASIN_PROFILE = Kind(
     plot=plot_basins,
     caption=lambda profile: "Each basin as wide as its number of grid points.",
     alternative="Basins by width and depth over",
-    no_finding="the merge tree tells how many basins there are and how deep",
+    no_finding="the merge tree shows how many basins there are and how deep",
 )

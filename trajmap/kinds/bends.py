@@ -11,7 +11,7 @@ __all__ = ["BENDS", "find_bends"]
 
 
 def find_bends(found: DirectionCurvatures) -> Finding:
-    """How many random directions bend up, and what the spectrum foretells of them."""
+    """How many random directions curve up, and what the spectrum predicts."""
     facts = {"n": len(found.values), "mean": float(found.values.mean()), "expected": found.mean}
     return Finding(_words, found.share_up, facts=facts)
 
@@ -20,7 +20,7 @@ def _words(found: Finding) -> str:
     f = found.facts
     return (
         f"{found.value:.0%} of {f['n']} random directions curve up, by {f['mean']:.3g} on average; the Hessian's trace "
-        f"says {f['expected']:.3g}."
+        f"predicts {f['expected']:.3g}."
     )
 
 
@@ -36,11 +36,11 @@ BENDS = Kind(
     section="Lines",
     title="Curvatures of random directions",
     definition="Second derivatives of the loss along random unit directions. Their mean is tr H/P and their deviation "
-    "follows from the spectrum, so they say nothing of single directions.",
+    "follows from the spectrum, so they do not describe single directions.",
     command="trajmap lines {run} {objective}",
     example=_example,
     plot=plot_direction_curvatures,
-    caption=lambda found: "Random directions see the mean curvature: they bend up whenever the trace is positive.",
+    caption=lambda found: "Random directions show the mean curvature: on average they curve up if it is positive.",
     alternative="Histogram of the curvatures of random directions",
     findings=each(find_bends),
     effort=lambda found: {"directions": float(len(found.values))},

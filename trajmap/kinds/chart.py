@@ -1,4 +1,4 @@
-"""A fitted chart: what makes its coordinates and its lifts, without the run's own numbers."""
+"""A fitted chart: what computes its coordinates and lifts, without the data of the run."""
 
 import numpy as np
 
@@ -20,10 +20,10 @@ CHART = Kind(
     order=38,
     section="",
     title="Chart",
-    definition="What a fit found, as arrays and plain values: the class of the estimator, its parameters and its "
-    "fitted attributes. Every verb loads the chart that `trajmap embed` kept, so all speak of one fit.",
+    definition="Result of a fit, as arrays and plain values: the class of the estimator, its parameters and its "
+    "fitted attributes. Every verb loads the chart saved by `trajmap embed`, so all use the same fit.",
     command="trajmap embed {run}",
     example=_example,
     no_picture="the embedding is its picture",
-    no_finding="what it keeps of the run is told by the scores",
+    no_finding="the scores show how much of the run it keeps",
 )

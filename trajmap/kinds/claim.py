@@ -1,4 +1,4 @@
-"""What is known of a run: claims beside their nulls."""
+"""What is known of a run: claims compared with their nulls."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +16,7 @@ _ORDER = ("moved", "order", "reproducible", "reproducible-beyond", "loss")
 
 
 def in_order(claims: Mapping[str, Claim]) -> dict[str, Claim]:
-    """Sort claims by what they need, those that need least first; others keep their order, at the end."""
+    """Sort claims by what they need, least first; others keep their order, at the end."""
     places = [*(place for place in _ORDER if place in claims), *(place for place in claims if place not in _ORDER)]
     return {place: claims[place] for place in places}
 
@@ -60,13 +60,13 @@ CLAIM = Kind(
     order=20,
     section="What is known",
     title="Claims",
-    definition="A claim holds where its value is beyond every null, after a correction for the number of things that "
-    "were tried; one that does not hold is not the claim's opposite, and with too few draws it is not known.",
+    definition="A claim holds where its value is beyond every null, after a correction for the number of choices that "
+    "were tried; a claim that does not hold does not prove its opposite; with too few draws it is not known.",
     command="trajmap claims {run} --sister OTHER {objective}",
     example=_example,
     plot=plot_claims,
     caption=lambda claims: "A claim holds where its value is beyond every null; the hardest is drawn.",
-    alternative="Values of the claims beside the draws of their hardest nulls",
+    alternative="Values of the claims and the draws of their hardest nulls",
     findings=_findings,
     shown=in_order,
     effort=lambda claim: {"draws": float(claim.draws.shape[1])},

@@ -17,8 +17,8 @@ def find_cloud(cloud: GradientCloud) -> Finding:
 
 def _words(found: Finding) -> str:
     kinds = ", ".join(f"{share:.0%} {kind}" for kind, share in found.facts["shares"].items())
-    ends = f" and end at points that are {kinds}" if kinds else ""
-    return f"Gradient walks from {found.facts['n']} random starts keep {found.value:.2g} of the loss{ends}."
+    ends = f" and at points that are {kinds}" if kinds else ""
+    return f"Gradient walks from {found.facts['n']} random starts end at {found.value:.2g} of their first loss{ends}."
 
 
 def _example() -> GradientCloud:

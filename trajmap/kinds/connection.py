@@ -1,4 +1,4 @@
-"""Ways from the end of a run to the ends of other runs."""
+"""Paths from the end of a run to the ends of other runs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -48,14 +48,14 @@ CONNECTION = Kind(
     order=120,
     section="Basins",
     title="Climb",
-    definition="Highest loss along a way between two points above the straight line between their losses; 0 when one "
-    "need not climb. After matching: hidden units of the other network permuted (weight matching, Ainsworth et al. "
+    definition="Highest loss along a path between two points above the straight line between their losses; 0 if there "
+    "is no climb. After matching: hidden units of the other network permuted (weight matching, Ainsworth et al. "
     "2023). Along a curve: a Bézier curve trained between them (Garipov et al. 2018).",
     command="trajmap basin {run} OTHER --sister RUN {objective}",
     example=_example,
     plot=plot_connection,
-    caption=lambda found: "Loss along the ways between the ends of two runs.",
-    alternative="Loss along the ways to the end of the run",
+    caption=lambda found: "Loss along the paths between the ends of two runs.",
+    alternative="Loss along the paths to the end of the run",
     findings=_findings,
     effort=lambda found: {
         "ways": float(np.isfinite(found.losses).all(axis=1).sum()),

@@ -12,7 +12,7 @@ __all__ = ["CRITICAL", "find_critical"]
 
 
 def find_critical(found: Mapping[str, CriticalPoints]) -> Finding:
-    """How many points look critical on the charts, and at how many of them the loss goes down off the chart."""
+    """How many points look critical on the charts, and at how many of them the loss falls off the chart."""
     rows = [
         (len(points.values), int(np.sum(points.hidden_slope)), int(np.sum(points.hidden_saddle)))
         for points in found.values()
@@ -49,7 +49,7 @@ CRITICAL = Kind(
     "gradient's part off the chart, a saddle where a curvature off the chart is below −1 % of the highest there.",
     command="trajmap surface {run} --critical {objective}",
     example=_example,
-    no_picture="their places are those of the landscape's picture; what they hide is told in words",
+    no_picture="they are marked in the landscape's picture; a sentence describes what they hide",
     findings=_findings,
     follows=("length", "objective"),
 )

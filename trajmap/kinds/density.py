@@ -18,7 +18,7 @@ def find_density(found: SpectralDensity) -> Finding:
 def _words(found: Finding) -> str:
     f = found.facts
     return (
-        f"At the end of the run the spectrum has the traces of {found.value:.3g} equal eigenvalues of {f['size']:,};"
+        f"At the end of the run the effective rank of the spectrum is {found.value:.3g} of {f['size']:,};"
         f" {f['negative']:.1%} of all are negative by more than a thousandth of the largest."
     )
 

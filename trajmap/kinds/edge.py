@@ -1,4 +1,4 @@
-"""How near a run is to the edge of stability."""
+"""How close a run is to the edge of stability."""
 
 import numpy as np
 
@@ -39,7 +39,7 @@ EDGE = Kind(
     order=140,
     section="Edge of stability",
     title="Edge of stability",
-    definition="Sharpness over the largest that the step is stable at: λ₁ against 2(1 + β)/η for gradient descent, "
+    definition="Sharpness over the largest at which the step is stable: λ₁ against 2(1 + β)/η for gradient descent, "
     "batch sharpness for SGD, preconditioned sharpness for Adam. Cohen et al. 2021, 2022; Andreyev and "
     "Beneventano 2024.",
     command="trajmap hessian {run} --edge {objective}",

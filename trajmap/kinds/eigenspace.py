@@ -17,7 +17,7 @@ __all__ = ["EIGENSPACE", "Spectra", "below_zero", "find_curvature", "in_order"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Spectra:
-    """Eigenvalues along a run as a table, NaN where fewer were asked for at a step.
+    """Eigenvalues along a run as a table, NaN where fewer were computed at a step.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Spectra:
 
     @classmethod
     def of(cls, spaces: Mapping[str, Eigenspace]) -> "Spectra":
-        """Lay eigenspaces, whose names are their steps, below each other."""
+        """Stack eigenspaces, whose names are their steps."""
         ordered = in_order(spaces)
         counts = np.array([space.k for space in ordered.values()])
         tables = np.full((2, len(ordered), counts.max()), np.nan)
@@ -78,7 +78,7 @@ def find_curvature(spectra: Any) -> Finding:
 
 
 def below_zero(eigenvalues: Any, residuals: Any) -> Any:
-    """Tell which eigenvalues, (…, k), are negative by more than their residual and a thousandth of the largest.
+    """Find which eigenvalues, (…, k), are negative by more than their residual and a thousandth of the largest.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def _findings(found: Mapping[str, Eigenspace], context: Context) -> Sequence[Fin
 
 def _words(found: Finding) -> str:
     f = found.facts
-    text = f"The Hessian's top eigenvalue went from {found.null[0]:.3g} to {found.value:.3g}, with its peak of "
+    text = f"The Hessian's top eigenvalue went from {found.null[0]:.3g} to {found.value:.3g}, with a peak of "
     text += f"{f['peak']:.3g} at step {f['peak_step']} (relative residual at most {f['residual']:.1g}); "
     k = " or ".join(str(count) for count in f["k"])
     if f["negative"]:
@@ -123,13 +123,13 @@ def _cautions(found: Mapping[str, Eigenspace], context: Context) -> Iterator[Fin
 
 
 def _residuals(found: Finding) -> str:
-    return f"At {found.value} of {found.facts['n']} iterates some eigenpairs did not reach the asked residual."
+    return f"At {found.value} of {found.facts['n']} iterates some eigenpairs did not reach the requested residual."
 
 
 def _negative(found: Finding) -> str:
     return (
         f"The Hessian has negative eigenvalues down to {found.value:.3g} along the run, beyond their residuals: the "
-        "loss curves down in some directions there. Where its gradient is not zero, that is no saddle."
+        "loss curves down in some directions there. Where its gradient is not zero, the point is not a saddle."
     )
 
 

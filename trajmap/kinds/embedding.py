@@ -21,7 +21,7 @@ def _cautions(found: Mapping[str, Reduction], context: Context) -> Sequence[Find
     wave = np.cos(np.pi * (np.arange(len(Z)) + 0.5) / len(Z))
     index = abs(float(np.corrcoef(Z[:, 0], wave)[0, 1]))
     spectrum = context.artefacts.one(VARIANCE)
-    # a run that was shown to be straighter than a walk is not told to look like one
+    # a run that was shown to be straighter than a walk is not described as one
     straighter = spectrum is not None and find_variance(spectrum).holds == "yes"
     return [Finding(_wave, index)] if index > 0.9 and not straighter else []
 
@@ -29,7 +29,7 @@ def _cautions(found: Mapping[str, Reduction], context: Context) -> Sequence[Find
 def _wave(found: Finding) -> str:
     return (
         f"The first principal component follows a half cosine of time (correlation {found.value:.3f}): a random walk "
-        "draws the same smooth arc, so the arc alone says nothing."
+        "draws the same smooth arc, so the arc alone means nothing."
     )
 
 
@@ -44,13 +44,13 @@ EMBEDDING = Kind(
     order=40,
     section="Charts",
     title="Embedding",
-    definition="The iterates in two coordinates, and what those two coordinates give back of them. Distances, gaps and "
-    "turns in the picture are those of the chart, not of parameter space: the scores say how far they may be trusted.",
+    definition="The iterates in two coordinates, and their lifts. Distances, gaps and "
+    "turns in the picture are those of the chart, not of parameter space: the scores show how reliable they are.",
     command="trajmap embed {run}",
     example=_example,
     plot=plot_embedding,
-    caption=lambda reduction: "The run alone: dark early, bright late.",
+    caption=lambda reduction: "The run: early iterates dark, late ones bright.",
     alternative="Iterates in the coordinates of the chart",
-    no_finding="what a chart keeps is told by the scores, and what its lifts cost by the lift gap",
+    no_finding="the scores show what a chart keeps, the lift gap what its lifts cost",
     cautions=_cautions,
 )

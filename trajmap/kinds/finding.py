@@ -14,7 +14,7 @@ __all__ = ["Finding"]
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """A value with what it is compared to, what follows, and the words that say so.
+    """A value, its null, the conclusion, and the words for them.
 
     Parameters
     ----------

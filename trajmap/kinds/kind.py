@@ -1,4 +1,4 @@
-"""What is said once of each kind of result: where it lies, what it is, how it is drawn, read and told."""
+"""The record of a kind of result: its file, its class, its picture and its sentences."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ Other = TypeVar("Other", bound=Kept)
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """What a finding may look at besides its own nouns: the run, and what else was made of it.
+    """What a finding may use in addition to its own nouns: the run, and what else was made of it.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Context:
 
 
 def nothing(found: Mapping[str, Any], context: Context) -> Sequence[Finding]:
-    """Find nothing, whatever there is."""
+    """Find nothing."""
     return ()
 
 
@@ -81,7 +81,7 @@ def each(find: Callable[[Any], Finding]) -> Callable[[Mapping[str, Any], Context
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Kind(Generic[Noun]):
-    """A kind of result, declared once. The report, ``plot``, ``info`` and the documentation are made of it.
+    """A kind of result, declared once. The report, ``plot``, ``info`` and the documentation use it.
 
     Parameters
     ----------
@@ -95,11 +95,11 @@ class Kind(Generic[Noun]):
     order : int
         Its place on the page: small numbers first.
     section : str
-        Heading that it appears under; empty for what is not shown.
+        Heading that it appears under; empty if it is not shown.
     title : str
         What it is called: its entry among the definitions.
     definition : str
-        What it is, how it is read, its range and its null; with its source.
+        What it is, how to read it, its range, its null and its source.
     example : callable
         Makes a small noun of the kind without a run, for tests and documentation.
     command : str
@@ -111,11 +111,11 @@ class Kind(Generic[Noun]):
     caption : callable
         The line below the picture of a noun.
     alternative : str
-        The text that stands for the picture.
+        The text that replaces the picture.
     interactive : callable, optional
         ``interactive(noun)`` makes a Plotly figure of it, or None where it has none.
     findings : callable
-        ``findings(nouns by name, context)`` says what was found, over all nouns of the kind together.
+        ``findings(nouns by name, context)`` describes what was found, over all nouns of the kind together.
     no_finding : str
         Why there is no finding, where there is none.
     cautions : callable

@@ -15,7 +15,7 @@ __all__ = ["LANDSCAPE", "find_charts"]
 
 
 def find_charts(landscapes: Mapping[str, Landscape]) -> Finding:
-    """How much of the pictures the run supports, and the lowest loss of what it supports."""
+    """How much of the pictures the run supports, and the lowest loss there."""
     lowest, outside = {}, {}
     for name, land in landscapes.items():
         seen = np.isfinite(land.values)
@@ -54,7 +54,7 @@ def _words(found: Finding) -> str:
     if lower:
         least = min(lower, key=lower.__getitem__)
         told.append(
-            f"an unsupported cell of {least} shows {lower[least]:.3g}, which says nothing of the loss near the run"
+            f"an unsupported cell of {least} shows {lower[least]:.3g}, which is no evidence of the loss near the run"
         )
     told.append(_supported(f["shares"]))
     return "; ".join(told) + "."
@@ -62,12 +62,12 @@ def _words(found: Finding) -> str:
 
 def _supported(shares: Mapping[str, float]) -> str:
     if not shares:
-        return "no path was given, so nothing says where the pictures may be trusted"
+        return "no path was given, so it is not known where the pictures are reliable"
     least, most = (pick(shares, key=shares.__getitem__) for pick in (min, max))
     text = f"the run supports {shares[least]:.0%} of the cells"
     if shares[most] > shares[least]:
         text = f"the run supports {shares[least]:.0%} ({least}) to {shares[most]:.0%} ({most}) of the cells"
-    return text + (", the hatched rest is extrapolation" if shares[least] < 1 else "")
+    return text + (", the grey rest is extrapolation" if shares[least] < 1 else "")
 
 
 def _cautions(found: Mapping[str, Landscape], context: Context) -> Iterator[Finding]:
@@ -90,27 +90,27 @@ def _cautions(found: Mapping[str, Landscape], context: Context) -> Iterator[Find
 
 def _thin(found: Finding) -> str:
     return (
-        f"One run is a curve: most cells over {', '.join(found.facts['names'])} lie farther from it than its held-out "
-        "stretches do, and the surface there is the chart's invention."
+        f"One run is a curve: most cells over {', '.join(found.facts['names'])} are farther from it than its held-out "
+        "stretches are; there the surface is the chart's extrapolation."
     )
 
 
 def _smeared(found: Finding) -> str:
     return (
         f"Over {', '.join(found.facts['names'])} nearly every cell lifts to a mixture of neighbouring iterates: the "
-        "surface repeats the run's own losses and shows nothing beside it."
+        "surface repeats the run's own losses and shows nothing else."
     )
 
 
 def _curve(found: Finding) -> str:
     return (
-        f"Over {', '.join(found.facts['names'])} the supported area grows with the reach as a band around the path "
-        "does: the run identifies a curve there, not a surface. Sister runs or branches widen it."
+        f"Over {', '.join(found.facts['names'])} the supported area grows with the reach like a band around the path"
+        ": the run identifies a curve there, not a surface. Sister runs or branches widen it."
     )
 
 
 def _not_finite(found: Finding) -> str:
-    return f"{found.value} cells over {found.facts['name']} are NaN or inf and are drawn grey."
+    return f"{found.value} cells over {found.facts['name']} are NaN or inf and are drawn crossed."
 
 
 def _slice_hides(found: Finding) -> str:

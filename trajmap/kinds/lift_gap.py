@@ -1,4 +1,4 @@
-"""Loss of the iterates beside the loss of their lifts."""
+"""Loss of the iterates and of their lifts."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,12 +15,12 @@ _UNSEEN = ("sister", "blocks", "tail")  # ends of the names of gaps at iterates 
 
 
 def unseen(gaps: Mapping[str, LiftGap]) -> dict[str, LiftGap]:
-    """Choose the gaps of iterates that were not fitted, which say more; all where there are none."""
+    """Choose the gaps of iterates that were not fitted, which are better evidence; all if there are none."""
     return {name: gap for name, gap in gaps.items() if name.endswith(_UNSEEN)} or dict(gaps)
 
 
 def find_gaps(gaps: Mapping[str, LiftGap]) -> Finding:
-    """Whether the lifts lie where the run was, chart by chart; on iterates that were not fitted where there are any."""
+    """Whether the lifts are where the run was, by chart; on iterates that were not fitted, if there are any."""
     chosen = unseen(gaps)
     fitted = not any(name.endswith(_UNSEEN) for name in chosen)
     medians = {name: float(np.nanmedian(gap.gap)) for name, gap in chosen.items()}
@@ -30,7 +30,7 @@ def find_gaps(gaps: Mapping[str, LiftGap]) -> Finding:
     facts = {"medians": medians, "controls": controls, "leaves": leaves, "fitted": fitted}
     middle = float(np.median(list(medians.values())))
     return Finding(
-        _words, middle, "lifts cost no more than as long a step in a random direction", holds,
+        _words, middle, "lifts cost no more than equal steps in random directions", holds,
         low=min(medians.values()), high=max(medians.values()), null=(min(controls.values()), max(controls.values())),
         facts=facts,
     )  # fmt: skip
@@ -43,8 +43,8 @@ def _findings(found: Mapping[str, LiftGap], context: Context) -> Sequence[Findin
 def _words(found: Finding) -> str:
     f = found.facts
     each = ", ".join(f"{n} {f['medians'][n]:+.3g} ({f['controls'][n]:+.3g})" for n in sorted(f["medians"]))
-    text = "Loss of an iterate's lift above the iterate's own, in the median, and in brackets what moving as far in a "
-    text += f"random direction costs: {each}. "
+    text = "Median loss of an iterate's lift above the iterate's own, and in brackets the cost of an equal move in a "
+    text += f"random direction: {each}. "
     if f["leaves"] and len(f["leaves"]) == len(f["medians"]):
         text += "Every lift costs more than that."
     elif f["leaves"]:
@@ -52,9 +52,9 @@ def _words(found: Finding) -> str:
     else:
         text += "No lift costs more than that."
     if any(value < 0 for value in f["medians"].values()):
-        text += " A negative number is lower than the run, as averages of iterates are."
+        text += " A negative number is lower than the run, as for averages of iterates."
     if f["fitted"]:
-        text += " These iterates were fitted, so the numbers flatter."
+        text += " These iterates were fitted, so the numbers are too good."
     return text
 
 

@@ -11,7 +11,7 @@ __all__ = ["LINES", "find_lines"]
 
 
 def find_lines(curves: LineProfiles) -> Finding:
-    """Take what the loss looks like along random lines, and what was found when other shapes were asked for."""
+    """Count the shapes of the loss along random lines, and list those found when others were searched."""
     kinds = dict(zip(curves.names, curves.kinds, strict=True))
     random = [kind for name, kind in kinds.items() if name.startswith("random")]
     mined = {name: kind for name, kind in kinds.items() if name.startswith("mined")}
@@ -39,7 +39,7 @@ LINES = Kind(
     section="Lines",
     title="Line classes",
     definition="By the minima along a line through the model, after merging those less deep than 1 % of the range: "
-    "v-basin, one at the model; v-side, one beside it; w-peak, one on each side; w-basin, one at it and one beside; "
+    "v-basin, one at the model; v-side, one at a side; w-peak, one on each side; w-basin, one at it and one at a side; "
     "vvv-basin, three. Li et al. 2024.",
     command="trajmap lines {run} {objective}",
     example=_example,

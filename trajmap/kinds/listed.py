@@ -1,6 +1,6 @@
 """The kinds of result: a file of this folder declares one, and is found by listing the folder.
 
-A file ``name.py`` declares ``NAME = Kind(name="name", …)`` and what its findings say. Nothing else lists the kinds: the
+A file ``name.py`` declares ``NAME = Kind(name="name", …)`` and makes its findings. Nothing else lists the kinds: the
 report, ``trajmap plot``, ``trajmap info`` and the documentation go through `KINDS`, in the order of the page.
 """
 
@@ -29,7 +29,7 @@ KINDS: tuple[Kind[Any], ...] = _listed()
 
 
 def open_result(path: str | os.PathLike[str]) -> Any:
-    """Open a result's file as what its own manifest says it is; nothing in it is executed.
+    """Open a result's file as the kind in its manifest; nothing in it is executed.
 
     Parameters
     ----------

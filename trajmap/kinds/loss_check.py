@@ -49,12 +49,12 @@ LOSS_CHECK = Kind(
     order=11,
     section="The run",
     title="Objective and recorded loss",
-    definition="The objective at the last iterate beside the losses that were recorded near it. They cannot be one "
-    "function where it is beyond three times the largest, or a third of the least, and ten times their spread.",
+    definition="The objective at the last iterate and the losses recorded near it. They cannot be one "
+    "function if it is above three times the largest or below a third of the least, by over ten times their spread.",
     example=_example,
     plot=plot_loss_check,
-    caption=lambda check: "The objective at the end of the run beside the losses that were recorded there.",
-    alternative="The objective beside the last recorded losses",
+    caption=lambda check: "The objective at the end of the run and the losses recorded there.",
+    alternative="The objective and the last recorded losses",
     findings=each(find_loss_check),
     cautions=_cautions,
 )

@@ -13,7 +13,7 @@ __all__ = ["MERGE_TREE", "find_topology"]
 
 
 def find_topology(trees: Mapping[str, MergeTree]) -> Finding:
-    """How many minima the pictures show, where they were counted, and how many lie inside."""
+    """How many minima the pictures show, where they were counted, and how many are inside."""
     return Finding(_words, float(sum(tree.n_minima for tree in trees.values())), facts={"trees": trees})
 
 
@@ -28,9 +28,9 @@ def _words(found: Finding) -> str:
         cells = " on supported cells" if tree.supported else ""
         text = f"{name} {tree.n_minima}{cells} ({inside} inside), {tree.n_saddles} saddles"
         if apart > 1:
-            text += f", {apart} parts joined only through cells that were left out and so not told apart"
+            text += f", {apart} parts joined only through cells that were left out so they may be one basin"
         told.append(text)
-    return f"Minima: {'; '.join(told)}. A minimum on the edge of what was counted may be a slope that goes on."
+    return f"Minima: {'; '.join(told)}. A minimum on the edge of what was counted may be a slope that continues."
 
 
 def _example() -> MergeTree:

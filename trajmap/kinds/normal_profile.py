@@ -1,4 +1,4 @@
-"""The loss across a chart, in directions that the chart does not show."""
+"""The loss in directions that leave a chart."""
 
 import numpy as np
 
@@ -29,6 +29,6 @@ NORMAL_PROFILE = Kind(
     plot=plot_normal_profile,
     caption=lambda profile: "Leaving the chart at one of its points.",
     alternative="Loss along lines that leave the chart",
-    no_finding="it is asked for one point of one chart at a time, and the picture says what lies there",
+    no_finding="it is computed for one point of one chart at a time, and the picture shows the loss there",
     follows=("length", "objective"),
 )

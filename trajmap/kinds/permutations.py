@@ -11,7 +11,7 @@ __all__ = ["PERMUTATIONS", "find_permutations"]
 
 
 def find_permutations(paths: PermutationPaths) -> Finding:
-    """How high the loss climbs on the way to an equal network, by the number of swapped units."""
+    """How high the loss climbs on the line to an equal network, by the number of swapped units."""
     heights = paths.barriers.mean(axis=1)
     facts = {"fewest": int(paths.counts[0]), "most": int(paths.counts[-1]), "first": float(heights[0])}
     return Finding(_words, float(heights[-1]), facts=facts)
@@ -20,7 +20,7 @@ def find_permutations(paths: PermutationPaths) -> Finding:
 def _words(found: Finding) -> str:
     f = found.facts
     return (
-        f"Equal networks with {f['fewest']} to {f['most']} units swapped lie behind barriers of {f['first']:.2g} to "
+        f"Equal networks with {f['fewest']} to {f['most']} units swapped have barriers of {f['first']:.2g} to "
         f"{found.value:.2g}."
     )
 
@@ -36,13 +36,13 @@ PERMUTATIONS = Kind(
     order=102,
     section="Walks",
     title="Permuted copies",
-    definition="Highest loss on the straight way to an equal network with pairs of hidden units swapped. Liao et al. "
+    definition="Highest loss on the straight line to an equal network with pairs of hidden units swapped. Liao et al. "
     "2024.",
     command="trajmap walks {run} {objective}",
     example=_example,
     plot=plot_permutation_paths,
     caption=lambda paths: "Equal networks at both ends.",
-    alternative="Loss on the ways to equal networks with units swapped",
+    alternative="Loss on the lines to equal networks with units swapped",
     findings=each(find_permutations),
     effort=lambda paths: {"draws": float(paths.losses.shape[1])},
     follows=("length", "objective"),

@@ -1,4 +1,4 @@
-"""A plane that was not fitted to the run, as one of random directions."""
+"""A plane that was not fitted to the run, for example of random directions."""
 
 import numpy as np
 
@@ -19,10 +19,10 @@ PLANE = Kind(
     order=39,
     section="",
     title="Plane",
-    definition="An origin and directions in parameter space: random ones, the Hessian's, or mined for their shape.",
+    definition="An origin and directions in parameter space: random ones, the Hessian's, or found for their shape.",
     command="trajmap surface {run} {objective}",
     example=_example,
     no_picture="the landscape over it is its picture",
-    no_finding="what lies over it is told by the landscape",
+    no_finding="the landscape over it has the finding",
     follows=("length", "objective"),
 )

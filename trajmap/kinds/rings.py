@@ -13,7 +13,7 @@ __all__ = ["RINGS", "find_rings"]
 
 
 def find_rings(diagrams: Mapping[str, PersistenceDiagram]) -> Finding:
-    """How many rings there are, and how high the tallest hill stands above its ring."""
+    """How many rings there are, and how high the tallest hill is above its ring."""
     heights = [np.diff(diagram.finite, axis=1).ravel() for diagram in diagrams.values()]
     tallest = max((float(found.max()) for found in heights if len(found)), default=np.nan)
     counts = {name: len(diagram.pairs) for name, diagram in diagrams.items()}
@@ -28,7 +28,7 @@ def _words(found: Finding) -> str:
     told = ", ".join(f"{name} {count}" for name, count in found.facts["counts"].items())
     tallest = found.facts["tallest"]
     return f"Rings of low loss around a hill: {told}" + (
-        f"; the tallest hill stands {tallest:.3g} above its ring." if np.isfinite(tallest) else "."
+        f"; the tallest hill is {tallest:.3g} above its ring." if np.isfinite(tallest) else "."
     )
 
 
@@ -43,12 +43,12 @@ RINGS = Kind(
     order=72,
     section="Topology",
     title="Rings",
-    definition="Classes of degree one of the sublevel sets: a ring is born at the loss where a valley around a hill "
-    "closes, and dies at the hill's top.",
+    definition="Classes of degree one of the sublevel sets: birth at the loss where a valley around a hill "
+    "closes, death at the hill's top.",
     command="trajmap topology {run} --rings",
     example=_example,
     plot=plot_persistence,
-    caption=lambda diagram: "Valleys around a hill: born where they close, dead at its top.",
+    caption=lambda diagram: "Valleys around a hill: birth where they close, death at its top.",
     alternative="Births and deaths of rings over",
     findings=_findings,
 )

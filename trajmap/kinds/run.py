@@ -1,4 +1,4 @@
-"""The run itself: its iterates, and the losses recorded beside them."""
+"""The run itself: its iterates, and the losses recorded with them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ __all__ = ["RUN", "find_run"]
 
 
 def find_run(trajectory: Trajectory) -> Finding:
-    """Take what the run is and what it reached."""
+    """Describe the size of the run and the loss it reached."""
     T, P = trajectory.iterates.shape
     facts: dict[str, Any] = {"T": T, "P": P, "first": int(trajectory.steps[0]), "last": int(trajectory.steps[-1])}
     if trajectory.training_loss is not None:
@@ -56,7 +56,7 @@ def _of_the_run(trajectory: Trajectory) -> Iterator[Finding]:
 
 
 def _broken(found: Finding) -> str:
-    return f"{found.value} iterates hold NaN or inf; every analysis leaves them out."
+    return f"{found.value} iterates hold NaN or inf; every analysis omits them."
 
 
 def _dropped(found: Finding) -> str:
@@ -65,18 +65,18 @@ def _dropped(found: Finding) -> str:
 
 def _seams(found: Finding) -> str:
     listed = ", ".join(str(step) for step in found.facts["steps"])
-    return f"The run was resumed from step {listed}: data order and random states may differ from there on."
+    return f"The run was resumed from step {listed}: data order and random states may differ after it."
 
 
 def _sketch(found: Finding) -> str:
     return (
-        f"The iterates are sketches of {found.value:.0f} numbers: distances are right to "
+        f"The iterates are sketches of {found.value:.0f} numbers: distances are accurate to "
         f"{50 * (2 / found.value) ** 0.5:.1f} %."
     )
 
 
 def _adam(found: Finding) -> str:
-    return "Adam moves in a metric of its own: distances and eigenvalues without it describe the run only in part."
+    return "Adam has its own metric: distances and eigenvalues without it describe the run only in part."
 
 
 def _example() -> Trajectory:
@@ -90,11 +90,11 @@ RUN = Kind(
     order=10,
     section="The run",
     title="Recorded losses",
-    definition="What the training loop noted beside its iterates, such as the loss of each minibatch. Another function "
-    "than the loss of the landscapes, unless the whole data was one batch.",
+    definition="Numbers recorded with the iterates, such as the loss of each minibatch. This is another function "
+    "than the loss of the landscapes, unless all data was one batch.",
     example=_example,
     plot=plot_scalars,
-    caption=lambda run: "Losses that were recorded.",
+    caption=lambda run: "The recorded losses.",
     alternative="Recorded losses by optimizer step",
     findings=each(find_run),
     cautions=_cautions,

@@ -11,7 +11,7 @@ __all__ = ["SAMPLES", "find_samples"]
 
 
 def find_samples(found: SampleConvergence) -> Finding:
-    """How fast the loss settles as samples are added."""
+    """How fast the loss converges as samples are added."""
     facts = {"n": int(found.sizes[-1]), "expected": float(found.expected[-1])}
     return Finding(_words, float(found.slope), null=(-1.0, -1.0), facts=facts)
 

@@ -11,7 +11,7 @@ __all__ = ["SATURATION", "find_saturation"]
 
 
 def find_saturation(found: Saturation) -> Finding:
-    """Which layer is saturated most at the end, and how much it was at the start."""
+    """Which layer is most saturated at the end, and its saturation at the start."""
     last = int(np.nanargmax(found.values[-1])) if np.isfinite(found.values[-1]).any() else 0
     facts = {"name": found.names[last], "first": float(found.values[0, last]), "n": len(found.names)}
     return Finding(_words, float(found.values[-1, last]), facts=facts)

@@ -1,4 +1,4 @@
-"""Scores of the charts beside those of random walks."""
+"""Scores of the charts and of random walks."""
 
 import numpy as np
 
@@ -22,7 +22,7 @@ def find_scores(table: ScoreTable) -> Finding:
     value, draws = float(errors[row]), table.null[row, column]
     known = draws[np.isfinite(draws)]
     claim = Claim("", -value, -draws[None], ("random walks",), tried=tried)
-    holds = "no" if value >= 1 else claim.holds  # 1 is what the other points' own mean gives
+    holds = "no" if value >= 1 else claim.holds  # 1 is the error of the other points' mean
     trust = table.scores.index("trustworthiness")
     walks = table.null[:, trust][np.isfinite(table.null[:, trust])]
     null = tuple(float(q) for q in np.quantile(known, [0.05, 0.95])) if len(known) else (np.nan, np.nan)
@@ -46,20 +46,20 @@ def _words(found: Finding) -> str:
     best = f", the best of {f['tried']}," if f["tried"] > 1 else ""
     text = f"{f['name']}{best} reconstructs {what} with error {found.value:.3g} of its variance"
     if not f["n_draws"]:
-        return text + "; no random walk was scored, so what that is worth is not known."
-    text += f"; on {f['n_draws']} random walks the same procedure gets {low:.3g} to {high:.3g} (5–95 %)"
+        return text + "; no random walk was scored, so this cannot be judged."
+    text += f"; on {f['n_draws']} random walks the same procedure gives {low:.3g} to {high:.3g} (5–95 %)"
     if found.value >= 1:
-        text += f", but the mean of {what} would do as well (error 1): the chart does not carry over"
+        text += f", but the mean of {what} would do as well (error 1): the chart does not generalise"
     elif found.holds == "unknown":
-        text += ": too few walks to tell, for so many charts"
+        text += ": too few walks to decide, for so many charts"
     elif found.holds == "yes":
-        text += f", so it is nearer than a walk (p = {found.p:.2g}, all charts counted)"
+        text += f", so it is better than on a walk (p = {found.p:.2g}, all charts counted)"
     elif f["worse"]:
         text += ": worse than every walk"
     else:
         text += f": walks reach it (p = {found.p:.2g}, all charts counted)"
     if np.isfinite(f["trust"]):
-        text += f" (trustworthiness does not tell: walks reach {f['trust']:.3f})"
+        text += f" (trustworthiness cannot decide: walks reach {f['trust']:.3f})"
     return text + "."
 
 
@@ -94,7 +94,7 @@ SCORES = Kind(
     example=_example,
     plot=plot_scores,
     caption=lambda table: "Under each score: the range over random walks.",
-    alternative="Table of scores beside those of random walks",
+    alternative="Table of scores of the charts and of random walks",
     findings=each(find_scores),
     effort=_effort,
     wide=True,

@@ -11,7 +11,7 @@ __all__ = ["SOLUTIONS", "find_solutions"]
 
 
 def find_solutions(tree: SolutionTree) -> Finding:
-    """Whether a tree describes the ends of the runs better than it would describe points without one."""
+    """Whether a tree describes the ends of the runs better than it describes random points."""
     null = (float(tree.null.min()), float(tree.null.max()))
     holds = "unknown" if len(tree.names) < 6 else "yes" if tree.is_tree else "no"
     facts = {"n": len(tree.names), "verdict": tree.verdict}

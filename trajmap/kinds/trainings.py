@@ -1,4 +1,4 @@
-"""Trainings on and off the Hessian's top eigenspace."""
+"""Trainings inside and outside the Hessian's top eigenspace."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def _words(found: Finding) -> str:
         fall = start - final["SGD"]
         inside, outside = ((start - final[name]) / fall if fall > 0 else np.nan for name in ("dominant", "bulk"))
         text += (
-            f" Of what SGD gains, updates inside the top eigenspace gain {inside:.0%} and those off it {outside:.0%}."
+            f" Updates inside the top eigenspace gain {inside:.0%} of what SGD gains, those outside it {outside:.0%}."
         )
     return text
 
@@ -41,13 +41,13 @@ TRAININGS = Kind(
     order=150,
     section="Causal test",
     title="Causal test",
-    definition="Trainings from the middle of the run with the same batches, of which one keeps only the part of each "
+    definition="Trainings from the middle of the run with the same batches: one keeps only the part of each "
     "update inside the Hessian's top eigenspace and another only the rest. Song et al. 2024.",
     command="trajmap hessian {run} --causal {objective}",
     example=_example,
     plot=plot_trainings,
-    caption=lambda trainings: "Updates in and off the top.",
-    alternative="Last losses of trainings on and off the top eigenspace",
+    caption=lambda trainings: "Updates inside and outside the top eigenspace.",
+    alternative="Last losses of trainings inside and outside the top eigenspace",
     findings=each(find_trainings),
     effort=lambda trainings: {"trainings": float(len(trainings.names)), "steps": float(len(trainings.steps))},
     follows=("length", "objective"),

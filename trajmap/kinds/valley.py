@@ -11,7 +11,7 @@ __all__ = ["VALLEY", "find_valley"]
 
 
 def find_valley(profiles: LineProfiles) -> Finding:
-    """How much one side of the averaged end rises faster than the other, beside random directions."""
+    """How much faster one side of the averaged end rises than the other, compared with random directions."""
     sides = dict(zip(profiles.names, profiles.asymmetries, strict=True))
     random = [abs(side) for name, side in sides.items() if name.startswith("random")]
     own = {name: float(side) for name, side in sides.items() if not name.startswith("random")}

@@ -1,4 +1,4 @@
-"""Explained variance of the principal components beside random walks."""
+"""Explained variance of the principal components and of random walks."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ __all__ = ["VARIANCE", "find_variance"]
 
 
 def find_variance(spectrum: VarianceSpectrum) -> Finding:
-    """Whether two components hold more than a random walk's would."""
+    """Whether two components hold more than those of a random walk."""
     held = float(spectrum.ratios[:2].sum())
     draws = spectrum.null[:, :2].sum(axis=1)
     null, p, where = Finding.of_draws(held, draws)
@@ -24,16 +24,16 @@ def _words(found: Finding) -> str:
     (low, high), f = found.null, found.facts
     text = f"Two principal components hold {found.value:.1%} of the variance"
     if not f["n_draws"]:
-        return text + "; no random walk was drawn, so what that is worth is not known."
+        return text + "; no random walk was drawn, so this cannot be judged."
     text += (
         f"; {f['n_draws']} random walks with the same steps hold {f['middle']:.1%} (5–95 %: {low:.1%} to {high:.1%})"
     )
     ends = {
         "above": f", so the run is straighter or flatter than a walk (p = {found.p:.2g}); that alone does not make "
         "it two-dimensional.",
-        "below": f", so the run is spread over more directions than a walk's (p = {found.p:.2g}).",
+        "below": f", so the run is spread over more directions than a walk (p = {found.p:.2g}).",
         "inside": f": this is what a random walk shows (p = {found.p:.2g}), no evidence of a low-dimensional run.",
-        "unknown": ": too few to tell.",
+        "unknown": ": too few to decide.",
     }
     return text + ends[f["where"]]
 
@@ -55,7 +55,7 @@ VARIANCE = Kind(
     example=_example,
     plot=plot_variance,
     caption=lambda spectrum: "Bars: this run; grey: random walks with its step norms.",
-    alternative="Explained variance of the principal components beside random walks",
+    alternative="Explained variance of the principal components and of random walks",
     findings=each(find_variance),
     effort=lambda spectrum: {"draws": float(len(spectrum.null))},
 )

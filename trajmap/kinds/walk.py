@@ -11,7 +11,7 @@ __all__ = ["WALK", "find_walk"]
 
 
 def find_walk(walk: WalkRise) -> Finding:
-    """How far random walks rise, beside what a quadratic valley would give."""
+    """How far random walks rise, compared with a quadratic valley."""
     error = float(walk.error[-1] / abs(walk.expected[-1]))
     return Finding(_words, float(walk.ratio), null=(1.0, 1.0), facts={"error": error})
 
@@ -37,7 +37,7 @@ WALK = Kind(
     example=_example,
     plot=plot_walk_rise,
     caption=lambda walk: "Dashed: what a quadratic valley would show.",
-    alternative="Rise of the loss along random walks beside the law of a quadratic",
+    alternative="Rise of the loss along random walks and the law of a quadratic",
     findings=each(find_walk),
     effort=lambda walk: {"walks": float(len(walk.rises)), "steps": float(walk.rises.shape[1])},
     follows=("length", "objective"),

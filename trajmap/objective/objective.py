@@ -380,10 +380,15 @@ class Objective:
         return self if chosen or not trajectory.buffers(-1) else self.for_run(trajectory)
 
     @property
+    def frozen_statistics(self) -> bool:
+        """Whether the buffers are the model's at every point."""
+        return self._twin.statistics is None
+
+    @property
     def statistics(self) -> str:
         """Description of BatchNorm's statistics and other buffers at a point."""
-        found = self._twin.statistics
-        return "frozen at the model's values" if found is None else found.words
+        recomputed = self._twin.statistics
+        return "frozen at the model's values" if recomputed is None else recomputed.words
 
     def on_batches(self, batches: Batches, weights: list[float]) -> "Objective":
         """Make the same objective on other batches, for example pieces of its own, with their weights."""

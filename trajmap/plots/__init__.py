@@ -1,4 +1,4 @@
-"""Pictures: each takes one noun, returns the axes, computes nothing, and draws the warning that belongs to it."""
+"""Pictures: each takes one noun, returns the axes, computes nothing, and draws the warnings of the noun."""
 
 from trajmap.plots.alignment import plot_alignment, plot_alignments
 from trajmap.plots.animation import save_animation as save_animation

@@ -1,4 +1,4 @@
-"""Tangent, gradient and step inside the Hessian's top eigenspace, beside random directions."""
+"""Tangent, gradient and step inside the Hessian's top eigenspace, with random directions."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any

@@ -28,7 +28,7 @@ def save_animation(
     frames : int
         Frames; the iterates are spread evenly over them.
     fps : int
-        Frames a second.
+        Frames per second.
     trail : int
         Iterates drawn bright behind the moving one.
 

@@ -1,4 +1,4 @@
-"""Claims beside their nulls."""
+"""Claims and their nulls."""
 
 import textwrap
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _ANSWERS = {"yes": "holds", "no": "not shown", "unknown": "not known"}
 
 
 def plot_claims(claims: Mapping[str, Claim], *, ax: "Axes | None" = None) -> "Axes":
-    """Draw each claim's value on the draws of the null that comes nearest to it, every row on a scale of its own.
+    """Draw each claim's value on the draws of the null that comes nearest to it, every row on its own scale.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def plot_claims(claims: Mapping[str, Claim], *, ax: "Axes | None" = None) -> "Ax
     for row, (place, claim) in enumerate(claims.items()):
         _draw_row(ax, row, place, claim)
     ax.set(xlim=(-0.03, 1.03), ylim=(len(claims) - 0.45, -0.55), xticks=[], yticks=[])
-    headline(ax, "Claims beside their hardest nulls (bar: 5–95 % of the draws)")
+    headline(ax, "Claims and their hardest nulls (bar: 5–95 % of the draws)")
     for side in ("top", "right", "bottom", "left"):
         ax.spines[side].set_visible(False)
     return ax

@@ -1,4 +1,4 @@
-"""The loss along ways between two points."""
+"""The loss along paths between two points."""
 
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ _TEXTS = dict(zip(WAYS, ("straight", "straight, units matched", "along a curve")
 
 
 def plot_connection(connection: Connection, *, ax: "Axes | None" = None) -> "Axes":
-    """Draw each way that was tried, and the band within which sister runs stay.
+    """Draw each path that was tried, and the band within which sister runs stay.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def plot_connection(connection: Connection, *, ax: "Axes | None" = None) -> "Axe
     """
     ax = open_axes(ax)
     drawn = []
-    # wide under narrow: ways that agree are both seen
+    # wide under narrow: paths that agree are both seen
     for way, colour, width in zip(WAYS, ("run", "second", "lift"), (3.6, 2.2, 1.2), strict=True):
         values = drawable(connection.along(way))
         if np.isfinite(values).any():

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["plot_direction_curvatures"]
 
 
-def plot_direction_curvatures(found: DirectionCurvatures, *, ax: "Axes | None" = None) -> "Axes":
+def plot_direction_curvatures(curvatures: DirectionCurvatures, *, ax: "Axes | None" = None) -> "Axes":
     """Draw the curvatures of random directions, and the mean and two deviations that the spectrum gives them.
 
     Parameters
     ----------
-    found : DirectionCurvatures
+    curvatures : DirectionCurvatures
         Measured and expected.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
@@ -31,16 +31,16 @@ def plot_direction_curvatures(found: DirectionCurvatures, *, ax: "Axes | None" =
         The axes.
     """
     ax = open_axes(ax)
-    known = drawable(found.values[np.isfinite(found.values)])
+    known = drawable(curvatures.values[np.isfinite(curvatures.values)])
     bins = bins_of(known, max(5, len(known) // 4))
     counts, *_ = ax.hist(known, bins=bins.tolist(), color=COLORS["run"], alpha=0.75, edgecolor="white",
                         linewidth=0.6, label="measured")  # fmt: skip
     ax.set_ylim(0, 1.05 * max(1.0, float(np.max(counts))))
-    low, high = found.mean - 2 * found.deviation, found.mean + 2 * found.deviation
+    low, high = curvatures.mean - 2 * curvatures.deviation, curvatures.mean + 2 * curvatures.deviation
     ax.axvspan(low, high, color=COLORS["lift"], alpha=0.2, lw=0, zorder=0, label="by the spectrum: mean ± 2 deviations")
-    ax.axvline(found.mean, color=COLORS["lift"], ls="--")
+    ax.axvline(curvatures.mean, color=COLORS["lift"], ls="--")
     ax.axvline(0, color=COLORS["null"], lw=0.8)
-    ax.set(xlabel="curvature along a unit direction", ylabel=f"directions of {len(found.values)}")
-    headline(ax, f"{found.share_up:.0%} of random directions bend up")
+    ax.set(xlabel="curvature along a unit direction", ylabel=f"directions of {len(curvatures.values)}")
+    headline(ax, f"{curvatures.share_up:.0%} of random directions curve up")
     legend_below(ax, columns=1)
     return ax

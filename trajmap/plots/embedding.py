@@ -19,7 +19,7 @@ def plot_embedding(reduction: Reduction, *, ax: "Axes | None" = None) -> "Axes":
     """Draw the first two coordinates, coloured by time; a single coordinate against its index.
 
     Both coordinates have one unit, as the embedding gave them, unless one side would be over three times the other:
-    then the label of the short one says how far it is stretched.
+    then the label of the short one shows how far it is stretched.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def plot_embedding(reduction: Reduction, *, ax: "Axes | None" = None) -> "Axes":
 
 
 def _shape(ax: "Axes", labels: list[str], extents: np.ndarray) -> list[str]:
-    """Draw both coordinates in one unit, or say how far one is stretched."""
+    """Draw both coordinates in one unit, or label how far one is stretched."""
     if not (extents > 0).all():
         return labels
     ratio = float(extents[1] / extents[0])

@@ -1,4 +1,4 @@
-"""The shortest way between two points of a chart."""
+"""The shortest path between two points of a chart."""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ __all__ = ["plot_geodesic"]
 
 
 def plot_geodesic(geodesic: Geodesic, *, ax: "Axes | None" = None) -> "Axes":
-    """Draw the shortest way over the chart's first two coordinates beside the straight line, each with its length.
+    """Draw the shortest path over the chart's first two coordinates, and the straight line, each with its length.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ _WIDE, _HIGH, _MOST = 160, 28, 200  # of a small drawing: pixels, and the points
 
 
 def picture_of(noun: type) -> Callable[..., Any] | None:
-    """Find the function of this family that draws a noun: the first that says so of its first argument.
+    """Find the function of this family that draws a noun: the first whose first argument is of its class.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def _path(x: Array, y: Array) -> str:
 
 
 def _interval(noun: Any) -> str:
-    """Draw a number with its error or its interval, beside zero, where the noun is such a number."""
+    """Draw a number with its error or its interval, with zero, if the noun is such a number."""
     numbers = {name: value for name, value in _fields(noun) if isinstance(value, float)}
     if not {"value", "error"} <= numbers.keys() and not {"value", "low", "high"} <= numbers.keys():
         return ""

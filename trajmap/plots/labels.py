@@ -132,7 +132,7 @@ def spread(places: Array, gap: float) -> Array:
 def label_ends(ax: "Axes", lines: Sequence[Line]) -> None:
     """Write each line's name at its right end, in its colour, none over another; call it when the scales are set.
 
-    In a figure that makes no room beside its axes the names go into a legend.
+    In a figure without room at the right of its axes the names go into a legend.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The loss over a chart, the path through it, and where the run says nothing."""
+"""The loss over a chart, the path through it, and where the run is no evidence."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +24,10 @@ _KINDS = {"minimum": "v", "saddle": "X", "maximum": "^"}
 def plot_landscape(landscape: Landscape, *, points: CriticalPoints | None = None, ax: "Axes | None" = None) -> "Axes":
     """Draw filled contours of the loss, the paths over them, and the region that the runs do not support in grey.
 
-    Axes are drawn in equal parameter distance where the landscape knows its scale; where one side would be over three
-    times the other, the short one is stretched and says how much. Cells farther from every iterate than
+    Axes are drawn in equal parameter distance if the scale of the landscape is known; if one side would be over three
+    times the other, the short one is stretched and labelled with the factor. Cells farther from every iterate than
     `landscape.reach` keep their lightness, which is the loss, and lose their colour: there the chart extrapolates.
-    Cells with NaN or inf are left out and crossed. The scale of the loss is logarithmic where it is positive and spans
+    Cells with NaN or inf are left out and crossed. The scale of the loss is logarithmic if it is positive and spans
     more than a decade.
 
     Parameters
@@ -104,9 +104,9 @@ def _draw_plane(landscape: Landscape, finite: Array, ax: Any) -> None:
         ax.scatter(x[column], y[row], marker="x", color=COLORS["null"], s=9, linewidths=0.7)
     height, stretches = equal_distance(landscape)
     labels = [axis_words(label, times) for label, times in zip(landscape.axis_labels, stretches, strict=True)]
-    # the axis is shorter upwards than a variance beside its null is long
+    # the axis is shorter upwards than a variance and its null are long
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), xlabel=labels[0], ylabel=labels[1].replace(" (", "\n(", 1))
-    for axis in (ax.xaxis, ax.yaxis):  # they say a variance and its null, which takes room
+    for axis in (ax.xaxis, ax.yaxis):  # they show a variance and its null, which takes room
         axis.label.set_size("small")
     if height is not None:
         ax.set_aspect(height * np.ptp(x) / np.ptp(y), adjustable="box")
@@ -114,7 +114,7 @@ def _draw_plane(landscape: Landscape, finite: Array, ax: Any) -> None:
     ax.apply_aspect()
     draw_paths(landscape, ax)
     wide = max(1.0, 1.0 if height is None else height)  # a narrow picture's bar is a larger part of its width
-    cax = ax.inset_axes((1 + 0.03 * wide, 0, 0.035 * wide, 1))  # as high as the picture, whatever that is
+    cax = ax.inset_axes((1 + 0.03 * wide, 0, 0.035 * wide, 1))  # as high as the picture
     bar = ax.figure.colorbar(filled, cax=cax)
     # ticks at powers of ten crowd or vanish on a narrow range: even levels are always there
     ticks = levels[:: 12 if height is not None and height < 0.5 else 6]
@@ -124,7 +124,7 @@ def _draw_plane(landscape: Landscape, finite: Array, ax: Any) -> None:
 
 
 def _veil(landscape: Landscape, values: Any, levels: Array, norm: Any, ax: Any) -> None:
-    """Take the colour of the cells the runs say nothing of, and draw the border."""
+    """Take the colour of the cells that the runs do not support, and draw the border."""
     if landscape.support is None or landscape.support.all():
         return
     x, y = landscape.grid.axes
@@ -149,7 +149,7 @@ def _without_colour() -> Any:
 
 
 def _note(landscape: Landscape, n_broken: int) -> str:
-    """Say what has to be known beside the picture."""
+    """Collect the notes for the picture."""
     found = []
     if landscape.support is not None and not landscape.support.all():
         share = 1 - landscape.support.mean()

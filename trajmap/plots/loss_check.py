@@ -21,7 +21,7 @@ def plot_loss_check(check: LossCheck, *, ax: "Axes | None" = None) -> "Axes":
     Parameters
     ----------
     check : LossCheck
-        The objective beside the recorded losses.
+        The objective and the recorded losses.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
 
@@ -37,7 +37,7 @@ def plot_loss_check(check: LossCheck, *, ax: "Axes | None" = None) -> "Axes":
         ax.axhline(value[0], color=COLORS["lift"], lw=2, label=f"the objective: {check.value:.4g}")
     use_log(ax, "y", recorded, value)
     ax.set(xlabel="iterate, the last one is 0", ylabel="loss")
-    words = {True: "agrees with", False: "is not", None: "cannot be held against"}
+    words = {True: "agrees with", False: "is not", None: "cannot be compared with"}
     headline(ax, f"The objective {words[check.agrees]} the recorded loss")
     ax.margins(y=0.15)
     legend_below(ax)

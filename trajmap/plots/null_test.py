@@ -1,4 +1,4 @@
-"""A number of a run beside the same number of its surrogates."""
+"""A statistic of a run and of its surrogates."""
 
 from typing import TYPE_CHECKING
 

@@ -17,7 +17,7 @@ def shared_panels(ax: Any, n: int, *, title: str, xlabel: str, ylabel: str, colu
     n : int
         Panels.
     title, xlabel, ylabel : str
-        Over, under and beside all of them.
+        Above, below and left of all of them.
     columns : int
         At most so many side by side.
 

@@ -1,4 +1,4 @@
-"""The way of one run or of several through a picture."""
+"""The path of one run or of several through a picture."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ RUNS = tuple(COLORS[name] for name in ("lift", "sky", "third", "warning", "run",
 _ENDS = ("*", "s", "D", "^", "P", "v", "X", "o")
 _DARK = "#1b1f24"
 _BOX: dict[str, Any] = {"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.8, "lw": 1}
-_SEGMENTS = 1000  # more cannot be told apart, and a vector file would hold each
+_SEGMENTS = 1000  # more cannot be distinguished, and a vector file would hold each
 
 
 def thin(n: int, most: int = _SEGMENTS) -> Array:
@@ -24,7 +24,7 @@ def thin(n: int, most: int = _SEGMENTS) -> Array:
 
 
 def draw_paths(landscape: Landscape, ax: Any) -> None:
-    """Draw each run from pale to its colour as time goes on, dark-edged, with its end marked and named."""
+    """Draw each run from pale to its colour over time, dark-edged, with its end marked and named."""
     import matplotlib as mpl
 
     ends, size = [], float(mpl.rcParams["font.size"]) / 10  # marks and lines grow with the type

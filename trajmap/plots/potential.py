@@ -1,4 +1,4 @@
-"""Where a run dwells, as a potential."""
+"""How often a run is at a place, as a potential."""
 
 from typing import TYPE_CHECKING
 

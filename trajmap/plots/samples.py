@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 __all__ = ["plot_sample_convergence", "plot_subspace_convergence"]
 
 
-def plot_sample_convergence(found: SampleConvergence, *, ax: "Axes | None" = None) -> "Axes":
+def plot_sample_convergence(convergence: SampleConvergence, *, ax: "Axes | None" = None) -> "Axes":
     """Draw the change of the mean loss by one more sample, and the law of independent samples.
 
     Parameters
     ----------
-    found : SampleConvergence
+    convergence : SampleConvergence
         Changes by size.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
@@ -30,23 +30,23 @@ def plot_sample_convergence(found: SampleConvergence, *, ax: "Axes | None" = Non
         The axes.
     """
     ax = open_axes(ax)
-    changes, expected = drawable(found.changes), drawable(found.expected)
-    ax.plot(found.sizes, changes, color=COLORS["run"], lw=1, label="measured")
-    ax.plot(found.sizes, expected, "--", color=COLORS["lift"], label="mean absolute deviation / (k + 1)")
-    use_log(ax, "x", found.sizes)
+    changes, expected = drawable(convergence.changes), drawable(convergence.expected)
+    ax.plot(convergence.sizes, changes, color=COLORS["run"], lw=1, label="measured")
+    ax.plot(convergence.sizes, expected, "--", color=COLORS["lift"], label="mean absolute deviation / (k + 1)")
+    use_log(ax, "x", convergence.sizes)
     use_log(ax, "y", changes, expected)
     ax.set(xlabel="samples k", ylabel="mean |L(k + 1) − L(k)|")
-    headline(ax, f"One more sample: slope {found.slope:.3f} (independent: −1)")
+    headline(ax, f"One more sample: slope {convergence.slope:.3f} (independent: −1)")
     legend_below(ax, columns=1)
     return ax
 
 
-def plot_subspace_convergence(found: SubspaceConvergence, *, ax: "Axes | None" = None) -> "Axes":
+def plot_subspace_convergence(convergence: SubspaceConvergence, *, ax: "Axes | None" = None) -> "Axes":
     """Draw the mean squared change of the loss over the cloud, and what second-order expansions predict of it.
 
     Parameters
     ----------
-    found : SubspaceConvergence
+    convergence : SubspaceConvergence
         Changes by size.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
@@ -57,22 +57,22 @@ def plot_subspace_convergence(found: SubspaceConvergence, *, ax: "Axes | None" =
         The axes.
     """
     ax = open_axes(ax)
-    shown = [drawable(found.measured)]
-    ax.plot(found.sizes, shown[0], "o", color=COLORS["run"], ms=4, label="over random orders")
+    shown = [drawable(convergence.measured)]
+    ax.plot(convergence.sizes, shown[0], "o", color=COLORS["run"], ms=4, label="over random orders")
     rows = (  # wide under dotted: two that agree are both seen
-        (found.variance, "-", "run", "all orders"),
-        (found.quadratic, ":", "second", "to second order"),
-        (found.curved, "-", "lift", "all orders, even part"),
-        (found.published, ":", "third", "curvatures only"),
+        (convergence.variance, "-", "run", "all orders"),
+        (convergence.quadratic, ":", "second", "to second order"),
+        (convergence.curved, "-", "lift", "all orders, even part"),
+        (convergence.published, ":", "third", "curvatures only"),
     )
     for variance, style, colour, label in rows:
         if variance > 0:
-            line = drawable(found.expected * (variance / found.variance))
-            ax.plot(found.sizes, line, style, lw=2.5, color=COLORS[colour], label=f"{label}: V = {variance:.3g}")
+            line = drawable(convergence.expected * (variance / convergence.variance))
+            ax.plot(convergence.sizes, line, style, lw=2.5, color=COLORS[colour], label=f"{label}: V = {variance:.3g}")
             shown.append(line)
-    use_log(ax, "x", found.sizes)
+    use_log(ax, "x", convergence.sizes)
     use_log(ax, "y", *shown)
     ax.set(xlabel="samples k", ylabel="mean (L(k + 1) − L(k))²")
-    headline(ax, f"Over the top subspace, width {found.sigma:.2g}: V / k(k + 1)")
+    headline(ax, f"Over the top subspace, width {convergence.sigma:.2g}: V / k(k + 1)")
     legend_below(ax)
     return ax

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 __all__ = ["plot_saturation"]
 
 
-def plot_saturation(found: Saturation, *, ax: "Axes | None" = None) -> "Axes":
+def plot_saturation(saturation: Saturation, *, ax: "Axes | None" = None) -> "Axes":
     """Draw one line a layer.
 
     Parameters
     ----------
-    found : Saturation
+    saturation : Saturation
         Saturation by step.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
@@ -30,9 +30,9 @@ def plot_saturation(found: Saturation, *, ax: "Axes | None" = None) -> "Axes":
     """
     ax = open_axes(ax)
     drawn = []
-    for i, (name, values) in enumerate(zip(found.names, drawable(found.values).T, strict=True)):
-        ax.plot(found.steps, values, ms=3, **series(i))
-        drawn.append((f"layer {name}", found.steps, values, series(i)["color"]))
+    for i, (name, values) in enumerate(zip(saturation.names, drawable(saturation.values).T, strict=True)):
+        ax.plot(saturation.steps, values, ms=3, **series(i))
+        drawn.append((f"layer {name}", saturation.steps, values, series(i)["color"]))
     ax.set(xlabel="optimizer step", ylabel="saturation (ReLU: share of zeros)", ylim=(-0.02, 1.02))
     headline(ax, "Saturation of the activations")
     label_ends(ax, drawn)

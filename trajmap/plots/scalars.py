@@ -1,4 +1,4 @@
-"""What was recorded beside the iterates."""
+"""What was recorded with the iterates."""
 
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ def plot_scalars(trajectory: Trajectory, *, ax: "Axes | None" = None) -> "Axes":
     Returns
     -------
     matplotlib.axes.Axes
-        The axes; they say so when no loss was recorded.
+        The axes, with a note if no loss was recorded.
     """
     ax = open_axes(ax)
     losses = {name: values for name, values in trajectory.scalars.items() if "loss" in name}

@@ -124,7 +124,7 @@ def equal_distance(landscape: Landscape) -> tuple[float | None, list[float]]:
 
 
 def levels_of(finite: Array, values: Any) -> tuple[Array, Any, bool]:
-    """Levels of a contour plot that increase and are finite whatever the values are.
+    """Levels of a contour plot that increase and are finite for any values.
 
     Parameters
     ----------

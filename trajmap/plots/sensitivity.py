@@ -54,6 +54,6 @@ def plot_sensitivity(sensitivity: Sensitivity, *, ax: "Axes | None" = None) -> "
 
 
 def _variable(name: str) -> str:
-    """Say what a variable without a name of its own is."""
+    """Describe a variable without a name of its own."""
     number = re.fullmatch(r"x(\d+)", name)
     return f"input {number[1]}" if number else name

@@ -13,7 +13,7 @@ __all__ = ["plot_solution_tree"]
 
 
 def plot_solution_tree(tree: SolutionTree, *, ax: "Axes | None" = None) -> "Axes":
-    """Draw the tree, with its cophenetic correlation beside that of isotropic points.
+    """Draw the tree, with its cophenetic correlation and that of isotropic points.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The loss over a chart as a relief, still or turning under the mouse."""
+"""The loss over a chart as a relief, static or interactive."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +68,7 @@ def plot_surface_3d(landscape: Landscape, *, ax: "Axes3D | None" = None) -> "Axe
 
 
 def interactive_surface_3d(landscape: Landscape) -> Any:
-    """Make a Plotly figure of the loss as a relief: turn it, read values, with the path and the unsupported cells.
+    """Make a Plotly figure of the loss as a relief: rotate it, read values, with the path and the unsupported cells.
 
     Parameters
     ----------

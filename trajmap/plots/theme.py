@@ -1,4 +1,4 @@
-"""One look for all figures, on light and dark ground and on paper, without touching the user's settings."""
+"""One look for all figures, on a light or dark background and on paper, without touching the user's settings."""
 
 import contextlib
 from collections.abc import Generator
@@ -10,7 +10,7 @@ from trajmap._validation import Array, check_choice
 
 __all__ = ["COLORS", "SERIES", "drawing_theme", "ink", "open_axes", "paper_style", "readable", "series", "time_colours"]
 
-# Okabe and Ito's colours, told apart by every kind of eye
+# Okabe and Ito's colours, distinguishable with colour blindness
 COLORS = {
     "run": "#0072B2",
     "lift": "#D55E00",
@@ -50,7 +50,7 @@ def drawing_theme(*, dark: bool = False) -> Generator[None, None, None]:
     Parameters
     ----------
     dark : bool
-        Light ink on a dark ground.
+        Light lines on a dark background.
 
     Yields
     ------
@@ -119,14 +119,14 @@ def series(i: int) -> dict[str, Any]:
 
 
 def ink() -> tuple[str, str]:
-    """Colours of the pen and of the ground, as the settings have them now."""
+    """Colours of the lines and of the background, as the settings have them now."""
     import matplotlib as mpl
 
     return mpl.rcParams["text.color"], mpl.rcParams["axes.facecolor"]
 
 
 def time_colours() -> Any:
-    """Viridis, from dark to light as time goes on, without the end that the ground would swallow."""
+    """Viridis, from dark to light over time, without the end that is invisible on the background."""
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap, to_rgb
 
@@ -135,7 +135,7 @@ def time_colours() -> Any:
 
 
 def readable(colour: str, *, least: float = 4.5) -> str:
-    """Bring a colour towards the pen's until small type in it can be read on the ground.
+    """Bring a colour towards the lines' until small type in it can be read on the background.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def readable(colour: str, *, least: float = 4.5) -> str:
     Returns
     -------
     str
-        The colour itself where it will do.
+        The colour itself if its contrast is enough.
 
     Examples
     --------

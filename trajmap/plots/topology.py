@@ -53,7 +53,7 @@ def plot_merge_tree(tree: MergeTree, *, ax: "Axes | None" = None) -> "Axes":
 
 
 def _say_one(tree: MergeTree, ax: "Axes") -> "Axes":
-    """One basin makes no tree: say so."""
+    """One basin makes no tree: write that."""
     where = ", on the boundary" if tree.boundary[0] else ""
     words = f"One basin, from a loss of {tree.births[0]:.3g}{where},\nup to {tree.top:.3g}: there is nothing to merge."
     ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center")

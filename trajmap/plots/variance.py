@@ -1,4 +1,4 @@
-"""Explained variance beside random walks."""
+"""Explained variance and random walks."""
 
 from typing import TYPE_CHECKING
 

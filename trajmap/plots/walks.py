@@ -55,7 +55,7 @@ def plot_walk_rise(walks: WalkRise, *, ax: "Axes | None" = None) -> "Axes":
 
 
 def plot_permutation_paths(paths: PermutationPaths, *, ax: "Axes | None" = None) -> "Axes":
-    """Draw the loss on the ways to equal networks, darker the more units changed places.
+    """Draw the loss on the lines to equal networks, darker for more swapped units.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def plot_permutation_paths(paths: PermutationPaths, *, ax: "Axes | None" = None)
         drawn.append((f"{count} units: {barriers.mean():.2g}", paths.t, shown.mean(axis=0), colour))
     use_log(ax, "y", paths.losses)
     ax.set(xlabel="from the solution (0) to its copy (1)", ylabel="loss")
-    headline(ax, "Ways to equal networks: units swapped, barrier")
+    headline(ax, "Lines to equal networks: units swapped, barrier")
     label_ends(ax, [(text, t[: len(t) // 2 + 1], y[: len(t) // 2 + 1], colour) for text, t, y, colour in drawn])
     return ax
 
@@ -101,7 +101,7 @@ def plot_gradient_cloud(cloud: GradientCloud, *, ax: "Axes | None" = None) -> "A
     ax = open_axes(ax)
     losses, norms = drawable(cloud.losses), drawable(cloud.norms)
     t = np.broadcast_to(np.linspace(0, 1, losses.shape[1]), losses.shape)
-    if len(losses) <= _FEW:  # of a few walks a cloud says little: each is drawn as a way
+    if len(losses) <= _FEW:  # a cloud of few walks shows little: each is drawn as a path
         ax.plot(losses.T, norms.T, color=COLORS["null"], lw=0.6, alpha=0.7, zorder=1)
     ax.scatter(losses, norms, c=t, s=9, cmap=time_colours(), alpha=0.8, linewidths=0)
     colours = dict(zip(cloud.shares, ("run", "lift", "second", "third"), strict=False))

@@ -1,4 +1,4 @@
-"""Every figure that a run folder's results allow, as PNG bytes."""
+"""Every figure of a run folder's results, as PNG bytes."""
 
 import functools
 import io
@@ -17,14 +17,14 @@ Found = Mapping[Kind[Any], Mapping[str, Any]]
 def draw_figures(
     found: Found, *, dark: bool = False, progress: Callable[[int, int], None] | None = None
 ) -> dict[str, bytes]:
-    """Draw what there is.
+    """Draw the results.
 
     Parameters
     ----------
     found : mapping of Kind to mapping
         The results by kind and name.
     dark : bool
-        Light ink on a dark ground.
+        Light lines on a dark background.
     progress : callable, optional
         Called with the figures done and their number.
 

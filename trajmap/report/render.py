@@ -1,4 +1,4 @@
-"""Findings and figures to one HTML page that asks nothing of the network."""
+"""Findings and figures to one HTML page without references to the network."""
 
 import base64
 import dataclasses
@@ -13,7 +13,7 @@ __all__ = ["Figure", "Section", "render_page"]
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A picture in both themes, with the text that stands for it and the one below it."""
+    """A picture in both themes, with its alternative text and its caption."""
 
     light: bytes
     dark: bytes
@@ -23,7 +23,7 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A heading, its findings or the line that says how to get them, and figures.
+    """A heading, its findings or the command that makes them, and figures.
 
     `stale` are lines about results that no longer belong to the run; `rows` are pairs of a term and its explanation,
     shown as a list of definitions.

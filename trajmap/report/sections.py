@@ -36,14 +36,14 @@ def evidence(
     stale : sequence of Stale
         Results that no longer belong to the run.
     pictures : tuple of dict
-        The figures on light ground, and on dark.
+        The figures on a light background, and on a dark one.
     run : str
-        What the commands call the run.
+        Name of the run in the commands.
 
     Returns
     -------
     list of Section
-        One a heading.
+        One per heading.
     """
     shown = sorted((kind for kind in found if kind.section), key=lambda kind: kind.order)
     sections = []
@@ -60,12 +60,12 @@ def evidence(
 
 
 def definitions(found: Found) -> list[tuple[str, str]]:
-    """List what the page shows, and how each is read."""
+    """List the contents of the page, and how to read them."""
     return [(kind.title, kind.definition) for kind, nouns in found.items() if nouns and kind.section]
 
 
 def _missing(kinds: Sequence[Kind[Any]], found: Found, run: str) -> str:
-    """Say which commands make what is not there."""
+    """List the commands that make the missing results."""
     made = {kind.command for kind in kinds if found[kind]}
     absent = {kind.command: fill_command(kind, run) for kind in kinds if kind.command and kind.command not in made}
     if not absent:
@@ -74,14 +74,14 @@ def _missing(kinds: Sequence[Kind[Any]], found: Found, run: str) -> str:
         f"{', '.join(kind.title for kind in kinds if kind.command == template)}: {text}"
         for template, text in absent.items()
     ]
-    return f"Not there yet. {'; '.join(named)}"
+    return f"Missing. {'; '.join(named)}"
 
 
 def _figures(kind: Kind[Any], found: Found, light: dict[str, bytes], dark: dict[str, bytes]) -> list[Figure]:
     figures = []
     for name, (drawn, whose) in kind.pictures(kind.shown(found[kind])).items():
         caption = kind.caption(drawn)
-        # a section shows several charts: each caption says whose picture it is
+        # a section shows several charts: each caption names its chart
         text = f"{whose[0].upper()}{whose[1:]}: {caption[0].lower()}{caption[1:]}" if whose else caption
         figures.append(Figure(light[name], dark[name], f"{kind.alternative} {whose}".strip(), text))
     return figures

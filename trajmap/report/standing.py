@@ -1,4 +1,4 @@
-"""What stands beside the findings: warnings that apply to a run, and results that no longer belong to it."""
+"""Warnings that apply to a run, and results that no longer belong to it."""
 
 import dataclasses
 from typing import Any
@@ -30,7 +30,7 @@ class Stale:
     names: tuple[str, ...]
 
     def sentence(self, command: str) -> str:
-        """Say which, why, and what makes them again."""
+        """Name them, the reason, and the command that makes them again."""
         of = f" of {', '.join(self.names)}" if any(self.names) else ""
         redo = f" This command makes it again: {command}" if command else ""
         return f"Stale: {self.kind.title}{of}; {self.reason}.{redo}"
@@ -49,7 +49,7 @@ def list_stale(found: Found, context: Context) -> list[Stale]:
     Returns
     -------
     list of Stale
-        One a kind and reason.
+        One per kind and reason.
     """
     last = context.artefacts.stamp(LOSS_CHECK) if context.artefacts.names(LOSS_CHECK) else None
     objective = "" if last is None else last.objective
@@ -77,7 +77,7 @@ def list_cautions(found: Found, context: Context, stale: list[Stale]) -> list[Fi
     Returns
     -------
     list of Finding
-        One a warning; a claim among its fields agrees with what the sections say.
+        One per warning; its claim agrees with the sections.
     """
     standing = [Finding(_stale, float(sum(len(one.names) for one in stale)))] if stale else []
     for kind, nouns in found.items():

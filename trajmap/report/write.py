@@ -38,7 +38,7 @@ def write_report(
     title : str, optional
         Heading of the page.
     interactive : bool
-        Add reliefs that turn under the mouse, by Plotly, whose script (5 MB) then travels inside the file.
+        Add interactive 3-D surfaces by Plotly, whose script (5 MB) is then inside the file.
 
     Returns
     -------
@@ -50,10 +50,10 @@ def write_report(
     RunFormatError
         If the folder is no run, or an artefact is damaged.
     MissingExtraError
-        If `interactive` is asked for without Plotly.
+        If `interactive` is set without Plotly.
     """
     context = Context(Trajectory.open(run), Artefacts.of(run))
-    name = Path(run).resolve().name  # where it lay when the page was written is nobody's concern
+    name = Path(run).resolve().name  # the folder above it may be private
     found = gather(context)
     target = Path(run) / "report.html" if path is None else Path(path)
     heading = title or f"Where the optimizer went: {name}"
@@ -107,18 +107,18 @@ def _sections(found: Found, context: Context, run: str) -> list[Section]:
         ),
         Section(
             "Definitions",
-            missing="What each number is: its range, which end is better, its source.",
+            missing="What each number is: its range, which direction is better, its source.",
             rows=definitions(found),
         ),
-        Section("Settings", missing="What the recorder noted in run.json.", rows=_settings(context.trajectory)),
+        Section("Settings", missing="The recorder's settings, from run.json.", rows=_settings(context.trajectory)),
     ]
 
 
 def _count(found: Finding) -> str:
     n = int(found.value)
     if not n:
-        return "No standing warning applies to this run."
-    return f"{n} standing warning{'' if n == 1 else 's'} appl{'ies' if n == 1 else 'y'} to this run."
+        return "No warning applies to this run."
+    return f"{n} warning{'' if n == 1 else 's'} appl{'ies' if n == 1 else 'y'} to this run."
 
 
 def _settings(trajectory: Trajectory) -> list[tuple[str, str]]:
@@ -126,7 +126,7 @@ def _settings(trajectory: Trajectory) -> list[tuple[str, str]]:
 
 
 def _surfaces_3d(found: Found) -> str:
-    """Write what turns under the mouse as one HTML section; Plotly's script comes with the first, inside the page."""
+    """Write the interactive surfaces as one HTML section; Plotly's script comes with the first, inside the page."""
     drawn: list[Any] = [
         figure
         for kind, nouns in found.items()

@@ -1,1 +1,1 @@
-"""What the verbs find: one noun a file, arrays only."""
+"""Results of the verbs: one noun per file, arrays only."""

@@ -1,4 +1,4 @@
-"""How the Hessian's top eigenspace lies against the chart, the gradient and the step, along a run."""
+"""The Hessian's top eigenspace compared with the chart, the gradient and the step, along a run."""
 
 import dataclasses
 from typing import Annotated
@@ -13,7 +13,7 @@ __all__ = ["Alignment"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Alignment(Saved, rows=("m",)):
-    """Top eigenspaces at m iterates compared with what the run did there, each beside its baseline.
+    """Top eigenspaces at m iterates compared with what the run did there, each with its baseline.
 
     Parameters
     ----------

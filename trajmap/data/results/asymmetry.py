@@ -23,7 +23,7 @@ class Asymmetry(Saved, rows=("m", "n")):
     measure : str
         What was measured.
     scale : float
-        Norm of the noise in units of ‖θ‖; of the normalisation's, where there was one.
+        Norm of the noise in units of ‖θ‖; of the normalisation's, if there was one.
 
     Examples
     --------

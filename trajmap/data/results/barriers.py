@@ -15,7 +15,7 @@ __all__ = ["Barriers"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Barriers(Saved, rows=("m",)):
-    """A symmetric table of barriers, with the height that sister runs reach by chance.
+    """A symmetric table of barriers, and the height that sister runs reach by chance.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Barriers(Saved, rows=("m",)):
 
     @property
     def basins(self) -> list[list[str]]:
-        """Runs joined by barriers within the noise, chained: each list is one basin, as far as segments tell."""
+        """Runs joined by barriers within the noise, chained: each list is one basin, judged by segments."""
         from scipy.sparse.csgraph import connected_components
 
         within = np.nan_to_num(self.values, nan=np.inf) <= (self.noise if np.isfinite(self.noise) else 0.0)

@@ -1,4 +1,4 @@
-"""How two points of parameter space are connected: the loss along ways from one to the other."""
+"""How two points of parameter space are connected: the loss along paths from one to the other."""
 
 import dataclasses
 from typing import Annotated
@@ -16,7 +16,7 @@ WAYS = ("segment", "after matching", "along a curve")
 MATCHING = ("tried", "nothing to match", "not tried")
 
 _NINETY = 1.645  # standard errors on each side of a 90 % interval
-_NONE = 1e-3  # of the ends' loss: a climb that is none, whatever the noise
+_NONE = 1e-3  # of the ends' loss: a climb below it counts as none, for any noise
 _LOWERED = 0.1  # of the least climb of a straight line: a curve below it may come down farther
 
 
@@ -58,8 +58,8 @@ class Connection(Saved, rows=("n",)):
     >>> hill.barrier("segment"), hill.climb("segment")
     (2.5, 2.5)
     >>> hill.holds, hill.verdict
-    ('unknown', 'one basin or two is not known: a straight line climbs 2.5; no sister run says what two ends of one \
-basin climb, hidden units were not matched, a curve was not tried')
+    ('unknown', 'one basin or two is not known: a straight line climbs 2.5; no sister run shows the climb between \
+two ends of one basin, hidden units were not matched, a curve was not tried')
     """
 
     t: Annotated[Array, Shape("n")]
@@ -119,13 +119,13 @@ basin climb, hidden units were not matched, a curve was not tried')
 
     @property
     def reasons(self) -> list[str]:
-        """What keeps a climb from telling two basins."""
+        """Why a climb does not show two basins."""
         straight, matched, curved = (self.climb(way) for way in WAYS)
         found = []
         if not np.isfinite(straight):
             found.append("the loss is not a number somewhere on the segment")
         if not self.n_sisters:
-            found.append("no sister run says what two ends of one basin climb")
+            found.append("no sister run shows the climb between two ends of one basin")
         if self.matching == "not tried":
             found.append("hidden units were not matched")
         if np.isnan(curved):

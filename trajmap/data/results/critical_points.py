@@ -57,6 +57,6 @@ class CriticalPoints(Saved, rows=("m",)):
 
     @property
     def hidden_saddle(self) -> Array:
-        """Where a normal curvature is negative beyond 1 % of the highest, shape (m,): no minimum, whatever it looks."""
+        """Where a normal curvature is negative beyond 1 % of the highest, shape (m,): no minimum."""
         low, high = self.normal_curvatures.T
         return low < -0.01 * np.abs(high)

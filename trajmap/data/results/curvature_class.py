@@ -14,8 +14,8 @@ class CurvatureClass(Saved):
     Parameters
     ----------
     kind : str
-        ``"convex"`` or ``"concave"`` where all bend one way, ``"saddle"`` where they bend both ways, ``"singular"``
-        where some bend one way and some do not bend, ``"flat"`` where none does. Never stricter than what was seen: a
+        ``"convex"`` or ``"concave"`` where all curve one way, ``"saddle"`` where they curve both ways, ``"singular"``
+        where some curve one way and some do not bend, ``"flat"`` where none does. Never stricter than what was seen: a
         negative eigenvalue may hide from few steps.
     n_negative, n_positive : int
         Ritz values beyond the band: lower bounds on the numbers of such eigenvalues.

@@ -1,4 +1,4 @@
-"""Curvatures of random directions beside what the spectrum says of them."""
+"""Curvatures of random directions compared with the spectrum."""
 
 import dataclasses
 from typing import Annotated
@@ -32,5 +32,5 @@ class DirectionCurvatures(Saved, rows=("n",)):
 
     @property
     def share_up(self) -> float:
-        """Share of the directions that bend up, in [0, 1]."""
+        """Share of the directions that curve up, in [0, 1]."""
         return float(np.mean(self.values > 0))

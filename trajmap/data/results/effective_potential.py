@@ -1,4 +1,4 @@
-"""Where a run dwells, as a potential, and whether it may be read as one."""
+"""How often a run is at a place, as a potential, and whether it may be read as one."""
 
 import dataclasses
 from typing import Annotated
@@ -13,7 +13,7 @@ __all__ = ["EffectivePotential"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class EffectivePotential(Saved, rows=("*grid",)):
-    """−log of the density of a run's chart coordinates, beside the evidence for its conditions.
+    """−log of the density of a run's chart coordinates, with the evidence for its conditions.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class EffectivePotential(Saved, rows=("*grid",)):
     values : numpy.ndarray, shape grid.shape
         −log p up to a constant, 0 at its lowest; inf where no iterate came near.
     n_effective : float
-        Independent samples the iterates are worth, after their correlation in time.
+        Number of independent samples equivalent to the iterates, given their correlation in time.
     drift : float
         Distance between the means of the two halves in their standard errors, the largest coordinate's.
     noise_change : float
@@ -43,7 +43,7 @@ class EffectivePotential(Saved, rows=("*grid",)):
         """The conditions that fail: empty when −log p may be read as loss over temperature, up to scale."""
         found = []
         if self.n_effective < 50:
-            found.append(f"worth only {self.n_effective:.0f} independent samples (50 are needed)")
+            found.append(f"equivalent to only {self.n_effective:.0f} independent samples (50 are needed)")
         if self.drift > 3:
             found.append(f"not stationary: the halves' means are {self.drift:.1f} standard errors apart")
         if self.noise_change < 0.5:

@@ -12,7 +12,7 @@ __all__ = ["Geodesic"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Geodesic(Saved, rows=("n",)):
-    """A discrete geodesic of the pull-back metric, with the lengths it is to be held against.
+    """A discrete geodesic of the pull-back metric, with the lengths to compare it with.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Models as points whose squared distances say how far apart their predictions are."""
+"""Models as points whose squared distances measure the difference of their predictions."""
 
 import dataclasses
 from typing import Annotated

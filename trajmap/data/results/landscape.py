@@ -113,7 +113,7 @@ class Landscape(Saved, rows=("*grid",)):
     distance : numpy.ndarray, shape grid.shape, or None
         Distance in R^P of each lifted grid point from the nearest iterate.
     support : numpy.ndarray of bool, shape grid.shape, or None
-        True where `distance` ≤ `reach`: where the run says something about the cell.
+        True where `distance` ≤ `reach`: where the run is evidence for the cell.
     reach : float
         The largest supported distance; NaN where there is no path.
     metrics : dict of str to numpy.ndarray of shape grid.shape

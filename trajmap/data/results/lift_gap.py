@@ -1,4 +1,4 @@
-"""The loss of each iterate beside the loss of its lift."""
+"""The loss of each iterate and of its lift."""
 
 import dataclasses
 from typing import Annotated

@@ -14,7 +14,7 @@ __all__ = ["LossCheck"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LossCheck(Saved, rows=("n",)):
-    """The objective at the last iterate, beside the losses that the run recorded near its end.
+    """The objective at the last iterate, and the losses that the run recorded near its end.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class LossCheck(Saved, rows=("n",)):
     recorded : numpy.ndarray, shape (n,)
         Finite losses recorded at the last iterates, at most twenty; of minibatches, usually.
     statistics : str
-        What the objective takes for BatchNorm's statistics.
+        What the objective uses as BatchNorm's statistics.
 
     Examples
     --------
@@ -39,7 +39,7 @@ class LossCheck(Saved, rows=("n",)):
 
     @property
     def agrees(self) -> bool | None:
-        """False where the two cannot be one function, None where the run recorded too little to tell.
+        """False if the two cannot be one function, None if the run recorded too little to decide.
 
         Other data, a penalty or dropout may change a loss by a factor, so three of their largest, or a third of their
         least, and ten times their spread are allowed.

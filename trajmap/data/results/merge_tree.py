@@ -36,7 +36,7 @@ class MergeTree(Saved, rows=("m",)):
     top : float
         Highest finite value.
     supported : bool
-        Whether only cells that a run supports were counted. Parts joined through other cells alone are then told as
+        Whether only cells that a run supports were counted. Parts joined through other cells alone are then listed as
         several essential minima: whether they are one basin is not known.
     """
 

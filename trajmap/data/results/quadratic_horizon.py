@@ -1,4 +1,4 @@
-"""How far the quadratic at an iterate tells the run."""
+"""How far the quadratic at an iterate predicts the run."""
 
 import dataclasses
 from typing import Annotated
@@ -12,14 +12,14 @@ __all__ = ["QuadraticHorizon"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class QuadraticHorizon(Saved, rows=("n",)):
-    """A run's displacement beside that of gradient descent on the frozen quadratic at one iterate.
+    """A run's displacement compared with that of gradient descent on the frozen quadratic at one iterate.
 
     Parameters
     ----------
     steps : numpy.ndarray of int, shape (n,)
         Steps after the frozen iterate.
     cosines : numpy.ndarray, shape (n,)
-        Cosine of the two displacements: near 1 as long as the quadratic tells the run.
+        Cosine of the two displacements: near 1 as long as the quadratic predicts the run.
     """
 
     steps: Annotated[Array, Shape("n", dtype=int)]

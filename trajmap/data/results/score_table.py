@@ -1,4 +1,4 @@
-"""Scores of several reductions beside what the same reductions score on random walks."""
+"""Scores of several reductions, and of the same reductions on random walks."""
 
 import dataclasses
 from typing import Annotated
@@ -13,7 +13,7 @@ from trajmap.data.shapes import Shape
 __all__ = ["FEWEST_DRAWS", "ScoreTable"]
 
 FEWEST_DRAWS = round(1 / ALPHA) - 1
-"""Draws of a null without which nothing is said of a score: p ≤ .05 needs 19."""
+"""Draws of a null without which a score is not judged: p ≤ .05 needs 19."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,9 +32,9 @@ class ScoreTable(Saved, rows=("n_reductions", "n_scores")):
         The same score of the same reduction fitted to random walks with the run's own step norms; NaN where
         not computed.
     higher_is_better : list of bool
-        One a score.
+        One per score.
     notes : list of str
-        One a score: its range and what the number means, for a reader.
+        One per score: its range and what the number means.
     """
 
     reductions: Annotated[list[str], Shape("n_reductions")]
@@ -46,7 +46,7 @@ class ScoreTable(Saved, rows=("n_reductions", "n_scores")):
 
     @property
     def verdicts(self) -> Array:
-        """How each score stands among the random walks'.
+        """How each score compares with the random walks'.
 
         1 better than every one, 0 within their range, −1 worse than every one, NaN where there is no score or fewer
         than 19 walks: of fewer, one by chance is better than all more than once in twenty times.
@@ -61,7 +61,7 @@ class ScoreTable(Saved, rows=("n_reductions", "n_scores")):
 
     @property
     def recommendation(self) -> str:
-        """What the table says, in words: the row with the smallest held-out error, and whether that means anything."""
+        """The result in words: the row with the smallest held-out error, and whether it is evidence."""
         column = self._decisive()
         if column is None:
             return "no held-out error was computed, so nothing can be recommended"
@@ -71,14 +71,14 @@ class ScoreTable(Saved, rows=("n_reductions", "n_scores")):
         text = f"{self.reductions[best]} has the smallest {name}, {errors[best]:.3g}"
         verdict = self.verdicts[best, column]
         if np.isnan(verdict):
-            return text + f"; without {FEWEST_DRAWS} random walks beside it, what that is worth is not known"
+            return text + f"; without {FEWEST_DRAWS} random walks, this cannot be judged"
         if verdict < 0:
             return text + ", worse than every random walk's: none of these shapes is evidence"
         if verdict == 0:
             return text + ", but random walks reach it: none of these shapes is evidence"
         tail = self.values[best, self.scores.index("error on tail")] if "error on tail" in self.scores else np.nan
         worse = "; it does not extrapolate, so mask what lies beyond the run" if tail > 1 else ""
-        poor = ", though worse than the mean would do" if errors[best] > 1 else ""
+        poor = ", but worse than the mean" if errors[best] > 1 else ""
         return text + poor + ", below every random walk" + worse
 
     def _decisive(self) -> int | None:
@@ -89,7 +89,7 @@ class ScoreTable(Saved, rows=("n_reductions", "n_scores")):
         return None
 
     def __str__(self) -> str:
-        """Lay the table out in columns, each score with the range of its null and how it stands there below it."""
+        """Lay the table out in columns, each score with the range of its null and the comparison below it."""
         width = max(len(name) for name in self.reductions) + 2
         columns = [max(len(name) + 2, 26) for name in self.scores]
         lines = ["".ljust(width) + "".join(n.rjust(w) for n, w in zip(self.scores, columns, strict=True))]

@@ -51,7 +51,7 @@ class SolutionTree(Saved, rows=("m",)):
 
     @property
     def verdict(self) -> str:
-        """The answer in words; a tree fits any three or four points nearly, so that fewer than six say nothing."""
+        """The answer in words; a tree fits any three or four points nearly, so fewer than six are no evidence."""
         low, high = float(self.null.min()), float(self.null.max())
         text = f"cophenetic correlation {self.cophenetic:.4f} (isotropic points: {low:.4f} to {high:.4f})"
         if len(self.names) < 6:

@@ -53,7 +53,7 @@ class SpectralDensity(Saved, rows=("n_probes", "m")):
 
     @property
     def negative_share(self) -> float:
-        """Share of the eigenvalues below −1e-3 of the largest magnitude; what is nearer to zero is not told from it."""
+        """Share of the eigenvalues below −1e-3 of the largest magnitude; values nearer to zero count as zero."""
         return self.share_below(-1e-3 * float(np.abs(self.nodes).max()))
 
     @property
@@ -63,7 +63,7 @@ class SpectralDensity(Saved, rows=("n_probes", "m")):
 
     @property
     def condition(self) -> float:
-        """Largest |λ| over the median |λ|: how far the outliers stand out of the bulk, at least 1."""
+        """Largest |λ| over the median |λ|: how far the outliers are above the bulk, at least 1."""
         order = np.argsort(np.abs(self.nodes), axis=None)
         values = np.abs(self.nodes).ravel()[order]
         mass = np.cumsum(self.weights.ravel()[order]) / len(self.nodes)

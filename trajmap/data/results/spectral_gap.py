@@ -9,14 +9,14 @@ __all__ = ["SpectralGap"]
 
 @dataclasses.dataclass(frozen=True)
 class SpectralGap(Saved):
-    """The largest gap in a spectrum: how many eigenvalues stand above it.
+    """The largest gap in a spectrum: how many eigenvalues are above it.
 
     Parameters
     ----------
     count : int
         Eigenvalues above the gap.
     ratio : float
-        λ_count/λ_{count+1}; near 1 there is no gap to speak of, inf where nothing lies below.
+        λ_count/λ_{count+1}; near 1 there is no clear gap, inf where nothing lies below.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Where a walk's loss stands still."""
+"""Where a walk's loss stays constant."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ __all__ = ["Stagnation"]
 
 @dataclasses.dataclass(frozen=True)
 class Stagnation(Saved):
-    """Stretches of a walk on which the smoothed loss stands still.
+    """Stretches of a walk on which the smoothed loss stays constant.
 
     Parameters
     ----------

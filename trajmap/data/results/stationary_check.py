@@ -1,4 +1,4 @@
-"""A stretch of a run beside a quadratic valley."""
+"""A stretch of a run compared with a quadratic valley."""
 
 import dataclasses
 from typing import Annotated
@@ -12,7 +12,7 @@ __all__ = ["StationaryCheck"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class StationaryCheck(Saved, rows=("k",)):
-    """Variances of a run along eigenvectors beside those of SGD in a quadratic valley.
+    """Variances of a run along eigenvectors, and those of SGD in a quadratic valley.
 
     Parameters
     ----------

@@ -16,8 +16,8 @@ __all__ = ["SubspaceConvergence"]
 class SubspaceConvergence(Saved, rows=("m",)):
     """Mean squared change Δ_k = E (L_{k+1} − L_k)² over a Gaussian cloud around a point, in a random order of samples.
 
-    In the mean over all orders Δ_k = V/(k(k + 1)) exactly, where V is the variance of the samples' losses, averaged
-    over the cloud: the decay says nothing about a network, V does.
+    On average over all orders Δ_k = V/(k(k + 1)) exactly, where V is the variance of the samples' losses, averaged
+    over the cloud: the decay does not depend on the network, V does.
 
     Parameters
     ----------
@@ -63,6 +63,6 @@ class SubspaceConvergence(Saved, rows=("m",)):
         return float(np.mean(self.measured / self.expected))
 
     def sufficient_size(self, delta: float) -> int:
-        """Smallest number of samples from which one more changes the loss by less than Δ in the mean square."""
+        """Smallest number of samples from which one more changes the loss by less than Δ in mean square."""
         ask = self.variance / check_positive("delta", delta)
         return int(np.floor((np.sqrt(1 + 4 * ask) - 1) / 2)) + 1

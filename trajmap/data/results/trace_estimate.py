@@ -16,7 +16,7 @@ class TraceEstimate(Saved):
     value : float
         The estimate.
     error : float
-        Its standard error, estimated from the same products, times a factor for how little so few of them know of it:
+        Its standard error, estimated from the same products, times a factor for their small number:
         the truth lies within two of it in about 95 cases of a hundred.
     n_products : int
         Products spent.

@@ -1,4 +1,4 @@
-"""What averaging the last iterates of a run gains over the last one, and how high the run shakes."""
+"""What averaging the last iterates of a run gains over the last one, and how far the run fluctuates."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ __all__ = ["ValleyHeight"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ValleyHeight(Saved):
-    """Losses of the last iterate, of the window's mean and in the mean over it, with what a quadratic foretells.
+    """Losses of the last iterate, of the window's mean and on average over it, with the prediction of a quadratic.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class ValleyHeight(Saved):
     (-0.021, 0.0027, 'no')
     >>> print(worse)
     no gain by averaging the last 14 iterates: a loss of 0.2297 for the last one's 0.2087, -0.021 [-0.025, -0.017]; \
-the run shakes 0.0027 above the average (a quadratic valley: 0.003 ± 0.001)
+the run fluctuates 0.0027 above the average (a quadratic valley: 0.003 ± 0.001)
     """
 
     last: float
@@ -60,7 +60,7 @@ the run shakes 0.0027 above the average (a quadratic valley: 0.003 ± 0.001)
 
     @property
     def height(self) -> float:
-        """Mean loss of the iterates above that of their average: how high the run shakes."""
+        """Mean loss of the iterates above that of their average: how far the run fluctuates."""
         return self.mean - self.average
 
     @property
@@ -77,4 +77,4 @@ the run shakes 0.0027 above the average (a quadratic valley: 0.003 ± 0.001)
             f"one's {self.last:.4g}, {self.gain:+.2g} [{self.low:.2g}, {self.high:.2g}]"
         )
         quadratic = f"a quadratic valley: {self.forecast:.2g} ± {self.forecast_error:.1g}"
-        return f"{text}; the run shakes {self.height:.2g} above the average ({quadratic})"
+        return f"{text}; the run fluctuates {self.height:.2g} above the average ({quadratic})"

@@ -14,7 +14,7 @@ __all__ = ["WalkRise"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class WalkRise(Saved, rows=("n_walks", "n_times")):
-    """Rise of the loss along Gaussian walks, each the mean of an antithetic pair, beside the law of the quadratic.
+    """Rise of the loss along Gaussian walks, each the mean of an antithetic pair, with the law of the quadratic.
 
     Parameters
     ----------
