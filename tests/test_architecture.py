@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "plots": {"data"},
     "basins": {"data", "objective"},
     "projection": {"data", "objective", "basins"},
-    "curvature": {"data", "objective", "projection"},
+    "curvature": {"data", "objective", "basins", "projection"},
     "directions": {"data", "objective", "curvature", "reduction"},
     "sensitivity": {"data", "objective", "projection"},
     "integrations": {"data", "recording"},

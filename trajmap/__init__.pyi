@@ -32,9 +32,11 @@ from .curvature.alignments import alignment as alignment
 from .curvature.angles import overlap as overlap
 from .curvature.angles import principal_angles as principal_angles
 from .curvature.causal import causal_test as causal_test
+from .curvature.critical import critical_points as critical_points
 from .curvature.density import spectral_density as spectral_density
 from .curvature.edge import edge_gauge as edge_gauge
 from .curvature.eigenspace import top_eigenspace as top_eigenspace
+from .curvature.normal import normal_profile as normal_profile
 from .curvature.path import eigenspace_path as eigenspace_path
 from .curvature.sample_size import sample_convergence as sample_convergence
 from .curvature.sharpness_critical import critical_sharpness as critical_sharpness
@@ -171,12 +173,10 @@ from .plots.walks import plot_permutation_paths as plot_permutation_paths
 from .plots.walks import plot_walk_rise as plot_walk_rise
 from .projection.adaptive import refined_surface as refined_surface
 from .projection.chart_claim import chart_carries_loss as chart_carries_loss
-from .projection.critical import critical_points as critical_points
 from .projection.geodesics import geodesic as geodesic
 from .projection.held_out import held_out_lift_gap as held_out_lift_gap
 from .projection.lift_gaps import lift_gap as lift_gap
 from .projection.loss_claim import loss_knows_it as loss_knows_it
-from .projection.normal import normal_profile as normal_profile
 from .projection.parametric import ParametricChart as ParametricChart
 from .projection.potential import effective_potential as effective_potential
 from .projection.pullbacks import pullback as pullback

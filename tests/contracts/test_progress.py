@@ -19,6 +19,7 @@ from trajmap.basins.valley_profiles import valley_profile
 from trajmap.basins.valleys import valley_height
 from trajmap.curvature.alignments import alignment
 from trajmap.curvature.causal import SgdPlan, causal_test
+from trajmap.curvature.critical import critical_points
 from trajmap.curvature.density import spectral_density
 from trajmap.curvature.directional import direction_curvatures
 from trajmap.curvature.edge import edge_gauge
@@ -35,7 +36,6 @@ from trajmap.directions.mining import mine_direction, mine_ring, mine_saddle, w_
 from trajmap.objective.losses import supervised
 from trajmap.objective.objective import Objective
 from trajmap.projection.chart_claim import chart_carries_loss
-from trajmap.projection.critical import critical_points
 from trajmap.projection.held_out import held_out_lift_gap
 from trajmap.projection.lift_gaps import lift_gap
 from trajmap.projection.loss_claim import loss_knows_it

@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from scipy.integrate import quad
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
 from trajmap.basins.barriers import barrier
+from trajmap.curvature.critical import critical_points
+from trajmap.curvature.normal import normal_curvatures, normal_profile
 from trajmap.data.plane import Plane
 from trajmap.data.results.connection import WAYS
 from trajmap.data.results.landscape import Grid
@@ -15,11 +18,9 @@ from trajmap.data.trajectory import Trajectory
 from trajmap.errors import InputError
 from trajmap.objective.objective import Objective
 from trajmap.projection.affine_charts import as_plane
-from trajmap.projection.critical import critical_points
 from trajmap.projection.derivatives import lift_jacobian, lift_second
 from trajmap.projection.geodesics import geodesic
 from trajmap.projection.lift_gaps import lift_gap
-from trajmap.projection.normal import normal_curvatures, normal_profile
 from trajmap.projection.parametric import ParametricChart
 from trajmap.projection.potential import effective_potential
 from trajmap.projection.pullbacks import pullback
@@ -211,6 +212,19 @@ def test_normal_curvatures_by_lanczos_equal_the_dense_ones(rng):
     values, vectors = normal_curvatures(lambda v: H @ v, basis, tol=1e-8)
     np.testing.assert_allclose(values, expected, rtol=1e-6)
     np.testing.assert_allclose(vectors @ basis.T, 0, atol=1e-6)
+
+
+def test_normal_curvatures_of_a_convex_loss_with_flat_directions(rng):
+    # half of the eigenvalues are zero: no relative accuracy of the lowest can be reached, and the search must end
+    diagonal = np.r_[np.zeros(150), np.geomspace(1e-6, 5, 150)]
+    basis = np.linalg.qr(rng.standard_normal((300, 2)))[0].T
+    calls = []
+    values, vectors = normal_curvatures(lambda v: calls.append(1) or diagonal * v, basis)
+    complement = scipy.linalg.null_space(basis)
+    lowest, *_, highest = np.linalg.eigvalsh((complement.T * diagonal) @ complement)
+    np.testing.assert_allclose(values, [lowest, highest], rtol=1e-2, atol=1e-6)
+    np.testing.assert_allclose(vectors @ basis.T, 0, atol=1e-6)
+    assert len(calls) <= 1001
 
 
 def test_derivatives_of_a_lift_by_differences_equal_the_exact_ones():

@@ -205,7 +205,7 @@ def barrier_matrix(
 
 def _matched(objective: Objective, a: Array, b: Array, groups: Sequence[UnitGroup]) -> Array:
     """Bring b near a by permuting units, and hold it against b before anyone sees it."""
-    end = match_weights(a, b, objective.layout, groups_at(groups, objective)).theta
+    end = match_weights(a, b, objective.layout, groups_at(objective, groups)).theta
     # statistics that a run recorded belong to its own order of the units
     at = objective.for_run(None) if objective.parts.re_estimates else objective
     require_same_loss(at, np.asarray(b, dtype=np.float64), end)

@@ -149,15 +149,15 @@ def match_weights(
     return MatchedWeights(permute(b, layout, groups, permutations), tuple(permutations))
 
 
-def groups_at(groups: Sequence[UnitGroup], objective: Objective) -> list[UnitGroup]:
+def groups_at(objective: Objective, groups: Sequence[UnitGroup]) -> list[UnitGroup]:
     """Adapt groups to the BatchNorm statistics of an objective.
 
     Parameters
     ----------
-    groups : sequence of UnitGroup
-        The units of its model.
     objective : Objective
         The loss; its frozen statistics are not moved, and recomputed ones need no adaptation.
+    groups : sequence of UnitGroup
+        The units of its model.
 
     Returns
     -------

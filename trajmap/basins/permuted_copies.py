@@ -67,7 +67,7 @@ def permutation_paths(
     """
     theta = check_array("theta", theta, (objective.size,), dtype=np.float64)
     t = np.linspace(0, 1, check_count("n_points", n_points, low=3))
-    fitted = groups_at([group], objective)
+    fitted = groups_at(objective, [group])
 
     def losses(count: int, seed: int) -> Array:
         if check_count("counts", count, low=2, high=group.size) % 2:

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
             )  # fmt: skip
             results.save(CONNECTION, found, other.name)
             say(f"{other}: {found.verdict}")
-            ends[other.name] = match_weights(here, there, objective.layout, groups_at(groups, objective)).theta
+            ends[other.name] = match_weights(here, there, objective.layout, groups_at(objective, groups)).theta
             progress(i + 1, len(args.others))
     for sister, (_, there, _) in zip(args.sister, sisters, strict=True):
         ends.setdefault(sister.name, there)

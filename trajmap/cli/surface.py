@@ -15,6 +15,7 @@ from trajmap.cli._objective import objective_of
 from trajmap.cli._options import add_charts, add_objective, add_run, add_seed
 from trajmap.cli._progress import bar, say
 from trajmap.cli._results import Results, add_force
+from trajmap.curvature.critical import critical_points
 from trajmap.data.plane import Plane
 from trajmap.data.results.landscape import Grid, Landscape
 from trajmap.data.results.lift_gap import LiftGap
@@ -30,7 +31,6 @@ from trajmap.kinds.lift_gap import LIFT_GAP
 from trajmap.kinds.plane import PLANE
 from trajmap.objective.objective import Objective
 from trajmap.plots.animation import film_writer, save_animation
-from trajmap.projection.critical import critical_points
 from trajmap.projection.held_out import held_out_lift_gap
 from trajmap.projection.lift_gaps import lift_gap
 from trajmap.projection.surfaces import surface

@@ -3,11 +3,13 @@
 from trajmap.curvature.alignments import alignment
 from trajmap.curvature.angles import overlap, overlap_baseline, principal_angles
 from trajmap.curvature.causal import SgdPlan, causal_test, subspace_training
+from trajmap.curvature.critical import critical_points
 from trajmap.curvature.density import largest_gap, spectral_density
 from trajmap.curvature.directional import direction_curvatures
 from trajmap.curvature.edge import edge_gauge
 from trajmap.curvature.eigenspace import top_eigenspace
 from trajmap.curvature.lanczos import by_magnitude, lanczos_pairs, largest, smallest
+from trajmap.curvature.normal import normal_profile
 from trajmap.curvature.operators import batch_gradients, covariance_product, gauss_newton, restricted
 from trajmap.curvature.path import displacement, eigenspace_path, grassmann_distance
 from trajmap.curvature.sample_size import hessian_norm_bound, sample_convergence, subspace_change, sufficient_size
@@ -28,6 +30,7 @@ __all__ = [
     "by_magnitude",
     "causal_test",
     "covariance_product",
+    "critical_points",
     "critical_sharpness",
     "curvature_class",
     "deflated_trace",
@@ -48,6 +51,7 @@ __all__ = [
     "largest",
     "largest_gap",
     "noise_share",
+    "normal_profile",
     "overlap",
     "overlap_baseline",
     "principal_angles",

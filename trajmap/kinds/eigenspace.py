@@ -149,8 +149,8 @@ EIGENSPACE = Kind(
     order=130,
     section="Curvature",
     title="Eigenvalues",
-    definition="Of the loss's Hessian, largest in magnitude first, by Lanczos with full reorthogonalisation; residuals "
-    "‖Hv − λv‖ come with them.",
+    definition="Of the loss's Hessian, largest in magnitude first, by Lanczos with partial reorthogonalisation; "
+    "residuals ‖Hv − λv‖ come with them.",
     command="trajmap hessian {run} {objective}",
     example=_example,
     plot=_plot,

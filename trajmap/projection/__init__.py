@@ -3,12 +3,10 @@
 from trajmap.projection.adaptive import refined_surface
 from trajmap.projection.chart import Chart
 from trajmap.projection.chart_claim import chart_carries_loss
-from trajmap.projection.critical import critical_points
 from trajmap.projection.geodesics import geodesic
 from trajmap.projection.held_out import held_out_lift_gap
 from trajmap.projection.lift_gaps import lift_gap
 from trajmap.projection.loss_claim import loss_knows_it
-from trajmap.projection.normal import normal_profile
 from trajmap.projection.parametric import ParametricChart
 from trajmap.projection.potential import effective_potential
 from trajmap.projection.pullbacks import pullback
@@ -21,13 +19,11 @@ __all__ = [
     "ParametricChart",
     "PathGeometry",
     "chart_carries_loss",
-    "critical_points",
     "effective_potential",
     "geodesic",
     "held_out_lift_gap",
     "lift_gap",
     "loss_knows_it",
-    "normal_profile",
     "pullback",
     "refined_surface",
     "surface",

@@ -6,13 +6,13 @@ import numpy as np
 
 from trajmap._validation import Array, check_count, check_positive
 from trajmap.basins.lines import line_losses
+from trajmap.curvature.normal import normal_curvatures
 from trajmap.data.progress import Progress, counted
 from trajmap.data.results.critical_points import CriticalPoints
 from trajmap.data.results.landscape import Landscape
 from trajmap.data.results.pullback import Pullback
 from trajmap.objective.objective import Objective
 from trajmap.projection.chart import Chart, chart_name, lift
-from trajmap.projection.normal import normal_curvatures
 from trajmap.projection.pullbacks import pullback
 from trajmap.projection.tangents import tangent
 

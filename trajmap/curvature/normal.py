@@ -1,27 +1,33 @@
 """The loss in the directions outside a chart."""
 
-from collections.abc import Callable
-
 import numpy as np
+import torch
 
 from trajmap._validation import Array, check_array, check_count, check_positive
 from trajmap.basins.lines import line_losses
+from trajmap.curvature.krylov import dot
+from trajmap.curvature.lanczos import lanczos_pairs, largest, smallest
+from trajmap.curvature.operators import Product, as_operator
+from trajmap.curvature.probes import random_normal
 from trajmap.data.results.normal_profile import NormalProfile
 from trajmap.objective.objective import Objective
+from trajmap.objective.operator import Operator
 from trajmap.projection.chart import Chart, chart_name, lift
 from trajmap.projection.tangents import tangent
 
 __all__ = ["normal_curvatures", "normal_profile"]
 
+_MOST_PRODUCTS = 500
+
 
 def normal_curvatures(
-    product: Callable[[Array], Array], basis: Array, *, tol: float = 1e-2, random_state: int = 0
+    product: Product, basis: Array, *, tol: float = 1e-2, random_state: int = 0
 ) -> tuple[Array, Array]:
     """Lowest and highest curvature orthogonal to a tangent, with their directions.
 
     Parameters
     ----------
-    product : callable
+    product : Operator or callable
         v ↦ Hv, as ``objective.hessian(theta)``.
     basis : numpy.ndarray, shape (d, P)
         Orthonormal rows that span the tangent.
@@ -33,34 +39,45 @@ def normal_curvatures(
     Returns
     -------
     values : numpy.ndarray, shape (2,)
-        Ascending; NaN if the tangent is the whole space.
+        Ascending; NaN if the tangent is the whole space. In more than 200 dimensions by Lanczos, with at most 500
+        products for either end.
     vectors : numpy.ndarray, shape (2, P)
         Unit directions in the normal space.
     """
-    from scipy.sparse.linalg import LinearOperator, eigsh
-
     d, P = basis.shape
     if d >= P:
         return np.full(2, np.nan), np.full((2, P), np.nan)
-
-    def project(v: Array) -> Array:
-        return _off(v, basis)
-
-    start = project(np.asarray(np.random.default_rng(random_state).standard_normal(P)))
-    if P <= 200:  # Lanczos needs more dimensions than a small space has
-        units: Array = np.eye(P)
-        dense = np.stack([project(product(project(units[i]))) for i in range(P)])
+    normal = _Normal(as_operator(product, P), basis)
+    if P <= 200:  # exact, where that costs little
         complement = np.linalg.svd(basis)[2][d:]
-        values, vectors = np.linalg.eigh(complement @ ((dense + dense.T) / 2) @ complement.T)
+        dense = complement @ np.stack([normal(row) for row in complement]).T
+        values, vectors = np.linalg.eigh((dense + dense.T) / 2)
         return values[[0, -1]], (complement.T @ vectors[:, [0, -1]]).T
+    rng = np.random.default_rng(random_state)
+    start = normal.project(random_normal(normal, rng))
+    # a value between both ends: neither search is then drawn to the tangent
+    normal.inside = dot(start, normal.multiply(start)) / dot(start, start)
+    ends = [
+        lanczos_pairs(normal, start, 1, tol=tol, max_products=_MOST_PRODUCTS, order=order, rng=rng)
+        for order in (smallest, largest)
+    ]
+    return np.concatenate([end.values for end in ends]), np.concatenate([end.vectors for end in ends])
 
-    def bend(v: Array) -> Array:
-        return project(product(project(v.ravel())))
 
-    operator = LinearOperator((P, P), matvec=bend, dtype=np.float64)
-    # the tangent is an eigenspace of the projected operator with eigenvalue zero, between the two ends
-    values, vectors = eigsh(operator, k=2, which="BE", tol=tol, v0=start)
-    return values, vectors.T
+class _Normal(Operator):
+    """An operator on the normal space, with one eigenvalue of choice on the tangent."""
+
+    def __init__(self, inner: Operator, basis: Array) -> None:
+        super().__init__(torch.empty(0, dtype=inner.dtype, device=inner.device), inner.size)
+        self._inner, self.inside = inner, 0.0
+        self._basis = torch.tensor(basis, dtype=inner.dtype, device=inner.device)
+
+    def project(self, vector: torch.Tensor) -> torch.Tensor:
+        return vector - (self._basis @ vector) @ self._basis
+
+    def multiply(self, vector: torch.Tensor) -> torch.Tensor:
+        within = self.project(vector)
+        return self.project(self._inner.multiply(within)).add_(vector - within, alpha=self.inside)
 
 
 def normal_profile(
