@@ -37,6 +37,21 @@ NOT_KEPT = {
     "Pullback": "of one point of a chart",
     "Geodesic": "between two points of a chart",
     "EffectivePotential": "of one landscape, of a temperature that the caller chooses",
+    "TraceEstimate": "one number with its error, printed with the spectral density",
+    "SpectralGap": "two numbers, printed with the spectral density",
+    "ScalarCurvature": "one number of one point, which no verb asks for",
+    "CurvatureClass": "one end of a gradient walk, counted by the gradient cloud",
+    "Stagnation": "two numbers of one walk, printed with the gradient cloud",
+    "BatchGradients": "rows of P numbers, input of other results",
+    "SampleQuadratics": "one row per sample, input of the subspace convergence",
+    "MatchedWeights": "P numbers, input of a connection",
+    "StationaryCheck": "needs batch gradients, which no verb computes",
+    "DriftShare": "needs branches, which no verb trains",
+    "QuadraticHorizon": "one iterate of a run, which no verb asks for",
+    "EigenspaceDrift": "a summary of the eigenspaces along a run, which are kept",
+    "RankAgreement": "one number per order, printed with the sensitivity",
+    "KernelSlope": "a bandwidth, parameter of a diffusion map",
+    "IntensiveCoordinates": "coordinates of predictions, which no verb records",
 }
 
 
