@@ -44,7 +44,7 @@ with trajmap.Recorder(net, {run!r}).attach(optimizer) as recorder:
         loss = net(input_ids=ids, labels=ids).loss
         loss.backward()
         optimizer.step()
-        recorder.record({"loss": loss.item()})
+        recorder.record({{"loss": loss.item()}})
 """
 VERBS = {
     "info": [],

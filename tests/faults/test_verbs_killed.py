@@ -11,6 +11,7 @@ import pytest
 
 from trajmap.cli._main import main
 from trajmap.data.archive import Saved
+from trajmap.data.chart_state import ChartState
 from trajmap.data.trajectory import Trajectory
 from trajmap.kinds.artefacts import Artefacts
 from trajmap.kinds.embedding import EMBEDDING
@@ -33,20 +34,29 @@ def run(tmp_path):
     return tmp_path / "run"
 
 
+def _key(path):
+    return f"chart of {path.name}" if path.parent.name == "charts" else path.name
+
+
+def numbers(noun):
+    """What is compared: coordinates, or the fitted arrays of a chart."""
+    fitted = noun.state["fitted"].items() if isinstance(noun, ChartState) else [("Z", noun.Z)]
+    return {name: value for name, value in fitted if isinstance(value, np.ndarray)}
+
+
 def opened(folder):
     """Open all artefacts there are and return what they hold, by name."""
     found = {}
     for path in sorted((folder / "artefacts").rglob("*.npz")):
-        kinds = [
-            kind for kind in Saved.__subclasses__() if kind.__name__ in {"Reduction", "VarianceSpectrum", "ScoreTable"}
-        ]
+        names = {"Reduction", "VarianceSpectrum", "ScoreTable", "ChartState"}
+        kinds = [kind for kind in Saved.__subclasses__() if kind.__name__ in names]
         for kind in kinds:
             try:
-                found[path.name] = kind.open(path)
+                found[_key(path)] = kind.open(path)
             except Exception as error:
                 if "expected a " not in str(error):
                     raise
-        assert path.name in found, path
+        assert _key(path) in found, path
     return found
 
 
@@ -74,7 +84,11 @@ def test_killed_at_any_moment(run, tally, tries):
             child.communicate()
             found = opened(run)
             count.lost += not wanted.keys() <= found.keys()
-            count.wrong += any(not np.array_equal(found[name].Z, noun.Z) for name, noun in wanted.items())
+            count.wrong += any(
+                not np.array_equal(numbers(found[name])[part], values)
+                for name, noun in wanted.items()
+                for part, values in numbers(noun).items()
+            )
     assert main(["embed", str(run), "--charts", "pca", "diffusion"]) == 0
     np.testing.assert_array_equal(opened(run)["pca.npz"].Z, wanted["pca.npz"].Z)
     count.require_nothing()
@@ -87,7 +101,7 @@ def test_two_verbs_on_one_run(run):
     children = [subprocess.Popen(line, **words) for _ in range(2)]
     told = [child.communicate()[1] for child in children]
     assert [child.returncode for child in children] == [0, 0], told
-    assert set(opened(run)) == {"pca.npz"}
+    assert set(opened(run)) == {"pca.npz", "chart of pca.npz", "chart of rowspace.npz"}
     assert not list(run.rglob("*.part"))
 
 

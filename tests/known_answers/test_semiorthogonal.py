@@ -63,14 +63,14 @@ def test_a_restart_gives_back_all_digits(dtype):
     operator = Matrix(SPECTRA["outliers"], dtype)
     space = grown(operator, 70)
     Q, rounding = rows(space), 50 * EPS[dtype]
-    assert np.abs(Q @ Q.T - np.eye(len(Q))).max() > rounding, "else there is nothing to give back"
+    assert np.abs(Q @ Q.T - np.eye(len(Q))).max() > 10 * EPS[dtype], "else there is nothing to give back"
     space.straighten()
     T, S = space.projection()
     values, vectors = np.linalg.eigh(T)
     np.testing.assert_allclose(values[::-1][:5], SPECTRA["outliers"][:5], atol=10 * rounding)
     space.restart(vectors[:, -8:])
     Q, (T, S) = rows(space), space.projection()
-    np.testing.assert_allclose(Q @ Q.T, np.eye(len(Q)), atol=rounding)
+    np.testing.assert_allclose(Q @ Q.T, np.eye(len(Q)), atol=8 * EPS[dtype])
     known, pending = Q[space.multiplied], Q[space.pending]
     np.testing.assert_allclose(known @ operator.dense, T.T @ known + S.T @ pending, atol=10 * rounding)
 

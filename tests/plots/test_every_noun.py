@@ -27,6 +27,22 @@ ELSEWHERE = {
     "LineClass": "the name of a line in plot_lines",
     "Plane": "a landscape is drawn over it",
     "Pullback": "numbers at one point",
+    "BatchGradients": "rows of P numbers; their shares are drawn by plot_alignment",
+    "ChartState": "plot_embedding draws what the chart makes",
+    "CurvatureClass": "one word and two counts",
+    "DriftShare": "one number with its error",
+    "EigenspaceDrift": "a few numbers; plot_alignment draws the run",
+    "IntensiveCoordinates": "coordinates, drawn as an embedding",
+    "KernelSlope": "two numbers",
+    "MatchedWeights": "P numbers",
+    "QuadraticHorizon": "cosines of a few steps",
+    "RankAgreement": "one number with its interval",
+    "SampleQuadratics": "one row per sample; plot_subspace_convergence draws what follows",
+    "ScalarCurvature": "one number with its error",
+    "SpectralGap": "two numbers",
+    "Stagnation": "two numbers",
+    "StationaryCheck": "three numbers per eigenvector, as a table",
+    "TraceEstimate": "one number with its error",
 }
 
 LOSSES = {

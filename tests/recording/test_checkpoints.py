@@ -125,7 +125,7 @@ def test_worded_errors(states, tmp_path):
         torch.save(state, tmp_path / f"{i}.pt")
     with pytest.raises(InputError, match="at least 2 checkpoints, got 1"):
         from_checkpoints(tmp_path / "0.pt", tmp_path / "run")
-    with pytest.raises(InputError, match="which is not there"):
+    with pytest.raises(InputError, match="which does not exist"):
         from_checkpoints([tmp_path / "9.pt"], tmp_path / "run")
     torch.save({"encoder.weight": states[0]["encoder.weight"]}, tmp_path / "3.pt")
     with pytest.raises(LayoutError, match=r"3.pt: expected all parameters, got a checkpoint without 2 of them: norm"):

@@ -52,7 +52,7 @@ def test_leaking_and_honest_splits_disagree(valley):
     )
     interleaved, tail = table.values[0]
     assert tail > 3 * interleaved
-    assert "not known" in table.recommendation
+    assert "cannot be judged" in table.recommendation
     without = compare_reductions(valley.runs[0], {"pca": PCA(2)}, n_draws=0, columns=["stress"])
     assert "nothing can be recommended" in without.recommendation
     hidden = dataclasses.replace(table, values=np.full((1, 2), np.nan))

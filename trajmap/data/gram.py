@@ -265,7 +265,7 @@ def principal_variances(X: Array) -> Array:
 
     Examples
     --------
-    >>> principal_variances(np.array([[3.0, 1.0], [-3.0, 1.0]])).tolist()
+    >>> principal_variances(np.array([[3.0, 1.0], [-3.0, 1.0]])).round(12).tolist()
     [18.0, 0.0]
     """
     squares: Array = np.linalg.svd(X - X.mean(axis=0), compute_uv=False) ** 2

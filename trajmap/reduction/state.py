@@ -66,7 +66,7 @@ def state_of(fitted: Any) -> dict[str, Any]:
     >>> X = np.random.default_rng(0).normal(size=(9, 3))
     >>> fitted = PCA(2).fit(X)
     >>> again = restore(state_of(fitted))
-    >>> bool(np.array_equal(again.transform(X), fitted.transform(X)))
+    >>> bool(np.allclose(again.transform(X), fitted.transform(X), rtol=0, atol=1e-14))
     True
     """
     if not isinstance(fitted, (Stateful, *_FOREIGN)):
