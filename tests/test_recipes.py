@@ -126,4 +126,4 @@ def test_the_command_line_and_the_report_pick_it_up(copy, run):
     assert '<section id="turning">' in page
     assert "Over 38 pairs of steps the mean cosine" in page
     assert "Cosine of the angle between successive recorded steps" in page
-    assert "Chord: the run alone" in page
+    assert "Chord: early iterates dark" in page
