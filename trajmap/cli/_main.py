@@ -1,6 +1,7 @@
 """Parse the command line, call the verb, and turn errors into one line and an exit status."""
 
 import argparse
+import inspect
 import os
 import sys
 import textwrap
@@ -12,7 +13,7 @@ from trajmap import __version__
 from trajmap.cli import _output
 from trajmap.cli._parsing import VerbParser, nearest
 from trajmap.cli._progress import every_letter, printable
-from trajmap.cli._verbs import GROUPS, Verb, load, verbs
+from trajmap.cli._verbs import GROUPS, load, names, verbs
 from trajmap.errors import TrajmapError
 
 __all__ = ["main", "make_parser"]
@@ -33,12 +34,12 @@ A run folder is written by trajmap.Recorder:
 _STATUS = "Exit status: 0 done, 1 failed, 2 wrong use, 130 interrupted."
 
 
-def make_parser(verb: Verb) -> VerbParser:
+def make_parser(name: str) -> VerbParser:
     """Build the parser of a verb.
 
     Parameters
     ----------
-    verb : Verb
+    name : str
         The verb; its file is imported.
 
     Returns
@@ -46,11 +47,11 @@ def make_parser(verb: Verb) -> VerbParser:
     VerbParser
         Its parser.
     """
+    module = load(name)
     parser = VerbParser(
-        prog=f"trajmap {verb.name}", description=verb.text, epilog=_STATUS, allow_abbrev=False,
+        prog=f"trajmap {name}", description=inspect.getdoc(module), epilog=_STATUS, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    module = load(verb)
     module.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -82,25 +83,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _answer(words: list[str]) -> int:
-    # options of a verb may come before it: the first word that is a verb is the one
-    place = next((i for i, word in enumerate(words) if not word.startswith("-")), None)
-    name = words[0] if place is None and words else "" if place is None else words[place]
     if not words:
         print(_FIRST, end="")
         return 0
-    if (place is None and set(words) & {"-V", "--version"}) or name == "version":
+    # options of a verb may come before it: the first word that is no option is the verb
+    place = next((i for i, word in enumerate(words) if not word.startswith("-")), None)
+    name = _of_options(words) if place is None else words[place]
+    others = [word for i, word in enumerate(words) if i != place]
+    if name == "version":
         print(f"trajmap {__version__}")
         return 0
-    if (place is None and set(words) & {"-h", "--help"}) or name == "help":
-        return _help(words[words.index("help") + 1 :] if name == "help" else [])
-    if name not in verbs():
+    if name == "help":
+        return _help([] if place is None else words[place + 1 :])
+    if name not in names():
         print("usage: trajmap VERB RUN [options]", file=sys.stderr)
-        print(f"trajmap: expected a verb, got {printable(name)}{nearest(name, list(verbs()))}", file=sys.stderr)
+        print(f"trajmap: expected a verb, got {printable(name)}{nearest(name, names())}", file=sys.stderr)
         print("repair: trajmap help lists them", file=sys.stderr)
         raise SystemExit(2)
-    parser = make_parser(verbs()[name])
-    args = parser.read([word for i, word in enumerate(words) if i != place])
-    return _run(name, parser, args)
+    parser = make_parser(name)
+    return _run(name, parser, parser.read(others))
+
+
+def _of_options(words: Sequence[str]) -> str:
+    """Name the verb that options alone ask for; the first option itself where they ask for none."""
+    if {"-V", "--version"} & set(words):
+        return "version"
+    return "help" if {"-h", "--help"} & set(words) else words[0]
 
 
 def _run(name: str, parser: VerbParser, args: argparse.Namespace) -> int:
@@ -143,23 +151,21 @@ def _of_the_user(args: argparse.Namespace, error: Exception) -> str | None:
     return users_line(error, Path(args.objective.rpartition(":")[0]).resolve())
 
 
-def _help(names: Sequence[str]) -> int:
+def _help(words: Sequence[str]) -> int:
     """Print the verbs by group, or the help of one."""
-    if names and names[0] in verbs():
-        make_parser(verbs()[names[0]]).print_help()
+    if words and words[0] in names():
+        make_parser(words[0]).print_help()
         return 0
     print("usage: trajmap VERB RUN [options]          trajmap help VERB shows the options\n")
     for group, title in GROUPS.items():
         members = [verb for verb in verbs().values() if verb.group == group]
-        if members:
-            print(f"{title}:")
+        if not members:
+            continue
+        print(f"{title}:")
         for verb in members:
-            lines = textwrap.wrap(verb.summary, 100 - 16)
-            print(f"  {verb.name:<13} {lines[0]}")
-            for line in lines[1:]:
-                print(f"{'':16}{line}")
-        if members:
-            print()
+            first, *rest = textwrap.wrap(verb.summary, 100 - 16)
+            print(f"  {verb.name:<13} {first}", *(f"{'':16}{line}" for line in rest), sep="\n")
+        print()
     print(textwrap.fill(
         "Each verb reads a run folder, or a folder of checkpoints, and stores its result in RUN/artefacts, so the next "
         "verb needs no further arguments. Every verb takes --json, --quiet and --debug.", 100))  # fmt: skip

@@ -14,7 +14,9 @@ import numpy as np
 
 from trajmap import __version__
 
-__all__ = ["chosen", "is_silent", "keep", "plain"]
+__all__ = ["NOT_OPTIONS", "chosen", "is_silent", "keep", "plain"]
+
+NOT_OPTIONS = frozenset({"run", "json", "quiet", "debug"})  # what the command line itself adds to a verb's options
 
 
 @dataclasses.dataclass
@@ -74,8 +76,7 @@ def chosen(verb: str, args: argparse.Namespace) -> Generator[None, None, None]:
         _state.silent = before
     if as_json:
         written = sorted(name for name, time in _files(args).items() if known.get(name) != time)
-        hidden = {"run", "json", "quiet", "debug"}
-        options = {name: plain(value) for name, value in vars(args).items() if name not in hidden}
+        options = {name: plain(value) for name, value in vars(args).items() if name not in NOT_OPTIONS}
         found = {
             "verb": verb,
             "version": __version__,

@@ -89,8 +89,8 @@ class VerbParser(argparse.ArgumentParser):
                 break
             if word.startswith("-"):
                 action = self._option_string_actions.get(word)
-                lists = action is not None and action.nargs in {"+", "*"} and action.choices is not None
-                choices = list(action.choices) if action is not None and action.choices and lists else None
+                listed = action.choices if action is not None and action.nargs in {"+", "*"} else None
+                choices = None if listed is None else list(listed)
                 others.append(word)
             elif choices is None or word in choices or not Path(word).exists():
                 others.append(word)

@@ -8,6 +8,7 @@ from typing import Any
 
 from trajmap import __version__
 from trajmap.cli._objective import objective_digest
+from trajmap.cli._output import NOT_OPTIONS
 from trajmap.cli._progress import say
 from trajmap.data.archive import Saved
 from trajmap.data.stamp import Stamp
@@ -19,8 +20,8 @@ from trajmap.objective.objective import Objective
 
 __all__ = ["Results", "add_force", "package_versions"]
 
-# what the command line itself adds to the options of a verb
-_NOT_OPTIONS = {"run", "run_folder", "debug", "force", "json", "quiet"}
+# the run is in the stamp itself, and a forced result is made as any other
+_NOT_SETTINGS = NOT_OPTIONS | {"run_folder", "force"}
 _PACKAGES = ("numpy", "scipy", "sklearn", "torch", "umap", "phate")
 
 
@@ -64,7 +65,7 @@ class Results:
         Results
             Where to keep what it finds.
         """
-        options = {name: _plain(value) for name, value in vars(args).items() if name not in _NOT_OPTIONS}
+        options = {name: _plain(value) for name, value in vars(args).items() if name not in _NOT_SETTINGS}
         stamp = Stamp.of(
             trajectory,
             verb.rpartition(".")[2],

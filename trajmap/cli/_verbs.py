@@ -7,7 +7,7 @@ import importlib
 import pathlib
 from types import ModuleType
 
-__all__ = ["GROUPS", "Verb", "load", "verbs"]
+__all__ = ["GROUPS", "Verb", "load", "names", "verbs"]
 
 # groups of `trajmap help`, in this order; each verb's file contains its group
 GROUPS = {
@@ -45,18 +45,32 @@ class Verb:
         return self.text.splitlines()[0]
 
 
+def names() -> list[str]:
+    """List the names of the verbs; no file is read.
+
+    Returns
+    -------
+    list of str
+        In alphabetical order.
+    """
+    return [file.stem for file in _files()]
+
+
 @functools.cache
 def verbs() -> dict[str, Verb]:
-    """List the verbs by group and place; no verb is imported, so that help costs no torch.
+    """List the verbs by group and place, for the help; no verb is imported, so that help costs no torch.
 
     Returns
     -------
     dict
         Verbs by name.
     """
-    files = sorted(pathlib.Path(__file__).parent.glob("[a-z]*.py"))
-    listed = sorted(map(_read, files), key=lambda verb: (list(GROUPS).index(verb.group), verb.order, verb.name))
+    listed = sorted(map(_read, _files()), key=lambda verb: (list(GROUPS).index(verb.group), verb.order, verb.name))
     return {verb.name: verb for verb in listed}
+
+
+def _files() -> list[pathlib.Path]:
+    return sorted(pathlib.Path(__file__).parent.glob("[a-z]*.py"))
 
 
 def _read(file: pathlib.Path) -> Verb:
@@ -71,12 +85,12 @@ def _read(file: pathlib.Path) -> Verb:
     return Verb(file.stem, ast.get_docstring(tree) or "", group, order)
 
 
-def load(verb: Verb) -> ModuleType:
+def load(name: str) -> ModuleType:
     """Import a verb's file: ``add_arguments(parser)`` and ``run(args)``.
 
     Parameters
     ----------
-    verb : Verb
+    name : str
         The verb.
 
     Returns
@@ -84,4 +98,4 @@ def load(verb: Verb) -> ModuleType:
     module
         Its module.
     """
-    return importlib.import_module(f"trajmap.cli.{verb.name}")
+    return importlib.import_module(f"trajmap.cli.{name}")
